@@ -1,0 +1,129 @@
+"""The only validator: every check of shapes, dtypes, paddings, ``out`` and overlap that the faces make.
+
+Each function takes the argument's name, so that messages say which argument, what it was and what it may be.
+"""
+import math
+import operator
+import sys
+
+import numpy as np
+
+REALS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
+PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 4}
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
+PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
+
+
+def array(name, value):
+    """`value` as an ndarray, without a copy where NumPy can do without."""
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "__dask_graph__"):
+        raise TypeError(f"{name} is a lazy array ({type(value).__name__}): use fastconv.dask, or compute it first")
+    return np.asarray(value)
+
+
+def real_dtype(**arrays):
+    """The real dtype that NumPy gives the arrays together."""
+    dtypes = {a.dtype.newbyteorder("=") for a in arrays.values()}
+    for name, a in arrays.items():
+        if a.dtype.newbyteorder("=") not in REALS:
+            raise TypeError(f"{name} has dtype {a.dtype}; it may be float16, float32 or float64")
+    return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
+
+
+def integer(name, value, least, what):
+    """`value` as an int of at least `least`."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be {what}, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be {what}, got {value!r}")
+    return number
+
+
+def pair(name, value):
+    """A positive integer, or one for each of the two spatial axes."""
+    what = "a positive integer or a pair of them"
+    if type(value) is int and value > 0:
+        return value, value
+    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+        if len(value) != 2:
+            raise ValueError(f"{name} must be {what}, got {value!r}")
+        return integer(name, value[0], 1, what), integer(name, value[1], 1, what)
+    number = integer(name, value, 1, what)
+    return number, number
+
+
+def choice(name, value, allowed):
+    """The entry of the dict `allowed` that `value` names."""
+    try:
+        return allowed[value]
+    except (KeyError, TypeError):
+        kind = ValueError if value is None or isinstance(value, str) else TypeError
+        raise kind(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}") from None
+
+
+def padding(value, sizes, extents, strides):
+    """((top, bottom), (left, right)) for a padding word, an int, a pair or two pairs.
+
+    `extents` are the dilated filter sizes. "SAME" follows TensorFlow: ceil(size / stride) outputs, the odd pixel after;
+    "SAME_LOWER" puts it before.
+    """
+    what = f"one of {', '.join(PADDINGS)}, an integer, (h, w) or ((top, bottom), (left, right)) of integers >= 0"
+    if isinstance(value, str):
+        word = value.upper()
+        if word == "VALID":
+            return (0, 0), (0, 0)
+        if word == "FULL":
+            return tuple((max(extent - 1, 0),) * 2 for extent in extents)
+        if word not in PADDINGS:
+            raise ValueError(f"padding must be {what}, got {value!r}")
+        pads = []
+        for size, extent, stride in zip(sizes, extents, strides, strict=True):
+            total = max((math.ceil(size / stride) - 1) * stride + extent - size, 0)
+            pads.append((total // 2, total - total // 2) if word == "SAME" else (total - total // 2, total // 2))
+        return tuple(pads)
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        number = integer("padding", value, 0, what)
+        return (number, number), (number, number)
+    if len(value) != 2:
+        raise ValueError(f"padding must be {what}, got {value!r}")
+    pads = []
+    for side in value:
+        if isinstance(side, (tuple, list, np.ndarray)) and np.ndim(side) == 1:
+            if len(side) != 2:
+                raise ValueError(f"padding must be {what}, got {value!r}")
+            pads.append((integer("padding", side[0], 0, what), integer("padding", side[1], 0, what)))
+        else:
+            number = integer("padding", side, 0, what)
+            pads.append((number, number))
+    return tuple(pads)
+
+
+def workers(value):
+    """None, or a positive number of threads."""
+    return None if value is None else integer("workers", value, 1, "None or a positive integer")
+
+
+def result(out, shape, dtype, *inputs):
+    """(array to compute into, array to return): new, or `out` itself, or a temporary where `out` overlaps an input."""
+    if math.prod(shape) * dtype.itemsize > sys.maxsize:
+        raise ValueError(f"the result would have shape {shape}, more bytes than an array can have; make input smaller")
+    if out is None:
+        new = np.empty(shape, dtype)
+        return new, new
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; it must have the shape of the result, {shape}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}; it must have the dtype of the result, {dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; it must be writeable")
+    if any(np.may_share_memory(out, a) for a in inputs):
+        return np.empty(shape, dtype), out
+    return out, out

@@ -1,0 +1,102 @@
+"""The kernel table as the drivers see it; kernels/kernels.h has the contracts."""
+from libc.stddef cimport ptrdiff_t
+
+
+cdef extern from "kernels/kernels.h" nogil:
+    enum:
+        FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
+
+    ctypedef struct fc_piece:
+        ptrdiff_t offset, length
+
+    ctypedef struct fc_tile:
+        const void *a
+        const void *b
+        const fc_piece *pieces
+        ptrdiff_t count, step
+        int rows, vectors, accumulate
+        void *c
+        void *out
+        ptrdiff_t out_step
+        const void *bias
+
+    ctypedef struct fc_window:
+        void *dst
+        ptrdiff_t dst_row, dst_col, dst_channel
+        const char *src
+        ptrdiff_t src_row, src_col, src_channel
+        const ptrdiff_t *row_index
+        const ptrdiff_t *col_index
+        ptrdiff_t rows, cols, channels, repeat
+        int kind
+        double fill
+
+    ctypedef struct fc_panel:
+        void *dst
+        const char *src
+        ptrdiff_t fh_step, fw_step, c_step, k_step
+        ptrdiff_t fw, c, first, count, columns, width
+        int kind
+
+    ctypedef struct fc_store:
+        const void *c
+        const void *c2
+        ptrdiff_t c_row, c_col
+        ptrdiff_t rows, columns
+        char *out
+        ptrdiff_t out_row, out_col
+        const void *bias
+        int activation, kind
+
+    ctypedef struct fc_planar:
+        const void *src
+        const void *w
+        const ptrdiff_t *taps
+        ptrdiff_t count
+        int outputs, vectors, accumulate
+        void *c
+        ptrdiff_t c_step
+
+    ctypedef struct fc_rows:
+        const void *src
+        const void *w
+        ptrdiff_t src_step, tap_step, w_step, fh, fw
+        int rows, vectors, accumulate
+        void *c
+        ptrdiff_t c_step
+
+    ctypedef struct fc_channels:
+        const void *src
+        const void *w
+        const ptrdiff_t *taps
+        ptrdiff_t count, step, w_step
+        int pixels, accumulate
+        void *c
+        ptrdiff_t c_step
+
+    ctypedef struct fc_real:
+        int lanes
+        int vectors
+        int rows[5]
+        int outputs
+        int planar[9]
+        int row_group, row_vectors
+        int pixels
+        void (*tile)(const fc_tile *) noexcept nogil
+        void (*window)(const fc_window *) noexcept nogil
+        void (*panel)(const fc_panel *) noexcept nogil
+        void (*store)(const fc_store *) noexcept nogil
+        void (*fold)(void *into, const void *from_, ptrdiff_t count) noexcept nogil
+        void (*planar_taps)(const fc_planar *) noexcept nogil
+        void (*plane_rows)(const fc_rows *) noexcept nogil
+        void (*channel_taps)(const fc_channels *) noexcept nogil
+        double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
+        double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
+
+    ctypedef struct fc_kernels:
+        const char *name
+        fc_real f32
+        fc_real f64
+
+    const fc_kernels *const fc_compiled[]
+    int fc_supported(const fc_kernels *table) noexcept nogil

@@ -1,0 +1,388 @@
+/* Convolution beside tile.h: packing of windows and filters, storing of tiles, and the narrow cases whose lanes do not
+ * lie along output channels (few channels: lanes along x; depthwise: lanes along channels).
+ *
+ * Counts, for V lanes: planar_taps with o outputs and v vectors does o*v FMAs for v unaligned loads and o broadcasts a
+ * tap; plane_rows shares each loaded vector among up to 4 output rows; channel_taps does one load for each FMA.
+ */
+
+/* ---- elements of any dtype and byte order ---- */
+
+#ifndef FC_CONV_ONCE
+#define FC_CONV_ONCE
+
+FC_INLINE float fc_half_to_float(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = h & 0x7fff;
+    union { uint32_t u; float f; } r;
+    if (magnitude >= 0x7c00) {
+        r.u = sign | 0x7f800000 | (magnitude & 0x3ff) << 13;
+        return r.f;
+    }
+    /* Exponents are rebased by one exact multiplication, which also normalises denormals. */
+    r.u = magnitude << 13;
+    r.f *= 0x1p112f;
+    r.u |= sign;
+    return r.f;
+}
+
+FC_INLINE uint16_t fc_float_to_half(float x)
+{
+    union { float f; uint32_t u; } v = {.f = x};
+    const uint16_t sign = (uint16_t)(v.u >> 16 & 0x8000);
+    uint32_t m = v.u & 0x7fffffff;
+    if (m > 0x7f800000)
+        return sign | 0x7e00;
+    if (m >= 0x477ff000) /* 65520 and above round to infinity */
+        return sign | 0x7c00;
+    if (m < 0x38800000) { /* below the smallest normal: adding 0.5 rounds to a multiple of 2^-24 */
+        v.u = m;
+        v.f += 0.5f;
+        return sign | (uint16_t)(v.u - 0x3f000000);
+    }
+    m += 0xfff + (m >> 13 & 1);
+    return sign | (uint16_t)((m - 0x38000000) >> 13);
+}
+
+#endif
+
+FC_INLINE FC_T FC_N(element)(const char *p, const int kind)
+{
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+    float f;
+    double d;
+    switch (kind & ~FC_SWAPPED) {
+    case FC_F16:
+        memcpy(&u16, p, 2);
+        return fc_half_to_float(kind & FC_SWAPPED ? __builtin_bswap16(u16) : u16);
+    case FC_F32:
+        memcpy(&u32, p, 4);
+        u32 = kind & FC_SWAPPED ? __builtin_bswap32(u32) : u32;
+        memcpy(&f, &u32, 4);
+        return (FC_T)f;
+    default:
+        memcpy(&u64, p, 8);
+        u64 = kind & FC_SWAPPED ? __builtin_bswap64(u64) : u64;
+        memcpy(&d, &u64, 8);
+        return (FC_T)d;
+    }
+}
+
+FC_INLINE void FC_N(copy_kind)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, const int kind)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        dst[i * dst_step] = FC_N(element)(src + i * src_step, kind);
+}
+
+/* Copies n elements of any kind; src_step in bytes, dst_step in elements. */
+static void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
+{
+    const int own = sizeof(FC_T) == 4 ? FC_F32 : FC_F64;
+    if (kind == own && dst_step == 1 && src_step == (ptrdiff_t)sizeof(FC_T)) {
+        memcpy(dst, src, (size_t)n * sizeof(FC_T));
+        return;
+    }
+    switch (kind) {
+    case FC_F16: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F16); return;
+    case FC_F32: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F32); return;
+    case FC_F64: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F64); return;
+    default: FC_N(copy_kind)(dst, dst_step, src, src_step, n, kind); return;
+    }
+}
+
+/* ---- packing ---- */
+
+static void FC_N(window)(const fc_window *w)
+{
+    const ptrdiff_t item = sizeof(FC_T), n = w->channels;
+    for (ptrdiff_t r = 0; r < w->rows; r++) {
+        FC_T *row = (FC_T *)w->dst + r * w->dst_row;
+        ptrdiff_t x = 0;
+        while (x < w->cols) {
+            FC_T *dst = row + x * w->dst_col;
+            const ptrdiff_t from = w->row_index[r] < 0 ? -1 : w->col_index[x];
+            if (from < 0) {
+                for (ptrdiff_t c = 0; c < n * w->repeat; c++)
+                    dst[c * w->dst_channel] = (FC_T)w->fill;
+                x++;
+                continue;
+            }
+            ptrdiff_t run = 1;
+            while (x + run < w->cols && w->col_index[x + run] == from + run)
+                run++;
+            const char *src = w->src + w->row_index[r] * w->src_row + from * w->src_col;
+            if (w->repeat > 1) {
+                for (ptrdiff_t i = 0; i < run; i++)
+                    for (ptrdiff_t c = 0; c < w->repeat; c++)
+                        FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * w->src_col, w->src_channel, n, w->kind);
+            } else if (w->dst_channel == 1 && w->dst_col == n && w->src_channel == item && w->src_col == n * item) {
+                FC_N(copy)(dst, 1, src, item, run * n, w->kind);
+            } else if (w->dst_channel == 1 && w->src_channel == item) {
+                for (ptrdiff_t i = 0; i < run; i++)
+                    FC_N(copy)(dst + i * w->dst_col, 1, src + i * w->src_col, item, n, w->kind);
+            } else {
+                for (ptrdiff_t c = 0; c < n; c++)
+                    FC_N(copy)(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, w->src_col, run, w->kind);
+            }
+            x += run;
+        }
+    }
+}
+
+static void FC_N(panel)(const fc_panel *p)
+{
+    FC_T *dst = p->dst;
+    for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {
+        const ptrdiff_t c = k % p->c, tap = k / p->c;
+        FC_N(copy)(dst, 1, p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step, p->k_step,
+                   p->columns, p->kind);
+        for (ptrdiff_t j = p->columns; j < p->width; j++)
+            dst[j] = 0;
+    }
+}
+
+/* ---- activations and storing ---- */
+
+/* e^x to about 1 ulp: x = n ln 2 + r, a Taylor polynomial in r, 2^n through the exponent bits. */
+FC_INLINE FC_T FC_N(exp_minus_one)(FC_T x)
+{
+    const int is_float = sizeof(FC_T) == 4;
+    const FC_T lo = is_float ? (FC_T)-87 : (FC_T)-708, hi = is_float ? (FC_T)88 : (FC_T)709;
+    const FC_T magic = is_float ? (FC_T)0x1.8p23 : (FC_T)0x1.8p52;
+    const FC_T ln2_hi = is_float ? (FC_T)0x1.62ep-1 : (FC_T)0x1.62e42feep-1;
+    const FC_T ln2_lo = is_float ? (FC_T)0x1.0bfbe8p-15 : (FC_T)0x1.a39ef35793c76p-33;
+    x = x < lo ? lo : x;
+    x = x > hi ? hi : x;
+    const FC_T n = (x * (FC_T)1.4426950408889634 + magic) - magic;
+    const FC_T r = (x - n * ln2_hi) - n * ln2_lo;
+    FC_T p = is_float ? (FC_T)(1 / 5040.) : (FC_T)(1 / 6227020800.);
+    if (!is_float) {
+        p = p * r + (FC_T)(1 / 479001600.);
+        p = p * r + (FC_T)(1 / 39916800.);
+        p = p * r + (FC_T)(1 / 3628800.);
+        p = p * r + (FC_T)(1 / 362880.);
+        p = p * r + (FC_T)(1 / 40320.);
+        p = p * r + (FC_T)(1 / 5040.);
+    }
+    p = p * r + (FC_T)(1 / 720.);
+    p = p * r + (FC_T)(1 / 120.);
+    p = p * r + (FC_T)(1 / 24.);
+    p = p * r + (FC_T)(1 / 6.);
+    p = p * r + (FC_T)0.5;
+    p = p * r * r + r;
+    FC_T scale;
+    if (is_float) {
+        const int32_t bits = ((int32_t)n + 127) << 23;
+        memcpy(&scale, &bits, sizeof(FC_T));
+    } else {
+        const int64_t bits = ((int64_t)n + 1023) << 52;
+        memcpy(&scale, &bits, sizeof(FC_T));
+    }
+    return p * scale + (scale - 1);
+}
+
+FC_INLINE FC_T FC_N(sigmoid)(FC_T x)
+{
+    const FC_T e = FC_N(exp_minus_one)(x < 0 ? x : -x) + 1; /* e^-|x| */
+    const FC_T y = (x < 0 ? e : (FC_T)1) / (1 + e);
+    return x == x ? y : x;
+}
+
+FC_INLINE FC_T FC_N(tanh)(FC_T x)
+{
+    const FC_T e = FC_N(exp_minus_one)(2 * (x < 0 ? x : -x));
+    const FC_T y = -e / (e + 2);
+    return x == x ? (x < 0 ? -y : y) : x;
+}
+
+static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
+{
+    ptrdiff_t i;
+    switch (activation) {
+    case FC_RELU: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i]; break;
+    case FC_RELU6: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i] > 6 ? 6 : y[i]; break;
+    case FC_SILU: for (i = 0; i < n; i++) y[i] *= FC_N(sigmoid)(y[i]); break;
+    case FC_SIGMOID: for (i = 0; i < n; i++) y[i] = FC_N(sigmoid)(y[i]); break;
+    case FC_TANH: for (i = 0; i < n; i++) y[i] = FC_N(tanh)(y[i]); break;
+    }
+}
+
+static void FC_N(fold)(void *into, const void *from, ptrdiff_t count)
+{
+    FC_T *restrict a = into;
+    const FC_T *restrict b = from;
+    for (ptrdiff_t i = 0; i < count; i++)
+        a[i] += b[i];
+}
+
+/* Reads c along its contiguous axis (columns: c_col == 1, or rows: c_row == 1) and scatters to any output steps. */
+static void FC_N(store)(const fc_store *s)
+{
+    enum { STRIP = 256 };
+    const int own = sizeof(FC_T) == 4 ? FC_F32 : FC_F64;
+    const int by_column = s->c_row == 1 && s->c_col != 1;
+    const ptrdiff_t outer = by_column ? s->columns : s->rows, inner = by_column ? s->rows : s->columns;
+    const ptrdiff_t c_step = by_column ? s->c_col : s->c_row;
+    const ptrdiff_t out_outer = by_column ? s->out_col : s->out_row, out_inner = by_column ? s->out_row : s->out_col;
+    const FC_T *bias = s->bias;
+    FC_T y[STRIP];
+    for (ptrdiff_t i = 0; i < outer; i++)
+        for (ptrdiff_t j0 = 0; j0 < inner; j0 += STRIP) {
+            const ptrdiff_t n = inner - j0 < STRIP ? inner - j0 : STRIP;
+            char *out = s->out + i * out_outer + j0 * out_inner;
+            memcpy(y, (const FC_T *)s->c + i * c_step + j0, (size_t)n * sizeof(FC_T));
+            if (s->c2 != NULL)
+                FC_N(fold)(y, (const FC_T *)s->c2 + i * c_step + j0, n);
+            if (bias != NULL)
+                for (ptrdiff_t j = 0; j < n; j++)
+                    y[j] += bias[by_column ? i : j0 + j];
+            FC_N(activate)(y, n, s->activation);
+            if (s->kind == FC_F16)
+                for (ptrdiff_t j = 0; j < n; j++) {
+                    const uint16_t h = fc_float_to_half((float)y[j]);
+                    memcpy(out + j * out_inner, &h, 2);
+                }
+            else if (s->kind == own && out_inner == (ptrdiff_t)sizeof(FC_T))
+                memcpy(out, y, (size_t)n * sizeof(FC_T));
+            else
+                for (ptrdiff_t j = 0; j < n; j++)
+                    memcpy(out + j * out_inner, y + j, sizeof(FC_T));
+        }
+}
+
+/* ---- few channels: lanes along x ---- */
+
+FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar *p)
+{
+    const FC_T *src = p->src, *w = p->w;
+    FC_VEC acc[8][8];
+#pragma GCC unroll 8
+    for (int o = 0; o < outputs; o++)
+#pragma GCC unroll 8
+        for (int j = 0; j < v; j++)
+            acc[o][j] = (FC_VEC){0};
+    for (ptrdiff_t t = 0; t < p->count; t++, w += outputs) {
+        const FC_T *at = src + p->taps[t];
+        FC_VEC x[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < v; j++)
+            x[j] = FC_N(load)(at + j * FC_LANES);
+#pragma GCC unroll 8
+        for (int o = 0; o < outputs; o++) {
+            const FC_VEC wo = FC_N(splat)(w[o]);
+#pragma GCC unroll 8
+            for (int j = 0; j < v; j++)
+                acc[o][j] += x[j] * wo;
+        }
+    }
+#pragma GCC unroll 8
+    for (int o = 0; o < outputs; o++) {
+        FC_T *c = (FC_T *)p->c + o * p->c_step;
+#pragma GCC unroll 8
+        for (int j = 0; j < v; j++)
+            FC_N(sum_into)(c + j * FC_LANES, acc[o][j], p->accumulate);
+    }
+}
+
+#define FC_PLANAR(o, v) case (o) * 16 + (v): FC_N(planar_body)(o, v, p); return;
+
+static void FC_N(planar)(const fc_planar *p)
+{
+    switch (p->outputs * 16 + p->vectors) {
+        FC_PLANAR(1, 1) FC_PLANAR(2, 1) FC_PLANAR(3, 1) FC_PLANAR(4, 1) FC_PLANAR(1, 8)
+#if FC_REGISTERS == 32
+        FC_PLANAR(5, 1) FC_PLANAR(6, 1) FC_PLANAR(7, 1) FC_PLANAR(8, 1)
+        FC_PLANAR(2, 8) FC_PLANAR(3, 8) FC_PLANAR(4, 6) FC_PLANAR(5, 5) FC_PLANAR(6, 4) FC_PLANAR(7, 3) FC_PLANAR(8, 3)
+#else
+        FC_PLANAR(2, 4) FC_PLANAR(3, 3) FC_PLANAR(4, 2)
+#endif
+    }
+}
+
+#undef FC_PLANAR
+
+/* Input row y feeds the output rows r with 0 <= y - r < fh; the FMAs of one output stay in the order (i, j). */
+FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
+{
+    enum { R = 4 };
+    FC_VEC acc[R][4];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++)
+            acc[r][j] = (FC_VEC){0};
+    const FC_T *w = p->w;
+    for (ptrdiff_t y = 0; y < p->rows + p->fh - 1; y++) {
+        unsigned feeds = 0;
+        for (int r = 0; r < p->rows; r++)
+            feeds |= (unsigned)(y >= r && y - r < p->fh) << r;
+        for (ptrdiff_t j = 0; j < p->fw; j++) {
+            const FC_T *at = (const FC_T *)p->src + y * p->src_step + j * p->tap_step;
+            FC_VEC x[4];
+#pragma GCC unroll 4
+            for (int i = 0; i < v; i++)
+                x[i] = FC_N(load)(at + i * FC_LANES);
+#pragma GCC unroll 4
+            for (int r = 0; r < R; r++)
+                if (feeds >> r & 1) {
+                    const FC_VEC wr = FC_N(splat)(w[(y - r) * p->w_step + j]);
+#pragma GCC unroll 4
+                    for (int i = 0; i < v; i++)
+                        acc[r][i] += x[i] * wr;
+                }
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+        if (r < p->rows) {
+            FC_T *c = (FC_T *)p->c + r * p->c_step;
+#pragma GCC unroll 4
+            for (int i = 0; i < v; i++)
+                FC_N(sum_into)(c + i * FC_LANES, acc[r][i], p->accumulate);
+        }
+}
+
+static void FC_N(rows)(const fc_rows *p)
+{
+    if (p->vectors == 1)
+        FC_N(rows_body)(1, p);
+    else
+        FC_N(rows_body)(FC_REGISTERS == 32 ? 4 : 2, p);
+}
+
+/* ---- depthwise: lanes along channels ---- */
+
+FC_INLINE void FC_N(channels_body)(const int m, const fc_channels *p)
+{
+    FC_VEC acc[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < m; i++)
+        acc[i] = (FC_VEC){0};
+    for (ptrdiff_t t = 0; t < p->count; t++) {
+        const FC_VEC w = FC_N(load)((const FC_T *)p->w + t * p->w_step);
+        const FC_T *at = (const FC_T *)p->src + p->taps[t];
+#pragma GCC unroll 8
+        for (int i = 0; i < m; i++)
+            acc[i] += FC_N(load)(at + i * p->step) * w;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < m; i++) {
+        FC_T *c = (FC_T *)p->c + i * p->c_step;
+        FC_N(sum_into)(c, acc[i], p->accumulate);
+    }
+}
+
+static void FC_N(channels)(const fc_channels *p)
+{
+    switch (p->pixels) {
+    case 1: FC_N(channels_body)(1, p); return;
+    case 2: FC_N(channels_body)(2, p); return;
+    case 3: FC_N(channels_body)(3, p); return;
+    case 4: FC_N(channels_body)(4, p); return;
+    case 5: FC_N(channels_body)(5, p); return;
+    case 6: FC_N(channels_body)(6, p); return;
+    case 7: FC_N(channels_body)(7, p); return;
+    case 8: FC_N(channels_body)(8, p); return;
+    }
+}

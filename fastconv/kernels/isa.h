@@ -1,0 +1,39 @@
+/* Fills one table: every kernel for float and double, compiled with the flags of the isa_*.c that includes this.
+ * FC_NAME is the public name of the instruction set, FC_TABLE the symbol of its table. */
+#include "kernels.h"
+
+#define FC_T float
+#define FC_SUFFIX f32
+#include "simd.h"
+#include "tile.h"
+#include "conv.h"
+#include "limits.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T double
+#define FC_SUFFIX f64
+#include "simd.h"
+#include "tile.h"
+#include "conv.h"
+#include "limits.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#if FC_REGISTERS == 32
+#define FC_BLOCKS                                                                                                   \
+    .vectors = 4, .rows = {0, 12, 12, 8, 6}, .outputs = 8, .planar = {0, 8, 8, 8, 6, 5, 4, 3, 3}, .row_group = 4, \
+    .row_vectors = 4, .pixels = 8
+#else
+#define FC_BLOCKS                                                                                                   \
+    .vectors = 2, .rows = {0, 12, 6, 0, 0}, .outputs = 4, .planar = {0, 8, 4, 3, 2, 0, 0, 0, 0}, .row_group = 4,  \
+    .row_vectors = 2, .pixels = 8
+#endif
+
+#define FC_REAL(suffix, type)                                                                                      \
+    { .lanes = FC_VEC_BYTES / sizeof(type), FC_BLOCKS, .tile = tile_##suffix, .window = window_##suffix,            \
+      .panel = panel_##suffix, .store = store_##suffix, .fold = fold_##suffix, .planar_taps = planar_##suffix,      \
+      .plane_rows = rows_##suffix, .channel_taps = channels_##suffix,                \
+      .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
+
+const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double)};

@@ -1,0 +1,3 @@
+#define FC_NAME "neon"
+#define FC_TABLE fc_neon
+#include "isa.h"

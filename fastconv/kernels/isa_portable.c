@@ -1,0 +1,3 @@
+#define FC_NAME "portable"
+#define FC_TABLE fc_portable
+#include "isa.h"

@@ -1,0 +1,135 @@
+/* The table of kernels: what the drivers (floor 2) may call, and with what promises.
+ *
+ * Every kernel runs on one thread, allocates nothing and knows no Python. Steps and offsets are counted in elements
+ * where a pointer is typed by the table's real type, and in bytes where it is `const char *`. Next hops: tile.h for the
+ * multiply-accumulate, conv.h for packing and the narrow convolutions, dispatch.c for which table this machine gets.
+ */
+#ifndef FC_KERNELS_H
+#define FC_KERNELS_H
+
+#include <stddef.h>
+
+/* How an element lies in memory; FC_SWAPPED is added for the other byte order. */
+enum { FC_F16, FC_F32, FC_F64, FC_SWAPPED = 8 };
+
+enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
+
+/* Longest chain of additions in one register: longer sums are cut into blocks, blocks into groups of FC_GROUP. */
+#define FC_CHAIN 48
+#define FC_GROUP 16
+
+/* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
+typedef struct fc_piece {
+    ptrdiff_t offset, length;
+} fc_piece;
+
+/* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
+ * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead. */
+typedef struct fc_tile {
+    const void *a, *b;
+    const fc_piece *pieces;
+    ptrdiff_t count, step;
+    int rows, vectors, accumulate;
+    void *c;
+    void *out;
+    ptrdiff_t out_step;
+    const void *bias;
+} fc_tile;
+
+/* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
+ * row_index and col_index name the source row and column of each window row and column, -1 for `fill`. */
+typedef struct fc_window {
+    void *dst;
+    ptrdiff_t dst_row, dst_col, dst_channel;
+    const char *src;
+    ptrdiff_t src_row, src_col, src_channel;
+    const ptrdiff_t *row_index, *col_index;
+    ptrdiff_t rows, cols, channels, repeat;
+    int kind;
+    double fill;
+} fc_window;
+
+/* dst[k][width], k = (fh, fw, c) flattened from `first`, columns beyond `columns` zero. */
+typedef struct fc_panel {
+    void *dst;
+    const char *src;
+    ptrdiff_t fh_step, fw_step, c_step, k_step;
+    ptrdiff_t fw, c, first, count, columns, width;
+    int kind;
+} fc_panel;
+
+/* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. */
+typedef struct fc_store {
+    const void *c, *c2;
+    ptrdiff_t c_row, c_col;
+    ptrdiff_t rows, columns;
+    char *out;
+    ptrdiff_t out_row, out_col;
+    const void *bias;
+    int activation, kind;
+} fc_store;
+
+/* Lanes along x. c[o][x] (+)= sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels. */
+typedef struct fc_planar {
+    const void *src, *w;
+    const ptrdiff_t *taps;
+    ptrdiff_t count;
+    int outputs, vectors, accumulate;
+    void *c;
+    ptrdiff_t c_step;
+} fc_planar;
+
+/* One plane, stride 1. c[r][x] (+)= sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * w_step + j], r < rows. */
+typedef struct fc_rows {
+    const void *src, *w;
+    ptrdiff_t src_step, tap_step, w_step, fh, fw;
+    int rows, vectors, accumulate;
+    void *c;
+    ptrdiff_t c_step;
+} fc_rows;
+
+/* Lanes along channels. c[p][ch] (+)= sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels. */
+typedef struct fc_channels {
+    const void *src, *w;
+    const ptrdiff_t *taps;
+    ptrdiff_t count, step, w_step;
+    int pixels, accumulate;
+    void *c;
+    ptrdiff_t c_step;
+} fc_channels;
+
+#define FC_MAX_VECTORS 4
+
+/* The kernels of one real type, with the block sizes that the drivers must use. */
+typedef struct fc_real {
+    int lanes;                        /* elements of a vector */
+    int vectors;                      /* vectors of a full filter panel, at most FC_MAX_VECTORS */
+    int rows[FC_MAX_VECTORS + 1];     /* rows[v]: most pixels in a tile of v vectors */
+    int outputs;                      /* most outputs of `planar` */
+    int planar[9];                    /* planar[o]: most vectors of `planar` with o outputs (1 always works) */
+    int row_group, row_vectors;       /* most rows and vectors of `rows` (fewer rows, or 1 vector, always work) */
+    int pixels;                       /* most pixels of `channels` */
+    void (*tile)(const fc_tile *);
+    void (*window)(const fc_window *);
+    void (*panel)(const fc_panel *);
+    void (*store)(const fc_store *);
+    void (*fold)(void *into, const void *from, ptrdiff_t count); /* into += from */
+    void (*planar_taps)(const fc_planar *);
+    void (*plane_rows)(const fc_rows *);
+    void (*channel_taps)(const fc_channels *);
+    double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
+    double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
+} fc_real;
+
+typedef struct fc_kernels {
+    const char *name;
+    fc_real f32, f64;
+} fc_kernels;
+
+/* Tables from best to worst, NULL at the end: those compiled in, whatever this machine can run. */
+extern const fc_kernels *const fc_compiled[];
+
+/* Whether this machine (processor and operating system) can run a table. */
+int fc_supported(const fc_kernels *table);
+
+#endif

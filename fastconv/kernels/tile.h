@@ -1,0 +1,103 @@
+/* The register-blocked multiply-accumulate: c[p][j] (+)= sum_k a[p][k] b[k][j], the inner loop of every dense contraction.
+ *
+ * A tile holds m pixels x v vectors of columns in registers. One step of k takes v vector loads of b (packed, aligned,
+ * sequential), m broadcasts of a (read in place, `step` elements apart) and m*v FMAs:
+ *
+ *            b[k][0..v)          32 registers: 6 x 4 -> 10 loads, 24 FMAs;   16 registers: 6 x 2 -> 8 loads, 12 FMAs
+ *   a[0][k]  c00 c01 c02 c03
+ *   a[1][k]  c10 c11 c12 c13     The loads are what keeps it below peak: with all operands in the first-level cache
+ *     ...                        the 6 x 4 step runs at 88 % of the FMA rate on Golden Cove cores, 14 x 2 at the same.
+ *
+ * Sums are short chains: the driver calls once for each block of at most FC_CHAIN steps and the blocks are added in `c`,
+ * which bounds the rounding error of long reductions (a chain of 48 positive terms errs by 1.4 u rms, one of 576 by 6 u).
+ */
+
+FC_INLINE void FC_N(tile_body)(const int m, const int v, const fc_tile *t)
+{
+    const ptrdiff_t s = t->step;
+    const FC_T *b = t->b;
+    FC_VEC acc[12][FC_MAX_VECTORS];
+#pragma GCC unroll 12
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++)
+            acc[i][j] = (FC_VEC){0};
+    for (ptrdiff_t q = 0; q < t->count; q++) {
+        const FC_T *a0 = (const FC_T *)t->a + t->pieces[q].offset;
+        const FC_T *a1 = a0 + 6 * s;
+        /* Opaque multiples of the step: all six rows are then one base register plus an index. */
+        ptrdiff_t s3 = 3 * s, s5 = 5 * s;
+        __asm__("" : "+r"(s3), "+r"(s5));
+#pragma GCC unroll 4
+        for (ptrdiff_t k = t->pieces[q].length; k > 0; k--) {
+            FC_VEC bv[FC_MAX_VECTORS];
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++)
+                bv[j] = *(const FC_VEC *)(b + j * FC_LANES);
+            b += v * FC_LANES;
+#pragma GCC unroll 12
+            for (int i = 0; i < m; i++) {
+                const FC_T *a = i < 6 ? a0 : a1;
+                const int r = i % 6;
+                const ptrdiff_t at = r == 0 ? 0 : r == 1 ? s : r == 2 ? 2 * s : r == 3 ? s3 : r == 4 ? 4 * s : s5;
+                const FC_VEC av = FC_N(splat)(a[at]);
+#pragma GCC unroll 4
+                for (int j = 0; j < v; j++)
+                    acc[i][j] += av * bv[j];
+            }
+            a0++;
+            a1++;
+        }
+    }
+    FC_T *c = t->c;
+    if (t->accumulate)
+#pragma GCC unroll 12
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++)
+                acc[i][j] += *(const FC_VEC *)(c + (i * v + j) * FC_LANES);
+    if (t->out == NULL) {
+#pragma GCC unroll 12
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++)
+                *(FC_VEC *)(c + (i * v + j) * FC_LANES) = acc[i][j];
+        return;
+    }
+    FC_T *out = t->out;
+    const FC_T *bias = t->bias;
+#pragma GCC unroll 4
+    for (int j = 0; j < v; j++) {
+        if (bias != NULL) {
+            const FC_VEC bj = FC_N(load)(bias + j * FC_LANES);
+#pragma GCC unroll 12
+            for (int i = 0; i < m; i++)
+                acc[i][j] += bj;
+        }
+#pragma GCC unroll 12
+        for (int i = 0; i < m; i++)
+            FC_N(put)(out + i * t->out_step + j * FC_LANES, acc[i][j]);
+    }
+}
+
+#define FC_TILE(v, m) case (v) * 16 + (m): FC_N(tile_body)(m, v, t); return;
+#define FC_TILES_6(v) FC_TILE(v, 1) FC_TILE(v, 2) FC_TILE(v, 3) FC_TILE(v, 4) FC_TILE(v, 5) FC_TILE(v, 6)
+#define FC_TILES_12(v) FC_TILES_6(v) FC_TILE(v, 7) FC_TILE(v, 8) FC_TILE(v, 9) FC_TILE(v, 10) FC_TILE(v, 11) FC_TILE(v, 12)
+
+static void FC_N(tile)(const fc_tile *t)
+{
+    switch (t->vectors * 16 + t->rows) {
+        FC_TILES_12(1)
+#if FC_REGISTERS == 32
+        FC_TILES_12(2)
+        FC_TILES_6(3) FC_TILE(3, 7) FC_TILE(3, 8)
+        FC_TILES_6(4)
+#else
+        FC_TILES_6(2)
+#endif
+    }
+}
+
+#undef FC_TILE
+#undef FC_TILES_6
+#undef FC_TILES_12

@@ -1,0 +1,4 @@
+"""python -m fastconv.runtime"""
+from . import show_config
+
+show_config()

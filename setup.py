@@ -1,0 +1,115 @@
+"""Builds the kernels once for each instruction set and the Cython drivers on top; the rest is in pyproject.toml.
+
+Environment
+-----------
+FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
+FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
+"""
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("fastconv/kernels")
+DRIVERS = ("_runtime", "_conv")
+
+# No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
+C_FLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
+
+# One object for each instruction set: the file says which table, the flags say which instructions.
+ISA_FLAGS = {
+    "x86_64": {
+        "isa_x86_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        "isa_x86_v3": ["-march=x86-64-v3"],
+        "isa_x86_v2": ["-march=x86-64-v2"],
+    },
+    "aarch64": {"isa_neon": []},
+}
+
+
+def machine() -> str:
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+def openmp_flags(compiler) -> list[str]:
+    """The flag for OpenMP, if a program that uses it compiles, links and runs."""
+    wanted = os.environ.get("FASTCONV_OPENMP", "auto").lower()
+    if wanted not in ("auto", "on", "off"):
+        raise SystemExit(f"FASTCONV_OPENMP must be auto, on or off, got {wanted!r}")
+    if wanted == "off":
+        return []
+    program = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text(program)
+        try:
+            objects = compiler.compile([str(source)], output_dir=folder, extra_postargs=["-fopenmp"])
+            compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"])
+            subprocess.run([str(Path(folder, "probe"))], check=True)
+        except Exception as error:
+            if wanted == "on":
+                raise SystemExit(f"FASTCONV_OPENMP=on, but a program with OpenMP does not build: {error}") from error
+            print("fastconv: no OpenMP found, building a serial library", file=sys.stderr)
+            return []
+    return ["-fopenmp"]
+
+
+class BuildExt(build_ext):
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            raise SystemExit("fastconv's kernels need GCC or Clang (on Windows: clang-cl or MinGW)")
+        openmp = openmp_flags(self.compiler)
+        runtime = next(e for e in self.extensions if e.name == "fastconv._runtime")
+        runtime.extra_objects = self.build_kernels()
+        for extension in self.extensions:
+            extension.extra_compile_args = ["-O2", "-fvisibility=hidden", *openmp]
+            extension.extra_link_args = openmp
+        super().build_extensions()
+
+    def build_kernels(self) -> list[str]:
+        files = {"dispatch": [], "isa_portable": [], **ISA_FLAGS.get(machine(), {})}
+        headers = [str(path) for path in KERNELS.glob("*.h")]
+        objects = []
+        for name, flags in files.items():
+            objects += self.compiler.compile(
+                [str(KERNELS / f"{name}.c")],
+                output_dir=self.build_temp,
+                depends=headers,
+                extra_postargs=[*C_FLAGS, *WARNINGS, *flags],
+            )
+        return objects
+
+
+extensions = [
+    Extension(
+        f"fastconv.{name}",
+        [f"fastconv/{name}.pyx"],
+        include_dirs=["fastconv", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
+        depends=[str(path) for path in KERNELS.glob("*.[ch]")],
+    )
+    for name in DRIVERS
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+        },
+    ),
+    cmdclass={"build_ext": BuildExt},
+)
