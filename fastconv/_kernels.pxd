@@ -60,7 +60,7 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_rows:
         const void *src
         const void *w
-        ptrdiff_t src_step, tap_step, w_step, fh, fw
+        ptrdiff_t src_step, tap_step, fh, fw
         int rows, vectors, accumulate
         void *c
         ptrdiff_t c_step

@@ -89,7 +89,7 @@ def conv2d(
 
     Notes
     -----
-    Sums are formed in blocks of at most 48 terms, which are added in groups of 16. Errors stay below
+    Sums are formed in chains, short enough that errors stay below
     ``8 u sum |x| |w|``, u the unit roundoff of the dtype, on data whose rounding errors are not all of one sign; the
     guaranteed bound is ``(64 + ceil(n / 768)) u sum |x| |w|`` for n terms. The same bits come out for any number of
     threads, any split of the batch and any memory layout of the same values. NaN and infinities reach exactly the

@@ -302,35 +302,51 @@ static void FC_N(planar)(const fc_planar *p)
 
 #undef FC_PLANAR
 
-/* Input row y feeds the output rows r with 0 <= y - r < fh; the FMAs of one output stay in the order (i, j). */
+/* Input row y feeds the output rows r with 0 <= y - r < fh. The terms of one output are summed in the order (i, j), in
+ * chains of whole filter rows or, for long rows, of FC_CHAIN taps, wherever the row lies in its group. */
 FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
 {
     enum { R = 4 };
-    FC_VEC acc[R][4];
+    const ptrdiff_t rows_per_chain = p->fw >= FC_CHAIN ? 1 : FC_CHAIN / p->fw;
+    const FC_T *w = p->w;
+    FC_VEC sum[R][4], chain[R][4];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-        for (int j = 0; j < v; j++)
-            acc[r][j] = (FC_VEC){0};
-    const FC_T *w = p->w;
+        for (int i = 0; i < v; i++)
+            sum[r][i] = chain[r][i] = (FC_VEC){0};
     for (ptrdiff_t y = 0; y < p->rows + p->fh - 1; y++) {
-        unsigned feeds = 0;
-        for (int r = 0; r < p->rows; r++)
-            feeds |= (unsigned)(y >= r && y - r < p->fh) << r;
-        for (ptrdiff_t j = 0; j < p->fw; j++) {
-            const FC_T *at = (const FC_T *)p->src + y * p->src_step + j * p->tap_step;
-            FC_VEC x[4];
+        unsigned feeds = 0, ends = 0;
+        for (int r = 0; r < p->rows; r++) {
+            const ptrdiff_t i = y - r;
+            feeds |= (unsigned)(i >= 0 && i < p->fh) << r;
+            ends |= (unsigned)(i >= 0 && i < p->fh && (i + 1 == p->fh || (i + 1) % rows_per_chain == 0)) << r;
+        }
+        for (ptrdiff_t j0 = 0; j0 < p->fw; j0 += FC_CHAIN) {
+            const ptrdiff_t j1 = p->fw - j0 < FC_CHAIN ? p->fw : j0 + FC_CHAIN;
+            for (ptrdiff_t j = j0; j < j1; j++) {
+                const FC_T *at = (const FC_T *)p->src + y * p->src_step + j * p->tap_step;
+                FC_VEC x[4];
 #pragma GCC unroll 4
-            for (int i = 0; i < v; i++)
-                x[i] = FC_N(load)(at + i * FC_LANES);
+                for (int i = 0; i < v; i++)
+                    x[i] = FC_N(load)(at + i * FC_LANES);
+#pragma GCC unroll 4
+                for (int r = 0; r < R; r++)
+                    if (feeds >> r & 1) {
+                        const FC_VEC wr = FC_N(splat)(w[(y - r) * p->fw + j]);
+#pragma GCC unroll 4
+                        for (int i = 0; i < v; i++)
+                            chain[r][i] += x[i] * wr;
+                    }
+            }
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++)
-                if (feeds >> r & 1) {
-                    const FC_VEC wr = FC_N(splat)(w[(y - r) * p->w_step + j]);
+                if (ends >> r & 1)
 #pragma GCC unroll 4
-                    for (int i = 0; i < v; i++)
-                        acc[r][i] += x[i] * wr;
-                }
+                    for (int i = 0; i < v; i++) {
+                        sum[r][i] += chain[r][i];
+                        chain[r][i] = (FC_VEC){0};
+                    }
         }
     }
 #pragma GCC unroll 4
@@ -339,7 +355,7 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
             FC_T *c = (FC_T *)p->c + r * p->c_step;
 #pragma GCC unroll 4
             for (int i = 0; i < v; i++)
-                FC_N(sum_into)(c + i * FC_LANES, acc[r][i], p->accumulate);
+                FC_N(sum_into)(c + i * FC_LANES, sum[r][i], p->accumulate);
         }
 }
 

@@ -14,8 +14,8 @@ enum { FC_F16, FC_F32, FC_F64, FC_SWAPPED = 8 };
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
-/* Longest chain of additions in one register: longer sums are cut into blocks, blocks into groups of FC_GROUP. */
-#define FC_CHAIN 48
+/* Longest chain of additions where few filters meet flat images; sums of more chains are cut into groups of FC_GROUP. */
+#define FC_CHAIN 16
 #define FC_GROUP 16
 
 /* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
@@ -79,10 +79,11 @@ typedef struct fc_planar {
     ptrdiff_t c_step;
 } fc_planar;
 
-/* One plane, stride 1. c[r][x] (+)= sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * w_step + j], r < rows. */
+/* One plane, stride 1. c[r][x] (+)= sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows,
+ * in chains of at most FC_CHAIN terms. */
 typedef struct fc_rows {
     const void *src, *w;
-    ptrdiff_t src_step, tap_step, w_step, fh, fw;
+    ptrdiff_t src_step, tap_step, fh, fw;
     int rows, vectors, accumulate;
     void *c;
     ptrdiff_t c_step;

@@ -1,0 +1,249 @@
+"""The tour: ``python -m fastconv [IMAGE]`` runs each operation on a photograph and checks it against NumPy.
+
+A station is a function of the photograph that returns rows for the table and panels for the picture;
+a new operation adds one to ``STATIONS``. The first line of its docstring is what the user reads.
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from . import conv2d
+
+LOOP_OUTPUTS = 40_000  # the four loops take microseconds for each output, so they get a crop
+
+
+class Row(NamedTuple):
+    """One line of the table; ``difference`` is the largest one as a fraction of what is allowed."""
+
+    station: str
+    what: str
+    ours_ms: float
+    numpy_ms: float
+    difference: float
+
+
+def agree(rows):
+    """Return whether all are within their bounds; a NaN is not."""
+    return all(row.difference <= 1 for row in rows)
+
+
+class Panel(NamedTuple):
+    """One image of the picture: (H, W, 3) in colour, or (H, W) drawn with a colour map."""
+
+    title: str
+    image: np.ndarray
+    colours: str = "gray"
+
+
+def output_shape(x, w, stride):
+    """Return (N, Ho, Wo, K) of a convolution without padding."""
+    return len(x), (x.shape[1] - len(w)) // stride + 1, (x.shape[2] - w.shape[1]) // stride + 1, w.shape[3]
+
+
+def four_loops(x, w, stride):
+    """Convolve as people write it first: four Python loops around ``np.multiply(...).sum()``."""
+    fh, fw, c, k = w.shape
+    out = np.empty(output_shape(x, w, stride), x.dtype)
+    for n in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                for m in range(k):
+                    top, left, first = i * stride, j * stride, m // (k * c // x.shape[3]) * c
+                    window = x[n, top : top + fh, left : left + fw, first : first + c]
+                    out[n, i, j, m] = np.multiply(window, w[:, :, :, m]).sum()
+    return out
+
+
+def tensordot(x, w, stride):
+    """Convolve as people write it next: a strided view of windows and ``np.tensordot``, group by group."""
+    n, ho, wo, _ = output_shape(x, w, stride)
+    sn, sh, sw, sc = x.strides
+    strides = (sn, stride * sh, stride * sw, sh, sw, sc)
+    windows = as_strided(x, (n, ho, wo, *w.shape[:2], x.shape[3]), strides, writeable=False)
+    groups = x.shape[3] // w.shape[2]
+    parts = zip(np.split(windows, groups, axis=-1), np.split(w, groups, axis=-1), strict=True)
+    return np.concatenate([np.tensordot(part, taps, axes=3) for part, taps in parts], axis=-1)
+
+
+def timed(function):
+    """Return the function's result and the median of its times in ms, from at most 9 runs or 0.5 s."""
+    time.sleep(0.05)  # lets the threads of the call before go to sleep
+    times = []
+    while len(times) < 9 and sum(times) < 500:
+        start = time.perf_counter()
+        result = function()
+        times.append(1000 * (time.perf_counter() - start))
+    return result, float(np.median(times))
+
+
+def difference(ours, formula, x, w, stride):
+    """Return the largest ``|ours - formula| / 8u(|x|*|w|)``, the formula in float64, in bands of rows."""
+    if ours.shape != output_shape(x, w, stride):
+        return math.inf
+    wide, bound, worst = w.astype(np.float64), 4 * np.finfo(ours.dtype).eps, 0.0  # eps is 2u
+    for top in range(0, ours.shape[1], 32):
+        part = ours[:, top : top + 32]
+        band = x[:, top * stride : (top + part.shape[1] - 1) * stride + len(w)].astype(np.float64)
+        error = np.abs(part - formula(band, wide, stride))
+        allowed = bound * tensordot(np.abs(band), np.abs(wide), stride)
+        worst = np.maximum(worst, (error / np.maximum(allowed, 1e-200)).max())  # keeps a NaN
+    return float(worst)
+
+
+def compare(station, x, w, stride=1, border=0):
+    """Run conv2d against both NumPy formulas; return the rows and conv2d's result on the whole."""
+
+    def pad():
+        return np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), "edge") if border else x
+
+    padded, groups = pad(), x.shape[3] // w.shape[2]
+    side = (math.isqrt(LOOP_OUTPUTS // w.shape[3]) - 1) * stride + len(w)
+    top, left = (max(0, (size - side) // 2) for size in padded.shape[1:3])  # in the middle
+    crop = padded[:, top : top + side, left : left + side]
+    _, loops_ms = timed(lambda: four_loops(crop, w, stride))
+    small, small_ms = timed(lambda: conv2d(crop, w, stride, groups=groups))
+    _, tensordot_ms = timed(lambda: tensordot(pad(), w, stride))
+    whole, whole_ms = timed(lambda: conv2d(x, w, stride, border, groups=groups, padding_mode="edge"))
+
+    what = f"four loops, on a crop: {small.shape[1]} x {small.shape[2]}"
+    rows = [Row(station, what, small_ms, loops_ms, difference(small, four_loops, crop, w, stride))]
+    what = f"as_strided + tensordot: {whole.shape[1]} x {whole.shape[2]}"
+    rows.append(Row(station, what, whole_ms, tensordot_ms, difference(whole, tensordot, padded, w, stride)))
+    return rows, whole
+
+
+def gaussian(sigma):
+    """Return a 9x9 Gaussian that sums to 1."""
+    line = np.exp(-0.5 * (np.arange(-4, 5) / sigma) ** 2)
+    return np.outer(line, line) / line.sum() ** 2
+
+
+def filter_bank(photo):
+    """Edges, blurs and sharpening: sixteen 9x9 filters on the colour photograph in one call."""
+    sobel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    emboss = np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]])
+    sharpen = np.pad([[1]], 1) - laplacian
+    on_grey = {"Sobel x": sobel, "Sobel y": sobel.T, "Laplacian": laplacian, "emboss": emboss}
+    on_colour = {"sharpen": sharpen, "box blur 9 x 9": np.full((9, 9), 1 / 81)}
+    on_colour |= {f"Gaussian blur, sigma {sigma}": gaussian(sigma) for sigma in (1, 2)}
+
+    brightness = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue
+    mixes = [brightness] * len(on_grey) + [np.eye(3)] * len(on_colour)
+    taps = [np.pad(t, (9 - len(t)) // 2)[:, :, None, None] for t in (on_grey | on_colour).values()]
+    filters = np.concatenate([t * mix for t, mix in zip(taps, mixes, strict=True)], axis=-1, dtype=np.float32)
+    rows, (out,) = compare("filter bank 9x9x3x16", photo[None], filters, border=4)
+    panels = [Panel(title, out[:, :, k]) for k, title in enumerate(on_grey)]
+    panels.insert(2, Panel("edges: hypot(Sobel x, Sobel y)", np.hypot(out[:, :, 0], out[:, :, 1]), "magma"))
+    panels += [Panel(title, out[:, :, 4 + 3 * k : 7 + 3 * k]) for k, title in enumerate(on_colour)]
+    return rows, panels
+
+
+def thumbnail(photo):
+    """A Gaussian on each colour by itself (groups=3), at every fourth pixel."""
+    filters = np.repeat(gaussian(2)[:, :, None, None], 3, axis=-1).astype(np.float32)
+    rows, (out,) = compare("depthwise 9x9, stride 4", photo[None], filters, stride=4, border=4)
+    return rows, [Panel("thumbnail: Gaussian, stride 4", out)]
+
+
+def layer(photo):
+    """A convolutional layer, 3x3x64x64 random filters, on 64 features of the photograph made smaller."""
+    step = min(math.ceil(max(photo.shape) / 256), min(photo.shape[:2]) // 8)
+    random = np.random.default_rng(3)
+    first = random.normal(0, math.sqrt(2 / 27), (3, 3, 3, 64)).astype(np.float32)
+    second = random.normal(0, math.sqrt(2 / 576), (3, 3, 64, 64)).astype(np.float32)
+    features = conv2d(photo[None, ::step, ::step] - np.float32(0.5), first, activation="relu")
+    rows, (out,) = compare("layer 3x3x64x64", features, second)
+    maps = (out - out.mean(axis=(0, 1))) / (out.std(axis=(0, 1)) + np.float32(1e-6))
+    h, w, _ = maps.shape
+    mosaic = maps.reshape(h, w, 8, 8).transpose(2, 0, 3, 1).reshape(8 * h, 8 * w)
+    return rows, [Panel("layer: its 64 responses", mosaic, "viridis")]
+
+
+STATIONS = [filter_bank, thumbnail, layer]
+
+
+def read_photo(path, size):
+    """Return the image (None: matplotlib's sample) as float32 (H, W, 3) in 0..1, shrunk to ``size``."""
+    hint = "The tour needs matplotlib and a photograph: pip install 'fastconv[demo]'"
+    try:
+        from matplotlib.cbook import get_sample_data
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        sys.exit(f"{error}\n{hint}")
+    try:
+        with Image.open(path or get_sample_data("grace_hopper.jpg", asfileobj=False)) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        sys.exit(f"cannot read the photograph: {error}\n{hint}")
+    image.thumbnail((size, size))
+    if min(image.size) < 16:
+        sys.exit(f"the photograph in --size {size} is {image.width} x {image.height}, needs 16 x 16 or more")
+    return np.asarray(image, np.float32) / 255
+
+
+def print_table(rows):
+    """Print one line a row under the headings."""
+    line = "{:<24} {:<36} {:>9} {:>9} {:>8} {:>11} {:>6}"
+    print(line.format("station", "NumPy: output", "ours ms", "NumPy ms", "ratio", "difference", "agree"))
+    for r in rows:
+        times = f"{r.ours_ms:.3f}", f"{r.numpy_ms:.1f}", f"{r.numpy_ms / r.ours_ms:.1f}x"
+        print(line.format(r.station, r.what, *times, f"{r.difference:.3f}", "yes" if agree([r]) else "NO"))
+    print("Times are medians. Difference: the largest between ours and the same formula in float64,")
+    print("as a fraction of the promised bound, which for conv2d is 8u(|x|*|w|).")
+
+
+def save_picture(panels, path):
+    """Draw the panels, four in a row."""
+    from matplotlib.figure import Figure  # without pyplot: no display, and Agg draws
+
+    lines, (height, width) = math.ceil(len(panels) / 4), panels[0].image.shape[:2]
+    figure = Figure(figsize=(13, lines * (0.3 + 3.2 * min(height / width, 2.5))), layout="constrained")
+    for number, (title, image, colours) in enumerate(panels, 1):
+        axis = figure.add_subplot(lines, 4, number, title=title)
+        axis.set_axis_off()
+        low, high = np.percentile(image, [0.5, 99.5])
+        low, high = (min(low, -high), max(-low, high)) if low < 0 else (low, high)  # zero is grey
+        axis.imshow(np.clip(image, 0, 1) if image.ndim == 3 else image, cmap=colours, vmin=low, vmax=high)
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments=None):
+    """Run the tour; return 0 if every check agrees, else 1."""
+    parser = argparse.ArgumentParser("python -m fastconv", description="Every operation, on a photograph.")
+    parser.add_argument("image", nargs="?", help="a photograph (default: matplotlib's sample)")
+    parser.add_argument("--output", default="fastconv-tour.png", help="the picture (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=512, help="longest side, 16 to 1024 (default: 512)")
+    options = parser.parse_args(arguments)
+    if not 16 <= options.size <= 1024:
+        parser.error(f"--size must be 16 to 1024, got {options.size}")
+
+    photo = read_photo(options.image, options.size)
+    rows, panels = [], [Panel("photograph", photo)]
+    print(f"photograph: {photo.shape[0]} x {photo.shape[1]} pixels, float32", flush=True)
+    for number, station in enumerate(STATIONS, 1):
+        print(f"[{number}/{len(STATIONS)}] {station.__doc__.splitlines()[0]}", flush=True)
+        start = time.perf_counter()
+        new_rows, new_panels = station(photo)
+        rows, panels = rows + new_rows, panels + new_panels
+        verdict = "agrees" if agree(new_rows) else "DISAGREES"
+        print(f"      {verdict} with NumPy, {time.perf_counter() - start:.1f} s", flush=True)
+    print()
+    print_table(rows)
+    try:
+        save_picture(panels, options.output)
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot write the picture: {error}")
+    print(f"\npicture: {os.path.abspath(options.output)}")
+    return 0 if agree(rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
