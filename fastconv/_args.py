@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-REALS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
+NATIVE = {np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 4}
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
@@ -23,13 +23,14 @@ def array(name, value):
     return np.asarray(value)
 
 
-def real_dtype(**arrays):
-    """The real dtype that NumPy gives the arrays together."""
-    dtypes = {a.dtype.newbyteorder("=") for a in arrays.values()}
-    for name, a in arrays.items():
-        if a.dtype.newbyteorder("=") not in REALS:
+def real_dtype(first, first_name, second, second_name):
+    """The real dtype that NumPy gives two arrays together."""
+    if first.dtype is second.dtype and first.dtype in NATIVE:
+        return first.dtype
+    for name, a in ((first_name, first), (second_name, second)):
+        if a.dtype.newbyteorder("=") not in NATIVE:
             raise TypeError(f"{name} has dtype {a.dtype}; it may be float16, float32 or float64")
-    return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
+    return np.result_type(first.dtype.newbyteorder("="), second.dtype.newbyteorder("="))
 
 
 def integer(name, value, least, what):

@@ -50,6 +50,7 @@ cdef enum:
     SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
     WINDOW_BYTES = 512 << 10     # likewise a packed window
     RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
+    STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
     CHANNEL_BLOCK = 256          # channels of a depthwise task
 
 import os
@@ -104,6 +105,8 @@ cdef struct Team:
     idx first, last              # tasks of this thread
     idx packed                   # which filters lie in `filters`, -1: none
     char *filters
+    const char *ahead            # filters that come next, fetched while tiles are computed: so many rows, so many a tile
+    idx ahead_rows, ahead_each
     char *window
     char *c
     char *c2
@@ -285,11 +288,29 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
                     a.out = out0 + (y0 + r) * p.out_row + (x0 + at) * p.out_col
                 p.k.tile(&a)
                 at += a.rows
+                if t.ahead_rows:
+                    fetch_ahead(p, t)
         a.b = <const char *>a.b + min(p.chunk, p.terms - chunk * p.chunk) * width * p.item
     if last_chunk == p.chunks and not direct:
         for r in range(rows):
             store(p, t, c + r * cols * width * p.item, p.chunks > FC_GROUP, width, 1, cols, columns,
                   out0 + (y0 + r) * p.out_row + x0 * p.out_col, group * p.kg + k0)
+
+
+cdef void fetch_ahead(const Plan *p, Team *t) noexcept nogil:
+    cdef idx rows = min(t.ahead_each, t.ahead_rows)
+    p.k.prefetch(t.ahead, rows, p.w_c, min(p.slab * p.panel_width, p.kg) * p.item)
+    t.ahead += rows * p.w_c
+    t.ahead_rows -= rows
+
+
+cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx tiles) noexcept nogil:
+    """Prepares to fetch the range of `slab` that begins with `term`, during `tiles` calls."""
+    if p.w_k != p.item or p.w_fw != p.cg * p.w_c or p.w_fh != p.fw * p.w_fw:
+        return
+    t.ahead = p.w + (slab // p.slabs * p.kg + slab % p.slabs * p.slab * p.panel_width) * p.w_k + term * p.w_c
+    t.ahead_rows = min(p.per_range * p.chunk, p.terms - term)
+    t.ahead_each = ceil_div(t.ahead_rows, max(tiles, 1))
 
 
 cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -320,6 +341,12 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
                              round_up(min(p.panel_width, p.kg - k0), p.k.lanes), first_term,
                              min(last * p.chunk, p.terms) - first_term)
             t.packed = slab
+        if p.ranges > 1:
+            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * (last - first)
+            if last < p.chunks:
+                plan_ahead(p, t, slab, last * p.chunk, k0)
+            elif task + 1 < t.last:
+                plan_ahead(p, t, (task + 1) // spots, 0, k0)
         block = 0
         y = y0
         while y < end:
@@ -603,8 +630,10 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     p.per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
     p.ranges = 1
     p.task_rows = p.block_rows
-    if p.chunks > p.per_range:
-        p.ranges = 0  # several; counted when the chunks are known
+    if p.chunks > p.per_range or (p.images == 1 and p.ho * p.wo <= STREAM_PIXELS and p.chunks > 1):
+        # Filters stream through the cache, each chunk packed once for all the pixels of a task.
+        p.ranges = 0
+        p.per_range = 1
         p.task_rows = min(p.ho, max(RANGE_PIXELS // p.block_cols, p.block_rows))
     if not p.in_place:
         if p.ranges:

@@ -90,6 +90,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*planar_taps)(const fc_planar *) noexcept nogil
         void (*plane_rows)(const fc_rows *) noexcept nogil
         void (*channel_taps)(const fc_channels *) noexcept nogil
+        void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 

@@ -108,7 +108,7 @@ def conv2d(
     """
     x = _args.array("input", input)
     w = _args.array("filters", filters)
-    dtype = _args.real_dtype(input=x, filters=w)
+    dtype = _args.real_dtype(x, "input", w, "filters")
     channels_first = _args.choice("data_format", data_format, _FORMATS)
     _args.choice("method", method, _METHODS)
     if x.ndim < 3:
@@ -154,7 +154,7 @@ def conv2d(
         bias = _args.array("bias", bias)
         if bias.shape != (k,):
             raise ValueError(f"bias must have shape ({k},), one value for each filter, got shape {bias.shape}")
-        _args.real_dtype(bias=bias)
+        _args.real_dtype(bias, "bias", bias, "bias")
     shape = (*lead, k, ho, wo) if channels_first else (*lead, ho, wo, k)
     target, answer = _args.result(out, shape, dtype, x, w)
     if target.size:

@@ -75,11 +75,12 @@ FC_INLINE void FC_N(copy_kind)(FC_T *dst, ptrdiff_t dst_step, const char *src, p
         dst[i * dst_step] = FC_N(element)(src + i * src_step, kind);
 }
 
+enum { FC_N(OWN) = sizeof(FC_T) == 4 ? FC_F32 : FC_F64 };
+
 /* Copies n elements of any kind; src_step in bytes, dst_step in elements. */
 static void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
 {
-    const int own = sizeof(FC_T) == 4 ? FC_F32 : FC_F64;
-    if (kind == own && dst_step == 1 && src_step == (ptrdiff_t)sizeof(FC_T)) {
+    if (kind == FC_N(OWN) && dst_step == 1 && src_step == (ptrdiff_t)sizeof(FC_T)) {
         memcpy(dst, src, (size_t)n * sizeof(FC_T));
         return;
     }
@@ -92,6 +93,50 @@ static void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t
 }
 
 /* ---- packing ---- */
+
+enum { FC_N(STRIP) = 64 };
+
+/* strip[c][x] = p[x * channels + c], or back with `join`: the compiler turns constant 2, 3, 4 and 8 into permutations. */
+FC_INLINE void FC_N(interleave)(const int channels, const int join, FC_T strip[8][FC_N(STRIP)], FC_T *restrict p, ptrdiff_t n)
+{
+    if (n == FC_N(STRIP)) {
+        for (int x = 0; x < FC_N(STRIP); x++)
+            for (int c = 0; c < channels; c++)
+                if (join)
+                    p[x * channels + c] = strip[c][x];
+                else
+                    strip[c][x] = p[x * channels + c];
+        return;
+    }
+    for (ptrdiff_t x = 0; x < n; x++)
+        for (int c = 0; c < channels; c++)
+            if (join)
+                p[x * channels + c] = strip[c][x];
+            else
+                strip[c][x] = p[x * channels + c];
+}
+
+static void FC_N(split)(int channels, FC_T strip[8][FC_N(STRIP)], const FC_T *p, ptrdiff_t n)
+{
+    switch (channels) {
+    case 2: FC_N(interleave)(2, 0, strip, (FC_T *)p, n); return;
+    case 3: FC_N(interleave)(3, 0, strip, (FC_T *)p, n); return;
+    case 4: FC_N(interleave)(4, 0, strip, (FC_T *)p, n); return;
+    case 8: FC_N(interleave)(8, 0, strip, (FC_T *)p, n); return;
+    default: FC_N(interleave)(channels, 0, strip, (FC_T *)p, n); return;
+    }
+}
+
+static void FC_N(join)(int channels, FC_T strip[8][FC_N(STRIP)], FC_T *p, ptrdiff_t n)
+{
+    switch (channels) {
+    case 2: FC_N(interleave)(2, 1, strip, p, n); return;
+    case 3: FC_N(interleave)(3, 1, strip, p, n); return;
+    case 4: FC_N(interleave)(4, 1, strip, p, n); return;
+    case 8: FC_N(interleave)(8, 1, strip, p, n); return;
+    default: FC_N(interleave)(channels, 1, strip, p, n); return;
+    }
+}
 
 static void FC_N(window)(const fc_window *w)
 {
@@ -121,6 +166,15 @@ static void FC_N(window)(const fc_window *w)
             } else if (w->dst_channel == 1 && w->src_channel == item) {
                 for (ptrdiff_t i = 0; i < run; i++)
                     FC_N(copy)(dst + i * w->dst_col, 1, src + i * w->src_col, item, n, w->kind);
+            } else if (w->dst_col == 1 && n <= 8 && w->kind == FC_N(OWN) && w->src_channel == item && w->src_col == n * item
+                       && (uintptr_t)src % sizeof(FC_T) == 0) {
+                FC_T strip[8][FC_N(STRIP)];
+                for (ptrdiff_t i = 0; i < run; i += FC_N(STRIP)) {
+                    const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
+                    FC_N(split)((int)n, strip, (const FC_T *)src + i * n, m);
+                    for (ptrdiff_t c = 0; c < n; c++)
+                        memcpy(dst + c * w->dst_channel + i, strip[c], (size_t)m * sizeof(FC_T));
+                }
             } else {
                 for (ptrdiff_t c = 0; c < n; c++)
                     FC_N(copy)(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, w->src_col, run, w->kind);
@@ -140,6 +194,13 @@ static void FC_N(panel)(const fc_panel *p)
         for (ptrdiff_t j = p->columns; j < p->width; j++)
             dst[j] = 0;
     }
+}
+
+static void FC_N(prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t b = 0; b < bytes; b += 64)
+            __builtin_prefetch(src + r * step + b, 0, 2);
 }
 
 /* ---- activations and storing ---- */
@@ -216,39 +277,59 @@ static void FC_N(fold)(void *into, const void *from, ptrdiff_t count)
         a[i] += b[i];
 }
 
+/* One line of n results: y = activation(c + c2 + bias), the bias of line or element. */
+FC_INLINE void FC_N(results)(const fc_store *s, FC_T *y, ptrdiff_t at, ptrdiff_t n, const FC_T *bias, int bias_step)
+{
+    memcpy(y, (const FC_T *)s->c + at, (size_t)n * sizeof(FC_T));
+    if (s->c2 != NULL)
+        FC_N(fold)(y, (const FC_T *)s->c2 + at, n);
+    if (bias != NULL)
+        for (ptrdiff_t j = 0; j < n; j++)
+            y[j] += bias[j * bias_step];
+    FC_N(activate)(y, n, s->activation);
+}
+
+FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t step, int kind)
+{
+    if (kind == FC_F16)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            const uint16_t h = fc_float_to_half((float)y[j]);
+            memcpy(out + j * step, &h, 2);
+        }
+    else if (step == (ptrdiff_t)sizeof(FC_T))
+        memcpy(out, y, (size_t)n * sizeof(FC_T));
+    else
+        for (ptrdiff_t j = 0; j < n; j++)
+            memcpy(out + j * step, y + j, sizeof(FC_T));
+}
+
 /* Reads c along its contiguous axis (columns: c_col == 1, or rows: c_row == 1) and scatters to any output steps. */
 static void FC_N(store)(const fc_store *s)
 {
-    enum { STRIP = 256 };
-    const int own = sizeof(FC_T) == 4 ? FC_F32 : FC_F64;
-    const int by_column = s->c_row == 1 && s->c_col != 1;
-    const ptrdiff_t outer = by_column ? s->columns : s->rows, inner = by_column ? s->rows : s->columns;
-    const ptrdiff_t c_step = by_column ? s->c_col : s->c_row;
-    const ptrdiff_t out_outer = by_column ? s->out_col : s->out_row, out_inner = by_column ? s->out_row : s->out_col;
     const FC_T *bias = s->bias;
-    FC_T y[STRIP];
-    for (ptrdiff_t i = 0; i < outer; i++)
-        for (ptrdiff_t j0 = 0; j0 < inner; j0 += STRIP) {
-            const ptrdiff_t n = inner - j0 < STRIP ? inner - j0 : STRIP;
-            char *out = s->out + i * out_outer + j0 * out_inner;
-            memcpy(y, (const FC_T *)s->c + i * c_step + j0, (size_t)n * sizeof(FC_T));
-            if (s->c2 != NULL)
-                FC_N(fold)(y, (const FC_T *)s->c2 + i * c_step + j0, n);
-            if (bias != NULL)
-                for (ptrdiff_t j = 0; j < n; j++)
-                    y[j] += bias[by_column ? i : j0 + j];
-            FC_N(activate)(y, n, s->activation);
-            if (s->kind == FC_F16)
-                for (ptrdiff_t j = 0; j < n; j++) {
-                    const uint16_t h = fc_float_to_half((float)y[j]);
-                    memcpy(out + j * out_inner, &h, 2);
-                }
-            else if (s->kind == own && out_inner == (ptrdiff_t)sizeof(FC_T))
-                memcpy(out, y, (size_t)n * sizeof(FC_T));
-            else
-                for (ptrdiff_t j = 0; j < n; j++)
-                    memcpy(out + j * out_inner, y + j, sizeof(FC_T));
+    if (s->c_col == 1) {
+        FC_T y[4 * FC_N(STRIP)];
+        for (ptrdiff_t i = 0; i < s->rows; i++)
+            for (ptrdiff_t j = 0; j < s->columns; j += 4 * FC_N(STRIP)) {
+                const ptrdiff_t n = s->columns - j < 4 * FC_N(STRIP) ? s->columns - j : 4 * FC_N(STRIP);
+                FC_N(results)(s, y, i * s->c_row + j, n, bias == NULL ? NULL : bias + j, 1);
+                FC_N(scatter)(y, n, s->out + i * s->out_row + j * s->out_col, s->out_col, s->kind);
+            }
+        return;
+    }
+    const int together = s->kind == FC_N(OWN) && s->out_col == (ptrdiff_t)sizeof(FC_T)
+                         && s->out_row == s->columns * s->out_col && (uintptr_t)s->out % sizeof(FC_T) == 0;
+    FC_T strip[8][FC_N(STRIP)];
+    for (ptrdiff_t i = 0; i < s->rows; i += FC_N(STRIP)) {
+        const ptrdiff_t n = s->rows - i < FC_N(STRIP) ? s->rows - i : FC_N(STRIP);
+        for (ptrdiff_t j = 0; j < s->columns; j++) {
+            FC_N(results)(s, strip[j], j * s->c_col + i, n, bias == NULL ? NULL : bias + j, 0);
+            if (!together)
+                FC_N(scatter)(strip[j], n, s->out + i * s->out_row + j * s->out_col, s->out_row, s->kind);
         }
+        if (together)
+            FC_N(join)((int)s->columns, strip, (FC_T *)(s->out + i * s->out_row), n);
+    }
 }
 
 /* ---- few channels: lanes along x ---- */

@@ -34,6 +34,6 @@
     { .lanes = FC_VEC_BYTES / sizeof(type), FC_BLOCKS, .tile = tile_##suffix, .window = window_##suffix,            \
       .panel = panel_##suffix, .store = store_##suffix, .fold = fold_##suffix, .planar_taps = planar_##suffix,      \
       .plane_rows = rows_##suffix, .channel_taps = channels_##suffix,                \
-      .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
+      .prefetch = prefetch_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double)};

@@ -58,7 +58,8 @@ typedef struct fc_panel {
     int kind;
 } fc_panel;
 
-/* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. */
+/* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. One of c_row, c_col is 1; at most 8
+ * columns where it is c_row. */
 typedef struct fc_store {
     const void *c, *c2;
     ptrdiff_t c_row, c_col;
@@ -118,6 +119,7 @@ typedef struct fc_real {
     void (*planar_taps)(const fc_planar *);
     void (*plane_rows)(const fc_rows *);
     void (*channel_taps)(const fc_channels *);
+    void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes); /* rows of bytes, to L2 */
     double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;

@@ -1,0 +1,62 @@
+"""Fixtures and options shared by all tests."""
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from support import ISAS
+
+import fastconv
+
+settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=100,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile("slow", settings.get_profile("default"), derandomize=False, max_examples=2000)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption(
+        "--rng-seed", type=int, default=0, help="seed that the rng fixture adds to each test's own"
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: wide sweeps, run with --run-slow or -m slow")
+    settings.load_profile("slow" if wants_slow(config) else "default")
+
+
+def wants_slow(config):
+    return config.getoption("--run-slow") or "slow" in config.getoption("markexpr")
+
+
+def pytest_collection_modifyitems(config, items):
+    if wants_slow(config):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    """Run the test on each instruction set of this machine."""
+    if request.param not in fastconv.available_isas():
+        pytest.skip(f"{request.param} is not on this machine")
+    with fastconv.use_isa(request.param):
+        assert fastconv.isa() == request.param
+        yield request.param
+
+
+@pytest.fixture
+def rng(request):
+    """Return a generator whose seed pytest shows when the test fails."""
+    seed = [zlib.crc32(request.node.nodeid.encode()), request.config.getoption("--rng-seed")]
+    print(f"rng = np.random.default_rng({seed})")
+    return np.random.default_rng(seed)

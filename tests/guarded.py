@@ -1,0 +1,81 @@
+"""Convolutions of arrays flush against pages that must not be touched: python guarded.py ISA [--wide].
+
+A read or a write one element too far ends the process with SIGSEGV; the last line printed says where.
+"""
+
+import argparse
+import ctypes
+import itertools
+import mmap
+
+import numpy as np
+
+PROT_NONE = 0
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33)
+FEW = (1, 3, 8, 17, 33)
+WIDE = (*range(1, 35), 47, 48, 49, 63, 64, 65)
+
+
+def place(array, at_end):
+    """Return a copy of `array` that ends, or begins, at a page without any access; the pages stay mapped."""
+    page = mmap.PAGESIZE
+    pages = max(1, -(-array.nbytes // page))
+    host = mmap.mmap(-1, (pages + 2) * page)
+    start = (pages + 1) * page - array.nbytes if at_end else page
+    copy = np.frombuffer(host, array.dtype, array.size, start).reshape(array.shape)
+    copy[...] = array
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    address = ctypes.addressof(ctypes.c_char.from_buffer(host))
+    for guard in (address, address + (pages + 1) * page):
+        if protect(ctypes.c_void_p(guard), ctypes.c_size_t(page), PROT_NONE):
+            raise OSError(ctypes.get_errno(), "mprotect failed")
+    return copy
+
+
+def shapes(sizes, few):
+    """Yield (input, filters, options) whose sizes end on, before and after whole vectors and tiles."""
+    for width, channels, count in itertools.product(few, few, sizes):
+        yield (2, width + 2, channels), (2, 3, channels, count), {}
+    for width, channels in itertools.product(sizes, few):
+        yield (3, width + 2, channels), (3, 3, 1, channels), {"groups": channels}
+        yield (3, 2 * width + 1, channels), (3, 3, channels, 3), {"strides": 2}
+        yield (2, width, channels), (2, 3, channels, 5), {"padding": "SAME", "padding_mode": "symmetric"}
+    for height, width in itertools.product(few, sizes):
+        yield (height + 4, width + 4, 1), (5, 5, 1, 1), {}
+        yield (height, width, 1), (3, 3, 1, 1), {"padding": "SAME"}
+    for count, channels in itertools.product(sizes, sizes):
+        yield (1, 3, channels), (1, 1, channels, count), {}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("isa")
+    parser.add_argument("--wide", action="store_true")
+    arguments = parser.parse_args()
+    import fastconv
+
+    cases = itertools.product(
+        shapes(WIDE, (*FEW, 2, 16)) if arguments.wide else shapes(SIZES, FEW), (True, False)
+    )
+    calls = 0
+    with fastconv.use_isa(arguments.isa):
+        for calls, ((images, filters, options), at_end) in enumerate(cases, 1):
+            dtype = np.dtype("f8" if calls % 5 < 2 else "f4")
+            print(images, filters, options, dtype, "end" if at_end else "start", flush=True)
+            x, w = np.ones(images, dtype), np.ones(filters, dtype)
+            if calls % 7 < 2:
+                options = options | {"data_format": "NCHW"}
+                x = np.ascontiguousarray(np.moveaxis(x, -1, -3))
+            expected = fastconv.conv2d(x, w, **options)
+            x, w, out = (place(array, at_end) for array in (x, w, np.full_like(expected, np.nan)))
+            bias = place(np.zeros(filters[-1], dtype), at_end)
+            fastconv.conv2d(
+                x, w, bias=bias, activation="relu", out=out, workers=1 + calls % 3 // 2, **options
+            )
+            if not np.array_equal(out, expected):
+                raise SystemExit("wrong values")
+    print(calls)
+
+
+if __name__ == "__main__":
+    main()

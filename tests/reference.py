@@ -1,0 +1,97 @@
+"""Slow, obvious versions of what fastconv computes: the judge of every other test."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+
+ACTIVATIONS = {
+    None: lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.minimum(np.maximum(x, 0), 6),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+}
+
+NUMPY_PAD_MODE = {"mirror": "reflect"}
+
+
+def pair(value):
+    """Return (rows, columns) of an option that may be one number for both."""
+    return (value, value) if np.ndim(value) == 0 else tuple(value)
+
+
+def extent(taps, dilation):
+    """Return how many pixels `taps` dilated taps span."""
+    return (taps - 1) * dilation + 1
+
+
+def axis_padding(padding, axis, size, span, stride):
+    """Return the pixels to add (before, after) along one spatial axis, 0 for rows and 1 for columns."""
+    if not isinstance(padding, str):
+        return pair(pair(padding)[axis])
+    name = padding.upper()
+    if name == "VALID":
+        return 0, 0
+    if name == "FULL":
+        return span - 1, span - 1
+    total = max((math.ceil(size / stride) - 1) * stride + span - size, 0)
+    return {"SAME": (total // 2, total - total // 2), "SAME_LOWER": (total - total // 2, total // 2)}[name]
+
+
+def geometry(input_hw, filter_hw, strides, padding, dilations):
+    """Return strides, dilations, spans, pads and output size of a convolution, each for (rows, columns)."""
+    strides, dilations = pair(strides), pair(dilations)
+    spans = tuple(map(extent, filter_hw, dilations))
+    pads = tuple(axis_padding(padding, a, input_hw[a], spans[a], strides[a]) for a in (0, 1))
+    output = tuple((input_hw[a] + sum(pads[a]) - spans[a]) // strides[a] + 1 for a in (0, 1))
+    return SimpleNamespace(strides=strides, dilations=dilations, spans=spans, pads=pads, output=output)
+
+
+def pad_image(images, pads, mode, cval):
+    """Return (N, H, W, C) `images` padded by ((top, bottom), (left, right))."""
+    extra = {"constant_values": cval} if mode == "constant" else {}
+    return np.pad(images, [(0, 0), *pads, (0, 0)], NUMPY_PAD_MODE.get(mode, mode), **extra)
+
+
+def four_loops(images, filters, plan, groups):
+    """Return the convolution of padded (N, H, W, C) `images`, one output at a time."""
+    (sh, sw), (dh, dw), (eh, ew) = plan.strides, plan.dilations, plan.spans
+    depth, count = filters.shape[2:]
+    out = np.zeros((len(images), *plan.output, count), images.dtype)
+    for n, i, j, k in np.ndindex(out.shape):
+        first = k // (count // groups) * depth
+        rows = slice(i * sh, i * sh + eh, dh)
+        columns = slice(j * sw, j * sw + ew, dw)
+        window = images[n, rows, columns, first : first + depth]
+        out[n, i, j, k] = np.multiply(window, filters[..., k]).sum()
+    return out
+
+
+def conv2d(
+    input, filters, strides=1, padding="VALID", *, dilations=1, groups=1, bias=None, activation=None,
+    data_format="NHWC", padding_mode="constant", cval=0.0, flip_filters=False, dtype=np.float64,
+):  # fmt: skip
+    """Return fastconv.conv2d of the same arguments, computed in `dtype`."""
+    input, filters = np.asarray(input).astype(dtype), np.asarray(filters).astype(dtype)
+    if data_format == "NCHW":
+        input = np.moveaxis(input, -3, -1)
+    if flip_filters:
+        filters = filters[::-1, ::-1]
+    batch, image = input.shape[:-3], input.shape[-3:]
+    plan = geometry(image[:2], filters.shape[:2], strides, padding, dilations)
+    images = pad_image(input.reshape(math.prod(batch), *image), plan.pads, padding_mode, cval)
+    with np.errstate(all="ignore"):
+        out = four_loops(images, filters, plan, groups)
+        if bias is not None:
+            out = out + np.asarray(bias).astype(dtype)
+        out = ACTIVATIONS[activation](out)
+    out = out.reshape(*batch, *out.shape[1:])
+    return np.moveaxis(out, -1, -3) if data_format == "NCHW" else out
+
+
+def conv2d_abs(input, filters, *args, bias=None, cval=0.0, activation=None, **kwargs):
+    """Return |x| * |w| (+ |bias|), the yardstick of the error of every output."""
+    bias = None if bias is None else np.abs(bias)
+    return conv2d(np.abs(input), np.abs(filters), *args, bias=bias, cval=abs(cval), **kwargs)
