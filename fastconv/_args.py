@@ -41,9 +41,17 @@ def integer(name, value, least, what):
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be {what}, got {value!r}") from None
-    if number < least:
+    if not least <= number <= sys.maxsize:
         raise ValueError(f"{name} must be {what}, got {value!r}")
     return number
+
+
+def real(name, value):
+    """`value` as a float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number, got {value!r}") from None
 
 
 def pair(name, value):
@@ -88,10 +96,10 @@ def padding(value, sizes, extents, strides):
             total = max((math.ceil(size / stride) - 1) * stride + extent - size, 0)
             pads.append((total // 2, total - total // 2) if word == "SAME" else (total - total // 2, total // 2))
         return tuple(pads)
-    if not isinstance(value, (tuple, list, np.ndarray)):
+    if not isinstance(value, (tuple, list)) and np.ndim(value) == 0:
         number = integer("padding", value, 0, what)
         return (number, number), (number, number)
-    if len(value) != 2:
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
         raise ValueError(f"padding must be {what}, got {value!r}")
     pads = []
     for side in value:
@@ -125,6 +133,6 @@ def result(out, shape, dtype, *inputs):
         raise TypeError(f"out has dtype {out.dtype}; it must have the dtype of the result, {dtype}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; it must be writeable")
-    if any(np.may_share_memory(out, a) for a in inputs):
+    if any(a is not None and np.may_share_memory(out, a) for a in inputs):
         return np.empty(shape, dtype), out
     return out, out

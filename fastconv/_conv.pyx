@@ -389,7 +389,7 @@ cdef void pack_window_rows(const Plan *p, Team *t, const char *x, idx y, idx x0,
 cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outputs, idx cols, char *c,
                      idx c_step) noexcept nogil:
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
-    cdef bint plane = rows > 0
+    cdef bint plane = rows > 0, padded = not (p.in_place or p.direct)
     cdef int most = p.k.row_vectors if plane else p.k.planar[outputs]
     cdef idx lanes = p.k.lanes, at = 0, chunk, first, vectors
     cdef fc_planar a
@@ -398,10 +398,9 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
     b.rows, b.c_step = <int>rows, c_step
     b.src_step, b.tap_step, b.fw = p.row_step, p.tap_col, p.fw
     while at < cols:
-        vectors = ceil_div(cols - at, lanes)
-        vectors = most if vectors >= most or (vectors * 2 > most and cols >= most * lanes) else 1
+        vectors = most if 2 * ceil_div(cols - at, lanes) > most and (padded or cols >= most * lanes) else 1
         # No vector may reach beyond the last column of an array: step back and compute some columns again.
-        if p.in_place or p.direct:
+        if not padded:
             at = min(at, cols - vectors * lanes)
         a.vectors = b.vectors = <int>vectors
         for chunk in range(p.chunks):

@@ -70,7 +70,8 @@ def conv2d(
     method : {"auto", "direct"}, default "auto"
         "direct" sums the products as the formula does.
     out : ndarray, optional
-        Where the result goes: its shape and dtype, any strides. It may overlap the inputs.
+        Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
+        array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
 
@@ -134,7 +135,7 @@ def conv2d(
     dh, dw = _args.pair("dilations", dilations)
     extent_h = (fh - 1) * dh + 1 if fh else 0
     extent_w = (fw - 1) * dw + 1 if fw else 0
-    if padding == "VALID":
+    if isinstance(padding, str) and padding == "VALID":
         (top, bottom), (left, right) = _VALID
     else:
         (top, bottom), (left, right) = _args.padding(padding, (h, width), (extent_h, extent_w), (sh, sw))
@@ -150,16 +151,20 @@ def conv2d(
         )
     act = _args.choice("activation", activation, _args.ACTIVATIONS)
     workers = _args.workers(workers)
+    cval = _args.real("cval", cval)
     if bias is not None:
         bias = _args.array("bias", bias)
         if bias.shape != (k,):
             raise ValueError(f"bias must have shape ({k},), one value for each filter, got shape {bias.shape}")
         _args.real_dtype(bias, "bias", bias, "bias")
     shape = (*lead, k, ho, wo) if channels_first else (*lead, ho, wo, k)
-    target, answer = _args.result(out, shape, dtype, x, w)
+    target, answer = _args.result(out, shape, dtype, x, w, bias)
+    # Strides and dilations that no tap uses may be as large as an index: they must not reach the arithmetic below.
+    sh, sw = sh if ho > 1 else 1, sw if wo > 1 else 1
+    dh, dw = dh if fh > 1 else 1, dw if fw > 1 else 1
     if target.size:
         y = np.moveaxis(target, -3, -1) if channels_first else target
-        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, float(cval), groups, act, workers)
+        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, cval, groups, act, workers)
     if target is not answer:
         answer[...] = target
     return answer

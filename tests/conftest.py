@@ -5,9 +5,9 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from support import ISAS
 
 import fastconv
+from support import ISAS
 
 settings.register_profile(
     "default",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import reference
 
 import fastconv
+import reference
 
 TESTS = Path(__file__).parent
 ISAS = ("x86-64-v4", "x86-64-v3", "x86-64-v2", "neon", "portable")

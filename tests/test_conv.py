@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import fastconv
+import reference
 from support import (
     FLOATS,
     LANE_SIZES,
@@ -17,8 +19,6 @@ from support import (
     assert_within,
     reference_bound,
 )
-
-import fastconv
 
 MODES = ("constant", "edge", "symmetric", "mirror", "wrap")
 NAMED_PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL", "valid", "Same", "same_lower", "full")

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+import fastconv
+import reference
 from support import (
     FLOATS,
     ISAS,
@@ -20,8 +22,6 @@ from support import (
     misaligned,
     with_memory_order,
 )
-
-import fastconv
 
 problems = pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 both = pytest.mark.parametrize("dtype", FLOATS)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from support import FLOATS, WIDE_PROBLEMS, assert_same_bits, has_openmp, run_script
 
 import fastconv
+from support import FLOATS, WIDE_PROBLEMS, assert_same_bits, has_openmp, run_script
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs the /proc of Linux")
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-import reference
 from scipy import ndimage, signal
+
+import reference
 
 
 def test_one_output_by_hand():

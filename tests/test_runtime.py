@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 import pytest
-from support import ISAS, config_text, has_openmp, run_python, run_script
 
 import fastconv
 import fastconv.runtime
+from support import ISAS, config_text, has_openmp, run_python, run_script
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs the /proc of Linux")
 openmp = pytest.mark.skipif(not has_openmp(), reason="needs a build with OpenMP")

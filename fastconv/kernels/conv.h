@@ -205,8 +205,9 @@ static void FC_N(prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrd
 
 /* ---- activations and storing ---- */
 
-/* e^x to about 1 ulp: x = n ln 2 + r, a Taylor polynomial in r, 2^n through the exponent bits. */
-FC_INLINE FC_T FC_N(exp_minus_one)(FC_T x)
+/* e^x = scale + scale * (the value returned): x = n ln 2 + r, a Taylor polynomial in r, scale = 2^n through the exponent
+ * bits. x is clamped to the range whose results are normal numbers. */
+FC_INLINE FC_T FC_N(exp_parts)(FC_T x, FC_T *scale)
 {
     const int is_float = sizeof(FC_T) == 4;
     const FC_T lo = is_float ? (FC_T)-87 : (FC_T)-708, hi = is_float ? (FC_T)88 : (FC_T)709;
@@ -232,27 +233,31 @@ FC_INLINE FC_T FC_N(exp_minus_one)(FC_T x)
     p = p * r + (FC_T)(1 / 6.);
     p = p * r + (FC_T)0.5;
     p = p * r * r + r;
-    FC_T scale;
     if (is_float) {
         const int32_t bits = ((int32_t)n + 127) << 23;
-        memcpy(&scale, &bits, sizeof(FC_T));
+        memcpy(scale, &bits, sizeof(FC_T));
     } else {
         const int64_t bits = ((int64_t)n + 1023) << 52;
-        memcpy(&scale, &bits, sizeof(FC_T));
+        memcpy(scale, &bits, sizeof(FC_T));
     }
-    return p * scale + (scale - 1);
+    return p;
 }
 
 FC_INLINE FC_T FC_N(sigmoid)(FC_T x)
 {
-    const FC_T e = FC_N(exp_minus_one)(x < 0 ? x : -x) + 1; /* e^-|x| */
+    FC_T scale;
+    const FC_T p = FC_N(exp_parts)(x < 0 ? x : -x, &scale);
+    const FC_T e = p * scale + scale; /* e^-|x| */
     const FC_T y = (x < 0 ? e : (FC_T)1) / (1 + e);
-    return x == x ? y : x;
+    /* Below the normal numbers the result is 0, so that silu(-inf) is NaN as in its formula. */
+    return x == x ? (x < (sizeof(FC_T) == 4 ? (FC_T)-87.3 : (FC_T)-708.3) ? 0 : y) : x;
 }
 
 FC_INLINE FC_T FC_N(tanh)(FC_T x)
 {
-    const FC_T e = FC_N(exp_minus_one)(2 * (x < 0 ? x : -x));
+    FC_T scale;
+    const FC_T p = FC_N(exp_parts)(2 * (x < 0 ? x : -x), &scale);
+    const FC_T e = p * scale + (scale - 1); /* e^-2|x| - 1 */
     const FC_T y = -e / (e + 2);
     return x == x ? (x < 0 ? -y : y) : x;
 }
