@@ -47,10 +47,12 @@ ctypedef ptrdiff_t idx
 cdef enum:
     MAX_LEAD = 64
     ZZ_ = 60 # pixels whose inputs, sums and one chunk of filters fit a 32-48 KiB cache
+    CHUNK_BYTES = 24 << 10       # filters of one chunk, beside those in the first-level cache
     SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
-    WINDOW_BYTES = 512 << 10     # likewise a packed window
+    WINDOW_BYTES = 256 << 10     # likewise a packed window
     RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
     STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
+    SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
     CHANNEL_BLOCK = 256          # channels of a depthwise task
 
 import os
@@ -536,12 +538,15 @@ cdef void plan_chunks(Plan *p) noexcept:
     """Cuts the sum into equal chunks.
 
     A chain of positive terms errs by about 0.24 u sqrt(length) rms, and chunks average out: 4.5 sqrt(n) terms keep the
-    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average: FC_CHAIN.
+    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average but reach
+    0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
     """
     cdef idx limit = FC_CHAIN
+    if p.terms <= 196:
+        limit = <idx>(14 + sqrt(196.0 - p.terms))
     p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
     if p.way == TILE and p.kg > p.k.lanes:
-        limit = max(36, <idx>(4.5 * sqrt(<double>p.terms)))
+        limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item))
     p.chunk = ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
     if p.way == TILE:
         p.chunk = round_up(p.chunk, 4)
@@ -788,6 +793,30 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
         t.first += 1
 
 
+# One workspace is kept between calls, since fresh pages would cost a small layer a tenth of its time. Under the GIL.
+cdef char *spare = NULL
+cdef idx spare_size = 0
+
+
+cdef char *take_workspace(idx size) noexcept:
+    global spare, spare_size
+    cdef char *memory = spare
+    if memory == NULL or spare_size < size:
+        return <char *>PyMem_RawCalloc(size, 1)
+    spare = NULL
+    return memory
+
+
+cdef void give_workspace(char *memory, idx size) noexcept:
+    """Keeps the larger of this workspace and the spare one, up to SPARE_BYTES."""
+    global spare, spare_size
+    if memory == NULL or size > SPARE_BYTES or (spare != NULL and spare_size >= size):
+        PyMem_RawFree(memory)
+        return
+    PyMem_RawFree(spare)
+    spare, spare_size = memory, size
+
+
 cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx index_rows = p.task_rows * p.sh + (p.fh + 1) * max(p.dh, p.task_rows) + 2
     cdef idx index_cols = p.block_cols * p.sw + (p.fw + 1) * max(p.dw, p.block_cols) + 2
@@ -799,12 +828,13 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx each = filters + window + scratch + (scratch if p.chunks > FC_GROUP else 0) + indices + 64
     cdef idx rounds, quota, round_
     cdef int i
-    cdef char *memory = <char *>PyMem_RawCalloc(threads * each + 64, 1)
+    cdef idx size = threads * each + 64
+    cdef char *memory = take_workspace(size)
     cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
     cdef char *at
     try:
         if memory == NULL or members == NULL:
-            raise MemoryError(f"conv2d could not allocate {threads * each} bytes of workspace")
+            raise MemoryError(f"conv2d could not allocate {size} bytes of workspace")
         at = memory + (-<size_t>memory) % 64
         for i in range(threads):
             members[i].first = p.tasks * i // threads
@@ -829,7 +859,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             if round_ < rounds - 1:
                 PyErr_CheckSignals()
     finally:
-        PyMem_RawFree(memory)
+        give_workspace(memory, size)
         PyMem_RawFree(members)
     return 0
 

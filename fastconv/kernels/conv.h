@@ -138,48 +138,50 @@ static void FC_N(join)(int channels, FC_T strip[8][FC_N(STRIP)], FC_T *p, ptrdif
     }
 }
 
-static void FC_N(window)(const fc_window *w)
+/* `run` consecutive pixels of one row. */
+static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t run)
 {
     const ptrdiff_t item = sizeof(FC_T), n = w->channels;
-    for (ptrdiff_t r = 0; r < w->rows; r++) {
-        FC_T *row = (FC_T *)w->dst + r * w->dst_row;
-        ptrdiff_t x = 0;
-        while (x < w->cols) {
-            FC_T *dst = row + x * w->dst_col;
-            const ptrdiff_t from = w->row_index[r] < 0 ? -1 : w->col_index[x];
-            if (from < 0) {
-                for (ptrdiff_t c = 0; c < n * w->repeat; c++)
-                    dst[c * w->dst_channel] = (FC_T)w->fill;
-                x++;
-                continue;
-            }
-            ptrdiff_t run = 1;
-            while (x + run < w->cols && w->col_index[x + run] == from + run)
-                run++;
-            const char *src = w->src + w->row_index[r] * w->src_row + from * w->src_col;
-            if (w->repeat > 1) {
+    if (w->repeat > 1) {
+        for (ptrdiff_t i = 0; i < run; i++)
+            for (ptrdiff_t c = 0; c < w->repeat; c++)
+                FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * w->src_col, w->src_channel, n, w->kind);
+    } else if (w->dst_channel == 1 && w->dst_col == n && w->src_channel == item && w->src_col == n * item) {
+        FC_N(copy)(dst, 1, src, item, run * n, w->kind);
+    } else if (w->dst_channel == 1 && w->src_channel == item) {
+        for (ptrdiff_t i = 0; i < run; i++)
+            FC_N(copy)(dst + i * w->dst_col, 1, src + i * w->src_col, item, n, w->kind);
+    } else if (w->dst_col == 1 && n > 1 && n <= 8 && w->kind == FC_N(OWN) && w->src_channel == item
+               && w->src_col == n * item && (uintptr_t)src % sizeof(FC_T) == 0) {
+        FC_T strip[8][FC_N(STRIP)];
+        for (ptrdiff_t i = 0; i < run; i += FC_N(STRIP)) {
+            const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
+            FC_N(split)((int)n, strip, (const FC_T *)src + i * n, m);
+            for (ptrdiff_t c = 0; c < n; c++)
+                memcpy(dst + c * w->dst_channel + i, strip[c], (size_t)m * sizeof(FC_T));
+        }
+    } else {
+        for (ptrdiff_t c = 0; c < n; c++)
+            FC_N(copy)(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, w->src_col, run, w->kind);
+    }
+}
+
+static void FC_N(window)(const fc_window *w)
+{
+    ptrdiff_t run;
+    for (ptrdiff_t x = 0; x < w->cols; x += run) {
+        const ptrdiff_t from = w->col_index[x];
+        run = 1;
+        while (from >= 0 && x + run < w->cols && w->col_index[x + run] == from + run)
+            run++;
+        for (ptrdiff_t r = 0; r < w->rows; r++) {
+            FC_T *dst = (FC_T *)w->dst + r * w->dst_row + x * w->dst_col;
+            if (from >= 0 && w->row_index[r] >= 0)
+                FC_N(window_run)(w, dst, w->src + w->row_index[r] * w->src_row + from * w->src_col, run);
+            else
                 for (ptrdiff_t i = 0; i < run; i++)
-                    for (ptrdiff_t c = 0; c < w->repeat; c++)
-                        FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * w->src_col, w->src_channel, n, w->kind);
-            } else if (w->dst_channel == 1 && w->dst_col == n && w->src_channel == item && w->src_col == n * item) {
-                FC_N(copy)(dst, 1, src, item, run * n, w->kind);
-            } else if (w->dst_channel == 1 && w->src_channel == item) {
-                for (ptrdiff_t i = 0; i < run; i++)
-                    FC_N(copy)(dst + i * w->dst_col, 1, src + i * w->src_col, item, n, w->kind);
-            } else if (w->dst_col == 1 && n <= 8 && w->kind == FC_N(OWN) && w->src_channel == item && w->src_col == n * item
-                       && (uintptr_t)src % sizeof(FC_T) == 0) {
-                FC_T strip[8][FC_N(STRIP)];
-                for (ptrdiff_t i = 0; i < run; i += FC_N(STRIP)) {
-                    const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
-                    FC_N(split)((int)n, strip, (const FC_T *)src + i * n, m);
-                    for (ptrdiff_t c = 0; c < n; c++)
-                        memcpy(dst + c * w->dst_channel + i, strip[c], (size_t)m * sizeof(FC_T));
-                }
-            } else {
-                for (ptrdiff_t c = 0; c < n; c++)
-                    FC_N(copy)(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, w->src_col, run, w->kind);
-            }
-            x += run;
+                    for (ptrdiff_t c = 0; c < w->channels * w->repeat; c++)
+                        dst[i * w->dst_col + c * w->dst_channel] = (FC_T)w->fill;
         }
     }
 }
@@ -388,8 +390,34 @@ static void FC_N(planar)(const fc_planar *p)
 
 #undef FC_PLANAR
 
+/* `count` taps of one input row, for the output rows in the mask `feeds`; w points to the taps of row 0. */
+FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows *p, const FC_T *at, const FC_T *w, ptrdiff_t count,
+                               FC_VEC chain[4][4])
+{
+    const FC_T *wr[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; r++)
+        wr[r] = w - r * p->fw;
+    for (ptrdiff_t j = 0; j < count; j++, at += p->tap_step) {
+        FC_VEC x[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < v; i++)
+            x[i] = FC_N(load)(at + i * FC_LANES);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++)
+            if (feeds >> r & 1) {
+                const FC_VEC tap = FC_N(splat)(wr[r][j]);
+#pragma GCC unroll 4
+                for (int i = 0; i < v; i++)
+                    chain[r][i] += x[i] * tap;
+            }
+    }
+}
+
 /* Input row y feeds the output rows r with 0 <= y - r < fh. The terms of one output are summed in the order (i, j), in
  * chains of whole filter rows or, for long rows, of FC_CHAIN taps, wherever the row lies in its group. */
+#define FC_TAPS(rows) case rows: FC_N(rows_taps)(rows, v, p, at, w + y * p->fw + j0, j1 - j0, chain); break;
+
 FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
 {
     enum { R = 4 };
@@ -401,29 +429,23 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
 #pragma GCC unroll 4
         for (int i = 0; i < v; i++)
             sum[r][i] = chain[r][i] = (FC_VEC){0};
+    ptrdiff_t chain_end[R]; /* the input row that completes the current chain of output row r */
+    for (int r = 0; r < R; r++)
+        chain_end[r] = r < p->rows ? r + (rows_per_chain < p->fh ? rows_per_chain : p->fh) - 1 : -1;
     for (ptrdiff_t y = 0; y < p->rows + p->fh - 1; y++) {
         unsigned feeds = 0, ends = 0;
-        for (int r = 0; r < p->rows; r++) {
-            const ptrdiff_t i = y - r;
-            feeds |= (unsigned)(i >= 0 && i < p->fh) << r;
-            ends |= (unsigned)(i >= 0 && i < p->fh && (i + 1 == p->fh || (i + 1) % rows_per_chain == 0)) << r;
+        for (int r = 0; r < R; r++) {
+            feeds |= (unsigned)(r < p->rows && y >= r && y - r < p->fh) << r;
+            if (y == chain_end[r]) {
+                ends |= 1u << r;
+                chain_end[r] += y - r + rows_per_chain < p->fh ? rows_per_chain : p->fh - 1 - (y - r);
+            }
         }
         for (ptrdiff_t j0 = 0; j0 < p->fw; j0 += FC_CHAIN) {
             const ptrdiff_t j1 = p->fw - j0 < FC_CHAIN ? p->fw : j0 + FC_CHAIN;
-            for (ptrdiff_t j = j0; j < j1; j++) {
-                const FC_T *at = (const FC_T *)p->src + y * p->src_step + j * p->tap_step;
-                FC_VEC x[4];
-#pragma GCC unroll 4
-                for (int i = 0; i < v; i++)
-                    x[i] = FC_N(load)(at + i * FC_LANES);
-#pragma GCC unroll 4
-                for (int r = 0; r < R; r++)
-                    if (feeds >> r & 1) {
-                        const FC_VEC wr = FC_N(splat)(w[(y - r) * p->fw + j]);
-#pragma GCC unroll 4
-                        for (int i = 0; i < v; i++)
-                            chain[r][i] += x[i] * wr;
-                    }
+            const FC_T *at = (const FC_T *)p->src + y * p->src_step + j0 * p->tap_step;
+            switch (feeds) { /* consecutive output rows, at most four */
+                FC_TAPS(1) FC_TAPS(2) FC_TAPS(4) FC_TAPS(8) FC_TAPS(3) FC_TAPS(6) FC_TAPS(12) FC_TAPS(7) FC_TAPS(14) FC_TAPS(15)
             }
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++)
@@ -444,6 +466,8 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
                 FC_N(sum_into)(c + i * FC_LANES, sum[r][i], p->accumulate);
         }
 }
+
+#undef FC_TAPS
 
 static void FC_N(rows)(const fc_rows *p)
 {
