@@ -21,7 +21,7 @@ from . import peers
 
 MIB = 2**20
 SHORTEST_SAMPLE = 200e-6  # seconds; shorter calls are repeated inside one sample
-SETTLE = 0.02  # seconds of rest before a sample: the threads of the library before us spin for a while
+SETTLE = 0.04  # seconds of rest before a sample: the threads of the library before us spin for 26 ms (OpenBLAS)
 SLOW = 0.5  # seconds; a call longer than this is timed in the first rounds only
 SLOW_ROUNDS = 3
 

@@ -46,7 +46,7 @@ ctypedef ptrdiff_t idx
 
 cdef enum:
     MAX_LEAD = 64
-    ZZ_ = 60 # pixels whose inputs, sums and one chunk of filters fit a 32-48 KiB cache
+    BLOCK_PIXELS = 32            # pixels whose inputs, sums and one chunk of filters share the first-level cache
     CHUNK_BYTES = 24 << 10       # filters of one chunk, beside those in the first-level cache
     SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
     WINDOW_BYTES = 256 << 10     # likewise a packed window
@@ -55,8 +55,6 @@ cdef enum:
     SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
     CHANNEL_BLOCK = 256          # channels of a depthwise task
 
-import os
-cdef idx BLOCK_PIXELS = int(os.environ.get('BP','60'))
 cdef enum Way:
     TILE, PLANAR, CHANNELS
 
@@ -624,20 +622,23 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, image_bytes, filter_bytes
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
     p.panel_width = p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
-    # Blocks of pixels: whole rows of tiles, as wide as the cache block allows.
-    p.block_cols = min(p.wo, round_up(ceil_div(p.wo, ceil_div(p.wo, BLOCK_PIXELS)), rows))
-    p.block_rows = min(p.ho, max(BLOCK_PIXELS // p.block_cols, 1))
     p.per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
     p.ranges = 1
-    p.task_rows = p.block_rows
+    limit = BLOCK_PIXELS
     if p.chunks > p.per_range or (p.images == 1 and p.ho * p.wo <= STREAM_PIXELS and p.chunks > 1):
         # Filters stream through the cache, each chunk packed once for all the pixels of a task.
         p.ranges = 0
         p.per_range = 1
+        limit = 2 * BLOCK_PIXELS
+    # Blocks of pixels: whole rows of tiles, as wide as the limit allows.
+    p.block_cols = min(p.wo, round_up(ceil_div(p.wo, ceil_div(p.wo, limit)), rows))
+    p.block_rows = min(p.ho, max(limit // p.block_cols, 1))
+    p.task_rows = p.block_rows
+    if p.ranges == 0:
         p.task_rows = min(p.ho, max(RANGE_PIXELS // p.block_cols, p.block_rows))
     if not p.in_place:
         if p.ranges:
