@@ -28,7 +28,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const fc_tile *t)
         /* Opaque multiples of the step: all six rows are then one base register plus an index. */
         ptrdiff_t s3 = 3 * s, s5 = 5 * s;
         __asm__("" : "+r"(s3), "+r"(s5));
-#pragma GCC unroll 4
+#pragma GCC unroll 2
         for (ptrdiff_t k = t->pieces[q].length; k > 0; k--) {
             FC_VEC bv[FC_MAX_VECTORS];
 #pragma GCC unroll 4
