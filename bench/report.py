@@ -21,7 +21,8 @@ from . import peers
 
 MIB = 2**20
 SHORTEST_SAMPLE = 200e-6  # seconds; shorter calls are repeated inside one sample
-SETTLE = 0.04  # seconds of rest before a sample: the threads of the library before us spin for 26 ms (OpenBLAS)
+SETTLE = 0.02  # seconds of untimed calls before a sample, while the threads of the library before still spin
+SETTLE_BLAS = 0.15  # the same where NumPy's BLAS is among the peers: its threads spin for a tenth of a second
 SLOW = 0.5  # seconds; a call longer than this is timed in the first rounds only
 SLOW_ROUNDS = 3
 
@@ -79,6 +80,7 @@ def interleave(calls, budget):
         loops[name] = max(1, math.ceil(length / max(estimate[name], 1e-7)))
     samples = {name: [] for name in calls}
     order = list(calls)
+    settle = SETTLE_BLAS if "numpy" in calls else SETTLE
     gc.collect()
     gc.disable()
     try:
@@ -86,9 +88,9 @@ def interleave(calls, budget):
             for name in order:
                 if estimate[name] > SLOW and i >= SLOW_ROUNDS:
                     continue
-                time.sleep(SETTLE)
-                if estimate[name] < SLOW / 10:
-                    calls[name]()  # wakes this library's threads, warms the caches
+                settled = time.perf_counter() + settle
+                while time.perf_counter() < settled and estimate[name] < SLOW / 10:
+                    calls[name]()
                 samples[name].append(sample(calls[name], loops[name]))
             order.append(order.pop(0))
     finally:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -17,7 +18,11 @@ import fastconv
 import reference
 
 TESTS = Path(__file__).parent
-ISAS = ("x86-64-v4", "x86-64-v3", "x86-64-v2", "neon", "portable")
+ALL_ISAS = ("x86-64-v4", "x86-64-v3", "x86-64-v2", "neon", "portable")
+# Those of this processor's family; a machine may lack the newer ones.
+FAMILIES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "neon", "arm64": "neon"}
+FAMILY = FAMILIES.get(platform.machine().lower(), "portable")
+ISAS = tuple(name for name in ALL_ISAS if name.startswith((FAMILY, "portable")))
 FLOATS = (np.float32, np.float64)
 ROUNDOFF = {np.dtype(np.float32): 2.0**-24, np.dtype(np.float64): 2.0**-53}
 LANE_SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65)
