@@ -74,7 +74,7 @@ def tensordot(x, w, stride):
 
 def timed(function):
     """Return the function's result and the median of its times in ms, from at most 9 runs or 0.5 s."""
-    time.sleep(0.05)  # lets the threads of the call before go to sleep
+    time.sleep(0.2)  # the threads of NumPy's BLAS spin for a tenth of a second after a call
     times = []
     while len(times) < 9 and sum(times) < 500:
         start = time.perf_counter()
