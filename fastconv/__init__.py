@@ -1,4 +1,5 @@
 """Windows that slide over NumPy arrays, at the speed of the machine."""
+from .contraction import third_moment, triple_product, unpack_symmetric
 from .conv import conv2d
 from .runtime import (
     __version__,
@@ -20,5 +21,8 @@ __all__ = [
     "num_threads",
     "set_num_threads",
     "show_config",
+    "third_moment",
+    "triple_product",
+    "unpack_symmetric",
     "use_isa",
 ]
