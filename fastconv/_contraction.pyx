@@ -1,46 +1,23 @@
-"""Driver of the contractions: packs blocks, runs the tile on a team, and folds the sums. The face is contraction.py.
+"""Driver of triple_product: packs blocks, runs the tile on a team, and folds the sums. The face is contraction.py.
 
-- triple_product: lanes along pairs (x, y), whose products are formed block by block in the first-level cache, rows along
-  z. A sum over m runs in chains of `depth` samples in registers; `blocks` chains make a span, added up in the dtype; spans
-  are added up in float64. Threads share the panels of pairs or, where outputs are few, the spans.
-- mode_dot: rows of the tensor in place against packed columns of the matrix, or lanes along a contiguous axis.
-- mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors.
-
-Every sum has one order, which follows from the shapes alone: the bits do not depend on threads, strides or kinds.
+Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
+m runs in chains of `depth` samples in registers; `blocks` chains make a span, added up in the dtype; spans are added up in
+float64. Threads share the panels of pairs or, where outputs are few, the spans. The order of every sum follows from the
+shapes alone: the bits do not depend on threads, strides or kinds. The other contractions are in _contraction_modes.pyx.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
-from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport (
-    FC_F16,
-    FC_F32,
-    FC_F64,
-    FC_I8,
-    FC_SWAPPED,
-    FC_U8,
-    fc_kernels,
-    fc_khatri,
-    fc_pairs,
-    fc_panel,
-    fc_piece,
-    fc_real,
-    fc_store,
-    fc_tile,
-)
+from fastconv._kernels cimport FC_F64, fc_khatri, fc_pairs, fc_real
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
 
-ctypedef ptrdiff_t idx
-
 cdef enum:
-    MAX_AXES = 64
     MAX_RUNS = 64                # lanes of the widest panel
     PANEL_BYTES = 32 << 10       # one panel of products, which stays in the first-level cache
     SPAN_BYTES = 4 << 20         # packed operands of a span
@@ -57,83 +34,6 @@ cdef struct Operand:             # a matrix whose columns run over one or severa
     int kind, axes
     idx shape[MAX_AXES]
     idx step[MAX_AXES]
-
-
-cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
-    return ceil_div(a, b) * b
-
-
-cdef inline void *offset(void *base, idx elements, idx item) noexcept nogil:
-    return <char *>base + elements * item
-
-
-cdef int kind_of(cnp.ndarray a) except -1:
-    cdef int size = cnp.PyArray_ITEMSIZE(a)
-    cdef int kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
-    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
-
-
-cdef char *allocate(idx size, char **raw) except NULL:
-    """Zeroed bytes, aligned to a cache line; `raw` is what must be freed."""
-    raw[0] = <char *>PyMem_RawCalloc(size + 64, 1)
-    if raw[0] == NULL:
-        raise MemoryError(f"fastconv could not allocate {size} bytes of workspace")
-    return raw[0] + (-<size_t>raw[0]) % 64
-
-
-cdef void copy_rows(const fc_real *k, void *dst, idx dst_row, const char *src, idx row, idx step, idx rows, idx count,
-                    int kind) noexcept nogil:
-    """dst[r][m] = src[r * row + m * step] of any kind; steps of src in bytes, zeros up to dst_row."""
-    cdef fc_panel p
-    p.dst, p.src, p.kind = dst, src, kind
-    p.fh_step = p.fw_step = p.first = 0
-    p.c_step, p.k_step = row, step
-    p.fw, p.c = 1, rows
-    p.count, p.columns, p.width = rows, count, dst_row
-    k.panel(&p)
-
-
-cdef void copy_matrix(const fc_real *k, idx item, void *dst, idx dst_row, void *spare, const char *src, idx row, idx step,
-                      idx rows, idx count, int kind) noexcept nogil:
-    """The same, reading along whichever axis has the smaller step; `spare` holds as much as dst."""
-    cdef idx wide = round_up(rows, k.lanes)
-    if rows == 1 or (step if step >= 0 else -step) <= (row if row >= 0 else -row):
-        copy_rows(k, dst, dst_row, src, row, step, rows, count, kind)
-    else:
-        copy_rows(k, spare, wide, src, step, row, count, rows, kind)
-        k.transpose(dst, dst_row, spare, wide, count, rows)
-
-
-cdef void store(const fc_real *k, const void *c, idx c_row, idx rows, idx columns, char *out, idx out_row, idx out_col,
-                int kind) noexcept nogil:
-    cdef fc_store s
-    s.c, s.c2, s.bias = c, NULL, NULL
-    s.c_row, s.c_col = c_row, 1
-    s.rows, s.columns = rows, columns
-    s.out, s.out_row, s.out_col = out, out_row, out_col
-    s.activation, s.kind = 0, kind
-    k.store(&s)
-
-
-cdef void multiply(const fc_real *k, idx item, const void *a, idx a_row, idx rows, const void *b, idx length, int vectors,
-                   void *c, bint accumulate) noexcept nogil:
-    """c[r][...] (+)= sum_m a[r][m] b[m][...], in tiles of nearly equal height."""
-    cdef fc_tile t
-    cdef fc_piece piece
-    cdef idx i, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
-    piece.offset, piece.length = 0, length
-    t.b, t.pieces, t.count, t.step, t.vectors, t.accumulate = b, &piece, 1, a_row, vectors, accumulate
-    t.out, t.out_step, t.bias = NULL, 0, NULL
-    for i in range(tiles):
-        first, last = last, rows * (i + 1) // tiles
-        t.rows = <int>(last - first)
-        t.a = <const char *>a + first * a_row * item
-        t.c = offset(c, first * vectors * k.lanes, item)
-        k.tile(&t)
 
 
 # ---- triple product ----
