@@ -1,9 +1,10 @@
 """Driver of mode_dot and mttkrp: cuts the tensor into tasks and runs them on a team. The face is contraction.py.
 
-- mode_dot: rows of the tensor in place against packed columns of the matrix, or lanes along a contiguous axis.
+- mode_dot: dot products along the last axis, rows of the tensor in place against packed columns of the matrix, or lanes
+  along a contiguous axis.
 - mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors.
 
-Every sum runs in chains of CHAIN terms, in the order of the indices: the bits do not depend on threads or strides.
+Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on threads or strides.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
@@ -26,7 +27,7 @@ from fastconv._contraction cimport (
     round_up,
     store,
 )
-from fastconv._kernels cimport FC_F32, FC_F64, FC_I8, FC_SWAPPED, FC_U8, fc_kernels, fc_real
+from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_I8, FC_SWAPPED, FC_U8, fc_kernels, fc_real
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
@@ -36,6 +37,7 @@ cdef enum:
     STRIP_BYTES = 16 << 10       # sums of one vector's strip, which stay in the first-level cache
     ROW_STRIP = 96               # rows of a task, and how many where the packed matrix has several parts
     ROW_STRIP_PARTS = 1024
+    DOT_STRIP = 16               # rows of a task that takes dot products
     PART_BYTES = 1 << 20         # packed matrix of one thread
     ROUND_ITEMS = 1 << 27        # elements of the tensor that one thread reads between two looks at pending signals
 
@@ -56,7 +58,7 @@ cdef struct Dot:
     idx n, n_inner, n_step, n_inner_step
     idx r, r_inner, r_step, r_inner_step
     const char *matrix           # (r, n), contiguous, of the dtype of the sums
-    bint integers, rows_in_place, lanes_along
+    bint integers, rows_in_place, lanes_along, dots
     idx strip, strips, tasks, part, width
 
 
@@ -135,6 +137,22 @@ cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
         store(p.k, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
 
 
+cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx end, idx length, int vectors) noexcept nogil:
+    """The terms start .. end of rows that lie in memory, tile by tile, while the rows of the next tile are fetched."""
+    cdef idx row = p.step[p.axes - 1], height = p.k.rows[vectors], width = vectors * p.k.lanes, first = 0, rows, n, count
+    while first < length:
+        rows = min(height, length - first)
+        n = start
+        while n < end:
+            count = min(CHAIN, end - n)
+            if first + 2 * height <= length:
+                p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
+            multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
+                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item), n > 0)
+            n += count
+        first += rows
+
+
 cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     """Rows of the tensor, in place or packed, against packed columns of the matrix."""
     cdef const char *t
@@ -143,7 +161,6 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef idx panel, part, n, end, count, width, columns, r, row = p.step[p.axes - 1], key, wide
     cdef idx across = p.out_step[p.axes - 1]
     cdef int vectors
-    cdef const void *a
     for panel in range(panels):
         columns = min(p.width, p.r - panel * p.width)
         vectors = <int>ceil_div(columns, p.k.lanes)
@@ -155,20 +172,19 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
                 copy_rows(p.k, w.packed, width, p.matrix + (panel * p.width * p.n + n) * p.item, p.item, p.n * p.item,
                           end - n, columns, FC_F32 if p.item == 4 else FC_F64)
                 w.held = key
+            if p.rows_in_place:
+                rows_in_place(p, w, t, n, end, length, vectors)
+                continue
             while n < end:
                 count = min(CHAIN, end - n)
-                if p.rows_in_place:
-                    a, wide = t + n * p.n_step, row // p.item
-                elif p.n_inner == 1:
+                if p.n_inner == 1:
                     copy_matrix(p.k, p.item, w.spare, CHAIN, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
-                    a, wide = w.spare, CHAIN
                 else:
                     wide = round_up(length, p.k.lanes)
                     pack_terms(p, w.spare2, t, n, count, length, row, wide)
                     p.k.transpose(w.spare, CHAIN, w.spare2, wide, count, length)
-                    a, wide = w.spare, CHAIN
-                multiply(p.k, p.item, a, wide, length, offset(w.packed, (n - part * p.part) * width, p.item), count, vectors,
-                         w.c, n > 0)
+                multiply(p.k, p.item, w.spare, CHAIN, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
+                         vectors, w.c, n > 0)
                 n += count
         if p.r_inner == 1:
             store(p.k, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
@@ -176,6 +192,22 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
             for r in range(columns):
                 store(p.k, offset(w.c, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
                       p.out_kind)
+
+
+cdef void dots_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """One row of the matrix with the tensor's last axis, lanes along both."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), row = p.step[p.axes - 1], n = 0, count
+    if p.rows_in_place:
+        p.k.dot(w.c, t, row // p.item, p.matrix, length, p.n, False)
+    else:
+        while n < p.n:
+            count = min(FC_DOT_PIECE, p.n - n)
+            copy_matrix(p.k, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+            p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n > 0)
+            n += count
+    store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void integers_task(const Dot *p, Worker *w, idx task) noexcept nogil:
@@ -200,6 +232,8 @@ cdef void run_dot(const Dot *p, Worker *w, idx count) noexcept nogil:
     while w.first < end:
         if p.integers:
             integers_task(p, w, w.first)
+        elif p.dots:
+            dots_task(p, w, w.first)
         elif not p.lanes_along:
             rows_task(p, w, w.first)
         elif p.r == 1 and p.rows_in_place:
@@ -245,7 +279,7 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
                 main = a
     else:
         main = -1
-        if not (p.n_inner == 1 and p.n_step == p.item):
+        if not p.dots and not (p.n_inner == 1 and p.n_step == p.item):
             for a in range(p.axes):
                 if p.step[a] == p.item and p.shape[a] >= 2 * p.k.lanes:
                     main = a
@@ -262,7 +296,9 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
     p.rows_in_place = aligned and (p.lanes_along or p.n_step == p.item)
     p.width = p.k.vectors * p.k.lanes
     p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // CHAIN, 1) * CHAIN
-    if p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
+    if p.dots:
+        p.strip = DOT_STRIP
+    elif p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
         p.strip = STRIP_BYTES // p.item
     elif p.lanes_along:
         p.strip = p.width
@@ -273,7 +309,7 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
     p.tasks = p.strips
     for a in range(p.axes - 1):
         p.tasks *= p.shape[a]
-    if p.tasks < 4 * threads:
+    if p.tasks < 4 * threads and not p.dots:
         # Few strips: shorter ones, so that every thread has its share.
         p.strip = min(p.strip, max(round_up(ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads), 4 * p.k.lanes), 1))
         p.tasks //= p.strips
@@ -291,7 +327,9 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     packed = spare = 0
     sums = wide * 8
     if not p.integers:
-        if not p.lanes_along:
+        if p.dots:
+            spare = 0 if p.rows_in_place else (wide + p.k.lanes) * (min(FC_DOT_PIECE, p.n) + p.k.lanes) * p.item
+        elif not p.lanes_along:
             packed = min(p.part, round_up(p.n, CHAIN)) * min(p.width, round_up(p.r, p.k.lanes)) * p.item
             sums = p.strip * min(p.width, round_up(p.r, p.k.lanes)) * p.item
             spare = 0 if p.rows_in_place else wide * CHAIN * p.item
@@ -332,10 +370,11 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     return 0
 
 
-def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, workers):
+def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, bint last, workers):
     """Fills out[..., r] = sum_n matrix[r, n] t[..., n]. The last `summed` axes of t are n, the last `results` of out r.
 
-    1 or 2 each. `matrix` is contiguous, of the dtype of the sums. contraction.py has checked everything.
+    1 or 2 each. `last` says that n is the last axis of the user's tensor, whose sums are taken in the order of a dot
+    product if there is one row. `matrix` is contiguous, of the dtype of the sums. contraction.py has checked everything.
     """
     cdef Dot p
     cdef int a, lead = t.ndim - summed
@@ -363,6 +402,7 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
     p.n_step, p.n_inner_step = cnp.PyArray_STRIDE(t, lead), cnp.PyArray_STRIDE(t, t.ndim - 1)
     p.r_inner = cnp.PyArray_DIM(out, lead + 1) if results == 2 else 1
     p.r_step, p.r_inner_step = cnp.PyArray_STRIDE(out, lead), cnp.PyArray_STRIDE(out, out.ndim - 1)
+    p.dots = last and p.r == 1 and p.n_inner == 1 and not p.integers
     work = <double>p.r * p.n
     for a in range(p.axes):
         work *= p.shape[a]
@@ -374,7 +414,9 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
 # ---- matricised tensor times Khatri-Rao product ----
 
 cdef enum:
-    MODE_ROWS = 48               # rows of a task, at most
+    MODE_ROWS = 104              # rows of a task, at most
+    FAR_ROWS = 24                # the same where they lie pages apart
+    FAR = 4096
     MODE_TERMS = 1024            # terms of the contracted axis that a task holds packed
     MODE_PANELS = 4              # panels of a task, at most
     MODE_GROUP = 64              # products of the other axes that are added up before they join the total
@@ -401,7 +443,7 @@ cdef struct Unfolding:
     Factor contracted
     idx r, out_row, out_column
     bint in_place
-    idx width, panels, group, groups, block, blocks, tasks, depth
+    idx block_rows, width, panels, group, groups, block, blocks, tasks, depth
 
 
 cdef struct Hand:                # one thread
@@ -436,7 +478,7 @@ cdef idx locate_other(const Unfolding *p, idx other, idx column, idx columns, id
 cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     cdef idx part = task % p.blocks, first = p.rows * part // p.blocks, rows = p.rows * (part + 1) // p.blocks - first
     cdef idx panel0 = task // p.blocks * p.group, panels = min(p.group, p.panels - panel0)
-    cdef idx size = MODE_ROWS * p.width * p.item
+    cdef idx size = p.block_rows * p.width * p.item
     cdef idx start = 0, count, other, panel, columns, width, n, length, at, a_row, packed = p.depth * p.width * p.item
     cdef int vectors
     cdef const char *a
@@ -503,15 +545,16 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
     p.group = min(MODE_PANELS, max(p.panels // threads, 1))
     p.groups = ceil_div(p.panels, p.group)
     # Rows are cut where columns leave threads without work, and so that a task's rows stay in the cache.
-    p.blocks = ceil_div(p.rows, MODE_ROWS)
+    p.block_rows = MODE_ROWS if magnitude(p.row) < FAR else FAR_ROWS
+    p.blocks = ceil_div(p.rows, p.block_rows)
     if p.groups < 4 * threads:
         p.blocks = min(round_up(p.blocks, threads), p.rows)
     p.tasks = p.groups * p.blocks
     p.depth = min(p.terms, MODE_TERMS)
     workers = <int>min(threads, p.tasks)
     packed = round_up(p.group * p.depth * p.width * p.item, 64)
-    block = 0 if p.in_place else round_up(round_up(MODE_ROWS, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
-    sums = p.group * MODE_ROWS * p.width * p.item
+    block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
+    sums = p.group * p.block_rows * p.width * p.item
     each = packed + 2 * block + 3 * sums + 2 * p.width * p.item
     try:
         memory = allocate(workers * each, &raw)
@@ -529,7 +572,7 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
             members[i].first = p.tasks * i // workers
             members[i].last = p.tasks * (i + 1) // workers
         total = ceil_div(p.tasks, workers)
-        quota = max(<idx>(1e9 / (<double>MODE_ROWS * p.group * p.width * p.others * p.terms)), 1)
+        quota = max(<idx>(1e9 / (<double>p.block_rows * p.group * p.width * p.others * p.terms)), 1)
         rounds = ceil_div(total, quota)
         for round_ in range(rounds):
             if workers == 1:

@@ -8,7 +8,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
 
     enum:
-        FC_I8, FC_U8
+        FC_I8, FC_U8, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length
@@ -116,6 +116,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*scale_rows)(void *into, ptrdiff_t step, const void *from_, const void *weights, ptrdiff_t rows,
                            ptrdiff_t width) noexcept nogil
         void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n) noexcept nogil
+        void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,
+                    int accumulate) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 

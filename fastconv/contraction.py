@@ -483,7 +483,7 @@ def mode_dot(
         target[...] = 0
     elif target.size:
         view = target[..., None] if m.ndim == 1 else np.moveaxis(target, axis, -1)
-        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, workers)
+        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -516,12 +516,12 @@ def _product_dtype(t, m):
     return np.result_type(t.dtype.newbyteorder("="), m.dtype.newbyteorder("="))
 
 
-def _contract(t, m, out, workers):
-    """out[..., r] = sum_n m[r, n] * t[..., n], in terms of real and integer arrays."""
+def _contract(t, m, out, last, workers):
+    """out[..., r] = sum_n m[r, n] * t[..., n], in terms of real and integer arrays; `last`: n is the user's last axis."""
     dtype = out.dtype
     if dtype.kind in "iu":
         t = t.view(np.uint8) if t.dtype.kind == "b" else t
-        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, dtype), out, 1, workers)
+        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, dtype), out, 1, last, workers)
         return
     real = np.dtype(f"f{max(dtype.itemsize // (2 if dtype.kind == 'c' else 1), 4)}")
     if t.dtype.kind in "biu":
@@ -530,22 +530,22 @@ def _contract(t, m, out, workers):
         step = max(t.shape[axis] * 2**17 // t.size, 1) if axis is not None else 1
         for start in range(0, t.shape[axis] if axis is not None else 1, step):
             part = (slice(None),) * (axis or 0) + (slice(start, start + step),) if axis is not None else ()
-            _contract(t[part].astype(real), m, out[part], workers)
+            _contract(t[part].astype(real), m, out[part], last, workers)
         return
     if dtype.kind != "c":
-        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, real), out, 1, workers)
+        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, real), out, 1, last, workers)
         return
     parts = _parts(out)  # (..., r, 2)
     if m.dtype.kind != "c":
         matrix = np.ascontiguousarray(m, real)
-        _contraction_modes.mode_dot(np.moveaxis(_parts(t), -1, -2), 1, matrix, np.moveaxis(parts, -1, -2), 1, workers)
+        _contraction_modes.mode_dot(np.moveaxis(_parts(t), -1, -2), 1, matrix, np.moveaxis(parts, -1, -2), 1, last, workers)
         return
     matrix = np.stack([m.real, m.imag], axis=1)  # (r, 2, n)
     if t.dtype.kind == "c":
         matrix = np.stack([matrix, np.stack([-m.imag, m.real], axis=1)], axis=-1)  # (r, 2, n, 2)
         t = _parts(t)
     matrix = np.ascontiguousarray(matrix.reshape(2 * len(m), -1), real)
-    _contraction_modes.mode_dot(t, matrix.shape[1] // m.shape[1], matrix, parts, 2, workers)
+    _contraction_modes.mode_dot(t, matrix.shape[1] // m.shape[1], matrix, parts, 2, last, workers)
 
 
 def _parts(a):
@@ -610,7 +610,7 @@ def mode_dot_vjp(
     g = g if m.ndim == 2 else np.expand_dims(g, axis)
     first, _ = _args.result(None, t.shape, dtype)
     if first.size and len(rows):
-        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), None)
+        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, None)
     else:
         first[...] = 0
     g, t = np.moveaxis(g, axis, 0), np.moveaxis(t, axis, 0)

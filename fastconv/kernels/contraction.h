@@ -193,3 +193,37 @@ static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, 
     for (; r < rows; r++)
         FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
 }
+
+FC_INLINE FC_T FC_N(dot_piece)(const FC_T *x, const FC_T *w, ptrdiff_t n)
+{
+    FC_VEC acc[4] = {{0}};
+    ptrdiff_t i = 0;
+    for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            acc[j] += FC_N(load)(x + i + j * FC_LANES) * FC_N(load)(w + i + j * FC_LANES);
+    for (; i < n; i += FC_LANES) {
+        FC_T rest[2][FC_LANES] = {{0}};
+        const size_t size = (size_t)(n - i < FC_LANES ? n - i : FC_LANES) * sizeof(FC_T);
+        memcpy(rest[0], x + i, size);
+        memcpy(rest[1], w + i, size);
+        acc[0] += FC_N(load)(rest[0]) * FC_N(load)(rest[1]);
+    }
+    acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+    for (int half = FC_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            acc[0][j] += acc[0][j + half];
+    return acc[0][0];
+}
+
+static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const FC_T *x = (const FC_T *)src + r * step;
+        FC_T *sum = (FC_T *)c + r;
+        for (ptrdiff_t i = 0; i < n; i += FC_DOT_PIECE) {
+            const FC_T piece = FC_N(dot_piece)(x + i, (const FC_T *)w + i, n - i < FC_DOT_PIECE ? n - i : FC_DOT_PIECE);
+            *sum = i > 0 || accumulate ? *sum + piece : piece;
+        }
+    }
+}

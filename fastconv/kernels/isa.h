@@ -37,7 +37,7 @@
       .panel = panel_##suffix, .store = store_##suffix, .fold = fold_##suffix, .planar_taps = planar_##suffix,      \
       .plane_rows = rows_##suffix, .channel_taps = channels_##suffix,                \
       .khatri = khatri_##suffix, .transpose = transpose_##suffix, .adjust = adjust_##suffix, .widen = widen_##suffix, \
-      .narrow = narrow_##suffix, .scale_rows = scale_rows_##suffix, .axpy = axpy_##suffix,                          \
+      .narrow = narrow_##suffix, .scale_rows = scale_rows_##suffix, .axpy = axpy_##suffix, .dot = dot_##suffix,     \
       .prefetch = prefetch_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double),

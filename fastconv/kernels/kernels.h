@@ -22,6 +22,9 @@ enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 #define FC_CHAIN 16
 #define FC_GROUP 16
 
+/* Terms of a dot product between two scalar additions. */
+#define FC_DOT_PIECE 2048
+
 /* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
 typedef struct fc_piece {
     ptrdiff_t offset, length;
@@ -151,6 +154,8 @@ typedef struct fc_real {
     void (*scale_rows)(void *into, ptrdiff_t step, const void *from, const void *weights, ptrdiff_t rows, ptrdiff_t width);
     /* c[i] += sum_r w[r] * src[r * step + i], i < n, in the order of r */
     void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n);
+    /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_PIECE that are added in order */
+    void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;
