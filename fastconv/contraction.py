@@ -98,9 +98,9 @@ def triple_product(
     Notes
     -----
     No array of I * J * M elements is formed: products of `a` and `b` exist for one block in the first-level cache. Sums
-    run in short chains, whose results are added in float64, so float32 results keep float32 accuracy for any M. The same
-    bits come out for any number of threads and any memory layout of the same values. The inputs are read once if the
-    result has at most 1.3 million entries that are not mirror images, else once for each such part.
+    run in short chains, whose results are added in float64, so float32 results keep float32 accuracy for any M. The
+    same bits come out for any number of threads and any memory layout of the same values. The inputs are read once if
+    the result has at most 1.3 million entries that are not mirror images, else once for each such part.
 
     References
     ----------
@@ -295,8 +295,8 @@ def triple_product_vjp(
     Returns
     -------
     tuple of ndarray
-        One gradient for each of `a`, `b` and `c` that is given, of its shape and of the dtype that NumPy gives the arguments
-        together. Those of arguments left out are added to that of the argument they stand for.
+        One gradient for each of `a`, `b` and `c` that is given, of its shape and of the dtype that NumPy gives the
+        arguments together. Those of arguments left out are added to that of the argument they stand for.
 
     Raises
     ------
@@ -388,7 +388,7 @@ def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) ->
     if t.ndim < 2:
         raise ValueError(f"tensor must have at least 2 axes, got shape {t.shape}")
     if hasattr(factors, "__array__") or not isinstance(factors, Sequence):
-        raise TypeError(f"factors must be a list of matrices, one for each axis of tensor, got {type(factors).__name__}")
+        raise TypeError(f"factors must be a list of matrices, one for each axis of tensor, not {type(factors)}")
     axis = _axis("mode", mode, t.ndim)
     if len(factors) != t.ndim:
         raise ValueError(f"factors must be {t.ndim} matrices, one for each axis of tensor, got {len(factors)}")
@@ -432,8 +432,8 @@ def mode_dot(
     Parameters
     ----------
     tensor : array_like, 1 axis or more
-        Of any integer dtype, bool, float16, float32, float64, complex64 or complex128. Any strides, any byte order; it is
-        read once, where it is, whatever the mode.
+        Of any integer dtype, bool, float16, float32, float64, complex64 or complex128. Any strides, any byte order; it
+        is read once, where it is, whatever the mode.
     vector_or_matrix : array_like, shape (n,) or (r, n), n = tensor.shape[mode]
         Of any of the same dtypes.
     mode : int, default 0
@@ -509,7 +509,8 @@ def _product_dtype(t, m):
     for name, a in (("tensor", t), ("vector_or_matrix", m)):
         if a.dtype.kind not in "biufc" or a.dtype.itemsize > (16 if a.dtype.kind == "c" else 8):
             raise TypeError(
-                f"{name} has dtype {a.dtype}; it may be bool, an integer, float16, float32, float64, complex64 or complex128"
+                f"{name} has dtype {a.dtype}; it may be bool, an integer, float16, float32, float64, complex64 or "
+                "complex128"
             )
     if t.dtype.kind in "biu" and m.dtype.kind in "biu":
         return np.dtype(np.uint64 if t.dtype.kind == m.dtype.kind == "u" else np.int64)
@@ -517,7 +518,7 @@ def _product_dtype(t, m):
 
 
 def _contract(t, m, out, last, workers):
-    """out[..., r] = sum_n m[r, n] * t[..., n], in terms of real and integer arrays; `last`: n is the user's last axis."""
+    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays; `last`: n is the user's last axis."""
     dtype = out.dtype
     if dtype.kind in "iu":
         t = t.view(np.uint8) if t.dtype.kind == "b" else t
@@ -538,7 +539,8 @@ def _contract(t, m, out, last, workers):
     parts = _parts(out)  # (..., r, 2)
     if m.dtype.kind != "c":
         matrix = np.ascontiguousarray(m, real)
-        _contraction_modes.mode_dot(np.moveaxis(_parts(t), -1, -2), 1, matrix, np.moveaxis(parts, -1, -2), 1, last, workers)
+        t, parts = (np.moveaxis(x, -1, -2) for x in (_parts(t), parts))
+        _contraction_modes.mode_dot(t, 1, matrix, parts, 1, last, workers)
         return
     matrix = np.stack([m.real, m.imag], axis=1)  # (r, 2, n)
     if t.dtype.kind == "c":
