@@ -190,6 +190,8 @@ def _run_speed(case, found, threads, budget, peaks, row):
     del result
     if case.against == "peak":
         peaks.measure(case.dtype, threads)
+    if case.against == "read":
+        row["read"] = _runtime.read_rate(budget.peak_seconds, threads)
     row["samples"] = {
         name: [seconds / shares[name] for seconds in values]
         for name, values in interleave(calls, budget).items()
@@ -204,6 +206,9 @@ def _run_speed(case, found, threads, budget, peaks, row):
         row["best_peer"] = min(others, key=others.get)
     if case.against == "peak":
         row["value"] = row["of_peak"]
+    elif case.against == "read":
+        row["read"] = max(row["read"], _runtime.read_rate(budget.peak_seconds, threads))
+        row["value"] = case.traffic / seconds["ours"] / 1e9 / row["read"]
     else:
         rival = row.get("best_peer") if case.against == "best peer" else case.against
         if rival in others:
@@ -229,12 +234,12 @@ def value_text(value, against):
     """A ratio, a part of the peak or MiB, whichever the row is about."""
     if value is None:
         return ""
-    return {"peak": f"{value:.1%}", "memory": f"{value:.1f} MiB"}.get(against, f"{value:.2f}x")
+    return {"peak": f"{value:.1%}", "read": f"{value:.1%}", "memory": f"{value:.1f} MiB"}.get(against, f"{value:.2f}x")
 
 
 def header_text(names):
     """The head of the table with one column for each peer."""
-    columns = "".join(f"{name:>12}" for name in ("ours", *names))
+    columns = "".join(f"{name:>18}" for name in ("ours", *names))
     return f"  {'case':32} {'dtype':8}{columns}{'value':>10}{'reach':>10}       {'GFLOP/s':>9}{'peak':>6}"
 
 
@@ -288,7 +293,7 @@ def summary_text(entry):
         text += f"max {value_text(entry['max'], 'memory')}"
     else:
         text += f"min {value_text(entry['min'], entry['against'])}"
-        if entry["measured"] > 1 and entry["against"] != "peak":
+        if entry["measured"] > 1 and entry["against"] not in ("peak", "read"):
             text += f", geomean {entry['geomean']:.2f}x"
         if entry["geomean_target"]:
             verdict = {None: "not judged", True: "ok", False: "MISS"}[entry["geomean_reached"]]

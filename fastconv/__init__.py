@@ -1,4 +1,13 @@
 """Windows that slide over NumPy arrays, at the speed of the machine."""
+from .contraction import (
+    mode_dot,
+    mode_dot_vjp,
+    mttkrp,
+    third_moment,
+    triple_product,
+    triple_product_vjp,
+    unpack_symmetric,
+)
 from .conv import conv2d
 from .runtime import (
     __version__,
@@ -17,8 +26,15 @@ __all__ = [
     "conv2d",
     "get_num_threads",
     "isa",
+    "mode_dot",
+    "mode_dot_vjp",
+    "mttkrp",
     "num_threads",
     "set_num_threads",
     "show_config",
+    "third_moment",
+    "triple_product",
+    "triple_product_vjp",
+    "unpack_symmetric",
     "use_isa",
 ]

@@ -1,10 +1,14 @@
 """The kernel table as the drivers see it; kernels/kernels.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint64_t
 
 
 cdef extern from "kernels/kernels.h" nogil:
     enum:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
+
+    enum:
+        FC_I8, FC_U8, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length
@@ -74,6 +78,17 @@ cdef extern from "kernels/kernels.h" nogil:
         void *c
         ptrdiff_t c_step
 
+    ctypedef struct fc_pairs:
+        ptrdiff_t x, y, length
+
+    ctypedef struct fc_khatri:
+        void *dst
+        const void *x
+        const void *y
+        ptrdiff_t x_step, y_step, m, width
+        const fc_pairs *runs
+        ptrdiff_t count
+
     ctypedef struct fc_real:
         int lanes
         int vectors
@@ -91,6 +106,18 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*plane_rows)(const fc_rows *) noexcept nogil
         void (*channel_taps)(const fc_channels *) noexcept nogil
         void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
+        void (*khatri)(const fc_khatri *) noexcept nogil
+        void (*transpose)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
+                          ptrdiff_t columns) noexcept nogil
+        void (*adjust)(void *into, const void *from_, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
+                       const void *weights) noexcept nogil
+        void (*widen)(double *into, const void *from_, ptrdiff_t count, int accumulate) noexcept nogil
+        void (*narrow)(void *into, const double *from_, ptrdiff_t count, double scale) noexcept nogil
+        void (*scale_rows)(void *into, ptrdiff_t step, const void *from_, const void *weights, ptrdiff_t rows,
+                           ptrdiff_t width) noexcept nogil
+        void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n) noexcept nogil
+        void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,
+                    int accumulate) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 
@@ -98,6 +125,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         fc_real f32
         fc_real f64
+        void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind) noexcept nogil
 
     const fc_kernels *const fc_compiled[]
     int fc_supported(const fc_kernels *table) noexcept nogil

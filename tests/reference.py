@@ -95,3 +95,41 @@ def conv2d_abs(input, filters, *args, bias=None, cval=0.0, activation=None, **kw
     """Return |x| * |w| (+ |bias|), the yardstick of the error of every output."""
     bias = None if bias is None else np.abs(bias)
     return conv2d(np.abs(input), np.abs(filters), *args, bias=bias, cval=abs(cval), **kwargs)
+
+
+# --- contractions
+
+
+def triple_product(a, b=None, c=None, weights=None, dtype=np.float64):
+    """Return fastconv.triple_product of the same arguments, computed in `dtype`, one plane at a time."""
+    b = a if b is None else b
+    c = b if c is None else c
+    a, b, c = (np.asarray(x).astype(dtype) for x in (a, b, c))
+    if weights is not None:
+        a = a * np.asarray(weights).astype(dtype)
+    out = np.zeros((len(a), len(b), len(c)), dtype)
+    for i in range(len(a)):
+        for j in range(len(b)):
+            for k in range(len(c)):
+                out[i, j, k] = (a[i] * b[j] * c[k]).sum()
+    return out
+
+
+def mode_dot(tensor, vector_or_matrix, mode, dtype=np.float64):
+    """Return fastconv.mode_dot of the same arguments, computed in `dtype`."""
+    tensor, m = np.asarray(tensor).astype(dtype), np.asarray(vector_or_matrix).astype(dtype)
+    if m.ndim == 1:
+        return sum((m[i] * part for i, part in enumerate(np.moveaxis(tensor, mode, 0))), start=dtype(0))
+    return np.stack([mode_dot(tensor, row, mode, dtype) for row in m], axis=mode)
+
+
+def mttkrp(tensor, factors, mode, dtype=np.float64):
+    """Return fastconv.mttkrp of the same arguments: one column after the other, one axis after the other."""
+    axes = [n for n in range(tensor.ndim) if n != mode]
+    columns = []
+    for r in range(factors[axes[0]].shape[1]):
+        left = np.asarray(tensor).astype(dtype)
+        for n in reversed(axes):
+            left = mode_dot(left, np.asarray(factors[n])[:, r], n, dtype)
+        columns.append(left)
+    return np.stack(columns, axis=-1)

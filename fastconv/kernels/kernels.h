@@ -2,21 +2,28 @@
  *
  * Every kernel runs on one thread, allocates nothing and knows no Python. Steps and offsets are counted in elements
  * where a pointer is typed by the table's real type, and in bytes where it is `const char *`. Next hops: tile.h for the
- * multiply-accumulate, conv.h for packing and the narrow convolutions, dispatch.c for which table this machine gets.
+ * multiply-accumulate, conv.h for packing and the narrow convolutions, contraction.h, dispatch.c for which table this machine gets.
  */
 #ifndef FC_KERNELS_H
 #define FC_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* How an element lies in memory; FC_SWAPPED is added for the other byte order. */
 enum { FC_F16, FC_F32, FC_F64, FC_SWAPPED = 8 };
+
+/* Integers, their size in the low two bits; FC_SWAPPED is added likewise. */
+enum { FC_I8, FC_I16, FC_I32, FC_I64, FC_U8, FC_U16, FC_U32, FC_U64 };
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
 /* Longest chain of additions where few filters meet flat images; sums of more chains are cut into groups of FC_GROUP. */
 #define FC_CHAIN 16
 #define FC_GROUP 16
+
+/* Terms of a dot product between two scalar additions. */
+#define FC_DOT_PIECE 2048
 
 /* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
 typedef struct fc_piece {
@@ -100,6 +107,21 @@ typedef struct fc_channels {
     ptrdiff_t c_step;
 } fc_channels;
 
+/* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel. */
+typedef struct fc_pairs {
+    ptrdiff_t x, y, length;
+} fc_pairs;
+
+/* dst[m][p] = x[m][i] * y[m][j] for the pairs p = (i, j) of the runs, in their order; rows of dst are `width` apart, those
+ * of x and y x_step and y_step. Reads x and writes dst up to one vector beyond the last pair. */
+typedef struct fc_khatri {
+    void *dst;
+    const void *x, *y;
+    ptrdiff_t x_step, y_step, m, width;
+    const fc_pairs *runs;
+    ptrdiff_t count;
+} fc_khatri;
+
 #define FC_MAX_VECTORS 4
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
@@ -120,6 +142,20 @@ typedef struct fc_real {
     void (*plane_rows)(const fc_rows *);
     void (*channel_taps)(const fc_channels *);
     void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes); /* rows of bytes, to L2 */
+    void (*khatri)(const fc_khatri *);
+    /* into[m][r] = from[r][m] */
+    void (*transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
+    /* into[r][m] = from[r][m] - mean[r], or = from[r][m] * weights[m]: exactly one of both is given */
+    void (*adjust)(void *into, const void *from, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
+                   const void *weights);
+    void (*widen)(double *into, const void *from, ptrdiff_t count, int accumulate); /* into (+)= from */
+    void (*narrow)(void *into, const double *from, ptrdiff_t count, double scale);  /* into = from * scale */
+    /* into[r][j] += from[r][j] * weights[j], j < width, a multiple of lanes; from has no gaps */
+    void (*scale_rows)(void *into, ptrdiff_t step, const void *from, const void *weights, ptrdiff_t rows, ptrdiff_t width);
+    /* c[i] += sum_r w[r] * src[r * step + i], i < n, in the order of r */
+    void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n);
+    /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_PIECE that are added in order */
+    void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;
@@ -127,6 +163,8 @@ typedef struct fc_real {
 typedef struct fc_kernels {
     const char *name;
     fc_real f32, f64;
+    /* c[i] += w * src[i], i < n, modulo 2^64; `step` in bytes */
+    void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind);
 } fc_kernels;
 
 /* Tables from best to worst, NULL at the end: those compiled in, whatever this machine can run. */

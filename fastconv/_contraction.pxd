@@ -1,0 +1,99 @@
+"""What the two drivers of the contractions share: copying blocks of any strides and kind, and products of packed blocks."""
+from cpython.mem cimport PyMem_RawCalloc
+from libc.stddef cimport ptrdiff_t
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport (
+    FC_F16,
+    FC_F32,
+    FC_F64,
+    FC_SWAPPED,
+    fc_panel,
+    fc_piece,
+    fc_real,
+    fc_store,
+    fc_tile,
+)
+
+ctypedef ptrdiff_t idx
+
+cdef enum:
+    MAX_AXES = 64
+
+
+cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline idx round_up(idx a, idx b) noexcept nogil:
+    return ceil_div(a, b) * b
+
+
+cdef inline void *offset(void *base, idx elements, idx item) noexcept nogil:
+    return <char *>base + elements * item
+
+
+cdef inline int kind_of(cnp.ndarray a) except -1:
+    cdef int size = cnp.PyArray_ITEMSIZE(a)
+    cdef int kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
+    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
+
+
+cdef inline char *allocate(idx size, char **raw) except NULL:
+    """Zeroed bytes, aligned to a cache line; `raw` is what must be freed."""
+    raw[0] = <char *>PyMem_RawCalloc(size + 64, 1)
+    if raw[0] == NULL:
+        raise MemoryError(f"fastconv could not allocate {size} bytes of workspace")
+    return raw[0] + (-<size_t>raw[0]) % 64
+
+
+cdef inline void copy_rows(const fc_real *k, void *dst, idx dst_row, const char *src, idx row, idx step, idx rows, idx count,
+                    int kind) noexcept nogil:
+    """dst[r][m] = src[r * row + m * step] of any kind; steps of src in bytes, zeros up to dst_row."""
+    cdef fc_panel p
+    p.dst, p.src, p.kind = dst, src, kind
+    p.fh_step = p.fw_step = p.first = 0
+    p.c_step, p.k_step = row, step
+    p.fw, p.c = 1, rows
+    p.count, p.columns, p.width = rows, count, dst_row
+    k.panel(&p)
+
+
+cdef inline void copy_matrix(const fc_real *k, idx item, void *dst, idx dst_row, void *spare, const char *src, idx row, idx step,
+                      idx rows, idx count, int kind) noexcept nogil:
+    """The same, reading along whichever axis has the smaller step; `spare` holds as much as dst."""
+    cdef idx wide = round_up(rows, k.lanes)
+    if rows == 1 or (step if step >= 0 else -step) <= (row if row >= 0 else -row):
+        copy_rows(k, dst, dst_row, src, row, step, rows, count, kind)
+    else:
+        copy_rows(k, spare, wide, src, step, row, count, rows, kind)
+        k.transpose(dst, dst_row, spare, wide, count, rows)
+
+
+cdef inline void store(const fc_real *k, const void *c, idx c_row, idx rows, idx columns, char *out, idx out_row, idx out_col,
+                int kind) noexcept nogil:
+    cdef fc_store s
+    s.c, s.c2, s.bias = c, NULL, NULL
+    s.c_row, s.c_col = c_row, 1
+    s.rows, s.columns = rows, columns
+    s.out, s.out_row, s.out_col = out, out_row, out_col
+    s.activation, s.kind = 0, kind
+    k.store(&s)
+
+
+cdef inline void multiply(const fc_real *k, idx item, const void *a, idx a_row, idx rows, const void *b, idx length, int vectors,
+                   void *c, bint accumulate) noexcept nogil:
+    """c[r][...] (+)= sum_m a[r][m] b[m][...], in tiles of nearly equal height."""
+    cdef fc_tile t
+    cdef fc_piece piece
+    cdef idx i, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
+    piece.offset, piece.length = 0, length
+    t.b, t.pieces, t.count, t.step, t.vectors, t.accumulate = b, &piece, 1, a_row, vectors, accumulate
+    t.out, t.out_step, t.bias = NULL, 0, NULL
+    for i in range(tiles):
+        first, last = last, rows * (i + 1) // tiles
+        t.rows = <int>(last - first)
+        t.a = <const char *>a + first * a_row * item
+        t.c = offset(c, first * vectors * k.lanes, item)
+        k.tile(&t)

@@ -1,0 +1,624 @@
+"""Driver of mode_dot and mttkrp: cuts the tensor into tasks and runs them on a team. The face is contraction.py.
+
+- mode_dot: dot products along the last axis, rows of the tensor in place against packed columns of the matrix, or lanes
+  along a contiguous axis.
+- mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors.
+
+Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on threads or strides.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cython.parallel cimport prange
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from fastconv._contraction cimport (
+    MAX_AXES,
+    allocate,
+    ceil_div,
+    copy_matrix,
+    copy_rows,
+    idx,
+    kind_of,
+    multiply,
+    offset,
+    round_up,
+    store,
+)
+from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_I8, FC_SWAPPED, FC_U8, fc_kernels, fc_real
+from fastconv._runtime cimport table, team
+
+cnp.import_array()
+
+cdef enum:
+    CHAIN = 128                  # terms of one chain of sums
+    STRIP_BYTES = 16 << 10       # sums of one vector's strip, which stay in the first-level cache
+    ROW_STRIP = 96               # rows of a task, and how many where the packed matrix has several parts
+    ROW_STRIP_PARTS = 1024
+    DOT_STRIP = 16               # rows of a task that takes dot products
+    PART_BYTES = 1 << 20         # packed matrix of one thread
+    ROUND_ITEMS = 1 << 27        # elements of the tensor that one thread reads between two looks at pending signals
+
+
+cdef struct Dot:
+    const fc_kernels *table
+    const fc_real *k
+    idx item
+    int kind, out_kind
+    const char *t
+    char *out
+    # The tensor's other axes, the last of which is cut in strips; bytes.
+    int axes
+    idx shape[MAX_AXES]
+    idx step[MAX_AXES]
+    idx out_step[MAX_AXES]
+    # The axis summed over, and the axis of the results: n = (n // n_inner, n % n_inner).
+    idx n, n_inner, n_step, n_inner_step
+    idx r, r_inner, r_step, r_inner_step
+    const char *matrix           # (r, n), contiguous, of the dtype of the sums
+    bint integers, rows_in_place, lanes_along, dots
+    idx strip, strips, tasks, part, width
+
+
+cdef struct Worker:
+    char *packed                 # columns of the matrix, or a strip of the tensor
+    char *spare
+    char *spare2
+    char *c
+    char *c2
+    idx held, first, last
+
+
+cdef inline idx n_offset(const Dot *p, idx n) noexcept nogil:
+    return n // p.n_inner * p.n_step + n % p.n_inner * p.n_inner_step
+
+
+cdef inline idx r_offset(const Dot *p, idx r) noexcept nogil:
+    return r // p.r_inner * p.r_step + r % p.r_inner * p.r_inner_step
+
+
+cdef idx locate(const Dot *p, idx task, const char **t, char **out) noexcept nogil:
+    """Where a task's strip begins in both arrays; returns its length."""
+    cdef idx rest = task // p.strips, index, start = task % p.strips * p.strip
+    cdef int a, last = p.axes - 1
+    t[0] = p.t + start * p.step[last]
+    out[0] = p.out + start * p.out_step[last]
+    for a in range(last - 1, -1, -1):
+        index = rest % p.shape[a]
+        rest //= p.shape[a]
+        t[0] += index * p.step[a]
+        out[0] += index * p.out_step[a]
+    return min(p.strip, p.shape[last] - start)
+
+
+cdef void pack_terms(const Dot *p, void *dst, const char *t, idx first, idx count, idx length, idx step,
+                     idx width) noexcept nogil:
+    """dst[n][x] of `count` terms from `first`, `length` elements that lie `step` apart in the tensor."""
+    cdef idx n
+    if p.n_inner == 1:
+        copy_rows(p.k, dst, width, t + first * p.n_step, p.n_step, step, count, length, p.kind)
+        return
+    for n in range(count):
+        copy_rows(p.k, offset(dst, n * width, p.item), width, t + n_offset(p, first + n), 0, step, 1, length, p.kind)
+
+
+cdef void vector_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """One row of the matrix, lanes along a contiguous axis, both in place."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), n = 0, count
+    cdef char *c = w.c
+    while n < p.n:
+        count = min(CHAIN, p.n - n)
+        memset(c, 0, length * p.item)
+        p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
+        if c == w.c2:
+            p.k.fold(w.c, c, length)
+        c = w.c2
+        n += count
+    store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+
+
+cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """Any number of rows of the matrix against a packed strip of the tensor."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), n = 0, count, r
+    cdef int vectors = <int>ceil_div(length, p.k.lanes)
+    cdef idx width = vectors * p.k.lanes
+    while n < p.n:
+        count = min(CHAIN, p.n - n)
+        pack_terms(p, w.packed, t, n, count, length, p.item, width)
+        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n > 0)
+        n += count
+    for r in range(p.r):
+        store(p.k, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
+
+
+cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx end, idx length, int vectors) noexcept nogil:
+    """The terms start .. end of rows that lie in memory, tile by tile, while the rows of the next tile are fetched."""
+    cdef idx row = p.step[p.axes - 1], height = p.k.rows[vectors], width = vectors * p.k.lanes, first = 0, rows, n, count
+    while first < length:
+        rows = min(height, length - first)
+        n = start
+        while n < end:
+            count = min(CHAIN, end - n)
+            if first + 2 * height <= length:
+                p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
+            multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
+                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item), n > 0)
+            n += count
+        first += rows
+
+
+cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """Rows of the tensor, in place or packed, against packed columns of the matrix."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), panels = ceil_div(p.r, p.width), parts = ceil_div(p.n, p.part)
+    cdef idx panel, part, n, end, count, width, columns, r, row = p.step[p.axes - 1], key, wide
+    cdef idx across = p.out_step[p.axes - 1]
+    cdef int vectors
+    for panel in range(panels):
+        columns = min(p.width, p.r - panel * p.width)
+        vectors = <int>ceil_div(columns, p.k.lanes)
+        width = vectors * p.k.lanes
+        for part in range(parts):
+            n, end = part * p.part, min((part + 1) * p.part, p.n)
+            key = panel * parts + part
+            if w.held != key:
+                copy_rows(p.k, w.packed, width, p.matrix + (panel * p.width * p.n + n) * p.item, p.item, p.n * p.item,
+                          end - n, columns, FC_F32 if p.item == 4 else FC_F64)
+                w.held = key
+            if p.rows_in_place:
+                rows_in_place(p, w, t, n, end, length, vectors)
+                continue
+            while n < end:
+                count = min(CHAIN, end - n)
+                if p.n_inner == 1:
+                    copy_matrix(p.k, p.item, w.spare, CHAIN, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+                else:
+                    wide = round_up(length, p.k.lanes)
+                    pack_terms(p, w.spare2, t, n, count, length, row, wide)
+                    p.k.transpose(w.spare, CHAIN, w.spare2, wide, count, length)
+                multiply(p.k, p.item, w.spare, CHAIN, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
+                         vectors, w.c, n > 0)
+                n += count
+        if p.r_inner == 1:
+            store(p.k, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
+        else:
+            for r in range(columns):
+                store(p.k, offset(w.c, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
+                      p.out_kind)
+
+
+cdef void dots_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """One row of the matrix with the tensor's last axis, lanes along both."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), row = p.step[p.axes - 1], n = 0, count
+    if p.rows_in_place:
+        p.k.dot(w.c, t, row // p.item, p.matrix, length, p.n, False)
+    else:
+        while n < p.n:
+            count = min(FC_DOT_PIECE, p.n - n)
+            copy_matrix(p.k, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+            p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n > 0)
+            n += count
+    store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+
+
+cdef void integers_task(const Dot *p, Worker *w, idx task) noexcept nogil:
+    """Integers of any kind, modulo 2^64."""
+    cdef const char *t
+    cdef char *out
+    cdef idx length = locate(p, task, &t, &out), n, r, i, across = p.out_step[p.axes - 1]
+    cdef const uint64_t *matrix = <const uint64_t *>p.matrix
+    for r in range(p.r):
+        memset(w.c, 0, length * 8)
+        for n in range(p.n):
+            p.table.integer_axpy(<uint64_t *>w.c, t + n * p.n_step, p.step[p.axes - 1], length, matrix[r * p.n + n], p.kind)
+        if across == 8:
+            memcpy(out + r * p.r_step, w.c, length * 8)
+        else:
+            for i in range(length):
+                memcpy(out + r * p.r_step + i * across, w.c + i * 8, 8)
+
+
+cdef void run_dot(const Dot *p, Worker *w, idx count) noexcept nogil:
+    cdef idx end = min(w.first + count, w.last)
+    while w.first < end:
+        if p.integers:
+            integers_task(p, w, w.first)
+        elif p.dots:
+            dots_task(p, w, w.first)
+        elif not p.lanes_along:
+            rows_task(p, w, w.first)
+        elif p.r == 1 and p.rows_in_place:
+            vector_task(p, w, w.first)
+        else:
+            lanes_task(p, w, w.first)
+        w.first += 1
+
+
+cdef inline idx magnitude(idx step) noexcept nogil:
+    return step if step >= 0 else -step
+
+
+cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
+    """Merges axes, picks which one the strips run along, and how it is read."""
+    cdef int a, b, main = 0
+    cdef bint aligned = native and <size_t>p.t % p.item == 0
+    a = 0
+    while a < p.axes:
+        if p.shape[a] == 1 and p.axes > 1:
+            for b in range(a, p.axes - 1):
+                p.shape[b], p.step[b], p.out_step[b] = p.shape[b + 1], p.step[b + 1], p.out_step[b + 1]
+            p.axes -= 1
+            continue
+        if a and p.step[a - 1] == p.shape[a] * p.step[a] and p.out_step[a - 1] == p.shape[a] * p.out_step[a]:
+            p.shape[a - 1] *= p.shape[a]
+            p.step[a - 1], p.out_step[a - 1] = p.step[a], p.out_step[a]
+            for b in range(a, p.axes - 1):
+                p.shape[b], p.step[b], p.out_step[b] = p.shape[b + 1], p.step[b + 1], p.out_step[b + 1]
+            p.axes -= 1
+            continue
+        a += 1
+    if p.n_inner > 1 and p.n_step == p.n_inner * p.n_inner_step:
+        p.n_step, p.n_inner = p.n_inner_step, 1
+    if p.r_inner > 1 and p.r_step == p.r_inner * p.r_inner_step:
+        p.r_step, p.r_inner = p.r_inner_step, 1
+    for a in range(p.axes):
+        aligned = aligned and p.step[a] % p.item == 0
+    aligned = aligned and p.n_step % p.item == 0 and p.n_inner == 1
+    if p.integers:
+        for a in range(p.axes):
+            if p.shape[a] > 1 and (p.shape[main] == 1 or magnitude(p.step[a]) < magnitude(p.step[main])):
+                main = a
+    else:
+        main = -1
+        if not p.dots and not (p.n_inner == 1 and p.n_step == p.item):
+            for a in range(p.axes):
+                if p.step[a] == p.item and p.shape[a] >= 2 * p.k.lanes:
+                    main = a
+        p.lanes_along = main >= 0
+        if not p.lanes_along:
+            main = 0
+            for a in range(p.axes):
+                if p.shape[a] > p.shape[main]:
+                    main = a
+    # The axis of the strips goes last.
+    p.shape[p.axes], p.step[p.axes], p.out_step[p.axes] = p.shape[main], p.step[main], p.out_step[main]
+    for a in range(main, p.axes):
+        p.shape[a], p.step[a], p.out_step[a] = p.shape[a + 1], p.step[a + 1], p.out_step[a + 1]
+    p.rows_in_place = aligned and (p.lanes_along or p.n_step == p.item)
+    p.width = p.k.vectors * p.k.lanes
+    p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // CHAIN, 1) * CHAIN
+    if p.dots:
+        p.strip = DOT_STRIP
+    elif p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
+        p.strip = STRIP_BYTES // p.item
+    elif p.lanes_along:
+        p.strip = p.width
+    else:
+        p.strip = ROW_STRIP if p.r <= p.width and p.n <= p.part else ROW_STRIP_PARTS
+    p.strip = min(p.strip, p.shape[p.axes - 1])
+    p.strips = ceil_div(p.shape[p.axes - 1], p.strip)
+    p.tasks = p.strips
+    for a in range(p.axes - 1):
+        p.tasks *= p.shape[a]
+    if p.tasks < 4 * threads and not p.dots:
+        # Few strips: shorter ones, so that every thread has its share.
+        p.strip = min(p.strip, max(round_up(ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads), 4 * p.k.lanes), 1))
+        p.tasks //= p.strips
+        p.strips = ceil_div(p.shape[p.axes - 1], p.strip)
+        p.tasks *= p.strips
+
+
+cdef int execute_dot(Dot *p, int threads) except -1:
+    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, each, rounds, quota, round_, total
+    cdef int i, workers
+    cdef char *raw = NULL
+    cdef char *memory
+    cdef Worker *members = NULL
+    workers = <int>min(threads, p.tasks)
+    packed = spare = 0
+    sums = wide * 8
+    if not p.integers:
+        if p.dots:
+            spare = 0 if p.rows_in_place else (wide + p.k.lanes) * (min(FC_DOT_PIECE, p.n) + p.k.lanes) * p.item
+        elif not p.lanes_along:
+            packed = min(p.part, round_up(p.n, CHAIN)) * min(p.width, round_up(p.r, p.k.lanes)) * p.item
+            sums = p.strip * min(p.width, round_up(p.r, p.k.lanes)) * p.item
+            spare = 0 if p.rows_in_place else wide * CHAIN * p.item
+        elif p.r > 1 or not p.rows_in_place:
+            packed = CHAIN * p.width * p.item
+            sums = p.r * wide * p.item
+    packed, spare, sums = round_up(packed, 64), round_up(spare, 64), round_up(sums, 64)
+    each = packed + 2 * spare + 2 * sums
+    try:
+        memory = allocate(workers * each, &raw)
+        members = <Worker *>PyMem_RawCalloc(workers, sizeof(Worker))
+        if members == NULL:
+            raise MemoryError()
+        for i in range(workers):
+            members[i].packed = memory + i * each
+            members[i].spare = members[i].packed + packed
+            members[i].spare2 = members[i].spare + spare
+            members[i].c = members[i].spare2 + spare
+            members[i].c2 = members[i].c + sums
+            members[i].held = -1
+            members[i].first = p.tasks * i // workers
+            members[i].last = p.tasks * (i + 1) // workers
+        total = ceil_div(p.tasks, workers)
+        quota = max(ROUND_ITEMS // max(p.strip * max(p.n, 1) * p.r, 1), 1)
+        rounds = ceil_div(total, quota)
+        for round_ in range(rounds):
+            if workers == 1:
+                with nogil:
+                    run_dot(p, members, quota)
+            else:
+                for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
+                    run_dot(p, &members[i], quota)
+            if round_ < rounds - 1:
+                PyErr_CheckSignals()
+    finally:
+        PyMem_RawFree(members)
+        PyMem_RawFree(raw)
+    return 0
+
+
+def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, bint last, workers):
+    """Fills out[..., r] = sum_n matrix[r, n] t[..., n]. The last `summed` axes of t are n, the last `results` of out r.
+
+    1 or 2 each. `last` says that n is the last axis of the user's tensor, whose sums are taken in the order of a dot
+    product if there is one row. `matrix` is contiguous, of the dtype of the sums. contraction.py has checked everything.
+    """
+    cdef Dot p
+    cdef int a, lead = t.ndim - summed
+    cdef double work
+    memset(&p, 0, sizeof(p))
+    p.table = table()
+    p.integers = matrix.dtype.kind in "iu"
+    p.item = cnp.PyArray_ITEMSIZE(matrix)
+    p.k = &p.table.f64 if p.item == 8 else &p.table.f32
+    if p.integers:
+        p.kind = {1: 0, 2: 1, 4: 2, 8: 3}[t.dtype.itemsize] + (FC_I8 if t.dtype.kind == "i" else FC_U8)
+        if not cnp.PyArray_ISNOTSWAPPED(t):
+            p.kind |= FC_SWAPPED
+    else:
+        p.kind, p.out_kind = kind_of(t), kind_of(out)
+    p.t, p.out = <const char *>cnp.PyArray_DATA(t), <char *>cnp.PyArray_DATA(out)
+    p.matrix = <const char *>cnp.PyArray_DATA(matrix)
+    p.axes = lead
+    for a in range(lead):
+        p.shape[a], p.step[a], p.out_step[a] = cnp.PyArray_DIM(t, a), cnp.PyArray_STRIDE(t, a), cnp.PyArray_STRIDE(out, a)
+    if lead == 0:
+        p.axes, p.shape[0], p.step[0], p.out_step[0] = 1, 1, 0, 0
+    p.r, p.n = cnp.PyArray_DIM(matrix, 0), cnp.PyArray_DIM(matrix, 1)
+    p.n_inner = cnp.PyArray_DIM(t, lead + 1) if summed == 2 else 1
+    p.n_step, p.n_inner_step = cnp.PyArray_STRIDE(t, lead), cnp.PyArray_STRIDE(t, t.ndim - 1)
+    p.r_inner = cnp.PyArray_DIM(out, lead + 1) if results == 2 else 1
+    p.r_step, p.r_inner_step = cnp.PyArray_STRIDE(out, lead), cnp.PyArray_STRIDE(out, out.ndim - 1)
+    p.dots = last and p.r == 1 and p.n_inner == 1 and not p.integers
+    work = <double>p.r * p.n
+    for a in range(p.axes):
+        work *= p.shape[a]
+    threads = team(workers, work)
+    plan_dot(&p, threads, p.kind == (FC_F32 if p.item == 4 else FC_F64))
+    execute_dot(&p, threads)
+
+
+# ---- matricised tensor times Khatri-Rao product ----
+
+cdef enum:
+    MODE_ROWS = 104              # rows of a task, at most
+    FAR_ROWS = 24                # the same where they lie pages apart
+    FAR = 4096
+    MODE_TERMS = 1024            # terms of the contracted axis that a task holds packed
+    MODE_PANELS = 4              # panels of a task, at most
+    MODE_GROUP = 64              # products of the other axes that are added up before they join the total
+
+
+cdef struct Factor:
+    const char *data
+    idx row, column
+    int kind
+
+
+cdef struct Unfolding:
+    const fc_real *k
+    idx item
+    int kind, out_kind
+    const char *t
+    char *out
+    # The tensor: rows, the axes whose factors scale, the contracted axis; bytes.
+    idx rows, row, terms, term, others
+    int axes
+    idx shape[MAX_AXES]
+    idx step[MAX_AXES]
+    Factor factors[MAX_AXES]
+    Factor contracted
+    idx r, out_row, out_column
+    bint in_place
+    idx block_rows, width, panels, group, groups, block, blocks, tasks, depth
+
+
+cdef struct Hand:                # one thread
+    char *packed
+    char *block
+    char *spare
+    char *c
+    char *sums
+    char *total
+    char *scale
+    idx first, last
+
+
+cdef idx locate_other(const Unfolding *p, idx other, idx column, idx columns, idx width, char *scale,
+                      char *spare) noexcept nogil:
+    """scale = the product of the other factors' rows; returns the offset of the tensor's block."""
+    cdef idx rest = other, index, at = 0
+    cdef int a
+    cdef bint first = True
+    for a in range(p.axes - 1, -1, -1):
+        index = rest % p.shape[a]
+        rest //= p.shape[a]
+        at += index * p.step[a]
+        copy_rows(p.k, scale if first else spare, width, p.factors[a].data + index * p.factors[a].row
+                  + column * p.factors[a].column, 0, p.factors[a].column, 1, columns, p.factors[a].kind)
+        if not first:
+            p.k.adjust(scale, scale, 1, width, width, NULL, spare)
+        first = False
+    return at
+
+
+cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
+    cdef idx part = task % p.blocks, first = p.rows * part // p.blocks, rows = p.rows * (part + 1) // p.blocks - first
+    cdef idx panel0 = task // p.blocks * p.group, panels = min(p.group, p.panels - panel0)
+    cdef idx size = p.block_rows * p.width * p.item
+    cdef idx start = 0, count, other, panel, columns, width, n, length, at, a_row, packed = p.depth * p.width * p.item
+    cdef int vectors
+    cdef const char *a
+    cdef const char *block
+    memset(h.sums, 0, panels * size)
+    memset(h.total, 0, panels * size)
+    while start < p.terms:
+        count = min(p.depth, p.terms - start)
+        for panel in range(panels):
+            columns = min(p.width, p.r - (panel0 + panel) * p.width)
+            width = round_up(columns, p.k.lanes)
+            copy_rows(p.k, h.packed + panel * packed, width, p.contracted.data + start * p.contracted.row
+                      + (panel0 + panel) * p.width * p.contracted.column, p.contracted.row, p.contracted.column, count, columns,
+                      p.contracted.kind)
+        for other in range(p.others):
+            for panel in range(panels):
+                columns = min(p.width, p.r - (panel0 + panel) * p.width)
+                vectors = <int>ceil_div(columns, p.k.lanes)
+                width = vectors * p.k.lanes
+                at = locate_other(p, other, (panel0 + panel) * p.width, columns, width, h.scale,
+                                  h.scale + p.width * p.item)
+                block = p.t + at + first * p.row + start * p.term
+                a, a_row = block, p.row // p.item
+                if not p.in_place:
+                    if panel == 0:
+                        copy_matrix(p.k, p.item, h.block, count, h.spare, block, p.row, p.term, rows, count, p.kind)
+                    a, a_row = h.block, count
+                n = 0
+                while n < count:
+                    length = min(CHAIN, count - n)
+                    multiply(p.k, p.item, a + n * p.item, a_row, rows, h.packed + panel * packed + n * width * p.item, length,
+                             vectors, h.c, n > 0)
+                    n += length
+                if p.axes:
+                    p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
+                else:
+                    p.k.fold(h.sums + panel * size, h.c, rows * width)
+            if (other + 1) % MODE_GROUP == 0 or other == p.others - 1:
+                for panel in range(panels):
+                    p.k.fold(h.total + panel * size, h.sums + panel * size, rows * p.width)
+                memset(h.sums, 0, panels * size)
+        start += count
+    for panel in range(panels):
+        columns = min(p.width, p.r - (panel0 + panel) * p.width)
+        store(p.k, h.total + panel * size, round_up(columns, p.k.lanes), rows, columns,
+              p.out + first * p.out_row + (panel0 + panel) * p.width * p.out_column, p.out_row, p.out_column, p.out_kind)
+
+
+cdef void run_unfolding(const Unfolding *p, Hand *h, idx count) noexcept nogil:
+    cdef idx end = min(h.first + count, h.last)
+    while h.first < end:
+        unfold_task(p, h, h.first)
+        h.first += 1
+
+
+cdef int execute_unfolding(Unfolding *p, int threads) except -1:
+    cdef idx packed, block, sums, each, total, quota, rounds, round_
+    cdef int i, workers
+    cdef char *raw = NULL
+    cdef char *memory
+    cdef Hand *members = NULL
+    p.width = p.k.vectors * p.k.lanes
+    p.panels = ceil_div(p.r, p.width)
+    p.group = min(MODE_PANELS, max(p.panels // threads, 1))
+    p.groups = ceil_div(p.panels, p.group)
+    # Rows are cut where columns leave threads without work, and so that a task's rows stay in the cache.
+    p.block_rows = MODE_ROWS if magnitude(p.row) < FAR else FAR_ROWS
+    p.blocks = ceil_div(p.rows, p.block_rows)
+    if p.groups < 4 * threads:
+        p.blocks = min(round_up(p.blocks, threads), p.rows)
+    p.tasks = p.groups * p.blocks
+    p.depth = min(p.terms, MODE_TERMS)
+    workers = <int>min(threads, p.tasks)
+    packed = round_up(p.group * p.depth * p.width * p.item, 64)
+    block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
+    sums = p.group * p.block_rows * p.width * p.item
+    each = packed + 2 * block + 3 * sums + 2 * p.width * p.item
+    try:
+        memory = allocate(workers * each, &raw)
+        members = <Hand *>PyMem_RawCalloc(workers, sizeof(Hand))
+        if members == NULL:
+            raise MemoryError()
+        for i in range(workers):
+            members[i].packed = memory + i * each
+            members[i].block = members[i].packed + packed
+            members[i].spare = members[i].block + block
+            members[i].c = members[i].spare + block
+            members[i].sums = members[i].c + sums
+            members[i].total = members[i].sums + sums
+            members[i].scale = members[i].total + sums
+            members[i].first = p.tasks * i // workers
+            members[i].last = p.tasks * (i + 1) // workers
+        total = ceil_div(p.tasks, workers)
+        quota = max(<idx>(1e9 / (<double>p.block_rows * p.group * p.width * p.others * p.terms)), 1)
+        rounds = ceil_div(total, quota)
+        for round_ in range(rounds):
+            if workers == 1:
+                with nogil:
+                    run_unfolding(p, members, quota)
+            else:
+                for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
+                    run_unfolding(p, &members[i], quota)
+            if round_ < rounds - 1:
+                PyErr_CheckSignals()
+    finally:
+        PyMem_RawFree(members)
+        PyMem_RawFree(raw)
+    return 0
+
+
+cdef int set_factor(Factor *f, cnp.ndarray a) except -1:
+    f.data, f.kind = <const char *>cnp.PyArray_DATA(a), kind_of(a)
+    f.row, f.column = cnp.PyArray_STRIDE(a, 0), cnp.PyArray_STRIDE(a, 1)
+    return 0
+
+
+def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, workers):
+    """Fills out[i, r] = sum over the other axes of t[i, ...] times the factors' entries [index, r].
+
+    The first axis of t is that of out; `factors` go with the others. contraction.py has checked everything.
+    """
+    cdef Unfolding p
+    cdef int a, last = t.ndim - 1
+    cdef double work
+    memset(&p, 0, sizeof(p))
+    p.kind, p.out_kind = kind_of(t), kind_of(out)
+    p.item = 8 if p.out_kind == FC_F64 else 4
+    p.k = &table().f64 if p.item == 8 else &table().f32
+    p.t, p.out = <const char *>cnp.PyArray_DATA(t), <char *>cnp.PyArray_DATA(out)
+    p.rows, p.row = cnp.PyArray_DIM(t, 0), cnp.PyArray_STRIDE(t, 0)
+    p.terms, p.term = cnp.PyArray_DIM(t, last), cnp.PyArray_STRIDE(t, last)
+    set_factor(&p.contracted, factors[last - 1])
+    p.in_place = (p.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>p.t % p.item == 0 and p.term == p.item
+                  and p.row % p.item == 0)
+    p.axes, p.others = last - 1, 1
+    for a in range(p.axes):
+        p.shape[a], p.step[a] = cnp.PyArray_DIM(t, a + 1), cnp.PyArray_STRIDE(t, a + 1)
+        p.in_place = p.in_place and p.step[a] % p.item == 0
+        p.others *= p.shape[a]
+        set_factor(&p.factors[a], factors[a])
+    p.r, p.out_row, p.out_column = cnp.PyArray_DIM(out, 1), cnp.PyArray_STRIDE(out, 0), cnp.PyArray_STRIDE(out, 1)
+    work = <double>p.rows * p.terms * p.others * p.r
+    execute_unfolding(&p, team(workers, work))

@@ -1,0 +1,229 @@
+/* Contractions beside tile.h: Khatri-Rao panels, transposition, wide sums, and one vector along a far axis.
+ *
+ * Counts, for V lanes: `khatri` does one multiplication, one load and one store for V pairs and a sample, which the tile
+ * then uses once for every row; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
+ */
+
+#ifndef FC_CONTRACTION_ONCE
+#define FC_CONTRACTION_ONCE
+
+FC_INLINE uint64_t fc_integer(const char *p, const int kind)
+{
+    union { uint64_t u64; uint32_t u32; uint16_t u16; uint8_t u8; } v = {0};
+    memcpy(&v, p, (size_t)1 << (kind & 3));
+    if (kind & FC_SWAPPED) {
+        switch (kind & 3) {
+        case 1: v.u16 = __builtin_bswap16(v.u16); break;
+        case 2: v.u32 = __builtin_bswap32(v.u32); break;
+        case 3: v.u64 = __builtin_bswap64(v.u64); break;
+        }
+    }
+    switch (kind & 7) {
+    case FC_I8: return (uint64_t)(int8_t)v.u8;
+    case FC_I16: return (uint64_t)(int16_t)v.u16;
+    case FC_I32: return (uint64_t)(int32_t)v.u32;
+    case FC_U8: return v.u8;
+    case FC_U16: return v.u16;
+    case FC_U32: return v.u32;
+    default: return v.u64;
+    }
+}
+
+FC_INLINE void fc_integer_axpy_kind(uint64_t *restrict c, const char *src, const ptrdiff_t step, ptrdiff_t n, uint64_t w,
+                                    const int kind)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        c[i] += w * fc_integer(src + i * step, kind);
+}
+
+#define FC_INTEGER(kind, size)                                              \
+    case kind:                                                              \
+        if (step == (size))                                                 \
+            fc_integer_axpy_kind(c, src, size, n, w, kind);                 \
+        else                                                                \
+            fc_integer_axpy_kind(c, src, step, n, w, kind);                 \
+        return;
+
+/* c[i] += w * src[i], modulo 2^64; `step` in bytes. */
+static void fc_integer_axpy(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind)
+{
+    switch (kind) {
+        FC_INTEGER(FC_I8, 1) FC_INTEGER(FC_I16, 2) FC_INTEGER(FC_I32, 4) FC_INTEGER(FC_I64, 8)
+        FC_INTEGER(FC_U8, 1) FC_INTEGER(FC_U16, 2) FC_INTEGER(FC_U32, 4) FC_INTEGER(FC_U64, 8)
+    default: fc_integer_axpy_kind(c, src, step, n, w, kind);
+    }
+}
+
+#undef FC_INTEGER
+
+#endif
+
+static void FC_N(khatri)(const fc_khatri *q)
+{
+    const FC_T *x = q->x, *y = q->y;
+    FC_T *dst = q->dst;
+    const ptrdiff_t whole = q->runs[0].length;
+    if (q->count == 1 && whole == 4 * FC_LANES) {
+        x += q->runs[0].x;
+        y += q->runs[0].y;
+        for (ptrdiff_t m = 0; m < q->m; m++, x += q->x_step, y += q->y_step, dst += q->width) {
+            const FC_VEC w = FC_N(splat)(*y);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                FC_N(put)(dst + i * FC_LANES, FC_N(load)(x + i * FC_LANES) * w);
+        }
+        return;
+    }
+    for (ptrdiff_t m = 0; m < q->m; m++, x += q->x_step, y += q->y_step, dst += q->width) {
+        FC_T *at = dst;
+        for (const fc_pairs *r = q->runs; r < q->runs + q->count; at += r->length, r++) {
+            const FC_VEC w = FC_N(splat)(y[r->y]);
+            for (ptrdiff_t i = 0; i < r->length; i += FC_LANES)
+                FC_N(put)(at + i, FC_N(load)(x + r->x + i) * w);
+        }
+    }
+}
+
+/* Blocks of 16 x 16 stay in the first-level cache; within, stores are sequential. */
+static void FC_N(transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns)
+{
+    enum { B = 16 };
+    for (ptrdiff_t r = 0; r < rows; r += B)
+        for (ptrdiff_t m = 0; m < columns; m += B) {
+            FC_T *restrict dst = (FC_T *)into + m * into_step + r;
+            const FC_T *restrict src = (const FC_T *)from + r * from_step + m;
+            if (rows - r >= B && columns - m >= B) {
+                for (int j = 0; j < B; j++)
+#pragma GCC unroll 16
+                    for (int i = 0; i < B; i++)
+                        dst[j * into_step + i] = src[i * from_step + j];
+            } else {
+                for (ptrdiff_t j = 0; j < (columns - m < B ? columns - m : B); j++)
+                    for (ptrdiff_t i = 0; i < (rows - r < B ? rows - r : B); i++)
+                        dst[j * into_step + i] = src[i * from_step + j];
+            }
+        }
+}
+
+static void FC_N(adjust)(void *into, const void *from, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
+                         const void *weights)
+{
+    const FC_T *w = weights;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        FC_T *dst = (FC_T *)into + r * step;
+        const FC_T *src = (const FC_T *)from + r * step;
+        if (mean != NULL)
+            for (ptrdiff_t m = 0; m < count; m++)
+                dst[m] = (FC_T)((double)src[m] - mean[r]);
+        if (weights != NULL)
+            for (ptrdiff_t m = 0; m < count; m++)
+                dst[m] = src[m] * w[m];
+    }
+}
+
+static void FC_N(widen)(double *restrict into, const void *from, ptrdiff_t count, int accumulate)
+{
+    const FC_T *restrict src = from;
+    if (accumulate)
+        for (ptrdiff_t i = 0; i < count; i++)
+            into[i] += (double)src[i];
+    else
+        for (ptrdiff_t i = 0; i < count; i++)
+            into[i] = (double)src[i];
+}
+
+static void FC_N(narrow)(void *into, const double *restrict from, ptrdiff_t count, double scale)
+{
+    FC_T *restrict dst = into;
+    for (ptrdiff_t i = 0; i < count; i++)
+        dst[i] = (FC_T)(from[i] * scale);
+}
+
+/* c[r][j] (+)= from[r][j] * w[j] */
+static void FC_N(scale_rows)(void *into, ptrdiff_t step, const void *from, const void *weights, ptrdiff_t rows, ptrdiff_t width)
+{
+    const FC_T *src = from, *w = weights;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
+            FC_T *c = (FC_T *)into + r * step + j;
+            FC_N(put)(c, FC_N(load)(c) + FC_N(load)(src + r * width + j) * FC_N(load)(w + j));
+        }
+}
+
+enum { FC_N(AXPY_ROWS) = 8 };
+
+FC_INLINE void FC_N(axpy_rows)(FC_T *restrict c, const FC_T *restrict src, const ptrdiff_t step, const FC_T *w, const int rows,
+                               ptrdiff_t n)
+{
+    ptrdiff_t i = 0;
+    FC_VEC wv[FC_N(AXPY_ROWS)];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+        wv[r] = FC_N(splat)(w[r]);
+    for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES) {
+        FC_VEC acc[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            acc[j] = FC_N(load)(c + i + j * FC_LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                acc[j] += wv[r] * FC_N(load)(src + r * step + i + j * FC_LANES);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            FC_N(put)(c + i + j * FC_LANES, acc[j]);
+    }
+    for (; i < n; i++) {
+        FC_T acc = c[i];
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            acc += w[r] * src[r * step + i];
+        c[i] = acc;
+    }
+}
+
+/* c[i] += sum_r w[r] * src[r][i], in the order of r. */
+static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n)
+{
+    const FC_T *at = src, *weight = w;
+    ptrdiff_t r = 0;
+    for (; r + FC_N(AXPY_ROWS) <= rows; r += FC_N(AXPY_ROWS))
+        FC_N(axpy_rows)(c, at + r * step, step, weight + r, FC_N(AXPY_ROWS), n);
+    for (; r < rows; r++)
+        FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
+}
+
+FC_INLINE FC_T FC_N(dot_piece)(const FC_T *x, const FC_T *w, ptrdiff_t n)
+{
+    FC_VEC acc[4] = {{0}};
+    ptrdiff_t i = 0;
+    for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            acc[j] += FC_N(load)(x + i + j * FC_LANES) * FC_N(load)(w + i + j * FC_LANES);
+    for (; i < n; i += FC_LANES) {
+        FC_T rest[2][FC_LANES] = {{0}};
+        const size_t size = (size_t)(n - i < FC_LANES ? n - i : FC_LANES) * sizeof(FC_T);
+        memcpy(rest[0], x + i, size);
+        memcpy(rest[1], w + i, size);
+        acc[0] += FC_N(load)(rest[0]) * FC_N(load)(rest[1]);
+    }
+    acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+    for (int half = FC_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            acc[0][j] += acc[0][j + half];
+    return acc[0][0];
+}
+
+static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const FC_T *x = (const FC_T *)src + r * step;
+        FC_T *sum = (FC_T *)c + r;
+        for (ptrdiff_t i = 0; i < n; i += FC_DOT_PIECE) {
+            const FC_T piece = FC_N(dot_piece)(x + i, (const FC_T *)w + i, n - i < FC_DOT_PIECE ? n - i : FC_DOT_PIECE);
+            *sum = i > 0 || accumulate ? *sum + piece : piece;
+        }
+    }
+}

@@ -1,0 +1,660 @@
+"""Triple products, moments, mttkrp, mode_dot and their gradients: values, symmetry, layouts, bits and errors."""
+
+import itertools
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from support import (
+    FLOATS,
+    LAYOUTS,
+    ROUNDOFF,
+    assert_same_bits,
+    assert_within,
+    byte_swapped,
+    embedded,
+    misaligned,
+    read_only,
+)
+
+import fastconv
+
+SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (17, 9, 33, 300), (33, 2, 7, 129), (5, 70, 40, 257), (4, 4, 4, 20_000)]
+EQUALITIES = ("none", "b is c", "a is b", "a is c", "all")
+TENSORS = [(5,), (7, 9), (6, 33, 70), (3, 200, 2), (130, 5, 3), (2, 3, 4, 5, 40)]
+LAYOUTS_2D = {
+    "fortran": np.asfortranarray,
+    "sliced": lambda a: embedded(a, 3),
+    "reversed": lambda a: embedded(a, -1),
+    "misaligned": misaligned,
+    "byte-swapped": byte_swapped,
+    "read-only": read_only,
+}
+
+
+def small(rng, shape, dtype=np.float64, high=4):
+    """Return small integers, whose sums of products are exact in any order."""
+    values = rng.integers(-high, high + 1, shape)
+    if np.dtype(dtype).kind == "c":
+        values = values + 1j * rng.integers(-high, high + 1, shape)
+    return values.astype(dtype)
+
+
+def operands(rng, sizes, equality, make):
+    """Return a, b and c of the sizes (I, J, K, M), some of which are the same array."""
+    i, j, k, m = sizes
+    a = make(rng, (i, m))
+    b = a if equality in ("a is b", "all") else make(rng, (j, m))
+    c = b if equality in ("b is c", "all") else a if equality == "a is c" else make(rng, (k, m))
+    return a, b, c
+
+
+def assert_same_complex_bits(actual, expected):
+    assert actual.dtype == expected.dtype
+    assert_same_bits(np.ascontiguousarray(actual.real), np.ascontiguousarray(expected.real))
+    assert_same_bits(np.ascontiguousarray(actual.imag), np.ascontiguousarray(expected.imag))
+
+
+# --- Triple product: values
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("equality", EQUALITIES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_triple_product_is_the_formula(isa, rng, sizes, equality, dtype):
+    a, b, c = operands(rng, sizes, equality, lambda rng, shape: small(rng, shape, dtype))
+    weights = small(rng, sizes[3], dtype)
+    expected = np.einsum(
+        "ijm,km->ijk", np.einsum("im,jm->ijm", a, b).astype(float), c.astype(float), optimize=True
+    )
+    result = fastconv.triple_product(a, b, c)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, expected)
+    expected = np.einsum(
+        "ijm,km->ijk", np.einsum("im,jm->ijm", a, b * weights).astype(float), c.astype(float), optimize=True
+    )
+    np.testing.assert_array_equal(fastconv.triple_product(a, b, c, weights=weights, workers=2), expected)
+
+
+@given(st.data())
+def test_triple_product_of_any_sizes(data):
+    sizes = data.draw(st.tuples(*[st.integers(0, 20)] * 3, st.integers(0, 300)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    equality = data.draw(st.sampled_from(EQUALITIES))
+    dtype = data.draw(st.sampled_from(FLOATS))
+    a, b, c = operands(rng, sizes, equality, lambda rng, shape: small(rng, shape, dtype))
+    np.testing.assert_array_equal(
+        fastconv.triple_product(a, b, c, workers=data.draw(st.integers(1, 3))),
+        reference.triple_product(a, b, c),
+    )
+
+
+def test_arguments_left_out_are_the_ones_before(rng):
+    a, b = small(rng, (5, 40)), small(rng, (6, 40))
+    assert_same_bits(fastconv.triple_product(a), fastconv.triple_product(a, a, a))
+    assert_same_bits(fastconv.triple_product(a, b), fastconv.triple_product(a, b, b))
+    assert_same_bits(fastconv.triple_product(a, c=b), fastconv.triple_product(a, a, b))
+
+
+@pytest.mark.parametrize("equality", EQUALITIES)
+def test_equal_memory_is_seen_as_the_same_array(rng, equality):
+    a, b, c = operands(rng, (9, 9, 9, 200), equality, lambda rng, shape: rng.standard_normal(shape))
+    assert_same_bits(fastconv.triple_product(a[:], b[:], c[:]), fastconv.triple_product(a, b, c))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [3, 33, 70])
+def test_symmetric_to_the_bit(isa, rng, n, dtype):
+    a, x = (rng.standard_normal((n, 500)).astype(dtype) for _ in range(2))
+    whole = fastconv.triple_product(a, weights=x[0])
+    for axes in itertools.permutations(range(3)):
+        assert_same_bits(np.ascontiguousarray(whole.transpose(axes)), whole)
+    for result, axes in [
+        (fastconv.triple_product(x, a, a), (0, 2, 1)),
+        (fastconv.triple_product(a, a, x), (1, 0, 2)),
+        (fastconv.triple_product(a, x, a), (2, 1, 0)),
+    ]:
+        assert_same_bits(np.ascontiguousarray(result.transpose(axes)), result)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 40])
+def test_packed(rng, n):
+    a, b = rng.standard_normal((n, 300)), rng.standard_normal((3, 300))
+    whole, packed = fastconv.triple_product(a), fastconv.triple_product(a, packed=True)
+    assert packed.shape == (n * (n + 1) * (n + 2) // 6,)
+    assert_same_bits(
+        packed, np.array([whole[i, j, k] for i in range(n) for j in range(i + 1) for k in range(j + 1)])
+    )
+    assert_same_bits(fastconv.unpack_symmetric(packed, n), whole)
+    packed = fastconv.triple_product(b, a, packed=True)
+    assert packed.shape == (3, n * (n + 1) // 2)
+    assert_same_bits(fastconv.unpack_symmetric(packed, n), fastconv.triple_product(b, a))
+
+
+def test_many_outputs_take_several_passes(rng):
+    a, b, c = (small(rng, (n, 1500), np.float32) for n in (120, 130, 140))
+    expected = np.tensordot((a[:, None] * b).astype(float), c.astype(float), (2, 1))
+    np.testing.assert_array_equal(fastconv.triple_product(a, b, c), expected)
+    np.testing.assert_array_equal(fastconv.triple_product(a, b, c, workers=3), expected)
+
+
+def test_long_rows_alone(rng):
+    one, many = small(rng, (1, 60)), small(rng, (3000, 60))
+    np.testing.assert_array_equal(fastconv.triple_product(one, one, many)[0, 0], (one[0] ** 2 * many).sum(-1))
+    np.testing.assert_array_equal(
+        fastconv.triple_product(one, many[:700])[0], (one * many[:700]) @ many[:700].T
+    )
+
+
+@pytest.mark.parametrize("equality", EQUALITIES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_values_reach_their_entries_only(rng, equality, bad):
+    a, b, c = (x.copy() for x in operands(rng, (20, 20, 20, 70), "none", lambda rng, s: rng.uniform(1, 2, s)))
+    if equality != "none":
+        a, b, c = operands(rng, (20, 20, 20, 70), equality, lambda rng, s: rng.uniform(1, 2, s))
+    c[7, 33] = bad
+    result = fastconv.triple_product(a, b, c)
+    expected = np.zeros((20, 20, 20), bool)
+    for axis, x in enumerate((a, b, c)):
+        expected[(slice(None),) * axis + (np.flatnonzero(~np.isfinite(x).all(1)),)] = True
+    np.testing.assert_array_equal(np.isfinite(result), ~expected)
+
+
+# --- Triple product: accuracy
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("m", [100, 5000, 100_000])
+def test_errors_on_data_of_mean_zero(isa, rng, dtype, m):
+    a, b, c = (rng.standard_normal((n, m)).astype(dtype) for n in (5, 6, 7))
+    finer = np.float64 if dtype == np.float32 else np.longdouble
+    scale = reference.triple_product(*map(np.abs, (a, b, c)), dtype=finer)
+    expected = reference.triple_product(a, b, c, dtype=finer)
+    assert_within(fastconv.triple_product(a, b, c), expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
+
+
+def test_long_sums_of_positive_float32_keep_their_accuracy(isa, rng):
+    a, b, c = (rng.exponential(size=(n, 300_000)).astype(np.float32) for n in (5, 6, 7))
+    expected = reference.triple_product(a, b, c)
+    assert_within(fastconv.triple_product(a, b, c), expected, 1e-7 * expected)
+
+
+# --- Triple product: bits, layouts, out, memory
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "sizes", [(40, 30, 50, 700), (4, 4, 4, 150_000), (1, 1, 200, 9000), (70, 70, 70, 3000)], ids=str
+)
+@pytest.mark.parametrize("equality", ["none", "b is c", "all"])
+def test_triple_product_bits_do_not_depend_on_threads(isa, rng, sizes, equality, dtype):
+    a, b, c = operands(rng, sizes, equality, lambda rng, shape: rng.standard_normal(shape).astype(dtype))
+    expected = fastconv.triple_product(a, b, c, workers=1)
+    for workers in (2, 3, 7, None):
+        assert_same_bits(fastconv.triple_product(a, b, c, workers=workers), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS_2D)
+def test_triple_product_bits_do_not_depend_on_layout(rng, layout):
+    arrays = [rng.standard_normal((n, 400)).astype(np.float32) for n in (9, 40, 5)]
+    moved = [LAYOUTS_2D[layout](x) for x in arrays]
+    assert_same_bits(fastconv.triple_product(*moved), fastconv.triple_product(*arrays))
+
+
+def test_inputs_are_left_alone(rng):
+    arrays = [rng.standard_normal((n, 100)) for n in (3, 4, 5)]
+    before = [x.copy() for x in arrays]
+    fastconv.triple_product(*arrays)
+    for x, y in zip(arrays, before, strict=True):
+        assert_same_bits(x, y)
+
+
+@pytest.mark.parametrize("step", [1, -2, 3])
+@pytest.mark.parametrize("equality", EQUALITIES)
+def test_triple_product_into_out(rng, equality, step):
+    a, b, c = operands(rng, (20, 20, 20, 50), equality, lambda rng, shape: small(rng, shape, np.float32))
+    out = embedded(np.zeros((20, 20, 20), np.float32), step)
+    assert fastconv.triple_product(a, b, c, out=out) is out
+    np.testing.assert_array_equal(out, reference.triple_product(a, b, c))
+
+
+def test_out_may_overlap_the_inputs(rng):
+    memory = small(rng, 4 * 4 * 4)
+    a = memory.reshape(4, 16)
+    expected = reference.triple_product(a)
+    fastconv.triple_product(a, out=memory.reshape(4, 4, 4))
+    np.testing.assert_array_equal(memory.reshape(4, 4, 4), expected)
+
+
+def test_float16_and_mixed_dtypes(rng):
+    a, b, c = (small(rng, (n, 20), np.float16, 2) for n in (3, 4, 5))
+    expected = reference.triple_product(a, b, c)
+    for dtypes, result in [("eee", "e"), ("efe", "f"), ("fde", "d"), ("ddd", "d")]:
+        given_arrays = [x.astype(d) for x, d in zip((a, b, c), dtypes, strict=True)]
+        product = fastconv.triple_product(*given_arrays)
+        assert product.dtype == result
+        np.testing.assert_array_equal(product, expected)
+
+
+def test_memmap(tmp_path, rng):
+    values = small(rng, (6, 5000))
+    values.tofile(tmp_path / "a")
+    a = np.memmap(tmp_path / "a", np.float64, "r", shape=values.shape)
+    np.testing.assert_array_equal(fastconv.triple_product(a), fastconv.triple_product(values))
+
+
+def extra_memory(call):
+    """Return how much a call allocates beyond its result, in MiB; the workspace of the drivers is seen too."""
+    tracemalloc.start()
+    result = call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return (peak - result.nbytes) / 2**20
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "sizes", [(100, 100, 100, 2000), (4, 4, 4, 10**6), (1, 2, 5000, 1000), (257, 10, 257, 600)], ids=str
+)
+def test_extra_memory_is_bounded(rng, sizes, workers):
+    a, b, c = (np.broadcast_to(rng.standard_normal((n, 1)), (n, sizes[3])) for n in sizes[:3])
+    assert extra_memory(lambda: fastconv.triple_product(a, b, c, workers=workers)) <= 16 + 4 * workers
+    tensor = np.broadcast_to(rng.standard_normal((300, 1, 1)), (300, 400, 500))
+    for mode, n in enumerate(tensor.shape):
+        assert (
+            extra_memory(lambda n=n, mode=mode: fastconv.mode_dot(tensor, np.ones(n), mode, workers=workers))
+            <= 20
+        )
+
+
+@pytest.mark.parametrize(
+    "sizes", [(0, 2, 3, 4), (2, 0, 3, 4), (2, 3, 0, 4), (2, 3, 4, 0), (0, 0, 0, 0)], ids=str
+)
+def test_nothing_to_sum(sizes):
+    a, b, c = (np.ones((n, sizes[3]), np.float32) for n in sizes[:3])
+    result = fastconv.triple_product(a, b, c)
+    assert result.shape == sizes[:3]
+    assert not result.any()
+
+
+# --- Third moment
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("center", [True, False])
+def test_third_moment(isa, rng, center, dtype):
+    x = rng.exponential(size=(12, 3000)).astype(dtype)
+    y = x.astype(np.longdouble) - (x.mean(axis=1, keepdims=True, dtype=np.longdouble) if center else 0)
+    expected = reference.triple_product(y, dtype=np.longdouble) / 3000
+    bound = 8 * ROUNDOFF[np.dtype(dtype)] * reference.triple_product(abs(y), dtype=np.longdouble) / 3000
+    result = fastconv.third_moment(x, center=center)
+    assert result.dtype == dtype
+    assert_within(result, expected, bound)
+    assert_same_bits(fastconv.third_moment(x.T, axis=0, center=center), result)
+    assert_same_bits(
+        fastconv.unpack_symmetric(fastconv.third_moment(x, center=center, packed=True), 12), result
+    )
+
+
+def test_third_moment_of_a_large_mean(rng):
+    x = rng.exponential(size=(4, 2000))
+    np.testing.assert_allclose(fastconv.third_moment(x + 2.0**20), fastconv.third_moment(x), atol=1e-8)
+
+
+def test_third_moment_of_no_samples():
+    assert np.isnan(fastconv.third_moment(np.ones((2, 0)))).all()
+
+
+# --- mode_dot
+
+
+DTYPES = [
+    ("f4", "f4"),
+    ("f8", "f8"),
+    ("f2", "f2"),
+    ("c8", "c8"),
+    ("c16", "f8"),
+    ("f4", "c8"),
+    ("i4", "f4"),
+    (">f4", "f4"),
+]
+INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", ">i4"]
+
+
+@pytest.mark.parametrize("dtypes", DTYPES, ids=str)
+@pytest.mark.parametrize("rows", [None, 1, 3, 70])
+@pytest.mark.parametrize("shape", TENSORS, ids=str)
+def test_mode_dot_is_the_formula(isa, rng, shape, rows, dtypes):
+    tensor = small(rng, shape, dtypes[0])
+    for mode in range(-1, len(shape)):
+        n = shape[mode]
+        m = small(rng, n if rows is None else (rows, n), dtypes[1])
+        result = fastconv.mode_dot(tensor, m, mode)
+        assert result.dtype == np.result_type(*dtypes)
+        wide = np.tensordot(tensor.astype(complex), m.astype(complex), (mode, m.ndim - 1))
+        expected = wide if rows is None else np.moveaxis(wide, -1, mode)
+        np.testing.assert_array_equal(result, expected if result.dtype.kind == "c" else expected.real)
+        assert_same_complex_bits(fastconv.mode_dot(np.asfortranarray(tensor), m, mode, workers=2), result)
+
+
+@pytest.mark.parametrize("second", INTEGERS)
+@pytest.mark.parametrize("first", INTEGERS)
+def test_mode_dot_of_integers_is_exact(rng, first, second):
+    def full_range(shape, dtype):
+        if dtype == "?":
+            return rng.integers(0, 2, shape).astype(bool)
+        info = np.iinfo(dtype)
+        return rng.integers(
+            info.min, info.max, shape, np.dtype(dtype).newbyteorder("="), endpoint=True
+        ).astype(dtype)
+
+    tensor = full_range((4, 5, 17), first)
+    for mode in range(3):
+        vector = full_range(tensor.shape[mode], second)
+        unsigned = tensor.dtype.kind == vector.dtype.kind == "u"
+        result = fastconv.mode_dot(tensor, vector, mode)
+        assert result.dtype == (np.uint64 if unsigned else np.int64)
+        whole = np.tensordot(tensor.astype(object) * 1, vector.astype(object) * 1, (mode, 0))
+        expected = np.array([int(x) % 2**64 for x in whole.ravel()], np.uint64).reshape(whole.shape)
+        np.testing.assert_array_equal(result.view(np.uint64), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
+def test_mode_dot_bits_do_not_depend_on_layout_and_threads(rng, layout, dtype):
+    tensor = (rng.standard_normal((2, 5, 150, 40)) * np.array(1 + 1j if dtype == "c16" else 1)).astype(dtype)
+    moved = LAYOUTS[layout](tensor)
+    for mode in range(4):
+        for rows in (1, 5):
+            m = rng.standard_normal((rows, tensor.shape[mode])).astype(dtype)
+            expected = fastconv.mode_dot(tensor, m, mode, workers=1)
+            for workers in (1, 2, 5):
+                assert_same_complex_bits(fastconv.mode_dot(moved, m, mode, workers=workers), expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_mode_dot_errors(isa, rng, mode, dtype):
+    tensor, v = rng.standard_normal((60, 70, 5000)).astype(dtype), rng.standard_normal(5000).astype(dtype)
+    tensor = np.moveaxis(tensor, 2, mode)
+    finer = np.float64 if dtype == np.float32 else np.longdouble
+    expected = np.tensordot(tensor.astype(finer), v.astype(finer), (mode, 0))
+    scale = np.tensordot(abs(tensor).astype(finer), abs(v).astype(finer), (mode, 0))
+    assert_within(fastconv.mode_dot(tensor, v, mode), expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
+
+
+def test_mode_dot_into_out_that_overlaps(rng):
+    tensor = small(rng, (4, 4, 4))
+    expected = reference.mode_dot(tensor, np.arange(4.0), 1)
+    assert fastconv.mode_dot(tensor, np.arange(4.0), 1, out=tensor[0]) is not None
+    np.testing.assert_array_equal(tensor[0], expected)
+    out = embedded(np.zeros((4, 3, 4), complex), -2)
+    t, m = small(rng, (4, 5, 4), complex), small(rng, (3, 5), complex)
+    fastconv.mode_dot(t, m, 1, out=out)
+    np.testing.assert_array_equal(out, reference.mode_dot(t, m, 1, np.complex128))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (2, 0, 4)], ids=str)
+def test_mode_dot_of_nothing(shape):
+    for mode, n in enumerate(shape):
+        for m in (np.ones(n), np.ones((2, n)), np.ones((0, n))):
+            expected = reference.mode_dot(np.ones(shape), m, mode) if len(m) and n else 0
+            result = fastconv.mode_dot(np.ones(shape), m, mode)
+            assert result.shape == (*shape[:mode], *m.shape[:-1], *shape[mode + 1 :])
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_mode_dot_bad_values_stay_where_they_are(rng):
+    for mode in range(3):
+        tensor = rng.standard_normal((30, 40, 50))
+        tensor[3, 4, 5] = np.inf
+        result = fastconv.mode_dot(tensor, np.ones(tensor.shape[mode]), mode)
+        place = tuple(np.delete([3, 4, 5], mode))
+        assert np.isinf(result[place])
+        assert np.isfinite(result).sum() == result.size - 1
+
+
+# --- mttkrp
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, np.float16])
+@pytest.mark.parametrize("rank", [1, 3, 40, 300])
+@pytest.mark.parametrize("shape", [(7, 9), (30, 33, 70), (3, 200, 2), (60, 5, 3), (2, 3, 4, 5, 40)], ids=str)
+def test_mttkrp_is_the_formula(isa, rng, shape, rank, dtype):
+    high = 1 if dtype == np.float16 else 4
+    tensor = small(rng, shape, dtype, high) * (
+        rng.random(shape) < 50 / math.prod(shape) if high == 1 else True
+    )
+    factors = [small(rng, (n, rank), dtype, high) for n in shape]
+    for mode in range(-1, len(shape)):
+        axes = "abcde"[: len(shape)]
+        others = [n for n in range(len(shape)) if n != mode % len(shape)]
+        terms = ",".join([axes, *(axes[n] + "z" for n in others)])
+        wide = [x.astype(np.float64) for x in (tensor, *(factors[n] for n in others))]
+        expected = np.einsum(f"{terms}->{axes[mode]}z", *wide, optimize=True)
+        result = fastconv.mttkrp(tensor, factors, mode)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, expected)
+        with fastconv.num_threads(3):
+            assert_same_bits(fastconv.mttkrp(np.asfortranarray(tensor), factors, mode), result)
+
+
+def test_mttkrp_is_the_reference(rng):
+    shape = (4, 5, 6)
+    tensor, factors = small(rng, shape), [small(rng, (n, 3)) for n in shape]
+    for mode in range(3):
+        given_factors = [None if n == mode else f for n, f in enumerate(factors)]
+        np.testing.assert_array_equal(
+            fastconv.mttkrp(tensor, given_factors, mode), reference.mttkrp(tensor, factors, mode)
+        )
+
+
+def test_mttkrp_bits_do_not_depend_on_threads(rng):
+    shape = (50, 60, 1500)
+    tensor, factors = rng.standard_normal(shape), [rng.standard_normal((n, 150)) for n in shape]
+    for mode in range(3):
+        with fastconv.num_threads(1):
+            expected = fastconv.mttkrp(tensor, factors, mode)
+        for threads in (2, 3, 5):
+            with fastconv.num_threads(threads):
+                assert_same_bits(fastconv.mttkrp(tensor, factors, mode), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4), (3, 4, 0)], ids=str)
+def test_mttkrp_of_nothing(shape):
+    for mode in range(3):
+        result = fastconv.mttkrp(np.ones(shape), [np.ones((n, 2)) for n in shape], mode)
+        assert result.shape == (shape[mode], 2)
+        assert not result.any()
+
+
+# --- Gradients
+
+
+def numeric_gradient(function, x):
+    """Return the central differences of a scalar function that is at most cubic in each element."""
+    step, gradient = 2.0**-10, np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += step
+        down[index] -= step
+        gradient[index] = (function(up) - function(down)) / (2 * step)
+    return gradient
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_triple_product_vjp_is_the_finite_difference(rng, count):
+    arrays = [rng.standard_normal((n, 5)) for n in (2, 3, 4)[:count]]
+    grad = rng.standard_normal(fastconv.triple_product(*arrays).shape)
+    gradients = fastconv.triple_product_vjp(grad, *arrays)
+    assert len(gradients) == count
+    for k in range(count):
+        expected = numeric_gradient(
+            lambda x, k=k: (grad * fastconv.triple_product(*arrays[:k], x, *arrays[k + 1 :])).sum(), arrays[k]
+        )
+        np.testing.assert_allclose(gradients[k], expected, atol=1e-4)
+
+
+def test_triple_product_vjp_without_b(rng):
+    a, c = rng.standard_normal((3, 6)), rng.standard_normal((4, 6))
+    grad = rng.standard_normal((3, 3, 4))
+    first, second, third = fastconv.triple_product_vjp(grad, a, a, c)
+    both, alone = fastconv.triple_product_vjp(grad, a, c=c)
+    assert_same_bits(both, first + second)
+    assert_same_bits(alone, third)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("rows", [None, 3])
+def test_mode_dot_vjp_is_the_finite_difference(rng, mode, rows):
+    tensor = rng.standard_normal((3, 4, 5))
+    m = rng.standard_normal(tensor.shape[mode] if rows is None else (rows, tensor.shape[mode]))
+    grad = rng.standard_normal(fastconv.mode_dot(tensor, m, mode).shape)
+    of_tensor, of_m = fastconv.mode_dot_vjp(grad, tensor, m, mode)
+    expected = numeric_gradient(lambda x: (grad * fastconv.mode_dot(x, m, mode)).sum(), tensor)
+    np.testing.assert_allclose(of_tensor, expected, atol=1e-9)
+    expected = numeric_gradient(lambda x: (grad * fastconv.mode_dot(tensor, x, mode)).sum(), m)
+    np.testing.assert_allclose(of_m, expected, atol=1e-9)
+
+
+def test_gradients_are_those_of_torch(rng):
+    torch = pytest.importorskip("torch")
+    arrays = [rng.standard_normal((n, 300)) for n in (10, 20, 30)]
+    tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+    result = torch.einsum("im,jm,km->ijk", *tensors)
+    grad = rng.standard_normal(result.shape)
+    expected = torch.autograd.grad(result, tensors, torch.tensor(grad))
+    for ours, theirs in zip(fastconv.triple_product_vjp(grad, *arrays), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-11)
+    tensor, vector = rng.standard_normal((10, 20, 30)), rng.standard_normal(20)
+    tensors = [torch.tensor(x, requires_grad=True) for x in (tensor, vector)]
+    result = torch.einsum("ijk,j->ik", *tensors)
+    grad = rng.standard_normal(result.shape)
+    expected = torch.autograd.grad(result, tensors, torch.tensor(grad))
+    for ours, theirs in zip(fastconv.mode_dot_vjp(grad, tensor, vector, 1), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-11)
+
+
+# --- Bad input
+
+
+class Lazy:
+    __dask_graph__ = None
+
+
+ONES = np.ones((3, 4))
+TENSOR = np.ones((2, 3, 4))
+FACTORS = [np.ones((n, 5)) for n in (2, 3, 4)]
+BAD = {
+    "a of 1 axis": (lambda: fastconv.triple_product(np.ones(3)), ValueError, r"\ba\b.*\(3,\)"),
+    "other m in b": (
+        lambda: fastconv.triple_product(ONES, np.ones((2, 5))),
+        ValueError,
+        r"\bb\b.*4.*\(2, 5\)",
+    ),
+    "other m in c": (
+        lambda: fastconv.triple_product(ONES, ONES, np.ones((2, 5))),
+        ValueError,
+        r"\bc\b.*4.*\(2, 5\)",
+    ),
+    "weights": (
+        lambda: fastconv.triple_product(ONES, weights=np.ones(3)),
+        ValueError,
+        r"weights.*\(4,\).*\(3,\)",
+    ),
+    "integers": (
+        lambda: fastconv.triple_product(ONES.astype(int)),
+        TypeError,
+        r"\ba\b.*int64.*float16.*float64",
+    ),
+    "complex weights": (
+        lambda: fastconv.triple_product(ONES, weights=np.ones(4, complex)),
+        TypeError,
+        "weights.*complex",
+    ),
+    "lazy": (lambda: fastconv.triple_product(ONES, Lazy()), TypeError, r"\bb\b.*fastconv\.dask"),
+    "packed": (
+        lambda: fastconv.triple_product(ONES, ONES + 1, ONES, packed=True),
+        ValueError,
+        "packed.*b and c",
+    ),
+    "out shape": (
+        lambda: fastconv.triple_product(ONES, out=np.ones((3, 3))),
+        ValueError,
+        r"out.*\(3, 3\).*\(3, 3, 3\)",
+    ),
+    "out dtype": (
+        lambda: fastconv.triple_product(ONES, out=np.ones((3, 3, 3), "f4")),
+        TypeError,
+        "out.*float32.*float64",
+    ),
+    "workers": (lambda: fastconv.triple_product(ONES, workers=0), ValueError, "workers.*0"),
+    "unpack": (lambda: fastconv.unpack_symmetric(np.ones(5), 3), ValueError, r"packed.*\(10,\).*6.*\(5,\)"),
+    "unpack n": (lambda: fastconv.unpack_symmetric(np.ones(1), 1.0), TypeError, "n must"),
+    "moment axis": (lambda: fastconv.third_moment(ONES, axis=2), ValueError, "axis.*2"),
+    "moment axes": (lambda: fastconv.third_moment(TENSOR), ValueError, r"x.*\(2, 3, 4\)"),
+    "vector": (
+        lambda: fastconv.mode_dot(TENSOR, np.ones(3)),
+        ValueError,
+        r"vector_or_matrix.*\(3,\).*\(2, 3, 4\).*2",
+    ),
+    "mode": (lambda: fastconv.mode_dot(TENSOR, np.ones(3), 3), ValueError, "mode.*3"),
+    "mode -4": (lambda: fastconv.mode_dot(TENSOR, np.ones(3), -4), ValueError, "mode.*-4"),
+    "mode 1.0": (lambda: fastconv.mode_dot(TENSOR, np.ones(3), 1.0), TypeError, "mode.*1.0"),
+    "scalar tensor": (lambda: fastconv.mode_dot(1.0, np.ones(3)), ValueError, "tensor"),
+    "3 axes": (lambda: fastconv.mode_dot(TENSOR, TENSOR), ValueError, r"vector_or_matrix.*\(2, 3, 4\)"),
+    "longdouble": (
+        lambda: fastconv.mode_dot(TENSOR.astype("longdouble"), np.ones(2)),
+        TypeError,
+        "tensor.*float128|longdouble",
+    ),
+    "objects": (
+        lambda: fastconv.mode_dot(TENSOR, np.ones(2, object)),
+        TypeError,
+        "vector_or_matrix.*object.*complex128",
+    ),
+    "mttkrp mode": (lambda: fastconv.mttkrp(TENSOR, FACTORS, 3), ValueError, "mode.*3"),
+    "two factors": (lambda: fastconv.mttkrp(TENSOR, FACTORS[:2], 0), ValueError, "factors.*3.*2"),
+    "factor shape": (
+        lambda: fastconv.mttkrp(TENSOR, FACTORS[::-1], 0),
+        ValueError,
+        r"factors\[2\].*\(4, 5\).*\(2, 5\)",
+    ),
+    "factors an array": (lambda: fastconv.mttkrp(TENSOR, ONES, 0), TypeError, "factors.*ndarray"),
+    "factor dtype": (
+        lambda: fastconv.mttkrp(TENSOR, [f.astype(int) for f in FACTORS], 0),
+        TypeError,
+        r"factors\[1\].*int64",
+    ),
+    "grad": (
+        lambda: fastconv.triple_product_vjp(np.ones((3, 3, 2)), ONES),
+        ValueError,
+        r"grad.*\(3, 3, 3\).*\(3, 3, 2\)",
+    ),
+    "grad b": (
+        lambda: fastconv.triple_product_vjp(np.ones((3, 2, 2)), ONES, np.ones((2, 5))),
+        ValueError,
+        r"\bb\b.*4.*\(2, 5\)",
+    ),
+    "mode grad": (
+        lambda: fastconv.mode_dot_vjp(np.ones(2), TENSOR, np.ones(2)),
+        ValueError,
+        r"grad.*\(3, 4\).*\(2,\)",
+    ),
+    "integer grad": (
+        lambda: fastconv.mode_dot_vjp(np.ones((3, 4), int), TENSOR, np.ones(2)),
+        TypeError,
+        "grad.*int64",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_argument_is_named(name):
+    call, error_type, pattern = BAD[name]
+    with pytest.raises(error_type, match=f"(?s){pattern}"):
+        call()
