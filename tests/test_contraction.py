@@ -6,9 +6,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+import fastconv
+import reference
 from support import (
     FLOATS,
     LAYOUTS,
@@ -20,8 +22,6 @@ from support import (
     misaligned,
     read_only,
 )
-
-import fastconv
 
 SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (17, 9, 33, 300), (33, 2, 7, 129), (5, 70, 40, 257), (4, 4, 4, 20_000)]
 EQUALITIES = ("none", "b is c", "a is b", "a is c", "all")
