@@ -74,6 +74,49 @@ cdef extern from "kernels/kernels.h" nogil:
         void *c
         ptrdiff_t c_step
 
+    enum:
+        FC_U8, FC_BITS, FC_JENSEN, FC_POINT_ROWS, FC_SHARES, FC_PACKED_BITS, FC_MAPPED
+
+    ctypedef struct fc_points:
+        void *dst
+        void *stats
+        const char *src
+        ptrdiff_t row_step, col_step, rows, d, first, count, width
+        int kind, prepare
+        const double *w
+        const double *matrix
+        const char *origin
+        ptrdiff_t origin_step
+        int origin_kind
+        double *wide
+        void *row
+
+    ctypedef struct fc_pairs:
+        const void *a
+        const void *b
+        const void *w
+        const void *a_stats
+        const void *b_stats
+        ptrdiff_t count
+        int metric, finish, rows, vectors, first, last
+        double p, n
+        void *c
+        void *c2
+        void *dst
+        ptrdiff_t dst_step
+
+    ctypedef struct fc_emit:
+        const void *src
+        ptrdiff_t src_step, rows, columns
+        char *out
+        ptrdiff_t out_row, out_col
+        int kind, stream
+
+    ctypedef struct fc_nearest:
+        void *distances
+        ptrdiff_t *indices
+        ptrdiff_t held, k
+
     ctypedef struct fc_real:
         int lanes
         int vectors
@@ -91,6 +134,11 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*plane_rows)(const fc_rows *) noexcept nogil
         void (*channel_taps)(const fc_channels *) noexcept nogil
         void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
+        void (*points)(const fc_points *) noexcept nogil
+        void (*pairs)(const fc_pairs *) noexcept nogil
+        void (*emit)(const fc_emit *) noexcept nogil
+        void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
+        void (*nearest_sort)(fc_nearest *) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 
