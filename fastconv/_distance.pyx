@@ -50,10 +50,15 @@ cdef enum:
     BLOCK_COLUMNS = 512
     NEAREST_ROWS = 384           # more queries for each packed slab of data
     SQUARE = 192                 # side of a block of a symmetric matrix
+    KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
     STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
 
 cdef enum Way:
     MATRIX, SYMMETRIC, CONDENSED, NEAREST
+
+# A workspace kept between calls, held by no call; the interpreter's lock guards it.
+cdef char *kept = NULL
+cdef idx kept_size = 0
 
 cdef double ROUND_WORK = 5e8     # differences of one thread between two looks at pending signals
 
@@ -299,6 +304,27 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.stage_step = round_up(p.block_cols, lanes) + lanes
 
 
+cdef char *borrow(idx *size) noexcept:
+    """Workspace of at least `size` bytes: what the call before left, or new. Fresh pages cost more than a small call."""
+    global kept
+    cdef char *memory = kept
+    kept = NULL
+    if memory != NULL and kept_size >= size[0]:
+        size[0] = kept_size
+        return memory
+    PyMem_RawFree(memory)
+    return <char *>PyMem_RawMalloc(size[0])
+
+
+cdef void give_back(char *memory, idx size) noexcept:
+    global kept, kept_size
+    if kept == NULL and size <= KEPT_BYTES:
+        kept = memory
+        kept_size = size
+    else:
+        PyMem_RawFree(memory)
+
+
 cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx rows = round_up(p.block_rows, FC_POINT_ROWS), cols = round_up(p.block_cols, p.panel)
     cdef idx tiles = 1 if p.ranges == 1 else rows // FC_POINT_ROWS * (cols // p.panel)
@@ -309,7 +335,8 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide
     cdef idx rounds, quota, round_
     cdef int i
-    cdef char *memory = <char *>PyMem_RawMalloc(threads * each + 64)
+    cdef idx size = threads * each + 64
+    cdef char *memory = borrow(&size)
     cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
     cdef char *at
     try:
@@ -342,7 +369,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             if round_ < rounds - 1:
                 PyErr_CheckSignals()
     finally:
-        PyMem_RawFree(memory)
+        give_back(memory, size)
         PyMem_RawFree(members)
     return 0
 

@@ -245,29 +245,31 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
 
 static void FC_N(points)(const fc_points *p)
 {
-    FC_T *stats = p->stats;
-    const int direct = p->prepare == FC_PLAIN && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T);
-    for (ptrdiff_t r = 0; r < p->width; r++) {
-        FC_T *dst = (FC_T *)p->dst + r;
-        if (r >= p->rows) {
-            for (ptrdiff_t k = 0; k < p->count; k++)
-                dst[k * p->width] = (FC_T)__builtin_nan("");
-            stats[r] = 0;
-            continue;
-        }
-        const char *src = p->src + r * p->row_step;
-        const FC_T *row = p->row;
+    enum { BLOCK = 32 };
+    FC_T *dst = p->dst, *stats = p->stats;
+    const ptrdiff_t width = p->width, step = p->row_step / (ptrdiff_t)sizeof(FC_T);
+    const int direct = p->prepare == FC_PLAIN && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
+                       && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
+    for (ptrdiff_t r = 0; r < width; r++)
         stats[r] = 0;
-        if (direct && (uintptr_t)src % sizeof(FC_T) == 0) {
-            row = (const FC_T *)src;
-        } else {
-            FC_N(fetch_row)(p->row, src, p);
-            stats[r] = FC_N(prepare_row)(p->row, p);
+    for (ptrdiff_t k0 = 0; k0 < p->count && direct; k0 += BLOCK) {
+        const ptrdiff_t end = k0 + BLOCK < p->count ? k0 + BLOCK : p->count;
+        for (ptrdiff_t r = 0; r < p->rows; r++) {
+            const FC_T *src = (const FC_T *)p->src + r * step + p->first;
+            for (ptrdiff_t k = k0; k < end; k++)
+                dst[k * width + r] = src[k];
         }
-        row += p->first;
-        for (ptrdiff_t k = 0; k < p->count; k++)
-            dst[k * p->width] = row[k];
     }
+    for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
+        const FC_T *row = (const FC_T *)p->row + p->first;
+        FC_N(fetch_row)(p->row, p->src + r * p->row_step, p);
+        stats[r] = FC_N(prepare_row)(p->row, p);
+        for (ptrdiff_t k = 0; k < p->count; k++)
+            dst[k * width + r] = row[k];
+    }
+    for (ptrdiff_t k = 0; k < p->count; k++)
+        for (ptrdiff_t r = p->rows; r < width; r++)
+            dst[k * width + r] = (FC_T)__builtin_nan("");
 }
 
 /* ---- sums over k ---- */
@@ -298,7 +300,7 @@ FC_INLINE FC_VEC FC_N(jensen_term)(FC_VEC p, FC_VEC q)
     FC_N(log2_parts)(1 + d, &e, &f);
     FC_N(log2_parts)(less, &e2, &f2);
     const FC_VEC logs = (1 + d) * (e + f) + less * (e2 + f2);
-    return sum * FC_N(pick)((FC_IVEC)(d2 < (FC_T)0.1), series * d2, logs);
+    return (FC_T)0.5 * sum * FC_N(pick)((FC_IVEC)(d2 < (FC_T)0.1), series * d2, logs);
 }
 
 FC_INLINE FC_VEC FC_N(times)(const int weighted, FC_VEC w, FC_VEC x)
@@ -420,6 +422,9 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
             if (weighted)
                 wv = FC_N(splat)(w[k0 + k]);
+            if (v > 1) /* panels longer than the first-level cache holds */
+                for (int j = 0; j < v * FC_VEC_BYTES; j += 64)
+                    __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
                 const FC_VEC av = FC_N(splat)(a[i]), a2 = stride == 2 ? FC_N(splat)(a[M + i]) : av;
@@ -535,13 +540,16 @@ FC_INLINE FC_VEC FC_N(finish_bits)(int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, 
     }
 }
 
-FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const fc_pairs *t, FC_VEC c, FC_VEC c2, FC_VEC s, FC_VEC u,
+FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc_pairs *t, FC_VEC c, FC_VEC c2, FC_VEC s, FC_VEC u,
                                      const FC_T *root)
 {
     const FC_VEC n = FC_N(splat)((FC_T)t->n);
     switch (finish) {
     case FC_AS_IS: return c;
-    case FC_ROOT: return FC_N(sqrt)(c);
+    case FC_ROOT:
+        if (exact)
+            return FC_N(sqrt)(c);
+        return FC_N(root)(c);
     case FC_PTH_ROOT: return FC_N(power)(c, root[0], root[1]);
     case FC_RATIO: return c / c2;
     case FC_SHARE: return c / n + (s + u);
@@ -568,27 +576,31 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const fc_pairs *t, FC_VEC
     return FC_N(finish_bits)(finish, tt, tf, ft, n);
 }
 
-FC_INLINE void FC_N(finish_tile)(const int finish, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
+FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
         const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
         FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
         for (ptrdiff_t j = 0; j < width; j += FC_LANES)
-            *(FC_VEC *)(dst + j) = FC_N(finish_vector)(finish, t, *(const FC_VEC *)(c + i * width + j),
+            *(FC_VEC *)(dst + j) = FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
                                                        *(const FC_VEC *)(c2 + i * width + j), s,
                                                        *(const FC_VEC *)((const FC_T *)t->b_stats + j), root);
     }
 }
 
-#define FC_CASE(finish) case finish: FC_N(finish_tile)(finish, t, root, c, c2); return;
+#define FC_CASE(finish) case finish: FC_N(finish_tile)(finish, 0, t, root, c, c2); return;
 
 static void FC_N(finish)(const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
+    if (t->finish == FC_ROOT && !(t->first && t->last)) {
+        FC_N(finish_tile)(FC_ROOT, 1, t, root, c, c2);
+        return;
+    }
     switch (t->finish) {
         FC_CASE(FC_AS_IS) FC_CASE(FC_ROOT) FC_CASE(FC_PTH_ROOT) FC_CASE(FC_RATIO) FC_CASE(FC_SHARE) FC_CASE(FC_COSINE)
         FC_CASE(FC_ENTROPY) FC_CASE(FC_DICE_RATIO)
-    default: FC_N(finish_tile)(t->finish, t, root, c, c2); return;
+    default: FC_N(finish_tile)(t->finish, 0, t, root, c, c2); return;
     }
 }
 
@@ -672,7 +684,7 @@ static void FC_N(pairs)(const fc_pairs *t)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_VEC *dst = (FC_VEC *)((FC_T *)t->dst + i * t->dst_step + j);
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
-            const FC_VEC better = FC_N(finish_vector)(t->finish, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC better = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
             *dst = FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, *dst);
         }
 }
