@@ -51,6 +51,7 @@ cdef enum:
     NEAREST_ROWS = 384           # more queries for each packed slab of data
     SQUARE = 192                 # side of a block of a symmetric matrix
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
+    SMALL_WORK = 20_000          # pairs times (d + 4) below which `small` computes on the calling thread at once
     STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
 
 cdef enum Way:
@@ -337,7 +338,8 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef int i
     cdef idx size = threads * each + 64
     cdef char *memory = borrow(&size)
-    cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
+    cdef Team alone
+    cdef Team *members = &alone if threads == 1 else <Team *>PyMem_RawCalloc(threads, sizeof(Team))
     cdef char *at
     try:
         if memory == NULL or members == NULL:
@@ -370,7 +372,8 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
                 PyErr_CheckSignals()
     finally:
         give_back(memory, size)
-        PyMem_RawFree(members)
+        if threads > 1:
+            PyMem_RawFree(members)
     return 0
 
 
@@ -440,6 +443,52 @@ def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint sy
     threads = team(workers, work)
     plan(&p, threads)
     return execute(&p, <int>min(threads, p.tasks), work)
+
+
+cdef inline bint plain(cnp.ndarray a) noexcept:
+    """Whether an array is two-dimensional, native float32 or float64 and aligned."""
+    cdef int type_ = cnp.PyArray_TYPE(a)
+    return (a.ndim == 2 and (type_ == cnp.NPY_DOUBLE or type_ == cnp.NPY_FLOAT) and cnp.PyArray_ISBEHAVED_RO(a))
+
+
+cdef dict _small = {}
+
+
+def set_small(dict metrics):
+    """Says which metrics `small` computes: {name: (sums, ending, preparation)}."""
+    _small.update(metrics)
+
+
+def small(xa, xb, metric):
+    """cdist of a few plain points by a metric without arguments; None where anything is less plain."""
+    cdef object code = _small.get(metric)
+    if code is None or type(xa) is not cnp.ndarray or type(xb) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray a = xa, b = xb, out
+    if not plain(a) or not plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+        return None
+    cdef Plan p
+    cdef idx m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(b, 0), d = cnp.PyArray_DIM(a, 1)
+    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or m * n * (d + 4) > SMALL_WORK:
+        return None
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = m, n
+    out = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(a), 0)
+    p.item = cnp.PyArray_ITEMSIZE(a)
+    p.k = &table().f32 if p.item == 4 else &table().f64
+    p.lead, p.batches, p.d, p.parts = 0, 1, d, 1
+    take(&p, &p.a, a, out, 0)
+    take(&p, &p.b, b, out, 0)
+    p.out, p.out_kind, p.out_row, p.out_col = cnp.PyArray_BYTES(out), p.a.kind, n * p.item, p.item
+    p.metric, p.finish, p.prepare = (<tuple>code)[0], (<tuple>code)[1], (<tuple>code)[2]
+    p.p, p.n = 2, d
+    p.weights = p.matrix = NULL
+    p.tile_weights = NULL
+    p.way = MATRIX
+    p.stream = False
+    plan(&p, 1)
+    execute(&p, 1, 0)
+    return out
 
 
 def condensed(cnp.ndarray x, cnp.ndarray out, bint single, tuple metric, workers):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import _distance
+
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, DOT, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT,
  BITS) = range(15)
@@ -47,6 +49,7 @@ _ALIASES = {
 }  # fmt: skip
 _CHAIN = 32  # FC_POINT_CHAIN
 _CHUNK = 4096  # points at a time for variances and covariances
+_distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 

@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _args, _distance, _metrics
+from ._distance import small
 from .runtime import get_num_threads
 
 __all__ = ["cdist", "knn", "pairwise_argmin", "pdist", "squareform"]
@@ -21,9 +22,9 @@ def cdist(
     metric: str | Callable = "euclidean",
     *,
     out: np.ndarray | None = None,
-    dtype: np.dtype | type | str | None = None,
+    dtype: DTypeLike | None = None,
     workers: int | None = None,
-    **kwargs,
+    **kwargs: object,
 ) -> np.ndarray:
     """Compute the distance between each pair of two collections of points.
 
@@ -63,7 +64,7 @@ def cdist(
         float16, float32 or float64 for the result.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
-    **kwargs
+    kwargs : optional
         What the metric takes: ``w``, weights >= 0 of shape (d,), for all but seuclidean, mahalanobis and jensenshannon;
         ``p`` >= 0; ``V`` of shape (d,); ``VI`` of shape (d, d). A callable gets them all.
 
@@ -100,6 +101,10 @@ def cdist(
     >>> fastconv.cdist([[0.0, 0.0]], [[3.0, 4.0], [6.0, 8.0]])
     array([[ 5., 10.]])
     """
+    if out is None and dtype is None and workers is None and not kwargs and type(metric) is str:
+        quick = small(XA, XB, metric)
+        if quick is not None:
+            return quick
     xa, xb = _args.array("XA", XA), _args.array("XB", XB)
     lead = _shapes("XA", xa, "XB", xb)
     compute, target_dtype = _metrics.dtypes("XA", xa, "XB", xb, dtype)
@@ -125,9 +130,9 @@ def pdist(
     metric: str | Callable = "euclidean",
     *,
     out: np.ndarray | None = None,
-    dtype: np.dtype | type | str | None = None,
+    dtype: DTypeLike | None = None,
     workers: int | None = None,
-    **kwargs,
+    **kwargs: object,
 ) -> np.ndarray:
     """Compute the distance between each pair of points of one collection, each pair once.
 
@@ -145,7 +150,7 @@ def pdist(
         float16, float32 or float64 for the result.
     workers : int, optional
         Threads for this call.
-    **kwargs
+    kwargs : optional
         What the metric takes, as in `cdist`.
 
     Returns
@@ -252,9 +257,9 @@ def knn(
     k: int,
     metric: str | Callable = "euclidean",
     *,
-    dtype: np.dtype | type | str | None = None,
+    dtype: DTypeLike | None = None,
     workers: int | None = None,
-    **kwargs,
+    **kwargs: object,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest points of a collection for each query, exactly, without the matrix of distances.
 
@@ -272,7 +277,7 @@ def knn(
         float16, float32 or float64 for the distances.
     workers : int, optional
         Threads for this call.
-    **kwargs
+    kwargs : optional
         What the metric takes, as in `cdist`.
 
     Returns
@@ -345,9 +350,9 @@ def pairwise_argmin(
     XB: ArrayLike,
     metric: str | Callable = "euclidean",
     *,
-    dtype: np.dtype | type | str | None = None,
+    dtype: DTypeLike | None = None,
     workers: int | None = None,
-    **kwargs,
+    **kwargs: object,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest point of one collection for each point of another, without the matrix of distances.
 
@@ -363,7 +368,7 @@ def pairwise_argmin(
         float16, float32 or float64 for the distances.
     workers : int, optional
         Threads for this call.
-    **kwargs
+    kwargs : optional
         What the metric takes, as in `cdist`.
 
     Returns

@@ -130,7 +130,7 @@ static void FC_N(fetch_row)(FC_T *dst, const char *src, const fc_points *p)
 }
 
 /* x / norm(x), weighted, after subtracting the mean if `centred`; scaled by a power of 2 so that nothing overflows. */
-static void FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
+static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
 {
     double most = 0, total = 0, mean = 0, norm = 0;
     for (ptrdiff_t k = 0; k < p->d; k++) {
@@ -157,6 +157,7 @@ static void FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
     norm = __builtin_sqrt(norm);
     for (ptrdiff_t k = 0; k < p->d; k++)
         x[k] = (FC_T)(p->wide[k] / norm);
+    return norm > 0 ? 0 : (FC_T)__builtin_nan("");
 }
 
 static FC_T FC_N(shares)(FC_T *x, const fc_points *p)
@@ -224,8 +225,8 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
         for (ptrdiff_t k = 0; k < p->d; k++)
             stat += x[k] == x[k] ? 0 : (FC_T)__builtin_nan("");
         return stat;
-    case FC_UNIT: FC_N(normalise)(x, p, 0); return 0;
-    case FC_CENTRED: FC_N(normalise)(x, p, 1); return 0;
+    case FC_UNIT: return FC_N(normalise)(x, p, 0);
+    case FC_CENTRED: return FC_N(normalise)(x, p, 1);
     case FC_SHARES: return FC_N(shares)(x, p);
     case FC_MAPPED: FC_N(map_row)(x, p); return 0;
     case FC_NONZERO:
@@ -555,7 +556,7 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     case FC_SHARE: return c / n + (s + u);
     case FC_COSINE: {
         const FC_VEC half = c * (FC_T)0.5;
-        return FC_N(pick)((FC_IVEC)(half > 2), FC_N(splat)(2), half);
+        return FC_N(pick)((FC_IVEC)(half > 2), FC_N(splat)(2), half) + (s + u);
     }
     case FC_ENTROPY: return FC_N(sqrt)(FC_N(pick)((FC_IVEC)(c < 0), FC_N(splat)(0), c) * (FC_T)0.34657359027997264) + (s + u);
     case FC_DICE_RATIO: return c / (c2 + c2 + c);
@@ -647,8 +648,14 @@ static void FC_N(pairs)(const fc_pairs *t)
         FC_N(halve)(inverse, (1 - inverse * t->p) / t->p, &root[0], &root[1]);
     }
     if (whole && (t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA)) {
-        if (FC_N(doubtful)(t, c, 0, 0, 0))
-            FC_N(careful_sums)(t->metric, t, c, p, c, c2);
+        if (FC_N(doubtful)(t, c, 0, 0, 0)) {
+            const ptrdiff_t width = t->vectors * FC_LANES;
+            FC_N(careful_sums)(t->metric, t, c, p, again, c2);
+            for (ptrdiff_t j = 0; j < size; j++) {
+                const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
+                c[j] = stat == stat ? c[j] : again[j];
+            }
+        }
         FC_N(finish)(t, root, c, c2);
         return;
     }

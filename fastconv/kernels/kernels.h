@@ -128,7 +128,7 @@ enum {
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
 enum {
-    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / c2 */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2 */,
+    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / c2 */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
     FC_ENTROPY, FC_DICE_RATIO,
     /* from the counts of true-true, true-false, false-true: */
     FC_HAMMING_BITS, FC_JACCARD, FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
@@ -139,8 +139,8 @@ enum {
     FC_PLAIN,       /* nothing; 0 */
     FC_FINITE,      /* nothing; NaN where a number is outside 2^-60..2^60 (2^-200..2^200) and not 0, else 0 */
     FC_KNOWN,       /* nothing; NaN where a number is NaN, else 0 */
-    FC_UNIT,        /* times sqrt(w), over its norm; 0 */
-    FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT; 0 */
+    FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
+    FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p); 0, or infinity for a row that is no distribution */
     FC_MAPPED,      /* (x - origin) times a matrix; 0 */
     FC_NONZERO,     /* 1 where not 0; the sum of w */
