@@ -9,6 +9,7 @@ from .contraction import (
     unpack_symmetric,
 )
 from .conv import conv2d
+from .distance import cdist, knn, pairwise_argmin, pdist, squareform
 from .runtime import (
     __version__,
     available_isas,
@@ -23,15 +24,20 @@ from .runtime import (
 __all__ = [
     "__version__",
     "available_isas",
+    "cdist",
     "conv2d",
     "get_num_threads",
     "isa",
+    "knn",
     "mode_dot",
     "mode_dot_vjp",
     "mttkrp",
     "num_threads",
+    "pairwise_argmin",
+    "pdist",
     "set_num_threads",
     "show_config",
+    "squareform",
     "third_moment",
     "triple_product",
     "triple_product_vjp",

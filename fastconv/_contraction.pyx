@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport FC_F64, fc_khatri, fc_pairs, fc_real
+from fastconv._kernels cimport FC_F64, fc_khatri, fc_pair_run, fc_real
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
@@ -117,7 +117,7 @@ cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spa
     p.k.transpose(at + p.y_at * p.item, p.y_row, source, p.depth, p.y.rows, count)
 
 
-cdef idx find_runs(const Triple *p, idx panel, fc_pairs *runs) noexcept nogil:
+cdef idx find_runs(const Triple *p, idx panel, fc_pair_run *runs) noexcept nogil:
     """The runs of pairs that make a panel; returns how many."""
     cdef idx pair = panel * p.width, end = min(pair + p.width, p.pairs), count = 0
     cdef idx low = 0, high = p.y.rows, middle
@@ -144,7 +144,7 @@ cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
 cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
     """sums = the sums of one span for a group of panels."""
     cdef fc_khatri q
-    cdef fc_pairs runs[MAX_RUNS]
+    cdef fc_pair_run runs[MAX_RUNS]
     cdef idx block, panel, vectors, rows, blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks)
     cdef char *at
     q.dst, q.x_step, q.y_step, q.runs = t.products, p.x_row, p.y_row, runs
@@ -162,7 +162,7 @@ cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx 
                      offset(sums, p.panel_at[panel] - p.panel_at[first], p.item), block > 0)
 
 
-cdef void write_run(const Triple *p, const void *c, idx width, const void *turned, idx z_rows, const fc_pairs *run, idx sx,
+cdef void write_run(const Triple *p, const void *c, idx width, const void *turned, idx z_rows, const fc_pair_run *run, idx sx,
                     idx sy, idx sz) noexcept nogil:
     """out[x * sx + y * sy + z * sz], read along whichever of x and z lies closer in `out`."""
     cdef char *at = p.out + run.x * sx + run.y * sy
@@ -174,7 +174,7 @@ cdef void write_run(const Triple *p, const void *c, idx width, const void *turne
 
 cdef void write_panel(const Triple *p, const Member *t, idx panel, void *c, const double *total) noexcept nogil:
     """The sums of one panel, with their mirror images, to `out`."""
-    cdef fc_pairs runs[MAX_RUNS]
+    cdef fc_pair_run runs[MAX_RUNS]
     cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
     cdef idx width = panel_vectors(p, panel) * p.k.lanes, r, i, x, y, rows, lane = 0
     cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
@@ -290,7 +290,7 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, do
 
 cdef int plan_triple(Triple *p) except -1:
     cdef idx run, panel, lanes = p.k.lanes
-    cdef fc_pairs runs[MAX_RUNS]
+    cdef fc_pair_run runs[MAX_RUNS]
     p.width = p.k.vectors * lanes
     p.depth = min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item))
     while True:

@@ -27,7 +27,7 @@ from fastconv._contraction cimport (
     round_up,
     store,
 )
-from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_I8, FC_SWAPPED, FC_U8, fc_kernels, fc_real
+from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_kernels, fc_real
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
@@ -385,7 +385,7 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
     p.item = cnp.PyArray_ITEMSIZE(matrix)
     p.k = &p.table.f64 if p.item == 8 else &p.table.f32
     if p.integers:
-        p.kind = {1: 0, 2: 1, 4: 2, 8: 3}[t.dtype.itemsize] + (FC_I8 if t.dtype.kind == "i" else FC_U8)
+        p.kind = FC_U8 + {1: 0, 2: 2, 4: 4, 8: 6}[t.dtype.itemsize] + (t.dtype.kind == "i")
         if not cnp.PyArray_ISNOTSWAPPED(t):
             p.kind |= FC_SWAPPED
     else:

@@ -8,7 +8,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
 
     enum:
-        FC_I8, FC_U8, FC_DOT_PIECE
+        FC_U8, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length
@@ -78,7 +78,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void *c
         ptrdiff_t c_step
 
-    ctypedef struct fc_pairs:
+    ctypedef struct fc_pair_run:
         ptrdiff_t x, y, length
 
     ctypedef struct fc_khatri:
@@ -86,8 +86,50 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *x
         const void *y
         ptrdiff_t x_step, y_step, m, width
-        const fc_pairs *runs
+        const fc_pair_run *runs
         ptrdiff_t count
+    enum:
+        FC_BITS, FC_JENSEN, FC_POINT_ROWS, FC_SHARES, FC_PACKED_BITS, FC_MAPPED
+
+    ctypedef struct fc_points:
+        void *dst
+        void *stats
+        const char *src
+        ptrdiff_t row_step, col_step, rows, d, first, count, width
+        int kind, prepare
+        const double *w
+        const double *matrix
+        const char *origin
+        ptrdiff_t origin_step
+        int origin_kind
+        double *wide
+        void *row
+
+    ctypedef struct fc_pairs:
+        const void *a
+        const void *b
+        const void *w
+        const void *a_stats
+        const void *b_stats
+        ptrdiff_t count
+        int metric, finish, rows, vectors, first, last
+        double p, n
+        void *c
+        void *c2
+        void *dst
+        ptrdiff_t dst_step
+
+    ctypedef struct fc_emit:
+        const void *src
+        ptrdiff_t src_step, rows, columns
+        char *out
+        ptrdiff_t out_row, out_col
+        int kind, stream
+
+    ctypedef struct fc_nearest:
+        void *distances
+        ptrdiff_t *indices
+        ptrdiff_t held, k
 
     ctypedef struct fc_real:
         int lanes
@@ -118,6 +160,11 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n) noexcept nogil
         void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,
                     int accumulate) noexcept nogil
+        void (*points)(const fc_points *) noexcept nogil
+        void (*pairs)(const fc_pairs *) noexcept nogil
+        void (*emit)(const fc_emit *) noexcept nogil
+        void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
+        void (*nearest_sort)(fc_nearest *) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 

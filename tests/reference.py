@@ -133,3 +133,68 @@ def mttkrp(tensor, factors, mode, dtype=np.float64):
             left = mode_dot(left, np.asarray(factors[n])[:, r], n, dtype)
         columns.append(left)
     return np.stack(columns, axis=-1)
+def _count_pairs(u, v, w):
+    """Return the weights of true-true, true-false, false-true and all."""
+    u, v = u != 0, v != 0
+    return w[u & v].sum(), w[u & ~v].sum(), w[~u & v].sum(), w.sum()
+
+
+def _cosine(u, v, w):
+    uu, vv, uv = ((w * a * b).sum() for a, b in ((u, u), (v, v), (u, v)))
+    return 1 - uv / np.sqrt(uu) / np.sqrt(vv)
+
+
+def _jensenshannon(u, v):
+    if (u < 0).any() or (v < 0).any() or u.sum() == 0 or v.sum() == 0:
+        return np.inf
+    p, q = u / u.sum(), v / v.sum()
+    m = (p + q) / 2
+    left, right = (np.where(a == 0, 0, a * np.log(np.where(a == 0, 1, a / m))) for a in (p, q))
+    return np.sqrt(np.maximum((left + right).sum(), 0) / 2)
+
+
+def distance(u, v, metric, w=None, p=2, V=None, VI=None):
+    """Return the distance of two vectors, by the formula, in their own dtype."""
+    d = abs(u - v)
+    if metric in ("jensenshannon", "seuclidean", "mahalanobis"):
+        return {
+            "jensenshannon": lambda: _jensenshannon(u, v),
+            "seuclidean": lambda: np.sqrt((d * d / V).sum()),
+            "mahalanobis": lambda: np.sqrt((u - v) @ VI @ (u - v)),
+        }[metric]()
+    w = np.ones_like(u) if w is None else w.astype(u.dtype)
+    tt, tf, ft, n = _count_pairs(u, v, w)
+    some = tt + tf + ft
+    mean = [(w * a).sum() / w.sum() for a in (u, v)]
+    either, both = (w * (u * (1 - v) + v * (1 - u))).sum(), (w * u * v).sum()
+    return {
+        "euclidean": lambda: np.sqrt((w * d * d).sum()),
+        "sqeuclidean": lambda: (w * d * d).sum(),
+        "cityblock": lambda: (w * d).sum(),
+        "chebyshev": lambda: d[w > 0].max(initial=0),
+        "minkowski": lambda: (w * d**p).sum() ** (1 / u.dtype.type(p)),
+        "canberra": lambda: (w * d / np.where(abs(u) + abs(v) == 0, 1, abs(u) + abs(v))).sum(),
+        "braycurtis": lambda: (w * d).sum() / (w * abs(u + v)).sum(),
+        "cosine": lambda: _cosine(u, v, w),
+        "correlation": lambda: _cosine(u - mean[0], v - mean[1], w),
+        "hamming": lambda: (w * (u != v)).sum() / n + 0 * (u + v).sum(),
+        "jaccard": lambda: (tf + ft) / some if some else n * 0,
+        "dice": lambda: either / (2 * both + either),
+        "rogerstanimoto": lambda: 2 * (tf + ft) / (n + tf + ft),
+        "russellrao": lambda: (n - tt) / n,
+        "sokalsneath": lambda: 2 * (tf + ft) / (tt + 2 * (tf + ft)),
+        "yule": lambda: 2 * tf * ft / (tt * (n - some) + tf * ft) if tf * ft else n * 0,
+    }[metric]()
+
+
+def cdist(xa, xb, metric="euclidean", dtype=np.longdouble, **kwargs):
+    """Return fastconv.cdist of the same arguments, one pair at a time, computed in `dtype`."""
+    xa, xb = np.asarray(xa).astype(dtype), np.asarray(xb).astype(dtype)
+    lead = np.broadcast_shapes(xa.shape[:-2], xb.shape[:-2])
+    out = np.empty((*lead, xa.shape[-2], xb.shape[-2]), dtype)
+    xa, xb = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (xa, xb))
+    with np.errstate(all="ignore"):
+        for index in np.ndindex(*out.shape):
+            u, v = xa[index[:-1]], xb[(*index[:-2], index[-1])]
+            out[index] = distance(u, v, metric, **kwargs)
+    return out

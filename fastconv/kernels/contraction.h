@@ -7,18 +7,18 @@
 #ifndef FC_CONTRACTION_ONCE
 #define FC_CONTRACTION_ONCE
 
-FC_INLINE uint64_t fc_integer(const char *p, const int kind)
+FC_INLINE uint64_t fc_modular(const char *p, const int kind)
 {
     union { uint64_t u64; uint32_t u32; uint16_t u16; uint8_t u8; } v = {0};
-    memcpy(&v, p, (size_t)1 << (kind & 3));
+    memcpy(&v, p, (size_t)1 << ((kind & 7) >> 1));
     if (kind & FC_SWAPPED) {
-        switch (kind & 3) {
+        switch ((kind & 7) >> 1) {
         case 1: v.u16 = __builtin_bswap16(v.u16); break;
         case 2: v.u32 = __builtin_bswap32(v.u32); break;
         case 3: v.u64 = __builtin_bswap64(v.u64); break;
         }
     }
-    switch (kind & 7) {
+    switch (kind & ~FC_SWAPPED) {
     case FC_I8: return (uint64_t)(int8_t)v.u8;
     case FC_I16: return (uint64_t)(int16_t)v.u16;
     case FC_I32: return (uint64_t)(int32_t)v.u32;
@@ -33,7 +33,7 @@ FC_INLINE void fc_integer_axpy_kind(uint64_t *restrict c, const char *src, const
                                     const int kind)
 {
     for (ptrdiff_t i = 0; i < n; i++)
-        c[i] += w * fc_integer(src + i * step, kind);
+        c[i] += w * fc_modular(src + i * step, kind);
 }
 
 #define FC_INTEGER(kind, size)                                              \
@@ -76,7 +76,7 @@ static void FC_N(khatri)(const fc_khatri *q)
     }
     for (ptrdiff_t m = 0; m < q->m; m++, x += q->x_step, y += q->y_step, dst += q->width) {
         FC_T *at = dst;
-        for (const fc_pairs *r = q->runs; r < q->runs + q->count; at += r->length, r++) {
+        for (const fc_pair_run *r = q->runs; r < q->runs + q->count; at += r->length, r++) {
             const FC_VEC w = FC_N(splat)(y[r->y]);
             for (ptrdiff_t i = 0; i < r->length; i += FC_LANES)
                 FC_N(put)(at + i, FC_N(load)(x + r->x + i) * w);

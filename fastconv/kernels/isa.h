@@ -8,6 +8,7 @@
 #include "tile.h"
 #include "conv.h"
 #include "contraction.h"
+#include "distance.h"
 #include "limits.h"
 #undef FC_T
 #undef FC_SUFFIX
@@ -18,6 +19,7 @@
 #include "tile.h"
 #include "conv.h"
 #include "contraction.h"
+#include "distance.h"
 #include "limits.h"
 #undef FC_T
 #undef FC_SUFFIX
@@ -38,7 +40,8 @@
       .plane_rows = rows_##suffix, .channel_taps = channels_##suffix,                \
       .khatri = khatri_##suffix, .transpose = transpose_##suffix, .adjust = adjust_##suffix, .widen = widen_##suffix, \
       .narrow = narrow_##suffix, .scale_rows = scale_rows_##suffix, .axpy = axpy_##suffix, .dot = dot_##suffix,     \
-      .prefetch = prefetch_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
+      .prefetch = prefetch_##suffix, .points = points_##suffix, .pairs = pairs_##suffix, \
+      .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double),
                              .integer_axpy = fc_integer_axpy};

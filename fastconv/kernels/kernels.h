@@ -2,7 +2,8 @@
  *
  * Every kernel runs on one thread, allocates nothing and knows no Python. Steps and offsets are counted in elements
  * where a pointer is typed by the table's real type, and in bytes where it is `const char *`. Next hops: tile.h for the
- * multiply-accumulate, conv.h for packing and the narrow convolutions, contraction.h, dispatch.c for which table this machine gets.
+ * multiply-accumulate, conv.h for packing and the narrow convolutions, contraction.h and distance.h for the other
+ * operations, dispatch.c for which table this machine gets.
  */
 #ifndef FC_KERNELS_H
 #define FC_KERNELS_H
@@ -13,8 +14,8 @@
 /* How an element lies in memory; FC_SWAPPED is added for the other byte order. */
 enum { FC_F16, FC_F32, FC_F64, FC_SWAPPED = 8 };
 
-/* Integers, their size in the low two bits; FC_SWAPPED is added likewise. */
-enum { FC_I8, FC_I16, FC_I32, FC_I64, FC_U8, FC_U16, FC_U32, FC_U64 };
+/* Integers as elements: 16 + 2 log2(size) + signed; FC_SWAPPED is added likewise. */
+enum { FC_U8 = 16, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64 };
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
@@ -108,9 +109,9 @@ typedef struct fc_channels {
 } fc_channels;
 
 /* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel. */
-typedef struct fc_pairs {
+typedef struct fc_pair_run {
     ptrdiff_t x, y, length;
-} fc_pairs;
+} fc_pair_run;
 
 /* dst[m][p] = x[m][i] * y[m][j] for the pairs p = (i, j) of the runs, in their order; rows of dst are `width` apart, those
  * of x and y x_step and y_step. Reads x and writes dst up to one vector beyond the last pair. */
@@ -118,11 +119,98 @@ typedef struct fc_khatri {
     void *dst;
     const void *x, *y;
     ptrdiff_t x_step, y_step, m, width;
-    const fc_pairs *runs;
+    const fc_pair_run *runs;
     ptrdiff_t count;
 } fc_khatri;
 
 #define FC_MAX_VECTORS 4
+
+/* ---- distances (distance.h) ---- */
+
+/* What a tile adds up over k for the numbers a, b and the weight w (1 where there is none), and in a second sum. */
+enum {
+    FC_SQUARE,     /* w (a - b)^2 */
+    FC_CITYBLOCK,  /* w |a - b| */
+    FC_CHEBYSHEV,  /* max |a - b|, w a mask */
+    FC_CANBERRA,   /* w |a - b| / (|a| + |b|) */
+    FC_BRAYCURTIS, /* w |a - b|; w |a + b| */
+    FC_HAMMING,    /* w (a != b) */
+    FC_DOT,        /* a b, no weights */
+    FC_CUBE,       /* w |a - b|^3 */
+    FC_QUARTIC,    /* w |a - b|^4 */
+    FC_HALVES,     /* w |a - b|^p, p a whole number and a half */
+    FC_POWER,      /* w |a - b|^p */
+    FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p), b = (q, q log q), log to base 2 */
+    FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
+    FC_SPLIT,      /* w (a > b); w (a < b) */
+    FC_BITS        /* set bits of a and b */
+};
+
+/* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
+enum {
+    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / c2 */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
+    FC_ENTROPY, FC_DICE_RATIO,
+    /* from the counts of true-true, true-false, false-true: */
+    FC_HAMMING_BITS, FC_JACCARD, FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
+};
+
+/* What is done to a row before it is packed; its statistic. */
+enum {
+    FC_PLAIN,       /* nothing; 0 */
+    FC_FINITE,      /* nothing; NaN where a number is outside 2^-60..2^60 (2^-200..2^200) and not 0, else 0 */
+    FC_KNOWN,       /* nothing; NaN where a number is NaN, else 0 */
+    FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
+    FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
+    FC_SHARES,      /* over its sum, (p, p log2 p); 0, or infinity for a row that is no distribution */
+    FC_MAPPED,      /* (x - origin) times a matrix; 0 */
+    FC_NONZERO,     /* 1 where not 0; the sum of w */
+    FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
+};
+
+/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width].
+ * `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
+typedef struct fc_points {
+    void *dst, *stats;
+    const char *src;
+    ptrdiff_t row_step, col_step, rows, d, first, count, width;
+    int kind, prepare;
+    const double *w, *matrix;
+    const char *origin; /* of FC_MAPPED: a row as it lies in memory, its numbers that are not finite taken as 0 */
+    ptrdiff_t origin_step;
+    int origin_kind;
+    double *wide;
+    void *row;
+} fc_points;
+
+/* One tile of distances between FC_POINT_ROWS rows of a[k][rows] and `vectors` vectors of columns of b[k][columns].
+ * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst (`rows` of its rows). */
+#define FC_POINT_ROWS 6
+typedef struct fc_pairs {
+    const void *a, *b, *w;
+    const void *a_stats, *b_stats;
+    ptrdiff_t count;
+    int metric, finish, rows, vectors, first, last;
+    double p, n;
+    void *c, *c2;
+    void *dst;
+    ptrdiff_t dst_step;
+} fc_pairs;
+
+/* Copies src[r][c] to out + r * out_row + c * out_col, past the caches with `stream`. */
+typedef struct fc_emit {
+    const void *src;
+    ptrdiff_t src_step, rows, columns;
+    char *out;
+    ptrdiff_t out_row, out_col;
+    int kind, stream;
+} fc_emit;
+
+/* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. */
+typedef struct fc_nearest {
+    void *distances;
+    ptrdiff_t *indices;
+    ptrdiff_t held, k;
+} fc_nearest;
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_real {
@@ -156,6 +244,11 @@ typedef struct fc_real {
     void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n);
     /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_PIECE that are added in order */
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
+    void (*points)(const fc_points *);
+    void (*pairs)(const fc_pairs *);
+    void (*emit)(const fc_emit *);
+    void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
+    void (*nearest_sort)(fc_nearest *);
     double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;

@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define FC_VEC_BYTES 64
 #define FC_REGISTERS 32
@@ -48,4 +52,135 @@ FC_INLINE void FC_N(sum_into)(FC_T *p, FC_VEC v, int accumulate)
     if (accumulate)
         v += FC_N(load)(p);
     FC_N(put)(p, v);
+}
+
+/* ---- vectors as bits, and the operations that C's operators lack ---- */
+
+#undef FC_INT
+#undef FC_IVEC
+#define FC_INT FC_N(word)
+#define FC_IVEC FC_N(ivec)
+typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) == 4, (int32_t)0, (int64_t)0)) FC_INT;
+typedef FC_INT FC_IVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias));
+
+FC_INLINE FC_IVEC FC_N(isplat)(FC_INT x) { return x - (FC_IVEC){0}; }
+FC_INLINE FC_VEC FC_N(masked)(FC_VEC x, FC_IVEC mask) { return (FC_VEC)((FC_IVEC)x & mask); }
+FC_INLINE FC_VEC FC_N(pick)(FC_IVEC mask, FC_VEC yes, FC_VEC no)
+{
+    return (FC_VEC)(((FC_IVEC)yes & mask) | ((FC_IVEC)no & ~mask));
+}
+FC_INLINE FC_VEC FC_N(abs)(FC_VEC x)
+{
+    return FC_N(masked)(x, FC_N(isplat)(sizeof(FC_T) == 4 ? (FC_INT)INT32_MAX : (FC_INT)INT64_MAX));
+}
+
+/* a > b ? a : b in each lane, so b where either is NaN. */
+FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_max_ps((__m512)a, (__m512)b) : (FC_VEC)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm256_max_ps((__m256)a, (__m256)b) : (FC_VEC)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm_max_ps((__m128)a, (__m128)b) : (FC_VEC)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+    return FC_N(pick)((FC_IVEC)(a > b), a, b);
+#endif
+}
+
+/* Whether any lane of a comparison's result is true. */
+FC_INLINE int FC_N(any)(FC_IVEC mask)
+{
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_epi8((__m256i)mask) != 0;
+#elif defined(__x86_64__)
+    return _mm_movemask_epi8((__m128i)mask) != 0;
+#else
+    FC_INT all = 0;
+    for (int i = 0; i < FC_LANES; i++)
+        all |= mask[i];
+    return all != 0;
+#endif
+}
+
+FC_INLINE FC_VEC FC_N(lane_roots)(FC_VEC x)
+{
+    for (int i = 0; i < FC_LANES; i++)
+        x[i] = sizeof(FC_T) == 4 ? (FC_T)__builtin_sqrtf((float)x[i]) : (FC_T)__builtin_sqrt((double)x[i]);
+    return x;
+}
+
+FC_INLINE FC_VEC FC_N(sqrt)(FC_VEC x)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_sqrt_ps((__m512)x) : (FC_VEC)_mm512_sqrt_pd((__m512d)x);
+#else
+    return FC_N(lane_roots)(x);
+#endif
+}
+
+#if defined(__AVX512F__)
+/* 1 / x and 1 / sqrt(x) to 2^-14. */
+FC_INLINE FC_VEC FC_N(reciprocal_14)(FC_VEC x)
+{
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_rcp14_ps((__m512)x) : (FC_VEC)_mm512_rcp14_pd((__m512d)x);
+}
+FC_INLINE FC_VEC FC_N(root_14)(FC_VEC x)
+{
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_rsqrt14_ps((__m512)x) : (FC_VEC)_mm512_rsqrt14_pd((__m512d)x);
+}
+#endif
+
+/* x / y for y in 2^-500..2^500 (2^-60..2^60), x no larger than about y: within 1 unit in the last place. */
+FC_INLINE FC_VEC FC_N(quotient)(FC_VEC x, FC_VEC y)
+{
+#if defined(__AVX512F__)
+    FC_VEC r = FC_N(reciprocal_14)(y);
+    if (sizeof(FC_T) == 8)
+        r += r * (1 - y * r);
+    const FC_VEC q = x * r;
+    return q + r * (x - q * y);
+#else
+    return x / y;
+#endif
+}
+
+/* sqrt(x) for x = 0 or in 2^-500..2^500 (2^-60..2^60): within 1 unit in the last place. */
+FC_INLINE FC_VEC FC_N(root)(FC_VEC x)
+{
+#if defined(__AVX512F__)
+    const FC_VEC r0 = FC_N(root_14)(FC_N(max)(x, FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)1e-37 : (FC_T)1e-300)));
+    FC_VEC y = x * r0, h = r0 * (FC_T)0.5;
+    if (sizeof(FC_T) == 8) {
+        const FC_VEC e = (FC_T)0.5 - h * y;
+        y += y * e;
+        h += h * e;
+    }
+    return y + h * (x - y * y);
+#else
+    return FC_N(lane_roots)(x);
+#endif
+}
+
+/* Stores a vector to an aligned address, past the caches where the machine can. */
+FC_INLINE void FC_N(stream)(FC_T *p, FC_VEC v)
+{
+#if defined(__AVX512F__)
+    _mm512_stream_si512((__m512i *)p, (__m512i)v);
+#elif defined(__AVX2__)
+    _mm256_stream_si256((__m256i *)p, (__m256i)v);
+#elif defined(__x86_64__)
+    _mm_stream_si128((__m128i *)p, (__m128i)v);
+#else
+    *(FC_VEC *)p = v;
+#endif
+}
+
+FC_INLINE void FC_N(stream_end)(void)
+{
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
 }

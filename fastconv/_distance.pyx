@@ -1,0 +1,521 @@
+"""Driver of the distances: cuts the matrix of pairs into blocks, packs the points of a block, and runs the kernels.
+
+A task is a block of rows of XA times a slab of rows of XB. Its distances are computed tile by tile into `stage`, an array
+that stays in the second-level cache, and go from there to where they belong:
+
+- MATRIX: a block of the result.
+- SYMMETRIC: XA is XB: blocks on and above the diagonal, each stored twice.
+- CONDENSED: likewise, each stored once, row by row, in SciPy's order of pdist.
+- NEAREST: a task goes through all slabs of its part of the data and keeps the k nearest of each row.
+
+Where a point has more numbers than RANGE, the sums go through ranges of them. Thread t always computes the same tasks.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cython.parallel cimport prange
+from libc.stddef cimport ptrdiff_t
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport (
+    FC_F16,
+    FC_F32,
+    FC_F64,
+    FC_JENSEN,
+    FC_MAPPED,
+    FC_PACKED_BITS,
+    FC_POINT_ROWS,
+    FC_SWAPPED,
+    FC_U8,
+    fc_emit,
+    fc_nearest,
+    fc_pairs,
+    fc_points,
+    fc_real,
+)
+from fastconv._runtime cimport table, team
+
+import numpy as np
+
+cnp.import_array()
+
+ctypedef ptrdiff_t idx
+
+cdef enum:
+    MAX_LEAD = 64
+    RANGE = 4096                 # numbers of a point that are packed at once
+    A_BYTES = 384 << 10          # packed rows of XA: a part of the second-level cache
+    B_BYTES = 512 << 10          # packed rows of XB
+    BLOCK_ROWS = 96
+    BLOCK_COLUMNS = 512
+    NEAREST_ROWS = 384           # more queries for each packed slab of data
+    SQUARE = 192                 # side of a block of a symmetric matrix
+    KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
+    SMALL_WORK = 20_000          # pairs times (d + 4) below which `small` computes on the calling thread at once
+    STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
+
+cdef enum Way:
+    MATRIX, SYMMETRIC, CONDENSED, NEAREST
+
+# A workspace kept between calls, held by no call; the interpreter's lock guards it.
+cdef char *kept = NULL
+cdef idx kept_size = 0
+
+cdef double ROUND_WORK = 5e8     # differences of one thread between two looks at pending signals
+
+
+cdef struct Points:
+    const char *data
+    idx row, col, count
+    int kind
+    idx lead[MAX_LEAD]
+
+
+cdef struct Plan:
+    const fc_real *k
+    Way way
+    idx item
+    int lead
+    idx lead_shape[MAX_LEAD]
+    idx batches, d
+    Points a, b
+    char *out
+    idx out_row, out_col
+    idx lead_out[MAX_LEAD]
+    int out_kind
+    bint stream
+    # NEAREST: the k nearest of query q in part s at (s * queries + q) * nearest.
+    char *distances
+    idx *indices
+    idx nearest, parts, part_slabs
+    # The metric.
+    int metric, finish, prepare
+    double p, n
+    const double *weights
+    const double *matrix
+    const char *tile_weights
+    # Sums over `terms` prepared numbers, `range` at once.
+    idx terms, range, ranges
+    idx panel                    # columns of a full panel
+    idx block_rows, block_cols, row_blocks, slabs, tasks
+    idx stage_step
+
+
+cdef struct Team:
+    idx first, last              # tasks of this thread
+    idx packed                   # which slab lies in b, -1: none
+    idx packed_range
+    char *a
+    char *a_stats
+    char *b
+    char *b_stats
+    char *c
+    char *c2
+    char *stage
+    char *row
+    double *wide
+
+
+cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline idx round_up(idx a, idx b) noexcept nogil:
+    return ceil_div(a, b) * b
+
+
+cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
+    """Bytes from the first item of a batch to item `batch`, counted over the leading axes in C order."""
+    cdef int axis
+    cdef idx bytes_ = 0
+    for axis in range(p.lead - 1, -1, -1):
+        bytes_ += batch % p.lead_shape[axis] * steps[axis]
+        batch //= p.lead_shape[axis]
+    return bytes_
+
+
+# ---- a block of distances ----
+
+cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, idx rows, idx width, idx first, idx count,
+               char *dst, char *stats) noexcept nogil:
+    """Panels of `width` rows each; the last is as wide as its rows need, in whole vectors, where lanes lie along them."""
+    cdef fc_points a
+    cdef idx panel = 0
+    a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
+    a.prepare, a.w, a.matrix = p.prepare, p.weights, p.matrix
+    a.first, a.count, a.row, a.wide = first, count, t.row, t.wide
+    cdef const char *src = x.data + offset(p, x.lead, batch) + start * x.row
+    if p.prepare == FC_MAPPED:
+        a.origin = p.b.data + offset(p, p.b.lead, batch)
+        a.origin_step, a.origin_kind = p.b.col, p.b.kind
+    while panel < rows:
+        a.rows = min(width, rows - panel)
+        a.width = width if width == FC_POINT_ROWS else round_up(a.rows, p.k.lanes)
+        a.src = src + panel * x.row
+        a.dst = dst + panel * count * p.item
+        a.stats = stats + panel * p.item
+        p.k.points(&a)
+        panel += width
+
+
+cdef void block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols) noexcept nogil:
+    """Distances of rows i0.. of XA to rows j0.. of XB, into stage."""
+    cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel)
+    cdef idx range_, first, count, panel, group, tile = 0
+    cdef idx tile_size = FC_POINT_ROWS * p.panel * p.item
+    cdef idx slab = batch * p.b.count + j0
+    cdef fc_pairs a
+    a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
+    a.dst_step = p.stage_step
+    for range_ in range(p.ranges):
+        first = range_ * p.range
+        count = min(p.range, p.terms - first)
+        pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, t.a, t.a_stats)
+        if t.packed != slab or t.packed_range != range_:
+            pack(p, t, &p.b, batch, j0, cols, p.panel, first, count, t.b, t.b_stats)
+            t.packed = slab
+            t.packed_range = range_
+        a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
+        a.w = p.tile_weights + first * p.item if p.tile_weights != NULL else NULL
+        for panel in range(panels):
+            a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
+            a.b = t.b + panel * p.panel * count * p.item
+            a.b_stats = t.b_stats + panel * p.panel * p.item
+            for group in range(groups):
+                if p.ranges > 1:
+                    tile = panel * groups + group
+                a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
+                a.a = t.a + group * FC_POINT_ROWS * count * p.item
+                a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
+                a.c, a.c2 = t.c + tile * tile_size, t.c2 + tile * tile_size
+                a.dst = t.stage + (group * FC_POINT_ROWS * p.stage_step + panel * p.panel) * p.item
+                p.k.pairs(&a)
+
+
+cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, char *out, idx out_row, idx out_col,
+               bint stream) noexcept nogil:
+    """stage[row.., col..] to out."""
+    cdef fc_emit e
+    e.src = t.stage + (row * p.stage_step + col) * p.item
+    e.src_step, e.rows, e.columns = p.stage_step, rows, cols
+    e.out, e.out_row, e.out_col, e.kind, e.stream = out, out_row, out_col, p.out_kind, stream
+    p.k.emit(&e)
+
+
+# ---- tasks ----
+
+cdef void matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
+    cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
+    task //= p.row_blocks
+    cdef idx j0 = task % p.slabs * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
+    cdef idx batch = task // p.slabs
+    block(p, t, batch, i0, rows, j0, cols)
+    emit(p, t, 0, 0, rows, cols, p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col, p.out_row,
+         p.out_col, p.stream)
+
+
+cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
+    """Task number j (j + 1) / 2 + i is block (i, j), i <= j."""
+    cdef idx each = p.slabs * (p.slabs + 1) // 2
+    cdef idx batch = task // each, j = 0, i, r, row, col, first
+    task %= each
+    while (j + 1) * (j + 2) // 2 <= task:
+        j += 1
+    i = task - j * (j + 1) // 2
+    cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
+    cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
+    cdef char *out = p.out + offset(p, p.lead_out, batch)
+    block(p, t, batch, i0, rows, j0, cols)
+    if p.way == SYMMETRIC:
+        emit(p, t, 0, 0, rows, cols, out + i0 * p.out_row + j0 * p.out_col, p.out_row, p.out_col, False)
+        if i != j:
+            emit(p, t, 0, 0, rows, cols, out + j0 * p.out_row + i0 * p.out_col, p.out_col, p.out_row, False)
+        return
+    for r in range(rows):
+        row = i0 + r
+        col = max(row + 1, j0)
+        if col < j0 + cols:
+            first = row * (2 * p.a.count - row - 1) // 2 + col - row - 1
+            emit(p, t, r, col - j0, 1, j0 + cols - col, out + first * p.out_col, 0, p.out_col, False)
+
+
+cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
+    cdef idx part = task % p.parts
+    task //= p.parts
+    cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
+    cdef idx batch = task // p.row_blocks, slab, r, j0, cols, at
+    cdef idx first = part * p.part_slabs * p.block_cols
+    cdef fc_nearest h
+    for slab in range(part * p.part_slabs, min((part + 1) * p.part_slabs, p.slabs)):
+        j0 = slab * p.block_cols
+        cols = min(p.block_cols, p.b.count - j0)
+        block(p, t, batch, i0, rows, j0, cols)
+        for r in range(rows):
+            at = ((part * p.batches + batch) * p.a.count + i0 + r) * p.nearest
+            h.distances, h.indices = p.distances + at * p.item, p.indices + at
+            h.k, h.held = p.nearest, min(p.nearest, j0 - first)
+            p.k.nearest(&h, t.stage + r * p.stage_step * p.item, cols, j0)
+            if j0 + cols == min(first + p.part_slabs * p.block_cols, p.b.count):
+                p.k.nearest_sort(&h)
+
+
+cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
+    """The next `count` tasks of one thread."""
+    cdef idx end = min(t.first + count, t.last)
+    while t.first < end:
+        if p.way == MATRIX:
+            matrix_task(p, t, t.first)
+        elif p.way == NEAREST:
+            nearest_task(p, t, t.first)
+        else:
+            square_task(p, t, t.first)
+        t.first += 1
+
+
+# ---- planning ----
+
+cdef void plan(Plan *p, int threads) noexcept:
+    cdef idx lanes = p.k.lanes, rows, most
+    p.terms = p.d
+    if p.prepare == FC_PACKED_BITS:
+        p.terms = ceil_div(p.d, 8 * p.item)
+    elif p.metric == FC_JENSEN:
+        p.terms = 2 * p.d
+    p.range = min(p.terms, RANGE)
+    p.ranges = max(ceil_div(p.terms, RANGE), 1)
+    p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))
+    most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
+    rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
+    if p.way == MATRIX or p.way == NEAREST:
+        p.block_cols = min(min(BLOCK_COLUMNS // p.panel * p.panel, most), round_up(p.b.count, lanes))
+        rows = min(rows, BLOCK_ROWS if p.way == MATRIX else NEAREST_ROWS)
+        # Blocks of about the same size, as many for each thread.
+        p.row_blocks = ceil_div(p.a.count, rows)
+        if p.batches < 4 * threads and p.a.count > threads * FC_POINT_ROWS:
+            p.row_blocks = round_up(p.row_blocks, threads)
+        p.block_rows = round_up(ceil_div(p.a.count, p.row_blocks), FC_POINT_ROWS)
+        p.row_blocks = ceil_div(p.a.count, p.block_rows)
+        p.slabs = ceil_div(p.b.count, p.block_cols)
+        p.tasks = p.batches * p.row_blocks * (p.slabs if p.way == MATRIX else p.parts)
+        p.part_slabs = ceil_div(p.slabs, p.parts)
+    else:
+        p.block_rows = p.block_cols = min(min(round_up(p.a.count, p.panel), SQUARE), max(rows // p.panel * p.panel, p.panel))
+        p.slabs = p.row_blocks = ceil_div(p.a.count, p.block_rows)
+        p.tasks = p.batches * p.slabs * (p.slabs + 1) // 2
+    p.stage_step = round_up(p.block_cols, lanes) + lanes
+
+
+cdef char *borrow(idx *size) noexcept:
+    """Workspace of at least `size` bytes: what the call before left, or new. Fresh pages cost more than a small call."""
+    global kept
+    cdef char *memory = kept
+    kept = NULL
+    if memory != NULL and kept_size >= size[0]:
+        size[0] = kept_size
+        return memory
+    PyMem_RawFree(memory)
+    return <char *>PyMem_RawMalloc(size[0])
+
+
+cdef void give_back(char *memory, idx size) noexcept:
+    global kept, kept_size
+    if kept == NULL and size <= KEPT_BYTES:
+        kept = memory
+        kept_size = size
+    else:
+        PyMem_RawFree(memory)
+
+
+cdef int execute(const Plan *p, int threads, double work) except -1:
+    cdef idx rows = round_up(p.block_rows, FC_POINT_ROWS), cols = round_up(p.block_cols, p.panel)
+    cdef idx tiles = 1 if p.ranges == 1 else rows // FC_POINT_ROWS * (cols // p.panel)
+    cdef idx a = round_up(rows * p.range * p.item, 64), a_stats = round_up(rows * p.item, 64)
+    cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
+    cdef idx c = tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
+    cdef idx row = round_up(max(p.terms, p.d) * p.item, 64), wide = round_up(p.d * 8, 64)
+    cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide
+    cdef idx rounds, quota, round_
+    cdef int i
+    cdef idx size = threads * each + 64
+    cdef char *memory = borrow(&size)
+    cdef Team alone
+    cdef Team *members = &alone if threads == 1 else <Team *>PyMem_RawCalloc(threads, sizeof(Team))
+    cdef char *at
+    try:
+        if memory == NULL or members == NULL:
+            raise MemoryError(f"distances could not allocate {threads * each} bytes of workspace")
+        at = memory + (-<size_t>memory) % 64
+        for i in range(threads):
+            members[i].first = p.tasks * i // threads
+            members[i].last = p.tasks * (i + 1) // threads
+            members[i].packed = -1
+            members[i].a = at + i * each
+            members[i].a_stats = members[i].a + a
+            members[i].b = members[i].a_stats + a_stats
+            members[i].b_stats = members[i].b + b
+            members[i].c = members[i].b_stats + b_stats
+            members[i].c2 = members[i].c + c
+            members[i].stage = members[i].c2 + c
+            members[i].row = members[i].stage + stage
+            members[i].wide = <double *>(members[i].row + row)
+        rounds = <idx>(work / threads / ROUND_WORK) + 1
+        quota = ceil_div(ceil_div(p.tasks, threads), rounds)
+        rounds = ceil_div(ceil_div(p.tasks, threads), quota)
+        for round_ in range(rounds):
+            if threads == 1:
+                with nogil:
+                    run(p, members, quota)
+            else:
+                for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                    run(p, &members[i], quota)
+            if round_ < rounds - 1:
+                PyErr_CheckSignals()
+    finally:
+        give_back(memory, size)
+        if threads > 1:
+            PyMem_RawFree(members)
+    return 0
+
+
+cdef int kind_of(cnp.ndarray a) except -1:
+    cdef int size = cnp.PyArray_ITEMSIZE(a), kind
+    if cnp.PyArray_ISFLOAT(a):
+        kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
+    else:
+        kind = FC_U8 + 2 * (0 if size == 1 else 1 if size == 2 else 2 if size == 4 else 3) + cnp.PyArray_ISSIGNED(a)
+    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
+
+
+cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) except -1:
+    """Points of `a` (..., rows, d), whose leading axes broadcast to those of the result."""
+    cdef int i, own = a.ndim - 2
+    x.data = cnp.PyArray_BYTES(a)
+    x.count, x.row, x.col = cnp.PyArray_DIM(a, own), cnp.PyArray_STRIDE(a, own), cnp.PyArray_STRIDE(a, own + 1)
+    x.kind = kind_of(a)
+    for i in range(lead):
+        x.lead[i] = 0
+        if i >= lead - own and cnp.PyArray_DIM(a, i - lead + own) > 1:
+            x.lead[i] = cnp.PyArray_STRIDE(a, i - lead + own)
+    return 0
+
+
+cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int lead, bint single, tuple metric) except -1:
+    """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost)."""
+    cdef int i
+    cdef cnp.ndarray array
+    p.k = &table().f32 if single else &table().f64
+    p.item = 4 if single else 8
+    p.lead, p.batches = lead, 1
+    for i in range(lead):
+        p.lead_shape[i] = cnp.PyArray_DIM(out, i)
+        p.lead_out[i] = cnp.PyArray_STRIDE(out, i)
+        p.batches *= p.lead_shape[i]
+    p.d = cnp.PyArray_DIM(xa, xa.ndim - 1)
+    take(p, &p.a, xa, out, lead)
+    take(p, &p.b, xb, out, lead)
+    p.out, p.out_kind = cnp.PyArray_BYTES(out), kind_of(out)
+    p.metric, p.finish, p.prepare, p.p, p.n = metric[0], metric[1], metric[2], metric[3], metric[4]
+    p.weights = p.matrix = NULL
+    p.tile_weights = NULL
+    if metric[5] is not None:
+        array = metric[5]
+        p.weights = <const double *>cnp.PyArray_DATA(array)
+    if metric[6] is not None:
+        array = metric[6]
+        p.tile_weights = cnp.PyArray_BYTES(array)
+    if metric[7] is not None:
+        array = metric[7]
+        p.matrix = <const double *>cnp.PyArray_DATA(array)
+    p.parts = 1
+    return 0
+
+
+def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint symmetric, tuple metric, workers):
+    """Fills out (..., m, n) with distances; distance.py has checked everything. `symmetric`: xb is xa."""
+    cdef Plan p
+    cdef int lead = out.ndim - 2, threads
+    cdef double work
+    prepare(&p, xa, xb, out, lead, single, metric)
+    p.out_row, p.out_col = cnp.PyArray_STRIDE(out, lead), cnp.PyArray_STRIDE(out, lead + 1)
+    p.way = SYMMETRIC if symmetric else MATRIX
+    p.stream = cnp.PyArray_NBYTES(out) > STREAM_BYTES
+    work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
+    threads = team(workers, work)
+    plan(&p, threads)
+    return execute(&p, <int>min(threads, p.tasks), work)
+
+
+cdef inline bint plain(cnp.ndarray a) noexcept:
+    """Whether an array is two-dimensional, native float32 or float64 and aligned."""
+    cdef int type_ = cnp.PyArray_TYPE(a)
+    return (a.ndim == 2 and (type_ == cnp.NPY_DOUBLE or type_ == cnp.NPY_FLOAT) and cnp.PyArray_ISBEHAVED_RO(a))
+
+
+cdef dict _small = {}
+
+
+def set_small(dict metrics):
+    """Says which metrics `small` computes: {name: (sums, ending, preparation)}."""
+    _small.update(metrics)
+
+
+def small(xa, xb, metric):
+    """cdist of a few plain points by a metric without arguments; None where anything is less plain."""
+    cdef object code = _small.get(metric)
+    if code is None or type(xa) is not cnp.ndarray or type(xb) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray a = xa, b = xb, out
+    if not plain(a) or not plain(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+        return None
+    cdef Plan p
+    cdef idx m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(b, 0), d = cnp.PyArray_DIM(a, 1)
+    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or m * n * (d + 4) > SMALL_WORK:
+        return None
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = m, n
+    out = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(a), 0)
+    p.item = cnp.PyArray_ITEMSIZE(a)
+    p.k = &table().f32 if p.item == 4 else &table().f64
+    p.lead, p.batches, p.d, p.parts = 0, 1, d, 1
+    take(&p, &p.a, a, out, 0)
+    take(&p, &p.b, b, out, 0)
+    p.out, p.out_kind, p.out_row, p.out_col = cnp.PyArray_BYTES(out), p.a.kind, n * p.item, p.item
+    p.metric, p.finish, p.prepare = (<tuple>code)[0], (<tuple>code)[1], (<tuple>code)[2]
+    p.p, p.n = 2, d
+    p.weights = p.matrix = NULL
+    p.tile_weights = NULL
+    p.way = MATRIX
+    p.stream = False
+    plan(&p, 1)
+    execute(&p, 1, 0)
+    return out
+
+
+def condensed(cnp.ndarray x, cnp.ndarray out, bint single, tuple metric, workers):
+    """Fills out (..., n (n - 1) / 2) with the distances of x (..., n, d) to itself."""
+    cdef Plan p
+    cdef int lead = out.ndim - 1, threads
+    cdef double work
+    prepare(&p, x, x, out, lead, single, metric)
+    p.out_row, p.out_col = 0, cnp.PyArray_STRIDE(out, lead)
+    p.way = CONDENSED
+    work = 0.5 * p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
+    threads = team(workers, work)
+    plan(&p, threads)
+    return execute(&p, <int>min(threads, p.tasks), work)
+
+
+def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.ndarray indices, bint single, tuple metric,
+            workers):
+    """Fills distances and indices (parts, ..., m, k), C-contiguous, with the k nearest of each query in each part of data."""
+    cdef Plan p
+    cdef int lead = distances.ndim - 3, threads
+    cdef double work
+    prepare(&p, queries, data, distances[0], lead, single, metric)
+    p.distances, p.indices = cnp.PyArray_BYTES(distances), <idx *>cnp.PyArray_DATA(indices)
+    p.parts, p.nearest = cnp.PyArray_DIM(distances, 0), cnp.PyArray_DIM(distances, lead + 2)
+    p.way = NEAREST
+    work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
+    threads = team(workers, work)
+    plan(&p, threads)
+    return execute(&p, <int>min(threads, p.tasks), work)

@@ -1,0 +1,240 @@
+"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each."""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _distance
+
+# The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
+(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, DOT, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT,
+ BITS) = range(15)
+(AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
+ RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
+PLAIN, FINITE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(9)
+
+# name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
+_DIRECT = {
+    "euclidean": (SQUARE, ROOT, PLAIN, 1),
+    "sqeuclidean": (SQUARE, AS_IS, PLAIN, 1),
+    "cityblock": (CITYBLOCK, AS_IS, PLAIN, 1),
+    "chebyshev": (CHEBYSHEV, AS_IS, FINITE, 1),
+    "canberra": (CANBERRA, AS_IS, FINITE, 5),
+    "braycurtis": (BRAYCURTIS, RATIO, PLAIN, 2),
+    "hamming": (HAMMING, SHARE, KNOWN, 2),
+    "cosine": (SQUARE, COSINE, UNIT, 1),
+    "correlation": (SQUARE, COSINE, CENTRED, 1),
+    "jensenshannon": (JENSEN, ENTROPY, SHARES, 12),
+    "dice": (DICE, DICE_RATIO, PLAIN, 3),
+}
+_BITS = {
+    "hamming": HAMMING_BITS,
+    "jaccard": JACCARD,
+    "dice": DICE_BITS,
+    "rogerstanimoto": ROGERSTANIMOTO,
+    "russellrao": RUSSELLRAO,
+    "sokalsneath": SOKALSNEATH,
+    "yule": YULE,
+}
+_TAKES = {"minkowski": {"p", "w"}, "seuclidean": {"V"}, "mahalanobis": {"VI"}, "jensenshannon": set()}
+NAMES = sorted({*_DIRECT, *_BITS, *_TAKES, "matching"})
+_ALIASES = {
+    "chebychev": "chebyshev", "cheby": "chebyshev", "cheb": "chebyshev", "ch": "chebyshev", "cblock": "cityblock",
+    "cb": "cityblock", "c": "cityblock", "co": "correlation", "cos": "cosine", "euclid": "euclidean", "eu": "euclidean",
+    "e": "euclidean", "matching": "hamming", "hamm": "hamming", "ha": "hamming", "h": "hamming", "jacc": "jaccard",
+    "ja": "jaccard", "j": "jaccard", "js": "jensenshannon", "mahal": "mahalanobis", "mah": "mahalanobis",
+    "mi": "minkowski", "m": "minkowski", "pnorm": "minkowski", "se": "seuclidean", "s": "seuclidean",
+    "sqe": "sqeuclidean", "sqeuclid": "sqeuclidean",
+}  # fmt: skip
+_CHAIN = 32  # FC_POINT_CHAIN
+_CHUNK = 4096  # points at a time for variances and covariances
+_distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
+_KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
+_FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to compute a metric: what the kernels need, or a function that fills an array, or one item of a batch at a time."""
+
+    kernel: tuple | None = None
+    fill: Callable | None = None
+    items: Callable | None = None
+
+
+def dtypes(a_name, a, b_name, b, wanted):
+    """(dtype to compute in, dtype of the result): float32 or float64, and what the inputs or `wanted` say."""
+    if a.dtype is b.dtype and wanted is None and a.dtype in _FLOATS:
+        result = a.dtype
+        return (result if result.itemsize > 2 else np.dtype(np.float32)), result
+    for name, x in ((a_name, a), (b_name, b)):
+        if x.dtype.itemsize not in _KINDS.get(x.dtype.kind, ()):
+            raise TypeError(f"{name} has dtype {x.dtype}; it may be float16, float32, float64, an integer or bool")
+    result = np.dtype(np.float64)
+    if a.dtype.kind == b.dtype.kind == "f":
+        result = np.result_type(a.dtype, b.dtype).newbyteorder("=")
+    compute = np.dtype(np.float64) if result == np.float64 else np.dtype(np.float32)
+    if wanted is not None:
+        try:
+            result = _FLOATS[np.dtype(wanted)]
+        except (KeyError, TypeError):
+            raise TypeError(f"dtype must be float16, float32 or float64, got {wanted!r}") from None
+    return compute, result
+
+
+def plan(metric, kwargs, xa, xb, compute):
+    """The Plan of a metric with its arguments; `xb` is None where `xa` is compared with itself."""
+    if not isinstance(metric, str):
+        if not callable(metric):
+            raise TypeError(f"metric must be a name or a function of two points, got {metric!r}")
+        return Plan(fill=_caller(metric, kwargs))
+    name = metric.lower()
+    name = _ALIASES.get(name, name)
+    if name not in _DIRECT and name not in _BITS and name not in _TAKES:
+        raise ValueError(f"metric must be a function or one of {', '.join(NAMES)}, got {metric!r}")
+    takes = _TAKES.get(name, {"w"})
+    for argument in kwargs:
+        if argument not in takes:
+            what = " and ".join(sorted(takes)) or "no arguments"
+            raise TypeError(f"metric {name!r} takes {what}, got {argument!r}")
+    d = xa.shape[-1]
+    w = _weights("w", kwargs.get("w"), d)
+    own = xa if xb is None else xb
+    if name == "minkowski":
+        return _minkowski(kwargs.get("p", 2), w, d, compute)
+    if name == "seuclidean":
+        if kwargs.get("V") is None:
+            if xa.ndim > 2 or own.ndim > 2:
+                return Plan(items=_items)
+            v = _scatter(xa, xb, diagonal=True)
+        else:
+            v = _vector("V", kwargs["V"], d)
+        with np.errstate(divide="ignore"):
+            return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=1 / v, compute=compute)
+    if name == "mahalanobis":
+        if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
+            return Plan(items=_items)
+        return _mahalanobis(kwargs.get("VI"), xa, xb, compute)
+    booleans = xa.dtype.kind == own.dtype.kind == "b"
+    if name in _BITS and (booleans or name not in _DIRECT):
+        if w is None:
+            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d)
+        return _kernel(SPLIT, _BITS[name], NONZERO, 3, d, w=w, compute=compute, n=_total(w, compute))
+    sums, ending, preparation, cost = _DIRECT[name]
+    if preparation in (UNIT, CENTRED):
+        return _kernel(sums, ending, preparation, cost, d, w=w)
+    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute, n=None if w is None else _total(w, compute))
+
+
+def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, n=None, matrix=None):
+    """A Plan for the kernels; weights reach the sums where `compute` is given, else the preparation alone."""
+    tile = None if w is None or compute is None else w.astype(compute)
+    return Plan(kernel=(sums, ending, preparation, float(p), float(d if n is None else n), w, tile, matrix, cost))
+
+
+def _vector(name, value, d):
+    try:
+        vector = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a vector of real numbers, got {value!r}") from None
+    if vector.shape != (d,):
+        raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
+    return np.ascontiguousarray(vector)
+
+
+def _total(w, compute):
+    """The sum of weights in the order and precision in which the kernels add them up."""
+    chains = [np.cumsum(w[i : i + _CHAIN].astype(compute))[-1] for i in range(0, len(w), _CHAIN)]
+    return np.cumsum(np.array(chains, compute))[-1] if chains else 0.0
+
+
+def _weights(name, value, d):
+    if value is None:
+        return None
+    w = _vector(name, value, d)
+    if np.any(w < 0):
+        raise ValueError(f"{name} must be all non-negative, got {w.min()}")
+    return w
+
+
+def _minkowski(p, w, d, compute):
+    try:
+        p = float(p)
+    except (TypeError, ValueError):
+        raise TypeError(f"p must be a number >= 0, got {p!r}") from None
+    if not p >= 0:
+        raise ValueError(f"p must be a number >= 0, got {p}")
+    if p == 0 or 1 / p == math.inf:
+        total = float(d) if w is None else w.sum()
+        value = 0.0 if total < 1 else 1.0 if total == 1 else math.inf
+        return Plan(fill=lambda xa, xb, out: out.fill(value))
+    if p == 1:
+        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, w=w, compute=compute)
+    if p == 2:
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute)
+    if p == math.inf:
+        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, w=w, compute=compute)
+    halves = p < 8 and p % 1 == 0.5
+    sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
+    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, w=w, compute=compute, p=p)
+
+
+def _scatter(xa, xb, diagonal):
+    """The variances or the covariances, ddof 1, of the points of both, in blocks."""
+    both = [xa] if xb is None else [xa, xb]
+    count, d = sum(len(x) for x in both), xa.shape[-1]
+    blocks = [x[i : i + _CHUNK] for x in both for i in range(0, len(x), _CHUNK)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sum((block.astype(np.float64).sum(0) for block in blocks), np.zeros(d)) / np.float64(count)
+        total = np.zeros(d if diagonal else (d, d))
+        for block in blocks:
+            centred = block.astype(np.float64) - mean
+            total += (centred * centred).sum(0) if diagonal else centred.T @ centred
+        return total / np.float64(count - 1)
+
+
+def _mahalanobis(vi, xa, xb, compute):
+    d = xa.shape[-1]
+    if vi is None:
+        count = len(xa) + (0 if xb is None else len(xb))
+        if count <= d:
+            raise ValueError(
+                f"mahalanobis needs VI, or more points than dimensions for a covariance: got {count} points of d = {d}"
+            )
+        vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
+    else:
+        try:
+            vi = np.asarray(vi, np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"VI must be a matrix of real numbers, got {vi!r}") from None
+        if vi.shape != (d, d):
+            raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
+    if not np.isfinite(vi).all():
+        return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
+    symmetric = vi / 2 + vi.T / 2
+    try:
+        root, w = np.linalg.cholesky(symmetric), None
+    except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
+        w, root = np.linalg.eigh(symmetric)
+    return _kernel(SQUARE, ROOT, MAPPED, 1, d, w=w, compute=compute, matrix=np.ascontiguousarray(root))
+
+
+def _items(*arrays):
+    """The items of a batch, each array's leading axes broadcast to those of the last."""
+    lead = arrays[-1].shape[:-2]
+    wide = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays[:2]] + list(arrays[2:])
+    for index in np.ndindex(*lead):
+        yield tuple(a[index] for a in wide)
+
+
+def _caller(metric, kwargs):
+    """A function that fills an array with metric(u, v, **kwargs), one pair at a time."""
+
+    def fill(xa, xb, out):
+        lead = out.shape[:-2]
+        xa, xb = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (xa, xb))
+        for index in np.ndindex(*out.shape):
+            out[index] = metric(xa[index[:-1]], xb[(*index[:-2], index[-1])], **kwargs)
+
+    return fill

@@ -1,0 +1,437 @@
+"""Distances between all pairs of points, in batches. Next hop: _distance.pyx, which cuts the pairs into blocks."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _args, _distance, _metrics
+from ._distance import small
+from .runtime import get_num_threads
+
+__all__ = ["cdist", "knn", "pairwise_argmin", "pdist", "squareform"]
+
+_PART_BYTES = 1 << 20  # what knn may use for the results of parts of the data, where queries are few
+
+
+def cdist(
+    XA: ArrayLike,
+    XB: ArrayLike,
+    metric: str | Callable = "euclidean",
+    *,
+    out: np.ndarray | None = None,
+    dtype: DTypeLike | None = None,
+    workers: int | None = None,
+    **kwargs: object,
+) -> np.ndarray:
+    """Compute the distance between each pair of two collections of points.
+
+    ``out[..., i, j] = d(XA[..., i, :], XB[..., j, :])``, with d(u, v), sums over the numbers of a point and w = 1 by default:
+
+    ================  ==========================================================================================
+    euclidean         sqrt(sum w (u - v)^2); sqeuclidean: without the root
+    cityblock         sum w abs(u - v)
+    chebyshev         max abs(u - v) where w > 0
+    minkowski         (sum w abs(u - v)^p)^(1/p), p = 2 by default
+    seuclidean        sqrt(sum (u - v)^2 / V), V by default the variance (ddof 1) of all points
+    mahalanobis       sqrt((u - v) VI (u - v)'), VI by default the inverse covariance of all points
+    canberra          sum w abs(u - v) / (abs(u) + abs(v)), 0 / 0 counting as 0
+    braycurtis        sum w abs(u - v) / sum w abs(u + v)
+    cosine            1 - u.v / (norm(u) norm(v)), weighted by w; correlation: after subtracting each point's mean
+    jensenshannon     sqrt((KL(p, m) + KL(q, m)) / 2), p and q the points over their sums, m their mean
+    hamming           share of w where u != v (also called matching)
+    jaccard           n(u != v) / n(u or v), 0 for 0 / 0: of booleans, as those below; other numbers count as != 0
+    rogerstanimoto    2 n(u != v) / (n + n(u != v))
+    russellrao        (n - n(u and v)) / n
+    sokalsneath       2 n(u != v) / (n(u and v) + 2 n(u != v))
+    yule              2 tf ft / (tt ff + tf ft), 0 where tf ft = 0
+    dice              n(u != v) / (2 n(u and v) + n(u != v)); of numbers: sum u (1 - v) + v (1 - u) and sum u v
+    ================  ==========================================================================================
+
+    Parameters
+    ----------
+    XA : array_like, shape (..., m, d)
+        Points of float16, float32, float64, integers or booleans. Any strides, any byte order; never copied as a whole.
+    XB : array_like, shape (..., n, d)
+        Points. The leading axes of both are batch and broadcast.
+    metric : str or callable, default "euclidean"
+        One of the above, in any case, SciPy's short names included, or a function of two points.
+    out : ndarray, shape (..., m, n), optional
+        Where the result goes: its shape and dtype, any strides. It may overlap the inputs.
+    dtype : dtype, optional
+        float16, float32 or float64 for the result.
+    workers : int, optional
+        Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
+    kwargs : optional
+        What the metric takes: ``w``, weights >= 0 of shape (d,), for all but seuclidean, mahalanobis and jensenshannon;
+        ``p`` >= 0; ``V`` of shape (d,); ``VI`` of shape (d, d). A callable gets them all.
+
+    Returns
+    -------
+    ndarray, shape (..., m, n)
+        float32 for float32 points, float16 (computed in float32) for float16, else float64.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and lazy arrays, and for arguments that the metric does not take.
+    ValueError
+        For shapes that do not fit, unknown metrics, and values that an argument cannot take.
+
+    Notes
+    -----
+    Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and sums in
+    chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
+    The same bits come out for any number of threads, any batch split and any memory layout.
+
+    Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
+    euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
+    chebyshev, hamming and jensenshannon of a NaN are NaN. General powers (minkowski with other p than 1, 2, inf, 3, 4 and
+    halves up to 7.5) have an error of about 1 + p / 2 units in the last place.
+
+    References
+    ----------
+    SciPy, ``scipy.spatial.distance``, whose definitions these are.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.cdist([[0.0, 0.0]], [[3.0, 4.0], [6.0, 8.0]])
+    array([[ 5., 10.]])
+    """
+    if out is None and dtype is None and workers is None and not kwargs and type(metric) is str:
+        quick = small(XA, XB, metric)
+        if quick is not None:
+            return quick
+    xa, xb = _args.array("XA", XA), _args.array("XB", XB)
+    lead = _shapes("XA", xa, "XB", xb)
+    compute, target_dtype = _metrics.dtypes("XA", xa, "XB", xb, dtype)
+    workers = _args.workers(workers)
+    plan = _metrics.plan(metric, kwargs, xa, xb, compute)
+    target, answer = _args.result(out, (*lead, xa.shape[-2], xb.shape[-2]), target_dtype, xa, xb)
+    if target.size:
+        if plan.items is not None:
+            for a, b, t in plan.items(xa, xb, target):
+                cdist(a, b, metric, out=t, dtype=target_dtype, workers=workers, **kwargs)
+        elif plan.fill is not None:
+            plan.fill(xa, xb, target)
+        else:
+            single = compute == np.float32
+            _distance.matrix(xa, xb, target, single, _same(xa, xb), plan.kernel, workers)
+    if target is not answer:
+        answer[...] = target
+    return answer
+
+
+def pdist(
+    X: ArrayLike,
+    metric: str | Callable = "euclidean",
+    *,
+    out: np.ndarray | None = None,
+    dtype: DTypeLike | None = None,
+    workers: int | None = None,
+    **kwargs: object,
+) -> np.ndarray:
+    """Compute the distance between each pair of points of one collection, each pair once.
+
+    ``out[..., n * i + j - (i + 2) * (i + 1) // 2] = d(X[..., i, :], X[..., j, :])`` for i < j, with the metrics of `cdist`.
+
+    Parameters
+    ----------
+    X : array_like, shape (..., n, d)
+        Points of float16, float32, float64, integers or booleans; leading axes are batch.
+    metric : str or callable, default "euclidean"
+        As in `cdist`.
+    out : ndarray, shape (..., n * (n - 1) // 2), optional
+        Where the result goes: its shape and dtype, any strides.
+    dtype : dtype, optional
+        float16, float32 or float64 for the result.
+    workers : int, optional
+        Threads for this call.
+    kwargs : optional
+        What the metric takes, as in `cdist`.
+
+    Returns
+    -------
+    ndarray, shape (..., n * (n - 1) // 2)
+        In SciPy's order; `squareform` makes a matrix of it. The bits are those of ``cdist(X, X)``.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and lazy arrays, and for arguments that the metric does not take.
+    ValueError
+        For shapes that do not fit, unknown metrics, and values that an argument cannot take.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.pdist([[0.0], [1.0], [5.0]])
+    array([1., 5., 4.])
+    """
+    x = _args.array("X", X)
+    lead = _shapes("X", x, "X", x)
+    compute, target_dtype = _metrics.dtypes("X", x, "X", x, dtype)
+    workers = _args.workers(workers)
+    n = x.shape[-2]
+    plan = _metrics.plan(metric, kwargs, x, None, compute)
+    target, answer = _args.result(out, (*lead, n * (n - 1) // 2), target_dtype, x)
+    if target.size:
+        if plan.items is not None:
+            for index in np.ndindex(*lead):
+                pdist(x[index], metric, out=target[index], dtype=target_dtype, workers=workers, **kwargs)
+        elif plan.fill is not None:
+            for index in np.ndindex(*lead):
+                matrix = np.empty((n, n), target_dtype)
+                plan.fill(x[index], x[index], matrix)
+                target[index] = squareform(matrix, "tovector", checks=False)
+        else:
+            _distance.condensed(x, target, compute == np.float32, plan.kernel, workers)
+    if target is not answer:
+        answer[...] = target
+    return answer
+
+
+def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarray:
+    """Convert a vector of distances, as `pdist` returns it, to a matrix, or back.
+
+    Parameters
+    ----------
+    X : array_like, shape (n * (n - 1) // 2,) or (..., n, n)
+        Distances. With ``force="tomatrix"`` vectors may have leading axes too.
+    force : {"no", "tomatrix", "tovector"}, default "no"
+        Which way; by default from the number of axes.
+    checks : bool, default True
+        Check that matrices are symmetric with a zero diagonal.
+
+    Returns
+    -------
+    ndarray, shape (..., n, n) or (..., n * (n - 1) // 2)
+        Of the dtype of `X`.
+
+    Raises
+    ------
+    ValueError
+        For lengths that are no n * (n - 1) // 2 and matrices that are not square or fail the checks.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.squareform([1, 5, 4])
+    array([[0, 1, 5],
+           [1, 0, 4],
+           [5, 4, 0]])
+    """
+    x = _args.array("X", X)
+    way = _args.choice("force", force.lower() if isinstance(force, str) else force, {"no": 0, "tomatrix": 1, "tovector": 2})
+    if x.ndim == 0 or (way == 2 and x.ndim < 2):
+        raise ValueError(f"X must have at least {1 + (way == 2)} axes, got shape {x.shape}")
+    if way == 1 or (way == 0 and x.ndim == 1):
+        length = x.shape[-1]
+        n = (1 + math.isqrt(1 + 8 * length)) // 2
+        if n * (n - 1) // 2 != length:
+            raise ValueError(f"X must hold n * (n - 1) // 2 distances for some n, got {length}")
+        matrix = np.zeros((*x.shape[:-1], n, n), x.dtype)
+        for i, row in _rows_of_condensed(n):
+            matrix[..., i, i + 1 :] = x[..., row]
+            matrix[..., i + 1 :, i] = x[..., row]
+        return matrix
+    n = x.shape[-1]
+    if x.shape[-2] != n:
+        raise ValueError(f"X must be a square matrix, got shape {x.shape}")
+    if checks and not np.array_equal(x, np.swapaxes(x, -1, -2)):
+        raise ValueError("X must be symmetric, which it is not; checks=False takes its upper triangle")
+    if checks and np.any(np.diagonal(x, axis1=-2, axis2=-1)):
+        raise ValueError("X must have zeros on its diagonal, which it has not; checks=False ignores them")
+    vector = np.empty((*x.shape[:-2], n * (n - 1) // 2), x.dtype)
+    for i, row in _rows_of_condensed(n):
+        vector[..., row] = x[..., i, i + 1 :]
+    return vector
+
+
+def knn(
+    queries: ArrayLike,
+    data: ArrayLike,
+    k: int,
+    metric: str | Callable = "euclidean",
+    *,
+    dtype: DTypeLike | None = None,
+    workers: int | None = None,
+    **kwargs: object,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest points of a collection for each query, exactly, without the matrix of distances.
+
+    Parameters
+    ----------
+    queries : array_like, shape (..., m, d)
+        Points, as `cdist` takes them.
+    data : array_like, shape (..., n, d)
+        Points to choose from. The leading axes of both are batch and broadcast.
+    k : int
+        How many, 1 to n.
+    metric : str or callable, default "euclidean"
+        As in `cdist`.
+    dtype : dtype, optional
+        float16, float32 or float64 for the distances.
+    workers : int, optional
+        Threads for this call.
+    kwargs : optional
+        What the metric takes, as in `cdist`.
+
+    Returns
+    -------
+    distances : ndarray, shape (..., m, k)
+        Ascending, the bits those of `cdist`; NaN last.
+    indices : ndarray of intp, shape (..., m, k)
+        Rows of `data`; of equal distances the lowest index comes first.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and lazy arrays, and for arguments that the metric does not take.
+    ValueError
+        For shapes that do not fit, k out of range, unknown metrics, and values that an argument cannot take.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> distances, indices = fastconv.knn([[0.0], [5.0]], [[1.0], [4.0], [7.0]], 2)
+    >>> indices
+    array([[0, 1],
+           [1, 2]])
+    """
+    q, x = _args.array("queries", queries), _args.array("data", data)
+    lead = _shapes("queries", q, "data", x)
+    compute, target_dtype = _metrics.dtypes("queries", q, "data", x, dtype)
+    workers = _args.workers(workers)
+    m, n = q.shape[-2], x.shape[-2]
+    k = _args.integer("k", k, 1, f"an integer from 1 to the number of points, {n}")
+    if k > n:
+        raise ValueError(f"k must be an integer from 1 to the number of points, {n}, got {k}")
+    plan = _metrics.plan(metric, kwargs, q, x, compute)
+    parts = 1
+    threads = workers or get_num_threads()
+    if m * math.prod(lead) < 6 * threads and n >= 4096 * threads:
+        parts = max(min(threads, _PART_BYTES // max(m * math.prod(lead) * k * 16, 1)), 1)
+    shape = (parts, *lead, m, k)
+    _args.result(None, (0, *shape[1:]), np.dtype(np.float64))
+    distances, indices = np.empty(shape, compute), np.empty(shape, np.intp)
+    if distances.size:
+        if plan.items is not None:
+            for a, b, d, i in plan.items(q, x, distances[0], indices[0]):
+                d[...], i[...] = knn(a, b, k, metric, dtype=compute, workers=workers, **kwargs)
+            parts = 1
+        elif plan.fill is not None:
+            row = np.empty((*lead, 1, n), compute)
+            for j in range(m):
+                plan.fill(q[..., j : j + 1, :], x, row)
+                order = np.argsort(row, axis=-1, kind="stable")[..., :k]
+                indices[0, ..., j : j + 1, :] = order
+                distances[0, ..., j : j + 1, :] = np.take_along_axis(row, order, -1)
+            parts = 1
+        else:
+            if parts > 1:
+                distances.fill(np.nan)
+                indices.fill(n)
+            _distance.nearest(q, x, distances, indices, compute == np.float32, plan.kernel, workers)
+    if parts > 1:
+        distances, indices = (np.concatenate(list(a), axis=-1) for a in (distances, indices))
+        order = np.lexsort((indices, distances), axis=-1)[..., :k]
+        distances, indices = (np.take_along_axis(a, order, -1) for a in (distances, indices))
+    else:
+        distances, indices = distances[0], indices[0]
+    return distances.astype(target_dtype, copy=False), indices
+
+
+def pairwise_argmin(
+    XA: ArrayLike,
+    XB: ArrayLike,
+    metric: str | Callable = "euclidean",
+    *,
+    dtype: DTypeLike | None = None,
+    workers: int | None = None,
+    **kwargs: object,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest point of one collection for each point of another, without the matrix of distances.
+
+    Parameters
+    ----------
+    XA : array_like, shape (..., m, d)
+        Points, as `cdist` takes them.
+    XB : array_like, shape (..., n, d)
+        Points to choose from, at least one.
+    metric : str or callable, default "euclidean"
+        As in `cdist`.
+    dtype : dtype, optional
+        float16, float32 or float64 for the distances.
+    workers : int, optional
+        Threads for this call.
+    kwargs : optional
+        What the metric takes, as in `cdist`.
+
+    Returns
+    -------
+    indices : ndarray of intp, shape (..., m)
+        Rows of `XB`; the lowest of equally near ones.
+    distances : ndarray, shape (..., m)
+        The bits are those of `cdist`; NaN only where all are.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and lazy arrays, and for arguments that the metric does not take.
+    ValueError
+        For shapes that do not fit, an empty `XB`, unknown metrics, and values that an argument cannot take.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> indices, distances = fastconv.pairwise_argmin([[0.0], [6.0]], [[1.0], [4.0]])
+    >>> indices, distances
+    (array([0, 1]), array([1., 2.]))
+    """
+    b = _args.array("XB", XB)
+    if b.ndim >= 2 and not b.shape[-2]:
+        raise ValueError(f"XB must have at least one point, got shape {b.shape}")
+    distances, indices = knn(XA, b, 1, metric, dtype=dtype, workers=workers, **kwargs)
+    return indices[..., 0], distances[..., 0]
+
+
+def _rows_of_condensed(n):
+    """(i, the slice of a condensed vector that holds the distances of i to all later points)."""
+    first = 0
+    for i in range(n - 1):
+        yield i, slice(first, first + n - 1 - i)
+        first += n - 1 - i
+
+
+def _same(a, b):
+    """Whether two arrays are the same values in the same memory."""
+    return a is b or (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and a.strides == b.strides
+        and a.__array_interface__["data"] == b.__array_interface__["data"]
+    )
+
+
+def _shapes(a_name, a, b_name, b):
+    """The broadcast leading axes of two collections of points of the same number of dimensions."""
+    for name, x in ((a_name, a), (b_name, b)):
+        if x.ndim < 2:
+            raise ValueError(f"{name} must have at least 2 axes, (..., points, d), got shape {x.shape}")
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(
+            f"{a_name} has points of {a.shape[-1]} numbers (shape {a.shape}) and {b_name} of {b.shape[-1]} "
+            f"(shape {b.shape}); they must have the same d"
+        )
+    if a.ndim == 2 and b.ndim == 2:
+        return ()
+    try:
+        return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"the leading axes of {a_name}, {a.shape[:-2]}, and of {b_name}, {b.shape[:-2]}, do not broadcast"
+        ) from None

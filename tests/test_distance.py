@@ -1,0 +1,475 @@
+"""Distances: every metric against SciPy and against the formula in long double, and what the interface promises."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import distance as scipy_distance
+
+import fastconv
+import reference
+from support import FLOATS, LANE_SIZES, LAYOUTS, ROUNDOFF, assert_same_bits, run_script
+
+REAL = (
+    "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
+    "mahalanobis", "minkowski", "seuclidean", "sqeuclidean",
+)  # fmt: skip
+BOOLEAN = ("dice", "hamming", "jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
+UNWEIGHTED = ("jensenshannon", "mahalanobis", "seuclidean")
+WEIGHTED = [name for name in REAL + BOOLEAN if name not in UNWEIGHTED]
+POWERS = (0.3, 0.5, 1, 1.5, 2, 2.5, 3, 3.7, 4, 7.5, 10, 100, np.inf)
+# Cancellation is part of these formulas: their errors are measured against 1, not against the result.
+ABSOLUTE = ("correlation", "cosine")
+every_metric = pytest.mark.parametrize("metric", REAL + BOOLEAN)
+
+
+def scipy_cdist(xa, xb, metric, **kwargs):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return scipy_distance.cdist(xa, xb, metric, **kwargs)
+
+
+def arguments(metric, points, rng):
+    """Return what the metric needs besides points, so that all parts of a collection are treated alike."""
+    d = points.shape[-1]
+    if metric == "seuclidean":
+        return {"V": rng.uniform(0.5, 2, d)}
+    if metric == "mahalanobis":
+        root = rng.standard_normal((d, d)) + 2 * np.eye(d)
+        return {"VI": root @ root.T}
+    return {}
+
+
+def assert_units(actual, expected, units, absolute=False):
+    """Assert that errors are at most `units` in the last place of the expected value (or of 1)."""
+    assert actual.shape == expected.shape
+    np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+    finite = np.isfinite(expected)
+    others = ~finite & ~np.isnan(expected)
+    np.testing.assert_array_equal(actual[others], expected[others].astype(actual.dtype))
+    size = np.ones_like(expected[finite]) if absolute else np.abs(expected[finite])
+    allowed = units * 2 * ROUNDOFF[actual.dtype] * size + np.finfo(actual.dtype).smallest_subnormal
+    error = np.abs(actual[finite] - expected[finite])
+    assert np.all(error <= allowed), f"{float(np.max(error / allowed)) * units:.3g} units"
+
+
+# --- Against SciPy and the formula
+
+
+@every_metric
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 3, 3), (7, 33, 5), (50, 70, 17), (13, 100, 64)], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_formula(isa, rng, metric, shape, dtype):
+    m, n, d = shape
+    xa, xb = rng.random((m, d)).astype(dtype), rng.random((n, d)).astype(dtype)
+    if metric in BOOLEAN:
+        xa[xa < 0.5], xb[xb < 0.5] = 0, 0
+    kwargs = arguments(metric, xa, rng)
+    expected = reference.cdist(xa[:10], xb[:40], metric, **kwargs)
+    result = fastconv.cdist(xa, xb, metric, **kwargs)
+    assert result.dtype == dtype
+    units = {"mahalanobis": 40, "jensenshannon": 16, "dice": 8}.get(metric, 4)
+    if d == 1 and metric in ABSOLUTE:
+        expected = scipy_cdist(xa, xb, metric)[:10, :40].astype(np.longdouble)
+    assert_units(result[:10, :40], expected, units, metric in (*ABSOLUTE, "dice", "jensenshannon"))
+
+
+@pytest.mark.parametrize("metric", WEIGHTED)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_weights(isa, rng, metric, dtype):
+    xa, xb, w = rng.random((9, 40)).astype(dtype), rng.random((35, 40)).astype(dtype), rng.random(40)
+    w[3] = 0
+    w = w.astype(np.float32)
+    if metric in BOOLEAN:
+        xa, xb = np.round(xa), np.round(xb)
+    assert_units(
+        fastconv.cdist(xa, xb, metric, w=w), reference.cdist(xa, xb, metric, w=w), 40 if metric == "yule" else 6,
+        metric in ABSOLUTE,
+    )
+    ones = fastconv.cdist(xa, xb, metric, w=np.ones(40))
+    assert_units(ones, fastconv.cdist(xa, xb, metric).astype(np.longdouble), 4, metric in ABSOLUTE)
+
+
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_powers(isa, rng, p, weighted, dtype):
+    xa, xb = rng.standard_normal((9, 33)).astype(dtype), rng.standard_normal((35, 33)).astype(dtype)
+    kwargs = {"w": rng.random(33).astype(np.float32)} if weighted else {}
+    xb[:9, :5] = xa[:, :5]  # differences of 0
+    if p == np.inf:
+        expected = reference.cdist(xa, xb, "chebyshev", **kwargs)
+    else:
+        expected = reference.cdist(xa, xb, "minkowski", p=p, **kwargs)
+    assert_units(fastconv.cdist(xa, xb, "minkowski", p=p, **kwargs), expected, max(8, 8 / p))
+
+
+@every_metric
+@pytest.mark.parametrize("kinds", ["bb", "bf", "fb", "ii", "if"])
+def test_dtypes_and_zeros_as_scipy(isa, rng, metric, kinds):
+    base = rng.integers(0, 2, (30, 12))
+    base[0], base[1] = 0, 1
+    types = {"b": bool, "f": np.float64, "i": np.int16}
+    xa, xb = base[:12].astype(types[kinds[0]]), base[10:].astype(types[kinds[1]])
+    xb[0] = 0
+    kwargs = arguments(metric, xa, rng)
+    expected = scipy_cdist(xa, xb, metric, **kwargs)
+    result = fastconv.cdist(xa, xb, metric, **kwargs)
+    assert result.dtype == np.float64
+    assert_units(result, expected.astype(np.longdouble), 40, metric in (*ABSOLUTE, "mahalanobis", "jensenshannon"))
+
+
+@pytest.mark.parametrize("metric", BOOLEAN)
+@pytest.mark.parametrize("d", (*LANE_SIZES, 127, 128, 129, 300))
+def test_booleans_are_exact(isa, rng, metric, d):
+    xa, xb = rng.random((13, d)) < 0.4, rng.random((37, d)) < 0.6
+    result = fastconv.cdist(xa, xb, metric)
+    assert_units(result, scipy_cdist(xa, xb, metric).astype(np.longdouble), 1)
+
+
+@pytest.mark.parametrize("metric", ["seuclidean", "mahalanobis"])
+def test_defaults_as_scipy(rng, metric):
+    xa, xb = rng.standard_normal((40, 6)) + 5, rng.standard_normal((50, 6)) * 3
+    np.testing.assert_allclose(fastconv.cdist(xa, xb, metric), scipy_cdist(xa, xb, metric), rtol=1e-12)
+    np.testing.assert_allclose(fastconv.pdist(xa, metric), scipy_distance.pdist(xa, metric), rtol=1e-12)
+    batch = np.stack([xa, xa[::-1] * 2])
+    each = [fastconv.cdist(a, xb, metric) for a in batch]
+    assert_same_bits(fastconv.cdist(batch, xb, metric), np.stack(each))
+    np.testing.assert_allclose(fastconv.pdist(batch, metric)[1], scipy_distance.pdist(batch[1], metric))
+
+
+def test_mahalanobis_with_a_matrix_that_is_not_positive_definite(rng):
+    xa, xb = rng.standard_normal((9, 4)), rng.standard_normal((8, 4))
+    for vi in (np.diag([1.0, 2, 0, 3]), np.diag([1.0, -2, 1, 1]), rng.standard_normal((4, 4))):
+        expected = scipy_cdist(xa, xb, "mahalanobis", VI=vi)
+        np.testing.assert_allclose(fastconv.cdist(xa, xb, "mahalanobis", VI=vi), expected, rtol=1e-9, atol=1e-7)
+    with np.errstate(all="ignore"):
+        assert np.isnan(fastconv.cdist(xa, xb, "mahalanobis", VI=np.full((4, 4), np.nan))).all()
+
+
+def test_short_names_are_those_of_scipy(rng):
+    x = rng.random((5, 4))
+    for info in scipy_distance._METRIC_INFOS:
+        for alias in info.aka:
+            kwargs = arguments(info.canonical_name, x, np.random.default_rng(1))
+            expected = fastconv.cdist(x, x, info.canonical_name, **kwargs)
+            assert_same_bits(fastconv.cdist(x, x, alias.upper(), **kwargs), expected)
+
+
+# --- Where SciPy is not accurate
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock", "chebyshev", "sqeuclidean", "mahalanobis", "minkowski"])
+def test_translation_costs_no_accuracy(isa, rng, metric, dtype):
+    shift = {np.float32: 2.0**20, np.float64: 2.0**27}[dtype]
+    xa, xb = rng.integers(-8, 9, (9, 30)).astype(dtype), rng.integers(-8, 9, (35, 30)).astype(dtype)
+    kwargs = arguments(metric, xa, rng) | ({"p": 3} if metric == "minkowski" else {})
+    there = fastconv.cdist(xa + dtype(shift), xb + dtype(shift), metric, **kwargs)
+    assert_same_bits(there, fastconv.cdist(xa, xb, metric, **kwargs))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("p", (2, 2.5, 3, 3.7, 4, 20))
+def test_over_and_underflow(isa, rng, p, dtype):
+    x = rng.integers(1, 9, (40, 20)).astype(dtype)
+    expected = fastconv.cdist(x[:7], x, "minkowski", p=p)
+    exponent = 100 if dtype == np.float32 else 800
+    for scale in (dtype(2) ** -exponent, dtype(2) ** exponent):
+        result = fastconv.cdist(x[:7] * scale, x * scale, "minkowski", p=p)
+        assert_units(result / scale, expected.astype(np.longdouble), 8)
+
+
+def test_cosine_of_nearly_parallel_vectors(isa):
+    u = np.array([[1.0, 1.0, 1.0]])
+    for delta in (1e-3, 1e-6, 1e-9):
+        v = np.array([[1.0, 1.0, 1.0 + delta]])
+        expected = reference.cdist(u, v, "cosine")[0, 0] if delta > 1e-4 else delta**2 / 9
+        allowed = 1e-6 + 3 * delta + 1e-15 / delta
+        assert fastconv.cdist(u, v, "cosine")[0, 0] == pytest.approx(float(expected), rel=allowed)
+    assert fastconv.cdist(u * 1e200, u * 1e-200, "cosine")[0, 0] < 1e-15
+
+
+@every_metric
+def test_nan_reaches_its_own_row_and_column_only(isa, rng, metric):
+    xa, xb = rng.random((20, 70)), rng.random((40, 70))
+    kwargs = arguments(metric, xa, rng)
+    clean = fastconv.cdist(xa, xb, metric, **kwargs)
+    xa[4, 69], xb[7, 0] = np.nan, np.nan
+    result = fastconv.cdist(xa, xb, metric, **kwargs)
+    touched = np.zeros(result.shape, bool)
+    touched[4], touched[:, 7] = True, True
+    if metric not in ("jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule"):
+        assert np.isnan(result[touched]).all()
+    assert_same_bits(result[~touched], clean[~touched])
+
+
+def test_infinities(isa):
+    x = np.array([[np.inf, 1.0], [-np.inf, 1], [0, 0], [np.inf, np.inf]])
+    for metric in ("euclidean", "sqeuclidean", "cityblock", "chebyshev", "canberra", "braycurtis"):
+        with np.errstate(all="ignore"):
+            expected = reference.cdist(x, x, metric, np.float64)
+        np.testing.assert_array_equal(fastconv.cdist(x, x, metric), expected, metric)
+
+
+@pytest.mark.parametrize("d", [4095, 4097, 9000])
+@pytest.mark.parametrize("metric", ["euclidean", "chebyshev", "canberra", "jensenshannon", "hamming", "braycurtis"])
+def test_long_points_go_through_ranges(rng, metric, d):
+    xa, xb = rng.random((7, d)).astype(np.float32), rng.random((9, d)).astype(np.float32)
+    result, expected = fastconv.cdist(xa, xb, metric), reference.cdist(xa, xb, metric)
+    assert_units(result, expected, 24)
+
+
+# --- Batches, layouts, threads
+
+
+@every_metric
+def test_batches_broadcast_and_do_not_change_the_bits(isa, rng, metric):
+    xa, xb = rng.random((5, 1, 10, 8)), rng.random((1, 7, 9, 8))
+    kwargs = arguments(metric, xa, rng)
+    result = fastconv.cdist(xa, xb, metric, **kwargs)
+    assert result.shape == (5, 7, 10, 9)
+    for i in range(5):
+        for j in range(7):
+            assert_same_bits(result[i, j], fastconv.cdist(xa[i, 0], xb[0, j], metric, **kwargs))
+
+
+@every_metric
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, dtype):
+    x = rng.random((203, 9)).astype(dtype)
+    kwargs = arguments(metric, x, rng)
+    whole = fastconv.cdist(x, x, metric, **kwargs)
+    assert_same_bits(whole, whole.T.copy())
+    assert_same_bits(whole, fastconv.cdist(x, x.copy(), metric, **kwargs))
+    assert_same_bits(fastconv.pdist(x, metric, **kwargs), whole[np.triu_indices(203, 1)])
+    if metric not in ("russellrao", "dice"):
+        assert not np.diagonal(whole).any()
+    part = fastconv.cdist(x[50:57], x[101:], metric, **kwargs)
+    if metric != "mahalanobis":  # centred at the first point of XB
+        assert_same_bits(part, whole[50:57, 101:])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("metric", ["euclidean", "chebyshev", "cosine", "jaccard", "jensenshannon"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint64])
+def test_layouts(rng, layout, metric, dtype):
+    if np.issubdtype(dtype, np.integer) and layout in ("reversed", "sliced", "negative step"):
+        pytest.skip("hosts of these views hold NaN")
+    xa, xb = (rng.random((2, n, 6)) * 9 for n in (11, 35))
+    xa, xb = xa.astype(dtype), xb.astype(dtype)
+    expected = fastconv.cdist(xa, xb, metric)
+    assert expected.dtype == (dtype if np.issubdtype(dtype, np.floating) else np.float64)
+    assert_same_bits(fastconv.cdist(LAYOUTS[layout](xa), xb, metric), expected)
+    assert_same_bits(fastconv.cdist(xa, LAYOUTS[layout](xb), metric), expected)
+    out = LAYOUTS[layout](np.zeros_like(expected))
+    if layout not in ("read-only", "byte-swapped"):
+        assert fastconv.cdist(xa, xb, metric, out=out) is out
+        assert_same_bits(np.ascontiguousarray(out), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+@every_metric
+def test_threads_do_not_change_the_bits(rng, workers, metric):
+    xa, xb = rng.random((150, 20)), rng.random((600, 20))
+    kwargs = arguments(metric, xa, rng)
+    expected = fastconv.cdist(xa, xb, metric, workers=1, **kwargs)
+    assert_same_bits(fastconv.cdist(xa, xb, metric, workers=workers, **kwargs), expected)
+    distances, indices = fastconv.knn(xa, xb, 5, metric, workers=workers, **kwargs)
+    order = np.argsort(expected, axis=1, kind="stable")[:, :5]
+    np.testing.assert_array_equal(indices, order)
+    assert_same_bits(distances, np.take_along_axis(expected, order, 1))
+
+
+def test_out_may_overlap_and_be_large(rng):
+    x = rng.random((30, 30))
+    expected = fastconv.cdist(x, x[::-1])
+    assert fastconv.cdist(x, x[::-1], out=x) is x
+    assert_same_bits(x, expected)
+    xa, xb = rng.random((1100, 2)), rng.random((1001, 2))
+    large = np.zeros(1100 * 1001 + 1)[1:].reshape(1100, 1001)
+    fastconv.cdist(xa, xb, out=large)
+    assert_same_bits(large[::50].copy(), fastconv.cdist(xa[::50], xb))
+
+
+@given(
+    m=st.integers(0, 30), n=st.integers(0, 70), d=st.integers(0, 40), seed=st.integers(0, 999),
+    metric=st.sampled_from(("euclidean", "cityblock", "chebyshev", "canberra", "hamming", "russellrao")),
+)  # fmt: skip
+def test_any_size_as_scipy(m, n, d, seed, metric):
+    rng = np.random.default_rng(seed)
+    xa, xb = rng.integers(0, 3, (m, d)).astype(float), rng.integers(0, 3, (n, d)).astype(float)
+    result = fastconv.cdist(xa, xb, metric)
+    assert_units(result, scipy_cdist(xa, xb, metric).astype(np.longdouble), 4)
+
+
+# --- pdist and squareform
+
+
+@every_metric
+def test_pdist_as_scipy(rng, metric):
+    x = rng.integers(0, 2, (45, 10)) if metric in BOOLEAN else rng.random((45, 10))
+    x = x.astype(bool) if metric in BOOLEAN else x
+    kwargs = arguments(metric, x, rng)
+    expected = scipy_distance.pdist(x, metric, **kwargs)
+    assert_units(
+        fastconv.pdist(x, metric, **kwargs), expected.astype(np.longdouble), 40, metric in (*ABSOLUTE, "jensenshannon")
+    )
+    batch = np.stack([x, x[::-1]])
+    assert_same_bits(fastconv.pdist(batch, metric, **kwargs)[1], fastconv.pdist(x[::-1], metric, **kwargs))
+    out = np.zeros(990 * 2)[::2]
+    assert_same_bits(fastconv.pdist(x, metric, out=out, **kwargs), fastconv.pdist(x, metric, **kwargs))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 20])
+def test_squareform_as_scipy_and_back(rng, n):
+    x = rng.random((n, 3))
+    vector = fastconv.pdist(x)
+    assert vector.shape == (n * (n - 1) // 2,)
+    matrix = fastconv.squareform(vector)
+    if n > 1:
+        assert_same_bits(matrix, scipy_distance.squareform(vector))
+        assert_same_bits(matrix, fastconv.cdist(x, x))
+    assert_same_bits(fastconv.squareform(matrix), vector)
+    assert_same_bits(fastconv.squareform(np.stack([vector] * 2), "tomatrix"), np.stack([matrix] * 2))
+    assert_same_bits(fastconv.squareform(np.stack([matrix] * 2)), np.stack([vector] * 2))
+
+
+def test_squareform_refuses():
+    for x, text in (
+        (np.ones(4), "n \\* \\(n - 1\\)"), (np.ones((2, 3)), "square"), (np.arange(4.0).reshape(2, 2), "symmetric"),
+        (np.eye(3), "diagonal"), (np.float64(3), "axes"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            fastconv.squareform(x)
+    assert fastconv.squareform(np.arange(4.0).reshape(2, 2), checks=False).tolist() == [1]
+
+
+# --- knn and pairwise_argmin
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 300, 997])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_knn_is_the_sorted_row_with_ties_by_index(isa, rng, k, dtype):
+    data = rng.integers(0, 3, (997, 4)).astype(dtype)
+    queries = rng.integers(0, 3, (31, 4)).astype(dtype)
+    data[500] = np.nan
+    distances, indices = fastconv.knn(queries, data, k)
+    matrix = fastconv.cdist(queries, data)
+    order = np.argsort(matrix, axis=1, kind="stable")[:, :k]
+    assert indices.dtype == np.intp
+    np.testing.assert_array_equal(indices, order)
+    assert_same_bits(distances, np.take_along_axis(matrix, order, 1))
+
+
+def test_knn_of_few_queries_splits_the_data(rng):
+    data = rng.integers(0, 40, (40_000, 2)).astype(np.float32)
+    query = data[:2] + np.float32(0.5)
+    order = np.argsort(fastconv.cdist(query, data), axis=1, kind="stable")[:, :50]
+    for workers in (1, 2, 5):
+        np.testing.assert_array_equal(fastconv.knn(query, data, 50, workers=workers)[1], order)
+
+
+def test_knn_in_batches_and_half_precision(rng):
+    queries, data = rng.random((3, 1, 5, 4)).astype(np.float16), rng.random((2, 40, 4)).astype(np.float16)
+    distances, indices = fastconv.knn(queries, data, 3)
+    assert distances.shape == indices.shape == (3, 2, 5, 3)
+    assert distances.dtype == np.float16
+    assert_same_bits(indices[2, 1], fastconv.knn(queries[2, 0], data[1], 3)[1])
+
+
+@pytest.mark.parametrize("metric", [*REAL, *BOOLEAN, scipy_distance.cityblock])
+def test_pairwise_argmin(rng, metric):
+    xa, xb = rng.random((20, 5)), rng.random((30, 5))
+    kwargs = arguments(metric, xa, rng)
+    indices, distances = fastconv.pairwise_argmin(xa, xb, metric, **kwargs)
+    matrix = fastconv.cdist(xa, xb, metric, **kwargs)
+    np.testing.assert_array_equal(indices, matrix.argmin(1))
+    assert_same_bits(distances, matrix.min(1))
+
+
+# --- Callables, empty collections, bad input
+
+
+def test_callables(rng):
+    xa, xb = rng.random((2, 4, 3)), rng.random((5, 3))
+    result = fastconv.cdist(xa, xb, lambda u, v, scale=1: scale * abs(u - v).max(), scale=2)
+    np.testing.assert_array_equal(result, 2 * fastconv.cdist(xa, xb, "chebyshev"))
+    np.testing.assert_array_equal(
+        fastconv.pdist(xb, lambda u, v: abs(u - v).max()), fastconv.pdist(xb, "chebyshev")
+    )
+
+
+@every_metric
+def test_empty_collections(metric):
+    kwargs = arguments(metric, np.ones((1, 3)), np.random.default_rng(0))
+    assert fastconv.cdist(np.ones((0, 3)), np.ones((4, 3)), metric, **kwargs).shape == (0, 4)
+    assert fastconv.cdist(np.ones((0, 2, 3)), np.ones((4, 3)), metric, **kwargs).shape == (0, 2, 4)
+    assert fastconv.pdist(np.ones((1, 3)), metric, **kwargs).shape == (0,)
+    assert fastconv.knn(np.ones((0, 3)), np.ones((4, 3)), 2, metric, **kwargs)[1].shape == (0, 2)
+    if metric not in ("jensenshannon", "mahalanobis", "seuclidean"):
+        nothing = np.ones((2, 0))
+        assert_units(fastconv.cdist(nothing, nothing, metric), scipy_cdist(nothing, nothing, metric), 0)
+
+
+@pytest.mark.parametrize(
+    "error, text, call",
+    [
+        (ValueError, "same d", lambda x: fastconv.cdist(x, x[:, :2])),
+        (ValueError, "at least 2 axes", lambda x: fastconv.cdist(x[0], x)),
+        (ValueError, "do not broadcast", lambda x: fastconv.cdist(np.ones((2, 4, 3)), np.ones((3, 4, 3)))),
+        (ValueError, "braycurtis, canberra", lambda x: fastconv.cdist(x, x, "foo")),
+        (TypeError, "name or a function", lambda x: fastconv.cdist(x, x, 3)),
+        (TypeError, "'cityblock' takes w, got 'p'", lambda x: fastconv.cdist(x, x, "cityblock", p=3)),
+        (TypeError, "no arguments", lambda x: fastconv.cdist(x, x, "jensenshannon", w=np.ones(3))),
+        (TypeError, "takes V", lambda x: fastconv.pdist(x, "seuclidean", VI=np.eye(3))),
+        (ValueError, "w must have shape", lambda x: fastconv.cdist(x, x, w=np.ones(2))),
+        (ValueError, "non-negative", lambda x: fastconv.cdist(x, x, w=[1, -1, 1])),
+        (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w="abc")),
+        (ValueError, "V must have shape", lambda x: fastconv.cdist(x, x, "seuclidean", V=np.ones(4))),
+        (ValueError, "VI must have shape", lambda x: fastconv.cdist(x, x, "mahalanobis", VI=np.eye(2))),
+        (ValueError, "more points", lambda x: fastconv.pdist(x[:2], "mahalanobis")),
+        (ValueError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p=-1)),
+        (ValueError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p=np.nan)),
+        (TypeError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p="two")),
+        (ValueError, "k must be", lambda x: fastconv.knn(x, x, 0)),
+        (ValueError, "k must be", lambda x: fastconv.knn(x, x, 6)),
+        (TypeError, "k must be", lambda x: fastconv.knn(x, x, 1.5)),
+        (ValueError, "at least one point", lambda x: fastconv.pairwise_argmin(x, x[:0])),
+        (TypeError, "complex128", lambda x: fastconv.cdist(x + 1j, x)),
+        (TypeError, "object", lambda x: fastconv.pdist(x.astype(object))),
+        (TypeError, "dtype must be", lambda x: fastconv.cdist(x, x, dtype=int)),
+        (ValueError, "out has shape", lambda x: fastconv.cdist(x, x, out=np.ones((3, 3)))),
+        (TypeError, "out has dtype", lambda x: fastconv.cdist(x, x, out=np.ones((5, 5), np.float32))),
+        (ValueError, "workers", lambda x: fastconv.cdist(x, x, workers=0)),
+    ],
+)
+def test_bad_input(error, text, call):
+    with pytest.raises(error, match=text):
+        call(np.arange(15.0).reshape(5, 3))
+
+
+def test_dtype_argument(rng):
+    x = rng.random((6, 4))
+    assert_same_bits(fastconv.cdist(x, x, dtype="float32"), fastconv.cdist(x, x).astype(np.float32))
+    assert fastconv.pdist(x.astype(np.float32), dtype=float).dtype == np.float64
+
+
+# --- Running
+
+
+def test_an_interrupt_stops_a_long_call(tmp_path):
+    script = """
+    import fastconv
+    x = np.random.default_rng(0).random((20_000, 64))
+    out = np.empty((20_000, 20_000), np.float32)
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    start = time.perf_counter()
+    try:
+        fastconv.cdist(x, x, "minkowski", p=2.7, out=out, dtype="float32", workers=1)
+    except KeyboardInterrupt:
+        print("stopped" if time.perf_counter() - start < 1.5 else "late")
+    """
+    assert run_script(script, cwd=tmp_path) == ["stopped"]
