@@ -43,6 +43,11 @@ class WrongResult(Exception):
 # --- checking and timing
 
 
+def answer(result):
+    """The array that is compared: the first of several."""
+    return result[0] if isinstance(result, tuple) else result
+
+
 def check(ours, theirs, tolerance, name):
     """Raise WrongResult unless the arrays agree to `tolerance` of the largest value (0: equal)."""
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
@@ -106,8 +111,8 @@ def measure_memory(case, threads, isa):
         before = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
         result = function(*args, **kwargs)
-        resident = _status("VmHWM") - before - result.nbytes
-        size = result.nbytes
+        size = sum(array.nbytes for array in (result if isinstance(result, tuple) else (result,)))
+        resident = _status("VmHWM") - before - size
         del result
         tracemalloc.start()
         function(*args, **kwargs)
@@ -180,7 +185,8 @@ def _run_memory(case, threads, isa, row):
 def _run_speed(case, found, threads, budget, peaks, row):
     args, kwargs = case.setup()
     ours = partial(getattr(fastconv, case.op), *args, **kwargs)
-    calls, shares, result = {"ours": ours}, {"ours": 1.0}, ours()
+    calls, shares, result = {"ours": ours}, {"ours": 1.0}, answer(ours())
+    size = result.nbytes
     for name in case.peers:
         if peers.library(name) in found:
             peer = peers.ready(name, case.op, args, kwargs)
@@ -206,6 +212,8 @@ def _run_speed(case, found, threads, budget, peaks, row):
         row["best_peer"] = min(others, key=others.get)
     if case.against == "peak":
         row["value"] = row["of_peak"]
+    elif case.against == "write":
+        row["value"] = size / seconds["ours"] / 1e9 / _runtime.write_rate(budget.peak_seconds, threads)
     elif case.against == "read":
         row["read"] = max(row["read"], _runtime.read_rate(budget.peak_seconds, threads))
         row["value"] = case.traffic / seconds["ours"] / 1e9 / row["read"]
@@ -234,7 +242,9 @@ def value_text(value, against):
     """A ratio, a part of the peak or MiB, whichever the row is about."""
     if value is None:
         return ""
-    return {"peak": f"{value:.1%}", "read": f"{value:.1%}", "memory": f"{value:.1f} MiB"}.get(against, f"{value:.2f}x")
+    if against in ("peak", "read", "write"):
+        return f"{value:.1%}"
+    return f"{value:.1f} MiB" if against == "memory" else f"{value:.2f}x"
 
 
 def header_text(names):
@@ -293,7 +303,7 @@ def summary_text(entry):
         text += f"max {value_text(entry['max'], 'memory')}"
     else:
         text += f"min {value_text(entry['min'], entry['against'])}"
-        if entry["measured"] > 1 and entry["against"] not in ("peak", "read"):
+        if entry["measured"] > 1 and entry["against"] not in ("peak", "read", "write"):
             text += f", geomean {entry['geomean']:.2f}x"
         if entry["geomean_target"]:
             verdict = {None: "not judged", True: "ok", False: "MISS"}[entry["geomean_reached"]]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import conv2d
+from . import conv2d, knn
 
 LOOP_OUTPUTS = 40_000  # the four loops take microseconds for each output, so they get a crop
 
@@ -167,7 +167,33 @@ def layer(photo):
     return rows, [Panel("layer: its 64 responses", mosaic, "viridis")]
 
 
-STATIONS = [filter_bank, thumbnail, layer]
+PALETTE = np.array(
+    [
+        (0, 0, 0), (255, 255, 255), (104, 55, 43), (112, 164, 178), (111, 61, 134), (88, 141, 67), (53, 40, 121),
+        (184, 199, 111), (111, 79, 37), (67, 57, 0), (154, 103, 89), (68, 68, 68), (108, 108, 108), (154, 210, 132),
+        (108, 94, 181), (149, 149, 149),
+    ],
+    np.float32,
+) / np.float32(255)  # fmt: skip
+
+
+def palette(photo):
+    """The colours of every pixel against the palette of an old home computer: its nearest one (knn)."""
+    pixels = photo.reshape(-1, 3)
+
+    def matrix():
+        return np.sqrt(((pixels[:, None] - PALETTE) ** 2).sum(axis=-1))
+
+    whole, numpy_ms = timed(lambda: np.sort(matrix(), axis=1)[:, :2])
+    (distances, indices), ours_ms = timed(lambda: knn(pixels, PALETTE, 2))
+    allowed = 4 * np.finfo(np.float32).eps * np.maximum(whole, 1e-30)
+    worst = float((np.abs(distances - whole) / allowed).max())
+    what = f"sort of the matrix: {len(pixels)} x {len(PALETTE)}"
+    rows = [Row("nearest colours", what, ours_ms, numpy_ms, worst)]
+    return rows, [Panel("palette: nearest of 16 colours", PALETTE[indices[:, 0]].reshape(photo.shape))]
+
+
+STATIONS = [filter_bank, thumbnail, layer, palette]
 
 
 def read_photo(path, size):
@@ -196,8 +222,8 @@ def print_table(rows):
     for r in rows:
         times = f"{r.ours_ms:.3f}", f"{r.numpy_ms:.1f}", f"{r.numpy_ms / r.ours_ms:.1f}x"
         print(line.format(r.station, r.what, *times, f"{r.difference:.3f}", "yes" if agree([r]) else "NO"))
-    print("Times are medians. Difference: the largest between ours and the same formula in float64,")
-    print("as a fraction of the promised bound, which for conv2d is 8u(|x|*|w|).")
+    print("Times are medians. Difference: the largest between ours and the same formula (conv2d: in float64),")
+    print("as a fraction of the promised bound: for conv2d 8u(|x|*|w|), for distances 8u of the distance.")
 
 
 def save_picture(panels, path):

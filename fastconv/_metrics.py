@@ -56,7 +56,7 @@ _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64
 
 @dataclass(frozen=True)
 class Plan:
-    """How to compute a metric: what the kernels need, or a function that fills an array, or one item of a batch at a time."""
+    """How to compute a metric: what the kernels need, a function that fills an array, or items of a batch one by one."""
 
     kernel: tuple | None = None
     fill: Callable | None = None
@@ -124,7 +124,8 @@ def plan(metric, kwargs, xa, xb, compute):
     sums, ending, preparation, cost = _DIRECT[name]
     if preparation in (UNIT, CENTRED):
         return _kernel(sums, ending, preparation, cost, d, w=w)
-    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute, n=None if w is None else _total(w, compute))
+    n = None if w is None else _total(w, compute)
+    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute, n=n)
 
 
 def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, n=None, matrix=None):

@@ -28,7 +28,7 @@ def cdist(
 ) -> np.ndarray:
     """Compute the distance between each pair of two collections of points.
 
-    ``out[..., i, j] = d(XA[..., i, :], XB[..., j, :])``, with d(u, v), sums over the numbers of a point and w = 1 by default:
+    ``out[..., i, j] = d(XA[..., i, :], XB[..., j, :])``, with sums over the numbers of u and v, and w = 1 by default:
 
     ================  ==========================================================================================
     euclidean         sqrt(sum w (u - v)^2); sqeuclidean: without the root
@@ -82,14 +82,15 @@ def cdist(
 
     Notes
     -----
-    Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and sums in
-    chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
+    Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and
+    sums in chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
-    chebyshev, hamming and jensenshannon of a NaN are NaN. General powers (minkowski with other p than 1, 2, inf, 3, 4 and
-    halves up to 7.5) have an error of about 1 + p / 2 units in the last place.
+    chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
+    General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
+    max(8, 8 / p) units in the last place.
 
     References
     ----------
@@ -136,7 +137,7 @@ def pdist(
 ) -> np.ndarray:
     """Compute the distance between each pair of points of one collection, each pair once.
 
-    ``out[..., n * i + j - (i + 2) * (i + 1) // 2] = d(X[..., i, :], X[..., j, :])`` for i < j, with the metrics of `cdist`.
+    ``out[..., n * i + j - (i + 2) * (i + 1) // 2] = d(X[..., i, :], X[..., j, :])`` for i < j, d as in `cdist`.
 
     Parameters
     ----------
@@ -225,7 +226,8 @@ def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarr
            [5, 4, 0]])
     """
     x = _args.array("X", X)
-    way = _args.choice("force", force.lower() if isinstance(force, str) else force, {"no": 0, "tomatrix": 1, "tovector": 2})
+    word = force.lower() if isinstance(force, str) else force
+    way = _args.choice("force", word, {"no": 0, "tomatrix": 1, "tovector": 2})
     if x.ndim == 0 or (way == 2 and x.ndim < 2):
         raise ValueError(f"X must have at least {1 + (way == 2)} axes, got shape {x.shape}")
     if way == 1 or (way == 0 and x.ndim == 1):

@@ -275,20 +275,6 @@ static void FC_N(points)(const fc_points *p)
 
 /* ---- sums over k ---- */
 
-/* Set bits of each word. */
-FC_INLINE FC_IVEC FC_N(popcount)(FC_IVEC x)
-{
-    const FC_INT ones = (FC_INT)(~(uint64_t)0 / 255);
-    x -= (FC_IVEC)((FC_IVEC)(x >> 1) & (ones * 0x55));
-    x = (x & (ones * 0x33)) + ((x >> 2) & (ones * 0x33));
-    x = (x + (x >> 4)) & (ones * 0x0f);
-    x += x >> 8;
-    x += x >> 16;
-    if (sizeof(FC_T) == 8)
-        x += x >> (4 * sizeof(FC_T));
-    return x & 0xff;
-}
-
 /* Jensen-Shannon without cancellation: with d = (p - q) / (p + q), half the term is
  * (p + q) / 2 * ((1 + d) log2(1 + d) + (1 - d) log2(1 - d)) = (p + q) / (2 ln 2) * sum d^2i / (i (2i - 1)). */
 FC_INLINE FC_VEC FC_N(jensen_term)(FC_VEC p, FC_VEC q)
@@ -521,22 +507,23 @@ FC_INLINE void FC_N(halve)(double x, double rest, FC_T *high, FC_T *low)
     *low = (FC_T)(x - v.d + rest);
 }
 
-FC_INLINE FC_VEC FC_N(finish_bits)(int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC n)
+FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC n)
 {
     const FC_VEC differ = tf + ft;
     switch (finish) {
-    case FC_HAMMING_BITS: return differ / n;
+    case FC_HAMMING_BITS: return FC_N(quotient)(differ, n);
     case FC_JACCARD: {
         const FC_VEC some = tt + differ;
-        return differ / FC_N(pick)((FC_IVEC)(some == 0), FC_N(splat)(1), some);
+        return FC_N(quotient)(differ, FC_N(pick)((FC_IVEC)(some == 0), FC_N(splat)(1), some));
     }
-    case FC_DICE_BITS: return differ / (tt + tt + differ);
-    case FC_ROGERSTANIMOTO: return (differ + differ) / (n + differ);
-    case FC_RUSSELLRAO: return (n - tt) / n;
-    case FC_SOKALSNEATH: return (differ + differ) / (tt + (differ + differ));
+    case FC_DICE_BITS: return FC_N(quotient)(differ, tt + tt + differ);
+    case FC_ROGERSTANIMOTO: return FC_N(quotient)(differ + differ, n + differ);
+    case FC_RUSSELLRAO: return FC_N(quotient)(n - tt, n);
+    case FC_SOKALSNEATH: return FC_N(quotient)(differ + differ, tt + (differ + differ));
     default: {
         const FC_VEC mixed = tf * ft, den = tt * ((n - tt) - differ) + mixed;
-        return FC_N(masked)((mixed + mixed) / FC_N(pick)((FC_IVEC)(mixed == 0), FC_N(splat)(1), den), (FC_IVEC)(mixed != 0));
+        const FC_VEC ratio = FC_N(quotient)(mixed + mixed, FC_N(pick)((FC_IVEC)(mixed == 0), FC_N(splat)(1), den));
+        return FC_N(masked)(ratio, (FC_IVEC)(mixed != 0));
     }
     }
 }
@@ -600,8 +587,8 @@ static void FC_N(finish)(const fc_pairs *t, const FC_T *root, const FC_T *c, con
     }
     switch (t->finish) {
         FC_CASE(FC_AS_IS) FC_CASE(FC_ROOT) FC_CASE(FC_PTH_ROOT) FC_CASE(FC_RATIO) FC_CASE(FC_SHARE) FC_CASE(FC_COSINE)
-        FC_CASE(FC_ENTROPY) FC_CASE(FC_DICE_RATIO)
-    default: FC_N(finish_tile)(t->finish, 0, t, root, c, c2); return;
+        FC_CASE(FC_ENTROPY) FC_CASE(FC_DICE_RATIO) FC_CASE(FC_HAMMING_BITS) FC_CASE(FC_JACCARD) FC_CASE(FC_DICE_BITS)
+        FC_CASE(FC_ROGERSTANIMOTO) FC_CASE(FC_RUSSELLRAO) FC_CASE(FC_SOKALSNEATH) FC_CASE(FC_YULE)
     }
 }
 

@@ -164,6 +164,30 @@ FC_INLINE FC_VEC FC_N(root)(FC_VEC x)
 #endif
 }
 
+/* Set bits of each word: by halves of bytes from a table where bytes can be shuffled, else by partial sums. */
+FC_INLINE FC_IVEC FC_N(popcount)(FC_IVEC x)
+{
+#if defined(__AVX512BW__)
+    const __m512i low = _mm512_set1_epi8(15), zero = _mm512_setzero_si512();
+    const __m512i table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m512i v = (__m512i)x, high = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+    const __m512i bytes = _mm512_add_epi8(_mm512_shuffle_epi8(table, _mm512_and_si512(v, low)), _mm512_shuffle_epi8(table, high));
+    if (sizeof(FC_T) == 8)
+        return (FC_IVEC)_mm512_sad_epu8(bytes, zero);
+    return (FC_IVEC)_mm512_madd_epi16(_mm512_maddubs_epi16(bytes, _mm512_set1_epi8(1)), _mm512_set1_epi16(1));
+#else
+    const FC_INT ones = (FC_INT)(~(uint64_t)0 / 255);
+    x -= (FC_IVEC)((FC_IVEC)(x >> 1) & (ones * 0x55));
+    x = (x & (ones * 0x33)) + ((x >> 2) & (ones * 0x33));
+    x = (x + (x >> 4)) & (ones * 0x0f);
+    x += x >> 8;
+    x += x >> 16;
+    if (sizeof(FC_T) == 8)
+        x += x >> (4 * sizeof(FC_T));
+    return x & 0xff;
+#endif
+}
+
 /* Stores a vector to an aligned address, past the caches where the machine can. */
 FC_INLINE void FC_N(stream)(FC_T *p, FC_VEC v)
 {
