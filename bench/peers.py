@@ -291,7 +291,13 @@ def torch_knn(queries, data, k):
 
 
 PEERS = {
-    "torch": {"conv2d": torch_conv2d, "triple_product": torch_triple_product, "mode_dot": torch_mode_dot, "cdist": torch_cdist, "knn": torch_knn},
+    "torch": {
+        "conv2d": torch_conv2d,
+        "triple_product": torch_triple_product,
+        "mode_dot": torch_mode_dot,
+        "cdist": torch_cdist,
+        "knn": torch_knn,
+    },
     "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist},
     "sklearn": {"cdist": sklearn_cdist, "knn": sklearn_knn},
     "cv2": {"conv2d": cv2_conv2d},
