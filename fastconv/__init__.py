@@ -9,7 +9,7 @@ from .contraction import (
     unpack_symmetric,
 )
 from .conv import conv2d
-from .distance import cdist, knn, pairwise_argmin, pdist, squareform
+from .distance import cdist, cdist_vjp, knn, pairwise_argmin, pdist, squareform
 from .runtime import (
     __version__,
     available_isas,
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "available_isas",
     "cdist",
+    "cdist_vjp",
     "conv2d",
     "get_num_threads",
     "isa",

@@ -6,6 +6,7 @@ that stays in the second-level cache, and go from there to where they belong:
 - MATRIX: a block of the result.
 - SYMMETRIC: XA is XB: blocks on and above the diagonal, each stored twice.
 - CONDENSED: likewise, each stored once, row by row, in SciPy's order of pdist.
+- PULL: gradients: a task goes through all slabs and adds up what each pair pulls at its rows of XA.
 - NEAREST: a task goes through all slabs of its part of the data and keeps the k nearest of each row.
 
 Where a point has more numbers than RANGE, the sums go through ranges of them. Thread t always computes the same tasks.
@@ -14,6 +15,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memset
 
 cimport numpy as cnp
 
@@ -24,6 +26,7 @@ from fastconv._kernels cimport (
     FC_JENSEN,
     FC_MAPPED,
     FC_PACKED_BITS,
+    FC_PLAIN,
     FC_POINT_ROWS,
     FC_SWAPPED,
     FC_U8,
@@ -31,7 +34,9 @@ from fastconv._kernels cimport (
     fc_nearest,
     fc_pairs,
     fc_points,
+    fc_pull,
     fc_real,
+    fc_unprepare,
 )
 from fastconv._runtime cimport table, team
 
@@ -55,7 +60,7 @@ cdef enum:
     STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
 
 cdef enum Way:
-    MATRIX, SYMMETRIC, CONDENSED, NEAREST
+    MATRIX, SYMMETRIC, CONDENSED, NEAREST, PULL
 
 # A workspace kept between calls, held by no call; the interpreter's lock guards it.
 cdef char *kept = NULL
@@ -88,6 +93,13 @@ cdef struct Plan:
     char *distances
     idx *indices
     idx nearest, parts, part_slabs
+    # PULL: gradients of the distances, and where the sums go, (batches, m, d); numbers of a padded row.
+    const char *grad
+    idx grad_row, grad_col
+    idx lead_grad[MAX_LEAD]
+    int grad_kind, pull
+    char *pulled
+    idx length
     # The metric.
     int metric, finish, prepare
     double p, n
@@ -114,6 +126,9 @@ cdef struct Team:
     char *stage
     char *row
     double *wide
+    char *rows                   # PULL: a prepared row of XA, a sum, the rows of a slab of XB, the gradients of a row
+    char *spare
+    double *totals
 
 
 cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
@@ -136,18 +151,23 @@ cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
 
 # ---- a block of distances ----
 
+cdef void describe(const Plan *p, Team *t, const Points *x, idx batch, fc_points *a) noexcept nogil:
+    """What all rows of a collection have in common."""
+    a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
+    a.prepare, a.w, a.matrix, a.row, a.wide = p.prepare, p.weights, p.matrix, t.row, t.wide
+    if p.prepare == FC_MAPPED:
+        a.origin = p.b.data + offset(p, p.b.lead, batch)
+        a.origin_step, a.origin_kind = p.b.col, p.b.kind
+
+
 cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, idx rows, idx width, idx first, idx count,
                char *dst, char *stats) noexcept nogil:
     """Panels of `width` rows each; the last is as wide as its rows need, in whole vectors, where lanes lie along them."""
     cdef fc_points a
     cdef idx panel = 0
-    a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
-    a.prepare, a.w, a.matrix = p.prepare, p.weights, p.matrix
-    a.first, a.count, a.row, a.wide = first, count, t.row, t.wide
+    describe(p, t, x, batch, &a)
+    a.first, a.count = first, count
     cdef const char *src = x.data + offset(p, x.lead, batch) + start * x.row
-    if p.prepare == FC_MAPPED:
-        a.origin = p.b.data + offset(p, p.b.lead, batch)
-        a.origin_step, a.origin_kind = p.b.col, p.b.kind
     while panel < rows:
         a.rows = min(width, rows - panel)
         a.width = width if width == FC_POINT_ROWS else round_up(a.rows, p.k.lanes)
@@ -259,6 +279,62 @@ cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
                 p.k.nearest_sort(&h)
 
 
+cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char *dst) noexcept nogil:
+    """One prepared row, its numbers side by side; of jensenshannon the shares alone."""
+    cdef fc_points a
+    cdef fc_emit e
+    describe(p, t, x, batch, &a)
+    a.src = x.data + offset(p, x.lead, batch) + row * x.row
+    a.rows = a.width = 1
+    a.first, a.count, a.dst, a.stats = 0, p.terms, t.spare, t.c
+    p.k.points(&a)
+    e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.metric == FC_JENSEN else 1, p.d, 1
+    e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
+    p.k.emit(&e)
+
+
+cdef void pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
+    cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
+    cdef idx batch = task // p.row_blocks, slab, r, j, j0, cols
+    cdef idx size = p.length * p.item
+    cdef char *a = t.rows
+    cdef char *sums = a + size
+    cdef char *b = sums + size
+    cdef char *g = b + p.block_cols * size
+    cdef fc_pull u
+    cdef fc_unprepare e
+    cdef fc_points one
+    memset(t.rows, 0, 2 * size + p.block_cols * size)
+    memset(t.totals, 0, rows * p.length * sizeof(double))
+    u.a, u.b, u.w, u.g, u.sum = a, b, p.tile_weights, g, sums
+    u.b_step = u.length = p.length
+    u.kind, u.p = p.pull, p.p
+    one.dst, one.stats, one.row, one.wide = g, t.c, t.row, t.wide
+    one.row_step, one.col_step, one.rows, one.width, one.first = 0, p.grad_col, 1, 1, 0
+    one.kind, one.prepare = p.grad_kind, FC_PLAIN
+    for slab in range(p.slabs):
+        j0 = slab * p.block_cols
+        cols = min(p.block_cols, p.b.count - j0)
+        for j in range(cols):
+            flat(p, t, &p.b, batch, j0 + j, b + j * size)
+        block(p, t, batch, i0, rows, j0, cols)
+        for r in range(rows):
+            flat(p, t, &p.a, batch, i0 + r, a)
+            one.src = p.grad + offset(p, p.lead_grad, batch) + (i0 + r) * p.grad_row + j0 * p.grad_col
+            one.d = one.count = cols
+            p.k.points(&one)
+            u.n, u.distances = cols, t.stage + r * p.stage_step * p.item
+            p.k.pull(&u)
+            p.k.add_wide(t.totals + r * p.length, sums, p.d)
+    for r in range(rows):
+        e.total = t.totals + r * p.length
+        e.x = p.a.data + offset(p, p.a.lead, batch) + (i0 + r) * p.a.row
+        e.x_step, e.d, e.kind, e.prepare = p.a.col, p.d, p.a.kind, p.prepare
+        e.w, e.matrix, e.wide = p.weights, p.matrix, t.wide
+        e.out = p.pulled + (batch * p.a.count + i0 + r) * p.d * p.item
+        p.k.unprepare(&e)
+
+
 cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
     """The next `count` tasks of one thread."""
     cdef idx end = min(t.first + count, t.last)
@@ -267,6 +343,8 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
             matrix_task(p, t, t.first)
         elif p.way == NEAREST:
             nearest_task(p, t, t.first)
+        elif p.way == PULL:
+            pull_task(p, t, t.first)
         else:
             square_task(p, t, t.first)
         t.first += 1
@@ -286,9 +364,10 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))
     most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
     rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
-    if p.way == MATRIX or p.way == NEAREST:
+    p.length = round_up(p.d, lanes)
+    if p.way != SYMMETRIC and p.way != CONDENSED:
         p.block_cols = min(min(BLOCK_COLUMNS // p.panel * p.panel, most), round_up(p.b.count, lanes))
-        rows = min(rows, BLOCK_ROWS if p.way == MATRIX else NEAREST_ROWS)
+        rows = min(rows, NEAREST_ROWS if p.way == NEAREST else BLOCK_ROWS)
         # Blocks of about the same size, as many for each thread.
         p.row_blocks = ceil_div(p.a.count, rows)
         if p.batches < 4 * threads and p.a.count > threads * FC_POINT_ROWS:
@@ -296,7 +375,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.block_rows = round_up(ceil_div(p.a.count, p.row_blocks), FC_POINT_ROWS)
         p.row_blocks = ceil_div(p.a.count, p.block_rows)
         p.slabs = ceil_div(p.b.count, p.block_cols)
-        p.tasks = p.batches * p.row_blocks * (p.slabs if p.way == MATRIX else p.parts)
+        p.tasks = p.batches * p.row_blocks * (p.slabs if p.way == MATRIX else p.parts if p.way == NEAREST else 1)
         p.part_slabs = ceil_div(p.slabs, p.parts)
     else:
         p.block_rows = p.block_cols = min(min(round_up(p.a.count, p.panel), SQUARE), max(rows // p.panel * p.panel, p.panel))
@@ -332,8 +411,13 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx a = round_up(rows * p.range * p.item, 64), a_stats = round_up(rows * p.item, 64)
     cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
     cdef idx c = tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
-    cdef idx row = round_up(max(p.terms, p.d) * p.item, 64), wide = round_up(p.d * 8, 64)
-    cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide
+    cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(p.d * 8, 64)
+    cdef idx prepared = 0, spare = 0, totals = 0
+    if p.way == PULL:
+        prepared = round_up(((cols + 2) * p.length + cols) * p.item, 64)
+        spare = round_up(p.terms * p.item, 64)
+        totals = rows * p.length * sizeof(double)
+    cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide + prepared + spare + totals
     cdef idx rounds, quota, round_
     cdef int i
     cdef idx size = threads * each + 64
@@ -358,6 +442,9 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             members[i].stage = members[i].c2 + c
             members[i].row = members[i].stage + stage
             members[i].wide = <double *>(members[i].row + row)
+            members[i].rows = members[i].row + row + wide
+            members[i].spare = members[i].rows + prepared
+            members[i].totals = <double *>(members[i].spare + spare)
         rounds = <idx>(work / threads / ROUND_WORK) + 1
         quota = ceil_div(ceil_div(p.tasks, threads), rounds)
         rounds = ceil_div(ceil_div(p.tasks, threads), quota)
@@ -516,6 +603,25 @@ def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.nd
     p.parts, p.nearest = cnp.PyArray_DIM(distances, 0), cnp.PyArray_DIM(distances, lead + 2)
     p.way = NEAREST
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
+    threads = team(workers, work)
+    plan(&p, threads)
+    return execute(&p, <int>min(threads, p.tasks), work)
+
+
+def pull(cnp.ndarray grad, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int kind, bint single, tuple metric, workers):
+    """Fills out (..., m, d), C-contiguous, with the sums over j of grad[..., i, j] times the gradient at xa[..., i, :] of its
+    distance to xb[..., j, :]."""
+    cdef Plan p
+    cdef int i, lead = out.ndim - 2, threads
+    cdef double work
+    prepare(&p, xa, xb, out, lead, single, metric)
+    p.pulled, p.pull = cnp.PyArray_BYTES(out), kind
+    p.grad, p.grad_kind = cnp.PyArray_BYTES(grad), kind_of(grad)
+    p.grad_row, p.grad_col = cnp.PyArray_STRIDE(grad, lead), cnp.PyArray_STRIDE(grad, lead + 1)
+    for i in range(lead):
+        p.lead_grad[i] = cnp.PyArray_STRIDE(grad, i)
+    p.way = PULL
+    work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * (4 + <double>metric[8])
     threads = team(workers, work)
     plan(&p, threads)
     return execute(&p, <int>min(threads, p.tasks), work)

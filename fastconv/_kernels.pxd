@@ -89,7 +89,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const fc_pair_run *runs
         ptrdiff_t count
     enum:
-        FC_BITS, FC_JENSEN, FC_POINT_ROWS, FC_SHARES, FC_PACKED_BITS, FC_MAPPED
+        FC_BITS, FC_JENSEN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED, FC_PLAIN
 
     ctypedef struct fc_points:
         void *dst
@@ -131,6 +131,27 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t *indices
         ptrdiff_t held, k
 
+    ctypedef struct fc_pull:
+        const void *a
+        const void *b
+        const void *w
+        const void *g
+        const void *distances
+        ptrdiff_t b_step, n, length
+        int kind
+        double p
+        void *sum
+
+    ctypedef struct fc_unprepare:
+        double *total
+        const char *x
+        ptrdiff_t x_step, d
+        int kind, prepare
+        const double *w
+        const double *matrix
+        double *wide
+        void *out
+
     ctypedef struct fc_real:
         int lanes
         int vectors
@@ -165,6 +186,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*emit)(const fc_emit *) noexcept nogil
         void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
         void (*nearest_sort)(fc_nearest *) noexcept nogil
+        void (*pull)(const fc_pull *) noexcept nogil
+        void (*add_wide)(double *into, const void *from_, ptrdiff_t count) noexcept nogil
+        void (*unprepare)(const fc_unprepare *) noexcept nogil
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 

@@ -48,6 +48,7 @@ _ALIASES = {
     "sqe": "sqeuclidean", "sqeuclid": "sqeuclidean",
 }  # fmt: skip
 _CHAIN = 32  # FC_POINT_CHAIN
+_PADDING = 16  # whole vectors of any instruction set
 _CHUNK = 4096  # points at a time for variances and covariances
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
@@ -56,11 +57,31 @@ _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64
 
 @dataclass(frozen=True)
 class Plan:
-    """How to compute a metric: what the kernels need, a function that fills an array, or items of a batch one by one."""
+    """How to compute a metric: what the kernels need, a function that fills an array, or items of a batch in turn."""
 
     kernel: tuple | None = None
     fill: Callable | None = None
     items: Callable | None = None
+
+
+# How a gradient follows from sums and ending; kernels/kernels.h has the order.
+_PULLS = {
+    (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
+    (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
+    (BRAYCURTIS, RATIO): 6, (SQUARE, COSINE): 7, (JENSEN, ENTROPY): 8,
+}  # fmt: skip
+DIFFERENTIABLE = (
+    "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
+    "mahalanobis", "minkowski", "seuclidean", "sqeuclidean",
+)  # fmt: skip
+
+
+def gradient(metric, plan):
+    """Which gradient a plan's distances have."""
+    kind = None if plan.kernel is None else _PULLS.get(plan.kernel[:2])
+    if kind is None or (kind == 4 and plan.kernel[3] < 1):
+        raise ValueError(f"metric must be one of {', '.join(DIFFERENTIABLE)} (minkowski with p >= 1), got {metric!r}")
+    return kind
 
 
 def dtypes(a_name, a, b_name, b, wanted):
@@ -130,7 +151,10 @@ def plan(metric, kwargs, xa, xb, compute):
 
 def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, n=None, matrix=None):
     """A Plan for the kernels; weights reach the sums where `compute` is given, else the preparation alone."""
-    tile = None if w is None or compute is None else w.astype(compute)
+    tile = None
+    if w is not None and compute is not None:
+        tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
+        tile[:d] = w
     return Plan(kernel=(sums, ending, preparation, float(p), float(d if n is None else n), w, tile, matrix, cost))
 
 

@@ -11,7 +11,7 @@ from . import _args, _distance, _metrics
 from ._distance import small
 from .runtime import get_num_threads
 
-__all__ = ["cdist", "knn", "pairwise_argmin", "pdist", "squareform"]
+__all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]
 
 _PART_BYTES = 1 << 20  # what knn may use for the results of parts of the data, where queries are few
 
@@ -82,8 +82,8 @@ def cdist(
 
     Notes
     -----
-    Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and
-    sums in chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
+    Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and sums
+    in chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
@@ -399,6 +399,86 @@ def pairwise_argmin(
         raise ValueError(f"XB must have at least one point, got shape {b.shape}")
     distances, indices = knn(XA, b, 1, metric, dtype=dtype, workers=workers, **kwargs)
     return indices[..., 0], distances[..., 0]
+
+
+def cdist_vjp(
+    grad: ArrayLike,
+    XA: ArrayLike,
+    XB: ArrayLike,
+    metric: str = "euclidean",
+    *,
+    workers: int | None = None,
+    **kwargs: object,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pull a gradient back through `cdist`: its product with the Jacobian.
+
+    ``grad_XA[..., i, :] = sum_j grad[..., i, j] * d cdist(XA, XB)[..., i, j] / d XA[..., i, :]``, and likewise for XB.
+
+    Parameters
+    ----------
+    grad : array_like, shape (..., m, n)
+        The gradient of something with respect to the distances, of the shape that `cdist` returns.
+    XA : array_like, shape (..., m, d)
+        Points, as `cdist` takes them.
+    XB : array_like, shape (..., n, d)
+        Points.
+    metric : str, default "euclidean"
+        One of braycurtis, canberra, chebyshev, cityblock, correlation, cosine, euclidean, jensenshannon, mahalanobis,
+        minkowski (p >= 1), seuclidean and sqeuclidean.
+    workers : int, optional
+        Threads for this call.
+    kwargs : optional
+        What the metric takes, as in `cdist`; ``V`` and ``VI``, which are constants here, must be given.
+
+    Returns
+    -------
+    grad_XA : ndarray, of the shape of `XA`
+        float32 for float32 points, else float64.
+    grad_XB : ndarray, of the shape of `XB`
+        Summed over the axes along which `XB` was broadcast.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and lazy arrays, and for arguments that the metric does not take.
+    ValueError
+        For shapes that do not fit and metrics without a gradient.
+
+    Notes
+    -----
+    Points that coincide (distance 0) contribute 0. Where cityblock, chebyshev, canberra and braycurtis have a corner,
+    the contribution is that of 0 for the absolute value, and of the first of several largest differences. Nothing of
+    size (m, n, d) is formed.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.cdist_vjp([[1.0]], [[0.0, 0.0]], [[3.0, 4.0]])
+    (array([[-0.6, -0.8]]), array([[0.6, 0.8]]))
+    """
+    g, xa, xb = _args.array("grad", grad), _args.array("XA", XA), _args.array("XB", XB)
+    lead = _shapes("XA", xa, "XB", xb)
+    compute, _ = _metrics.dtypes("XA", xa, "XB", xb, None)
+    _metrics.dtypes("grad", g, "grad", g, None)
+    workers = _args.workers(workers)
+    shape = (*lead, xa.shape[-2], xb.shape[-2])
+    if g.shape != shape:
+        raise ValueError(f"grad must have the shape of the distances, {shape}, got shape {g.shape}")
+    name = metric.lower() if isinstance(metric, str) else metric
+    for argument, metrics in (("V", ("seuclidean", "se", "s")), ("VI", ("mahalanobis", "mahal", "mah"))):
+        if name in metrics and kwargs.get(argument) is None:
+            raise ValueError(f"{argument} must be given for the gradient of {metric}")
+    plan = _metrics.plan(metric, kwargs, xa, xb, compute)
+    kind = _metrics.gradient(metric, plan)
+    results = []
+    for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):
+        pulled = np.zeros((*lead, *a.shape[-2:]), compute)
+        if pulled.size and b.shape[-2]:
+            _distance.pull(upstream, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
+        extra = len(lead) - (a.ndim - 2)
+        axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
+        results.append(pulled.sum(axis=axes).reshape(a.shape) if axes else pulled)
+    return tuple(results)
 
 
 def _rows_of_condensed(n):

@@ -129,34 +129,45 @@ static void FC_N(fetch_row)(FC_T *dst, const char *src, const fc_points *p)
         dst[k] = (FC_T)fc_integer(src + k * p->col_step, p->kind);
 }
 
+/* sum a b, b = 1 where NULL, in chains that do not wait for each other. */
+FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
+{
+    double chains[16] = {0}, total = 0;
+    ptrdiff_t k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int i = 0; i < 16; i++)
+            chains[i] += b ? a[k + i] * b[k + i] : a[k + i];
+    for (; k < n; k++)
+        total += b ? a[k] * b[k] : a[k];
+    for (int i = 0; i < 16; i++)
+        total += chains[i];
+    return total;
+}
+
 /* x / norm(x), weighted, after subtracting the mean if `centred`; scaled by a power of 2 so that nothing overflows. */
 static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
 {
-    double most = 0, total = 0, mean = 0, norm = 0;
+    const double total = p->w ? FC_N(wide_sum)(p->w, NULL, p->d) : (double)p->d;
+    double *wide = p->wide, norm = 0;
+    int large = 0, small = 1;
     for (ptrdiff_t k = 0; k < p->d; k++) {
-        const double v = x[k] < 0 ? -(double)x[k] : (double)x[k];
-        most = v > most ? v : most;
-        total += p->w ? p->w[k] : 1;
+        const double v = (double)x[k];
+        large |= (v > 0x1p200) | (v < -0x1p200);
+        small &= (v < 0x1p-200) & (v > -0x1p-200);
     }
-    const double scale = most > 0x1p200 ? 0x1p-600 : most < 0x1p-200 ? 0x1p600 : 1;
+    const double scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
     for (ptrdiff_t k = 0; k < p->d; k++)
-        p->wide[k] = (double)x[k] * scale;
+        wide[k] = (double)x[k] * scale;
     for (int pass = 0; pass < 2 && centred; pass++) {
-        mean = 0;
+        const double mean = FC_N(wide_sum)(wide, p->w, p->d) / total;
         for (ptrdiff_t k = 0; k < p->d; k++)
-            mean += p->w ? p->w[k] * p->wide[k] : p->wide[k];
-        mean /= total;
-        for (ptrdiff_t k = 0; k < p->d; k++)
-            p->wide[k] -= mean;
+            wide[k] -= mean;
     }
-    for (ptrdiff_t k = 0; k < p->d; k++) {
-        if (p->w)
-            p->wide[k] *= __builtin_sqrt(p->w[k]);
-        norm += p->wide[k] * p->wide[k];
-    }
-    norm = __builtin_sqrt(norm);
+    for (ptrdiff_t k = 0; k < p->d && p->w; k++)
+        wide[k] *= __builtin_sqrt(p->w[k]);
+    norm = __builtin_sqrt(FC_N(wide_sum)(wide, wide, p->d));
     for (ptrdiff_t k = 0; k < p->d; k++)
-        x[k] = (FC_T)(p->wide[k] / norm);
+        x[k] = (FC_T)(wide[k] / norm);
     return norm > 0 ? 0 : (FC_T)__builtin_nan("");
 }
 
@@ -169,12 +180,19 @@ static FC_T FC_N(shares)(FC_T *x, const fc_points *p)
         negative |= x[k] < 0;
         sum += (double)x[k];
     }
-    for (ptrdiff_t k = p->d - 1; k >= 0; k--) {
-        const FC_T share = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum);
-        FC_VEC e, f;
-        FC_N(log2_parts)(FC_N(splat)(share), &e, &f);
-        x[2 * k] = share;
-        x[2 * k + 1] = share == share ? share * f[0] + share * e[0] : nan;
+    for (ptrdiff_t k = 0; k < p->d; k++)
+        x[k] = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum);
+    /* From the back, so that a share is read before its place is taken. */
+    for (ptrdiff_t end = p->d; end > 0; end -= FC_LANES) {
+        const ptrdiff_t n = end < FC_LANES ? end : FC_LANES;
+        FC_VEC share = {0}, e, f;
+        memcpy(&share, x + end - n, (size_t)n * sizeof(FC_T));
+        FC_N(log2_parts)(share, &e, &f);
+        const FC_VEC product = share * f + share * e;
+        for (ptrdiff_t k = n - 1; k >= 0; k--) {
+            x[2 * (end - n + k)] = share[k];
+            x[2 * (end - n + k) + 1] = share[k] == share[k] ? product[k] : nan;
+        }
     }
     return sum == 0 || negative ? infinity : 0;
 }

@@ -9,6 +9,7 @@
 #include "conv.h"
 #include "contraction.h"
 #include "distance.h"
+#include "distance_grad.h"
 #include "limits.h"
 #undef FC_T
 #undef FC_SUFFIX
@@ -20,6 +21,7 @@
 #include "conv.h"
 #include "contraction.h"
 #include "distance.h"
+#include "distance_grad.h"
 #include "limits.h"
 #undef FC_T
 #undef FC_SUFFIX
@@ -41,7 +43,8 @@
       .khatri = khatri_##suffix, .transpose = transpose_##suffix, .adjust = adjust_##suffix, .widen = widen_##suffix, \
       .narrow = narrow_##suffix, .scale_rows = scale_rows_##suffix, .axpy = axpy_##suffix, .dot = dot_##suffix,     \
       .prefetch = prefetch_##suffix, .points = points_##suffix, .pairs = pairs_##suffix, \
-      .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
+      .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, \
+      .pull = pull_##suffix, .add_wide = add_wide_##suffix, .unprepare = unprepare_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double),
                              .integer_axpy = fc_integer_axpy};

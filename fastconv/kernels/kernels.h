@@ -205,6 +205,29 @@ typedef struct fc_emit {
     int kind, stream;
 } fc_emit;
 
+/* Gradients of distances. sum[k] = sum_j g_j dD(a, b_j) / da_k, over n prepared rows of b, b_step apart, with their
+ * distances D_j to a; rows, w and sum are padded with zeros to whole vectors, `length` numbers. 0 where D_j is 0. */
+enum { FC_PULL_SQUARE, FC_PULL_ROOT, FC_PULL_CITYBLOCK, FC_PULL_CHEBYSHEV, FC_PULL_POWER, FC_PULL_CANBERRA,
+       FC_PULL_BRAYCURTIS, FC_PULL_COSINE, FC_PULL_JENSEN };
+typedef struct fc_pull {
+    const void *a, *b, *w, *g, *distances;
+    ptrdiff_t b_step, n, length;
+    int kind;
+    double p;
+    void *sum;
+} fc_pull;
+
+/* Through the preparation of a row of d numbers: total, the gradient of the prepared row, becomes that of the row x. */
+typedef struct fc_unprepare {
+    double *total;
+    const char *x;
+    ptrdiff_t x_step, d;
+    int kind, prepare;
+    const double *w, *matrix;
+    double *wide;
+    void *out;
+} fc_unprepare;
+
 /* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. */
 typedef struct fc_nearest {
     void *distances;
@@ -249,6 +272,9 @@ typedef struct fc_real {
     void (*emit)(const fc_emit *);
     void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
     void (*nearest_sort)(fc_nearest *);
+    void (*pull)(const fc_pull *);
+    void (*add_wide)(double *into, const void *from, ptrdiff_t count); /* into += from */
+    void (*unprepare)(const fc_unprepare *);
     double (*sum)(const void *x, ptrdiff_t count);             /* for the bench: reads every element once */
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;
