@@ -106,7 +106,7 @@ cdef struct Team:
     idx packed                   # which filters lie in `filters`, -1: none
     char *filters
     const char *ahead            # filters that come next, fetched while tiles are computed: so many rows, so many a tile
-    idx ahead_rows, ahead_each
+    idx ahead_rows, ahead_each, ahead_bytes
     char *window
     char *c
     char *c2
@@ -255,11 +255,16 @@ cdef inline bint accumulates(const Plan *p, Team *t, idx chunk, char *c, idx row
 
 # ---- TILE ----
 
+cdef inline idx panel_start(const Plan *p, idx panel) noexcept nogil:
+    """First filter of a panel: whole vectors, dealt out evenly, since narrow tiles are slow ones."""
+    return min(ceil_div(p.kg, p.k.lanes) * panel // p.panels * p.k.lanes, p.kg)
+
+
 cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group, idx panel, idx first_chunk, idx last_chunk,
                      const char *filters, const char *window, char *c, idx y0, idx rows, idx x0, idx cols) noexcept nogil:
     """One panel of filters on one block of pixels, chunks first_chunk..last_chunk-1 of the sum."""
-    cdef idx k0 = panel * p.panel_width
-    cdef idx columns = min(p.panel_width, p.kg - k0)
+    cdef idx k0 = panel_start(p, panel)
+    cdef idx columns = panel_start(p, panel + 1) - k0
     cdef int vectors = <int>ceil_div(columns, p.k.lanes)
     cdef idx width = vectors * p.k.lanes
     cdef idx tiles = ceil_div(cols, p.k.rows[vectors])
@@ -299,7 +304,7 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
 
 cdef void fetch_ahead(const Plan *p, Team *t) noexcept nogil:
     cdef idx rows = min(t.ahead_each, t.ahead_rows)
-    p.k.prefetch(t.ahead, rows, p.w_c, min(p.slab * p.panel_width, p.kg) * p.item)
+    p.k.prefetch(t.ahead, rows, p.w_c, t.ahead_bytes)
     t.ahead += rows * p.w_c
     t.ahead_rows -= rows
 
@@ -308,7 +313,9 @@ cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx tiles) noex
     """Prepares to fetch the range of `slab` that begins with `term`, during `tiles` calls."""
     if p.w_k != p.item or p.w_fw != p.cg * p.w_c or p.w_fh != p.fw * p.w_fw:
         return
-    t.ahead = p.w + (slab // p.slabs * p.kg + slab % p.slabs * p.slab * p.panel_width) * p.w_k + term * p.w_c
+    cdef idx first = slab % p.slabs * p.slab, k0 = panel_start(p, first)
+    t.ahead = p.w + (slab // p.slabs * p.kg + k0) * p.w_k + term * p.w_c
+    t.ahead_bytes = (panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item
     t.ahead_rows = min(p.per_range * p.chunk, p.terms - term)
     t.ahead_each = ceil_div(t.ahead_rows, max(tiles, 1))
 
@@ -327,7 +334,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef const char *x = image(p, p.x, p.lead_x, n) + group * p.cg * p.x_channel
     cdef char *out = <char *>image(p, p.out, p.lead_out, n)
     cdef const char *window
-    cdef idx range_, first, last, panel, y, rows, k0, block, first_term
+    cdef idx range_, first, last, panel, y, rows, k0, columns, block, first_term
     if not p.in_place and not p.window_per_range:
         pack_window(p, t, x, y0, end - y0, x0, cols, p.cg, 1)
     for range_ in range(p.ranges):
@@ -336,9 +343,9 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
         first_term = min(first * p.chunk, p.terms)
         if p.ranges > 1 or t.packed != slab:
             for panel in range(panels):
-                k0 = (panel0 + panel) * p.panel_width
-                pack_filters(p, t.filters + panel * p.panel_size, group, k0, min(p.panel_width, p.kg - k0),
-                             round_up(min(p.panel_width, p.kg - k0), p.k.lanes), first_term,
+                k0 = panel_start(p, panel0 + panel)
+                columns = panel_start(p, panel0 + panel + 1) - k0
+                pack_filters(p, t.filters + panel * p.panel_size, group, k0, columns, round_up(columns, p.k.lanes), first_term,
                              min(last * p.chunk, p.terms) - first_term)
             t.packed = slab
         if p.ranges > 1:

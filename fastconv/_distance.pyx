@@ -361,7 +361,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.terms = 2 * p.d
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)
-    p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))
+    p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))
     most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
     rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(p.d, lanes)

@@ -155,6 +155,7 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_real:
         int lanes
         int vectors
+        int point_vectors
         int rows[5]
         int outputs
         int planar[9]

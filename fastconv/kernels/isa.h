@@ -28,11 +28,11 @@
 
 #if FC_REGISTERS == 32
 #define FC_BLOCKS                                                                                                   \
-    .vectors = 4, .rows = {0, 12, 12, 8, 6}, .outputs = 8, .planar = {0, 8, 8, 8, 6, 5, 4, 3, 3}, .row_group = 4, \
+    .vectors = 4, .rows = {0, 12, 12, 8, 6}, .point_vectors = 4, .outputs = 8, .planar = {0, 8, 8, 8, 6, 5, 4, 3, 3}, .row_group = 4, \
     .row_vectors = 4, .pixels = 8
 #else
 #define FC_BLOCKS                                                                                                   \
-    .vectors = 2, .rows = {0, 12, 6, 0, 0}, .outputs = 4, .planar = {0, 8, 4, 3, 2, 0, 0, 0, 0}, .row_group = 4,  \
+    .vectors = 3, .rows = {0, 12, 6, 4, 0}, .point_vectors = 2, .outputs = 4, .planar = {0, 8, 4, 3, 2, 0, 0, 0, 0}, .row_group = 4,  \
     .row_vectors = 2, .pixels = 8
 #endif
 

@@ -240,6 +240,7 @@ typedef struct fc_real {
     int lanes;                        /* elements of a vector */
     int vectors;                      /* vectors of a full filter panel, at most FC_MAX_VECTORS */
     int rows[FC_MAX_VECTORS + 1];     /* rows[v]: most pixels in a tile of v vectors */
+    int point_vectors;                /* vectors of a full panel of points, at most FC_MAX_VECTORS */
     int outputs;                      /* most outputs of `planar` */
     int planar[9];                    /* planar[o]: most vectors of `planar` with o outputs (1 always works) */
     int row_group, row_vectors;       /* most rows and vectors of `rows` (fewer rows, or 1 vector, always work) */

@@ -94,6 +94,7 @@ static void FC_N(tile)(const fc_tile *t)
         FC_TILES_6(4)
 #else
         FC_TILES_6(2)
+        FC_TILE(3, 1) FC_TILE(3, 2) FC_TILE(3, 3) FC_TILE(3, 4)
 #endif
     }
 }
