@@ -14,13 +14,12 @@ Where a point has more numbers than RANGE, the sums go through ranges of them. T
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange
-from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport (
-    FC_F16,
     FC_F32,
     FC_F64,
     FC_JENSEN,
@@ -28,8 +27,6 @@ from fastconv._kernels cimport (
     FC_PACKED_BITS,
     FC_PLAIN,
     FC_POINT_ROWS,
-    FC_SWAPPED,
-    FC_U8,
     fc_emit,
     fc_nearest,
     fc_pairs,
@@ -43,8 +40,6 @@ from fastconv._runtime cimport table, team
 import numpy as np
 
 cnp.import_array()
-
-ctypedef ptrdiff_t idx
 
 cdef enum:
     MAX_LEAD = 64
@@ -129,14 +124,6 @@ cdef struct Team:
     char *rows                   # PULL: a prepared row of XA, a sum, the rows of a slab of XB, the gradients of a row
     char *spare
     double *totals
-
-
-cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
-    return ceil_div(a, b) * b
 
 
 cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
@@ -462,15 +449,6 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
         if threads > 1:
             PyMem_RawFree(members)
     return 0
-
-
-cdef int kind_of(cnp.ndarray a) except -1:
-    cdef int size = cnp.PyArray_ITEMSIZE(a), kind
-    if cnp.PyArray_ISFLOAT(a):
-        kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
-    else:
-        kind = FC_U8 + 2 * (0 if size == 1 else 1 if size == 2 else 2 if size == 4 else 3) + cnp.PyArray_ISSIGNED(a)
-    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
 
 
 cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) except -1:
