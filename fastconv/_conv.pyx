@@ -17,7 +17,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
-from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, plan, release
+from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, has_rim, inside, part, plan, release
 from fastconv._kernels cimport (
     FC_F64,
     FC_GROUP,
@@ -533,12 +533,42 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     return 0
 
 
+cdef int compute(Plan *p, cnp.ndarray x, workers) except -1:
+    cdef double work
+    cdef int threads
+    work = <double>p.images * p.ho * p.wo * p.groups * p.kg * max(p.terms, 1)
+    threads = team(workers, work)
+    try:
+        plan(p, x, threads)
+        threads = <int>min(threads, p.tasks)
+        execute(p, threads, work)
+    finally:
+        release(p)
+    return 0
+
+
+cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:
+    """The inside, the rows above and below it, and the columns on its left and right."""
+    cdef idx y0, y1, x0, x1, i
+    cdef Plan parts[5]
+    inside(p.height, p.ho, p.sh, p.fh, p.dh, p.top, &y0, &y1)
+    inside(p.width, p.wo, p.sw, p.fw, p.dw, p.left, &x0, &x1)
+    parts[0] = part(p, y0, y1 - y0, x0, x1 - x0)
+    parts[1] = part(p, 0, y0, 0, p.wo)
+    parts[2] = part(p, y1, p.ho - y1, 0, p.wo)
+    parts[3] = part(p, y0, y1 - y0, 0, x0)
+    parts[4] = part(p, y0, y1 - y0, x1, p.wo - x1)
+    for i in range(5):
+        if parts[i].ho and parts[i].wo:
+            compute(&parts[i], x, workers)
+    return 0
+
+
 def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
            int mode, double cval, idx groups, int activation, workers):
     """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K); conv.py has checked everything."""
     cdef Plan p
-    cdef int i, n = x.ndim, threads
-    cdef double work
+    cdef int i, n = x.ndim
     cdef cnp.ndarray b
     memset(&p, 0, sizeof(p))
     p.out_kind = kind_of(out)
@@ -568,11 +598,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
     p.mode, p.cval, p.activation = mode, cval, activation
     p.terms = p.fh * p.fw * p.cg
-    work = <double>p.images * p.ho * p.wo * p.groups * p.kg * max(p.terms, 1)
-    threads = team(workers, work)
-    try:
-        plan(&p, x, threads)
-        threads = <int>min(threads, p.tasks)
-        execute(&p, threads, work)
-    finally:
-        release(&p)
+    if has_rim(&p):
+        compute_parts(&p, x, workers)
+    else:
+        compute(&p, x, workers)

@@ -29,7 +29,8 @@ cdef struct Plan:
     const char *bias
     int activation
     # Geometry of a window.
-    idx fh, fw, sh, sw, dh, dw, top, left
+    idx fh, fw, sh, sw, dh, dw
+    idx top, left                # inputs before the first of the array, or minus those that are skipped
     int mode
     double cval
     bint in_place
@@ -52,4 +53,7 @@ cdef struct Plan:
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
+cdef bint has_rim(const Plan *p) noexcept
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
 cdef void release(Plan *p) noexcept

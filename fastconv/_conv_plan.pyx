@@ -20,6 +20,7 @@ cdef enum:
     WINDOW_BYTES = 256 << 10     # likewise a packed window
     RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
     STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
+    RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
     CHANNEL_BLOCK = 256          # channels of a depthwise task
 
 
@@ -112,8 +113,8 @@ cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
         if cnp.PyArray_STRIDE(x, i) % p.item and cnp.PyArray_DIM(x, i) > 1:
             return False
     # No padding: the last output's last tap must be a pixel.
-    return (p.top <= 0 and p.left <= 0 and (p.ho - 1) * p.sh + (p.fh - 1) * p.dh < p.height
-            and (p.wo - 1) * p.sw + (p.fw - 1) * p.dw < p.width)
+    return (p.top <= 0 and p.left <= 0 and (p.ho - 1) * p.sh + (p.fh - 1) * p.dh - p.top < p.height
+            and (p.wo - 1) * p.sw + (p.fw - 1) * p.dw - p.left < p.width)
 
 
 cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
@@ -236,6 +237,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     if p.in_place:
         p.pixel_row, p.pixel_col, p.tap_row, p.tap_col = p.sh, p.sw, p.dh, p.dw
         p.row_step, p.col_step = p.x_row // p.item, p.x_col // p.item
+        p.x -= p.top * p.x_row + p.left * p.x_col
         if p.way == PLANAR:
             p.plane_step = p.x_channel // p.item
             p.pixel_col = 1
@@ -290,6 +292,31 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     else:
         p.tasks *= ceil_div(p.groups * p.kg, p.panel_width)
     return 0
+
+
+cdef bint has_rim(const Plan *p) noexcept:
+    """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
+    each input takes part in few products, packing it costs as much as they do."""
+    return (choose(p) == CHANNELS and p.ho * p.wo * p.groups * p.kg >= RIM_OUTPUTS
+            and (p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
+                 or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width))
+
+
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept:
+    """The outputs first..last-1 of an axis of `size` inputs all of whose taps are inputs."""
+    cdef idx room = size + pad - (taps - 1) * dilation   # where a first tap may stand, counted from the padding
+    first[0] = min(ceil_div(pad, stride), outputs)
+    last[0] = max(min(ceil_div(room, stride) if room > 0 else 0, outputs), first[0])
+
+
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
+    """The call for outputs y0..y0+rows-1, x0..x0+cols-1 of this one."""
+    cdef Plan q = p[0]
+    q.ho, q.wo = rows, cols
+    q.top -= y0 * p.sh
+    q.left -= x0 * p.sw
+    q.out += y0 * p.out_row + x0 * p.out_col
+    return q
 
 
 cdef void release(Plan *p) noexcept:
