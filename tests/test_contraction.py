@@ -406,7 +406,7 @@ def sums_along(mode, n, rows, positive, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("mode", [0, 1, 2])
-@pytest.mark.parametrize(("n", "rows"), [(300, 1), (3000, 1), (1000, 5)])
+@pytest.mark.parametrize(("n", "rows"), [(20, 1), (64, 1), (64, 5), (150, 70), (300, 1), (3000, 1), (1000, 5)])
 def test_mode_dot_errors(isa, mode, n, rows, dtype):
     for positive in (False, True):
         tensor, m, expected, scale = sums_along(mode, n, rows, positive, dtype)
