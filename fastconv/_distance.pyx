@@ -113,6 +113,7 @@ cdef struct Plan:
     idx terms, range, ranges
     idx panel                    # columns of a full panel
     idx block_rows, block_cols, row_blocks, slabs, tasks
+    idx band, bands              # MATRIX: blocks of rows that one thread computes, and how many such bands
     idx stage_step
 
 
@@ -220,10 +221,16 @@ cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, cha
 # ---- tasks ----
 
 cdef void matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
-    cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
-    task //= p.row_blocks
+    """Blocks of a band of rows, slab after slab: a band is one thread's, so that no two threads touch new pages of the
+    result at once, which the system would clear for both."""
+    cdef idx i0 = task % p.band * p.block_rows
+    task //= p.band
     cdef idx j0 = task % p.slabs * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
-    cdef idx batch = task // p.slabs
+    task //= p.slabs
+    i0 += task % p.bands * p.band * p.block_rows
+    cdef idx batch = task // p.bands, rows = min(p.block_rows, p.a.count - i0)
+    if rows <= 0:
+        return
     block(p, t, batch, i0, rows, j0, cols)
     emit(p, t, 0, 0, rows, cols, p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col, p.out_row,
          p.out_col, p.stream)
@@ -411,7 +418,11 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.block_rows = round_up(ceil_div(p.a.count, p.row_blocks), FC_POINT_ROWS)
         p.row_blocks = ceil_div(p.a.count, p.block_rows)
         p.slabs = ceil_div(p.b.count, p.block_cols)
-        p.tasks = p.batches * p.row_blocks * (p.slabs if p.way == MATRIX else p.parts if p.way == NEAREST else 1)
+        p.tasks = p.batches * p.row_blocks * (p.parts if p.way == NEAREST else 1)
+        if p.way == MATRIX:
+            p.band = ceil_div(p.row_blocks, threads) if not p.few and p.batches < 4 * threads else p.row_blocks
+            p.bands = ceil_div(p.row_blocks, p.band)
+            p.tasks = p.batches * p.bands * p.band * p.slabs
         p.part_slabs = ceil_div(p.slabs, p.parts)
     else:
         p.block_rows = p.block_cols = min(min(round_up(p.a.count, p.panel), SQUARE), max(rows // p.panel * p.panel, p.panel))
