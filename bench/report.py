@@ -21,7 +21,7 @@ from . import peers
 
 MIB = 2**20
 SHORTEST_SAMPLE = 200e-6  # seconds; shorter calls are repeated inside one sample
-SETTLE = 0.02  # seconds of untimed calls before a sample, while the threads of the library before still spin
+SETTLE = 0.02  # seconds of untimed calls (a pause, if a call is long) before a sample: threads of the one before still spin
 SETTLE_BLAS = 0.15  # the same where NumPy's BLAS is among the peers: its threads spin for a tenth of a second
 SLOW = 0.5  # seconds; a call longer than this is timed in the first rounds only
 SLOW_ROUNDS = 3
@@ -85,7 +85,7 @@ def interleave(calls, budget):
         loops[name] = max(1, math.ceil(length / max(estimate[name], 1e-7)))
     samples = {name: [] for name in calls}
     order = list(calls)
-    settle = SETTLE_BLAS if "numpy" in calls else SETTLE
+    settle = SETTLE_BLAS if any(name.startswith("numpy") for name in calls) else SETTLE
     gc.collect()
     gc.disable()
     try:
@@ -94,7 +94,9 @@ def interleave(calls, budget):
                 if estimate[name] > SLOW and i >= SLOW_ROUNDS:
                     continue
                 settled = time.perf_counter() + settle
-                while time.perf_counter() < settled and estimate[name] < SLOW / 10:
+                if estimate[name] >= SLOW / 10:
+                    time.sleep(settle)
+                while time.perf_counter() < settled:
                     calls[name]()
                 samples[name].append(sample(calls[name], loops[name]))
             order.append(order.pop(0))
