@@ -17,7 +17,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
-from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, has_rim, inside, part, plan, release
+from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, choose, has_rim, inside, part, plan, release
 from fastconv._kernels cimport (
     FC_F64,
     FC_GROUP,
@@ -598,6 +598,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
     p.mode, p.cval, p.activation = mode, cval, activation
     p.terms = p.fh * p.fw * p.cg
+    p.way = choose(&p)
     if has_rim(&p):
         compute_parts(&p, x, workers)
     else:

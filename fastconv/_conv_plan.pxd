@@ -52,6 +52,7 @@ cdef struct Plan:
     idx panel_width, panel_size, scratch
 
 
+cdef Way choose(const Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef bint has_rim(const Plan *p) noexcept
 cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept

@@ -21,6 +21,7 @@ cdef enum:
     RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
     STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
     RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
+    RIM_COLUMNS = 512            # likewise columns (times filters) of a plane
     CHANNEL_BLOCK = 256          # channels of a depthwise task
 
 
@@ -208,6 +209,7 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
 
 
 cdef Way choose(const Plan *p) noexcept:
+    """The way of a whole call, which its parts keep."""
     cdef idx lanes = p.k.lanes
     if p.terms == 0:
         return TILE
@@ -223,7 +225,6 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     cdef idx lanes = p.k.lanes
     cdef int i
     cdef bint aligned_out
-    p.way = choose(p)
     plan_chunks(p)
     p.panel_width = min(CHANNEL_BLOCK // p.kg * p.kg if p.kg <= CHANNEL_BLOCK else p.kg, p.groups * p.kg)
     p.in_place = readable(p, x)
@@ -297,9 +298,12 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
 cdef bint has_rim(const Plan *p) noexcept:
     """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
     each input takes part in few products, packing it costs as much as they do."""
-    return (choose(p) == CHANNELS and p.ho * p.wo * p.groups * p.kg >= RIM_OUTPUTS
-            and (p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
-                 or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width))
+    cdef idx outputs = p.ho * p.wo * p.groups * p.kg
+    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and (p.wo * p.kg < RIM_COLUMNS or p.x_col != p.item):
+        return False
+    return p.way != TILE and outputs and (
+        p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
+        or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width)
 
 
 cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept:
