@@ -1,0 +1,225 @@
+"""Reductions that are functions of the user: which kind a function is, and how a Python function gets its windows.
+
+None of the packages that make compiled functions is imported: an object of theirs shows that it is loaded already.
+Next hop: _neighborhood_calls.pyx, which gathers windows and calls compiled functions.
+"""
+import contextvars
+import inspect
+import re
+import struct
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._neighborhood_calls import capsule
+
+SIGNATURE = "int (double *, npy_intp, double *, void *)"
+_SPELLINGS = {"npy_intp", "intptr_t", "ptrdiff_t", "ssize_t", "Py_ssize_t"}
+_SPELLINGS |= {
+    word
+    for word, code in (("int", "i"), ("long", "l"), ("long long", "q"), ("longlong", "q"), ("int32_t", "i"), ("int64_t", "q"))
+    if struct.calcsize(code) == struct.calcsize("P")
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The address of a compiled function and of its data, and the object that keeps both alive."""
+
+    address: int
+    user_data: int
+    owner: object
+
+
+def compiled(name, value):
+    """`value` as a Compiled, None if it is no compiled function; ValueError if it has another signature."""
+    for kind in (_low_level, _capsule, _numba, _ctypes, _cffi):
+        found = kind(value)
+        if found is not None:
+            signature, address, user_data = found
+            if not _fits(signature):
+                was = "unknown signature" if signature is None else f"the signature {signature!r}"
+                raise ValueError(
+                    f"{name} is a compiled function of {was}; it must be {SIGNATURE!r}, where npy_intp may be spelled "
+                    f"{', '.join(sorted(_SPELLINGS - {'npy_intp'}))}"
+                )
+            if not address:
+                raise ValueError(f"{name} is a null pointer; it must point to a function {SIGNATURE!r}")
+            return Compiled(address, user_data, value)
+    return None
+
+
+def takes_axis(function, dtype):
+    """Whether `function` is called as ``function(windows, axis=-1)`` rather than once a window.
+
+    The signature decides: a parameter `axis` that can be given by name, or ``**kwargs``. A builtin that has no signature is
+    tried on a block of two windows of ones.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        try:
+            return np.shape(function(np.ones((2, 3), dtype), axis=-1)) == (2,)
+        except Exception:
+            return False
+    try:
+        signature.bind(None, axis=-1)
+    except TypeError:
+        return False
+    return True
+
+
+def describe(function):
+    """The name of a function for messages."""
+    return getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or repr(function)
+
+
+def _fits(signature):
+    match = re.fullmatch(r"([^()]+)\(([^()]*)\)", signature or "")
+    if not match:
+        return False
+    result, *arguments = (re.sub(r"\s*\*", "*", " ".join(part.split())) for part in (match[1], *match[2].split(",")))
+    return (
+        result == "int"
+        and len(arguments) == 4
+        and arguments[0] == arguments[2] == "double*"
+        and arguments[1] in _SPELLINGS
+        and arguments[3] == "void*"
+    )
+
+
+def _low_level(value):
+    """A scipy.LowLevelCallable: a tuple, which refuses to be indexed, of a capsule and what that was made from."""
+    if isinstance(value, tuple) and type(value).__name__ == "LowLevelCallable" and tuple.__len__(value):
+        return _capsule(tuple.__getitem__(value, 0))
+    return None
+
+
+def _capsule(value):
+    return capsule(value)
+
+
+def _numba(value):
+    """A numba cfunc, which is also a Python callable; its `ctypes` knows the signature."""
+    if type(value).__module__.partition(".")[0] != "numba" or not isinstance(getattr(value, "address", None), int):
+        return None
+    return _ctypes(value.ctypes)
+
+
+def _ctypes(value):
+    ctypes = sys.modules.get("ctypes")
+    if ctypes is None or not isinstance(value, ctypes._CFuncPtr):
+        return None
+    arguments = ", ".join(_ctypes_word(ctypes, kind) for kind in value.argtypes or ())
+    signature = f"{_ctypes_word(ctypes, value.restype)} ({arguments})"
+    return signature, ctypes.cast(value, ctypes.c_void_p).value or 0, 0
+
+
+def _ctypes_word(ctypes, kind):
+    """The C type that a ctypes type stands for, as far as it can occur in a signature that fits."""
+    if kind is None:
+        return "void"
+    if kind is ctypes.c_void_p:
+        return "void *"
+    if isinstance(kind, type) and issubclass(kind, ctypes._Pointer):
+        return f"{_ctypes_word(ctypes, kind._type_)} *"
+    return getattr(kind, "__name__", repr(kind)).removeprefix("c_")
+
+
+def _cffi(value):
+    backend = sys.modules.get("_cffi_backend")
+    if backend is None or not isinstance(value, backend.FFI.CData):
+        return None
+    kind = backend.typeof(value)
+    address = int(backend.cast(backend.new_primitive_type("uintptr_t"), value)) if kind.kind == "function" else 0
+    return kind.cname.replace("(*)", " "), address, 0
+
+
+class Python:
+    """A Python function with the way it is called: on blocks of windows, or once a window."""
+
+    def __init__(self, function, dtype):
+        self.function = function
+        self.blocks = takes_axis(function, dtype)
+        self.stopped = False
+
+    def __call__(self, windows, counted):
+        """The function's value of each row of `windows`; of the counting values where `counted`, a mask or None, says so.
+
+        Windows that have as many counting values go together. One that has none is not handed over: its value is NaN.
+        """
+        if counted is None:
+            return self._call(windows)
+        counts = np.count_nonzero(counted, axis=-1)
+        if counts.size and counts.min() == windows.shape[-1]:
+            return self._call(windows)
+        parts = []
+        for count in np.unique(counts):
+            chosen = np.flatnonzero(counts == count)
+            if count:
+                values = windows[chosen][counted[chosen]].reshape(chosen.size, count)
+                parts.append((chosen, self._call(np.asfortranarray(values) if self.blocks else values)))
+            else:
+                parts.append((chosen, np.float16(np.nan)))
+        result = np.empty(counts.size, np.result_type(*(part for _, part in parts)))
+        for chosen, part in parts:
+            result[chosen] = part
+        return result
+
+    def _call(self, windows):
+        pixels, n = windows.shape
+        if self.blocks:
+            result = np.asarray(self.function(windows, axis=-1))
+            given = f"windows of shape {windows.shape} and axis=-1"
+            if result.shape != (pixels,):
+                raise ValueError(
+                    f"reduction ({describe(self.function)}) returned shape {result.shape} for {given}; "
+                    f"it must return one value for each window, shape {(pixels,)}"
+                )
+        else:
+            values = []
+            for window in windows:
+                if self.stopped:
+                    break
+                values.append(self.function(window))
+            given = f"a window of shape {(n,)}"
+            try:
+                result = np.asarray(values)
+            except ValueError:
+                result = None
+            if result is None or result.ndim != 1:
+                shape = next(shape for shape in map(np.shape, values) if shape != ())
+                raise ValueError(
+                    f"reduction ({describe(self.function)}) returned shape {shape} for {given}; it must return one number"
+                )
+        if result.dtype.kind not in "biufc":
+            raise TypeError(
+                f"reduction ({describe(self.function)}) returned {result.dtype} for {given}; it must return numbers or booleans"
+            )
+        return result
+
+
+def in_order(task, pieces, workers):
+    """Yield ``task(*piece)`` for each of `pieces`, in their order; `workers` threads compute them if there are more than 1.
+
+    The threads see the context variables of the caller (`numpy.errstate` is one). The first exception, in the order of the
+    pieces, comes out as it was raised; tasks not begun are dropped then, and none is waited for.
+    """
+    if workers < 2:
+        for piece in pieces:
+            yield task(*piece)
+        return
+    pool = ThreadPoolExecutor(workers)
+    waiting = deque()
+    try:
+        for piece in pieces:
+            waiting.append(pool.submit(contextvars.copy_context().run, task, *piece))
+            if len(waiting) == 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
