@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._neighborhood_calls import capsule
+from . import _args
+from ._neighborhood_calls import Windows, capsule
+
+BLOCK_BYTES = 680 << 10  # windows handed over at once: they and as much of temporaries stay in a second-level cache of 2 MiB
+THREAD_BLOCK_BYTES = 1 << 20  # several threads take turns with the interpreter's lock: fewer, longer turns
+WINDOW_BYTES = 64 << 10  # the same where each window is a call of its own
+BY_CELLS_BYTES = 5 << 10  # larger windows lie one after another: a block has too few of them to run along the outputs
 
 SIGNATURE = "int (double *, npy_intp, double *, void *)"
 _SPELLINGS = {"npy_intp", "intptr_t", "ptrdiff_t", "ssize_t", "Py_ssize_t"}
@@ -23,6 +29,7 @@ _SPELLINGS |= {
     for word, code in (("int", "i"), ("long", "l"), ("long long", "q"), ("longlong", "q"), ("int32_t", "i"), ("int64_t", "q"))
     if struct.calcsize(code) == struct.calcsize("P")
 }
+_RESULTS = "?bBhHiIlLqQefdFD"
 
 
 @dataclass(frozen=True)
@@ -138,12 +145,79 @@ def _cffi(value):
     return kind.cname.replace("(*)", " "), address, 0
 
 
+def run(reduction, geometry, shape, dtype, out, workers):
+    """The result of a function of the user for all windows: an array of `shape`, or `out`, which does not overlap the input.
+
+    `geometry` and `shape` are what the face worked out; `dtype` None leaves the dtype to the function: of a compiled one it
+    is that of a floating input, else float64.
+    """
+    function = compiled("reduction", reduction)
+    source = geometry.x.dtype.newbyteorder("=")
+    if out is not None:
+        dtype = out.dtype
+    if dtype is not None and dtype.newbyteorder("=").char not in _RESULTS:
+        raise TypeError(f"dtype must be a boolean, integer, floating or complex type of up to 64 bits a number, got {dtype}")
+    if function is None:
+        return _run_python(Python(reduction, source), geometry, shape, source, dtype, out, workers)
+    if source.kind == "c":
+        raise TypeError(f"a compiled reduction takes doubles, but input has dtype {source}; it may be real")
+    if out is None:
+        out = _args.empty(shape, dtype or (source if source.kind == "f" else np.dtype(np.float64)))
+    # The driver stores real numbers: other results get them from here.
+    direct = out if out.dtype.kind in "iuf" else np.empty(shape)
+    if not Windows(geometry, source, BLOCK_BYTES).call(function.address, function.user_data, geometry.arrange(direct), workers):
+        raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
+    if direct is not out:
+        out[...] = direct != 0 if out.dtype.kind == "b" else direct
+    return out
+
+
+def _run_python(function, geometry, shape, source, dtype, out, workers):
+    threads = workers or 1
+    windows = Windows(geometry, source, (THREAD_BLOCK_BYTES if threads > 1 else BLOCK_BYTES) if function.blocks else WINDOW_BYTES)
+    function.by_cells = function.blocks and windows.cells * source.itemsize <= BY_CELLS_BYTES
+
+    def task(unit, part):
+        piece = windows.gather(unit, part, function.by_cells)
+        return piece, None if piece.windows is None else function(piece.windows, piece.counted)
+
+    pieces = ((unit, part) for unit in range(windows.units) for part in range(windows.parts))
+    try:
+        for piece, result in in_order(task, pieces, threads):
+            if result is None:
+                continue
+            if out is None:
+                out = _args.empty(shape, dtype or result.dtype)
+            elif dtype is None and result.dtype != out.dtype:
+                out = out.astype(np.result_type(out.dtype, result.dtype), copy=False)
+            _store(windows, piece, result, geometry.arrange(out))
+    finally:
+        function.stopped = True
+    if out is None:
+        # Nothing to compute: only the dtype is open.
+        empty = function(np.empty((0, windows.cells), source), None)
+        out = np.empty(shape, dtype or empty.dtype)
+    return out
+
+
+def _store(windows, piece, result, out):
+    if out.dtype.kind == "b":
+        windows.put(piece, np.ascontiguousarray(result != 0), out)
+    elif out.dtype.kind == "c":
+        windows.put(piece, np.ascontiguousarray(result.real), out.real)
+        windows.put(piece, np.ascontiguousarray(result.imag), out.imag)
+    else:
+        result = result.astype(out.dtype) if result.dtype.kind == "c" else result
+        windows.put(piece, np.ascontiguousarray(result, result.dtype.newbyteorder("=")), out)
+
+
 class Python:
     """A Python function with the way it is called: on blocks of windows, or once a window."""
 
     def __init__(self, function, dtype):
         self.function = function
         self.blocks = takes_axis(function, dtype)
+        self.by_cells = False
         self.stopped = False
 
     def __call__(self, windows, counted):
@@ -161,7 +235,7 @@ class Python:
             chosen = np.flatnonzero(counts == count)
             if count:
                 values = windows[chosen][counted[chosen]].reshape(chosen.size, count)
-                parts.append((chosen, self._call(np.asfortranarray(values) if self.blocks else values)))
+                parts.append((chosen, self._call(np.asfortranarray(values) if self.by_cells else values)))
             else:
                 parts.append((chosen, np.float16(np.nan)))
         result = np.empty(counts.size, np.result_type(*(part for _, part in parts)))
@@ -171,6 +245,9 @@ class Python:
 
     def _call(self, windows):
         pixels, n = windows.shape
+        if self.blocks and pixels == 1:
+            # NumPy sums a lone window in another order: two of it make the bits independent of how the image is cut.
+            return self._call(np.concatenate((windows, windows)).copy("F" if self.by_cells else "C"))[:1]
         if self.blocks:
             result = np.asarray(self.function(windows, axis=-1))
             given = f"windows of shape {windows.shape} and axis=-1"
@@ -195,7 +272,7 @@ class Python:
                 raise ValueError(
                     f"reduction ({describe(self.function)}) returned shape {shape} for {given}; it must return one number"
                 )
-        if result.dtype.kind not in "biufc":
+        if result.dtype.char not in _RESULTS:
             raise TypeError(
                 f"reduction ({describe(self.function)}) returned {result.dtype} for {given}; it must return numbers or booleans"
             )
