@@ -5,6 +5,7 @@ Next hop: _neighborhood_calls.pyx, which gathers windows and calls compiled func
 """
 import contextvars
 import inspect
+import itertools
 import re
 import struct
 import sys
@@ -145,59 +146,66 @@ def _cffi(value):
     return kind.cname.replace("(*)", " "), address, 0
 
 
-def run(reduction, geometry, shape, dtype, out, workers):
-    """The result of a function of the user for all windows: an array of `shape`, or `out`, which does not overlap the input.
+def is_function(reduction):
+    """Whether a reduction is a function, compiled or not, and not a name."""
+    return callable(reduction) or compiled("reduction", reduction) is not None
 
-    `geometry` and `shape` are what the face worked out; `dtype` None leaves the dtype to the function: of a compiled one it
-    is that of a floating input, else float64.
+
+def run(reduction, geometry, shape, dtype, out, workers, *inputs):
+    """(array with the result of a function for all windows, array to return): as `_args.result` gives them.
+
+    `geometry`, an array of `shape` and `inputs`, which `out` may overlap, come from the face. `dtype` None leaves the dtype
+    to the function: that of a compiled one is a floating input's own, else float64.
     """
     function = compiled("reduction", reduction)
     source = geometry.x.dtype.newbyteorder("=")
-    if out is not None:
-        dtype = out.dtype
-    if dtype is not None and dtype.newbyteorder("=").char not in _RESULTS:
-        raise TypeError(f"dtype must be a boolean, integer, floating or complex type of up to 64 bits a number, got {dtype}")
+    if dtype is None:
+        dtype = getattr(out, "dtype", None)
     if function is None:
-        return _run_python(Python(reduction, source), geometry, shape, source, dtype, out, workers)
-    if source.kind == "c":
-        raise TypeError(f"a compiled reduction takes doubles, but input has dtype {source}; it may be real")
-    if out is None:
-        out = _args.empty(shape, dtype or (source if source.kind == "f" else np.dtype(np.float64)))
-    # The driver stores real numbers: other results get them from here.
-    direct = out if out.dtype.kind in "iuf" else np.empty(shape)
-    if not Windows(geometry, source, BLOCK_BYTES).call(function.address, function.user_data, geometry.arrange(direct), workers):
+        if dtype is None:
+            target = answer = None
+        else:
+            target, answer = _args.result(out, shape, dtype, *inputs)
+        target = _run_python(Python(reduction, source), geometry, shape, source, target, workers)
+        return target, target if answer is None else answer
+    if dtype is None:
+        dtype = source if source.kind == "f" else np.dtype(np.float64)
+    target, answer = _args.result(out, shape, dtype, *inputs)
+    # The driver stores real numbers.
+    real = target if dtype.kind in "iuf" else np.empty(shape)
+    if not Windows(geometry, source, BLOCK_BYTES).call(function.address, function.user_data, geometry.arrange(real), workers):
         raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
-    if direct is not out:
-        out[...] = direct != 0 if out.dtype.kind == "b" else direct
-    return out
+    if real is not target:
+        target[...] = real != 0 if dtype.kind == "b" else real
+    return target, answer
 
 
-def _run_python(function, geometry, shape, source, dtype, out, workers):
+def _run_python(function, geometry, shape, source, target, workers):
+    """`target`, or if that is None a new array of the dtype of the results, filled."""
     threads = workers or 1
     windows = Windows(geometry, source, (THREAD_BLOCK_BYTES if threads > 1 else BLOCK_BYTES) if function.blocks else WINDOW_BYTES)
     function.by_cells = function.blocks and windows.cells * source.itemsize <= BY_CELLS_BYTES
+    fixed = target is not None
 
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
         return piece, None if piece.windows is None else function(piece.windows, piece.counted)
 
-    pieces = ((unit, part) for unit in range(windows.units) for part in range(windows.parts))
     try:
-        for piece, result in in_order(task, pieces, threads):
+        for piece, result in in_order(task, itertools.product(range(windows.units), range(windows.parts)), threads):
             if result is None:
                 continue
-            if out is None:
-                out = _args.empty(shape, dtype or result.dtype)
-            elif dtype is None and result.dtype != out.dtype:
-                out = out.astype(np.result_type(out.dtype, result.dtype), copy=False)
-            _store(windows, piece, result, geometry.arrange(out))
+            if target is None:
+                target = _args.empty(shape, result.dtype)
+            elif not fixed:
+                target = target.astype(np.result_type(target, result), copy=False)
+            _store(windows, piece, result, geometry.arrange(target))
     finally:
         function.stopped = True
-    if out is None:
-        # Nothing to compute: only the dtype is open.
-        empty = function(np.empty((0, windows.cells), source), None)
-        out = np.empty(shape, dtype or empty.dtype)
-    return out
+    if target is None:
+        # There are no windows: only the dtype is open.
+        target = np.empty(shape, function(np.empty((0, windows.cells), source), None).dtype)
+    return target
 
 
 def _store(windows, piece, result, out):
@@ -212,7 +220,10 @@ def _store(windows, piece, result, out):
 
 
 class Python:
-    """A Python function with the way it is called: on blocks of windows, or once a window."""
+    """A Python function with the way it is called: on blocks of windows, or once a window.
+
+    `by_cells` says how blocks lie, and `stopped` ends a run of calls of single windows.
+    """
 
     def __init__(self, function, dtype):
         self.function = function
