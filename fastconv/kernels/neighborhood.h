@@ -1,0 +1,213 @@
+/* Named reductions of neighbourhoods, on lines loaded into blocks (lines.h), for every element type.
+ *
+ * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
+ * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
+ */
+#ifndef FC_NEIGHBORHOOD_ONCE
+#define FC_NEIGHBORHOOD_ONCE
+
+enum { FC_NEAR_CHUNK = 64 };
+
+#endif
+
+#undef FC_WIDE_T
+#undef FC_IS_FLOAT
+#undef FC_NO_VALUE
+#undef FC_MOST
+#undef FC_LEAST
+#ifdef FC_INTEGER_TYPE
+#define FC_IS_FLOAT 0
+#define FC_WIDE_T uint64_t
+#define FC_NO_VALUE 0
+#define FC_MOST ((FC_T)((uint64_t)-1 >> (64 - 8 * sizeof(FC_T) + ((FC_T)-1 < 1))))
+#define FC_LEAST ((FC_T)((FC_T)-1 < 1 ? ~FC_MOST : 0))
+#else
+#define FC_IS_FLOAT 1
+#define FC_WIDE_T double
+#define FC_NO_VALUE ((FC_T)__builtin_nan(""))
+#define FC_MOST ((FC_T)__builtin_inf())
+#define FC_LEAST (-FC_MOST)
+#endif
+
+/* a - b as a double, rounded once, whatever the type. */
+FC_INLINE double FC_N(distance_from)(FC_T a, FC_T b)
+{
+    if (FC_IS_FLOAT || sizeof(FC_T) < 8)
+        return (double)a - (double)b;
+    return a >= b ? (double)((uint64_t)a - (uint64_t)b) : -(double)((uint64_t)b - (uint64_t)a);
+}
+
+/* The loop over cells: `each` sees the value v, whether it counts (p) and its output x. */
+#define FC_CELLS(each)                                                                             \
+    for (ptrdiff_t run = 0; run < q->runs; run++) {                                                \
+        const fc_line *line = q->lines + q->run_line[run];                                         \
+        const FC_T *value = (const FC_T *)line->at + q->run_start[run] + at;                       \
+        const uint8_t *present = holes ? line->present + q->run_start[run] + at : NULL;            \
+        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)                                   \
+            for (int x = 0; x < FC_NEAR_CHUNK; x++) {                                              \
+                const FC_T v = value[tap + x];                                                     \
+                const int p = holes ? present[tap + x] : 1;                                        \
+                each;                                                                              \
+            }                                                                                      \
+    }
+
+typedef struct FC_N(chunk) {
+    int64_t count[FC_NEAR_CHUNK];
+    union {
+        FC_T element[FC_NEAR_CHUNK];
+        FC_WIDE_T wide[FC_NEAR_CHUNK];
+        double real[FC_NEAR_CHUNK];
+    } a, b;
+} FC_N(chunk);
+
+FC_INLINE void FC_N(near_count)(const fc_near *q, ptrdiff_t at, int64_t *count, const int holes)
+{
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        count[x] = holes ? 0 : q->cells;
+    if (!holes)
+        return;
+    for (ptrdiff_t run = 0; run < q->runs; run++) {
+        const uint8_t *present = q->lines[q->run_line[run]].present + q->run_start[run] + at;
+        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+            for (int x = 0; x < FC_NEAR_CHUNK; x++)
+                count[x] += present[tap + x];
+    }
+}
+
+FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, const int greatest, const int holes)
+{
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        result[x] = greatest ? FC_LEAST : FC_MOST;
+    if (greatest)
+        FC_CELLS(result[x] = p & ((v > result[x]) | (v != v)) ? v : result[x])
+    else
+        FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
+}
+
+FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, const int product, const int holes)
+{
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        sum[x] = (FC_WIDE_T)product;
+    if (product)
+        FC_CELLS(sum[x] *= p ? (FC_WIDE_T)v : 1)
+    else
+        FC_CELLS(sum[x] += p ? (FC_WIDE_T)v : 0)
+}
+
+/* Means and variances: the first cell that counts is the pivot of 64-bit integers, 0 that of the others, whose sums are exact or
+ * doubles; then the squares of the distances from the mean. */
+FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t *count, FC_N(chunk) *c, double *out,
+                                  const int squares, const int holes)
+{
+    const int exact = !FC_IS_FLOAT && sizeof(FC_T) < 8;
+    FC_T pivot[FC_NEAR_CHUNK] = {0};
+    double mean[FC_NEAR_CHUNK];
+    if (exact) {
+        FC_N(near_sum)(q, at, c->a.wide, 0, holes);
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            mean[x] = (FC_T)-1 < 1 ? (double)(int64_t)c->a.wide[x] : (double)(uint64_t)c->a.wide[x];
+    } else {
+        if (!FC_IS_FLOAT) {
+            uint8_t found[FC_NEAR_CHUNK] = {0};
+            FC_CELLS(pivot[x] = p & !found[x] ? v : pivot[x]; found[x] |= (uint8_t)p)
+        }
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            mean[x] = 0;
+        FC_CELLS(mean[x] += p ? FC_N(distance_from)(v, pivot[x]) : 0)
+    }
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        mean[x] /= (double)count[x];
+    if (!squares) {
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            out[x] = (double)pivot[x] + mean[x];
+        return;
+    }
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        c->b.real[x] = 0;
+    FC_CELLS(const double d = FC_N(distance_from)(v, pivot[x]) - mean[x]; c->b.real[x] += p ? d * d : 0)
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        out[x] = count[x] > q->ddof ? c->b.real[x] / ((double)count[x] - q->ddof) : __builtin_nan("");
+}
+
+FC_INLINE void FC_N(near_chunk)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, const int holes)
+{
+    double *real = c->a.real;
+    switch (q->reduction) {
+    case FC_NEAR_MIN: FC_N(near_extreme)(q, at, c->a.element, 0, holes); break;
+    case FC_NEAR_MAX: FC_N(near_extreme)(q, at, c->a.element, 1, holes); break;
+    case FC_NEAR_RANGE:
+        FC_N(near_extreme)(q, at, c->a.element, 1, holes);
+        FC_N(near_extreme)(q, at, c->b.element, 0, holes);
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            c->a.element[x] = (FC_T)(FC_IS_FLOAT ? c->a.element[x] - c->b.element[x]
+                                                 : (FC_T)((FC_WIDE_T)c->a.element[x] - (FC_WIDE_T)c->b.element[x]));
+        break;
+    case FC_NEAR_SUM: FC_N(near_sum)(q, at, c->a.wide, 0, holes); return;
+    case FC_NEAR_PROD: FC_N(near_sum)(q, at, c->a.wide, 1, holes); return;
+    case FC_NEAR_COUNT:
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            c->count[x] = 0;
+        FC_CELLS(c->count[x] += p & (v != 0))
+        return;
+    case FC_NEAR_MEAN:
+        FC_N(near_count)(q, at, c->count, holes);
+        FC_N(near_moments)(q, at, c->count, c, real, 0, holes);
+        return;
+    default:
+        FC_N(near_count)(q, at, c->count, holes);
+        FC_N(near_moments)(q, at, c->count, c, real, 1, holes);
+        for (int x = 0; x < FC_NEAR_CHUNK && q->reduction == FC_NEAR_STD; x++)
+            real[x] = __builtin_sqrt(real[x]);
+        return;
+    }
+    if (!holes)
+        return;
+    /* The least of nothing is NaN, or 0 where the type has none. */
+    FC_N(near_count)(q, at, c->count, holes);
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        if (c->count[x] == 0)
+            c->a.element[x] = FC_NO_VALUE;
+}
+
+#undef FC_CELLS
+
+/* any and all: from the number of cells that are not 0. */
+FC_INLINE void FC_N(near_truth)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, uint8_t *out, const int holes)
+{
+    fc_near inner = *q;
+    int64_t nonzero[FC_NEAR_CHUNK];
+    inner.reduction = FC_NEAR_COUNT;
+    FC_N(near_chunk)(&inner, at, c, holes);
+    memcpy(nonzero, c->count, sizeof nonzero);
+    FC_N(near_count)(q, at, c->count, holes);
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        out[x] = q->reduction == FC_NEAR_ANY ? nonzero[x] != 0 : nonzero[x] == c->count[x];
+}
+
+static void FC_N(near)(const fc_near *q)
+{
+    FC_N(chunk) c;
+    for (ptrdiff_t at = 0; at < q->n; at += FC_NEAR_CHUNK) {
+        const size_t n = (size_t)(q->n - at < FC_NEAR_CHUNK ? q->n - at : FC_NEAR_CHUNK);
+        char *out = q->out;
+        if (q->reduction == FC_NEAR_ANY || q->reduction == FC_NEAR_ALL) {
+            uint8_t truth[FC_NEAR_CHUNK];
+            if (q->holes)
+                FC_N(near_truth)(q, at, &c, truth, 1);
+            else
+                FC_N(near_truth)(q, at, &c, truth, 0);
+            memcpy(out + at, truth, n);
+            continue;
+        }
+        if (q->holes)
+            FC_N(near_chunk)(q, at, &c, 1);
+        else
+            FC_N(near_chunk)(q, at, &c, 0);
+        if (q->reduction == FC_NEAR_COUNT)
+            memcpy(out + at * 8, c.count, n * 8);
+        else if (q->reduction <= FC_NEAR_RANGE)
+            memcpy(out + at * (ptrdiff_t)sizeof(FC_T), c.a.element, n * sizeof(FC_T));
+        else
+            memcpy(out + at * 8, c.a.real, n * 8);
+    }
+}
