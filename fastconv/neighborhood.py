@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _lines, _neighborhood
+from . import _args, _callables, _lines, _neighborhood
 
 __all__ = ["neighborhood_reduce"]
 
@@ -32,6 +32,7 @@ class Geometry(NamedTuple):
     before: tuple[int, ...]  # taps before an output's own element
     step: tuple[int, ...]
     counts: tuple[int, ...]  # shape of the result
+    axes: tuple[int, ...]  # of the input, along which the footprint's axes lie
     cells: np.ndarray | None  # which cells of the window count; None: all
     mode: int
     cval: np.ndarray  # 0-d, of the lines' native dtype
@@ -170,6 +171,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         before=tuple(0 for _ in pad) + tuple(before[a] for a in order),
         step=arranged(every),
         counts=arranged(shape),
+        axes=axes,
         cells=cells,
         mode=code,
         cval=_native(cval, x.dtype.newbyteorder("="), code),
@@ -181,7 +183,9 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
 
 
 def _named(reduction):
-    """(name, parameter) of a name or a tuple that begins with one."""
+    """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
+    if _callables.is_function(reduction):
+        return None, reduction
     name, *values = reduction if isinstance(reduction, tuple) else (reduction,)
     if not isinstance(name, str):
         raise TypeError(f"reduction must be a name, a tuple that begins with one, a callable or a list, got {reduction!r}")
@@ -330,6 +334,9 @@ def neighborhood_reduce(
         native = x.dtype.newbyteorder("=")
         targets = []
         for (name, value), one in zip(names, outs, strict=True):
+            if name is None:
+                targets.append((None, one))
+                continue
             kind = _DRIVERS[name].result_dtype(name, value, native, geometry) if wanted is None else wanted
             targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
         geometries, parts = [geometry], [[target for target, _ in targets]]
@@ -337,8 +344,13 @@ def neighborhood_reduce(
         if math.prod(geometry.counts):
             engine = _lines.Pass(geometry)
             for (name, value), target in zip(names, arrays, strict=True):
+                if name is None:
+                    continue
                 _DRIVERS[name].add(engine, name, value, target)
             engine.run(workers)
+    for i, (name, value) in enumerate(names):
+        if name is None:
+            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     for target, answer in targets:
         if target is not answer:
             answer[...] = target
