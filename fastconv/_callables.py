@@ -6,6 +6,7 @@ Next hop: _neighborhood_calls.pyx, which gathers windows and calls compiled func
 import contextvars
 import inspect
 import itertools
+import math
 import re
 import struct
 import sys
@@ -49,10 +50,9 @@ def compiled(name, value):
         if found is not None:
             signature, address, user_data = found
             if not _fits(signature):
-                was = "unknown signature" if signature is None else f"the signature {signature!r}"
                 raise ValueError(
-                    f"{name} is a compiled function of {was}; it must be {SIGNATURE!r}, where npy_intp may be spelled "
-                    f"{', '.join(sorted(_SPELLINGS - {'npy_intp'}))}"
+                    f"{name} is a compiled function of the signature {signature!r}; it must be {SIGNATURE!r}, where npy_intp "
+                    f"may be spelled {', '.join(sorted(_SPELLINGS - {'npy_intp'}))}"
                 )
             if not address:
                 raise ValueError(f"{name} is a null pointer; it must point to a function {SIGNATURE!r}")
@@ -86,7 +86,7 @@ def describe(function):
 
 
 def _fits(signature):
-    match = re.fullmatch(r"([^()]+)\(([^()]*)\)", signature or "")
+    match = re.fullmatch(r"([^()]+)\(([^()]*)\)", signature)
     if not match:
         return False
     result, *arguments = (re.sub(r"\s*\*", "*", " ".join(part.split())) for part in (match[1], *match[2].split(",")))
@@ -107,7 +107,9 @@ def _low_level(value):
 
 
 def _capsule(value):
-    return capsule(value)
+    """A PyCapsule, named by its signature; one without a name is trusted to have it, as SciPy trusts it."""
+    found = capsule(value)
+    return (SIGNATURE, *found[1:]) if found is not None and found[0] is None else found
 
 
 def _numba(value):
@@ -173,7 +175,9 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
     target, answer = _args.result(out, shape, dtype, *inputs)
     # The driver stores real numbers.
     real = target if dtype.kind in "iuf" else np.empty(shape)
-    if not Windows(geometry, source, BLOCK_BYTES).call(function.address, function.user_data, geometry.arrange(real), workers):
+    if target.size and not Windows(geometry, source, BLOCK_BYTES).call(
+        function.address, function.user_data, geometry.arrange(real), workers
+    ):
         raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
     if real is not target:
         target[...] = real != 0 if dtype.kind == "b" else real
@@ -182,17 +186,24 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
 
 def _run_python(function, geometry, shape, source, target, workers):
     """`target`, or if that is None a new array of the dtype of the results, filled."""
+    if 0 in shape:
+        # Only the dtype is open.
+        cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
+        return np.empty(shape, function(np.empty((0, cells), source), None)[0].dtype) if target is None else target
     threads = workers or 1
     windows = Windows(geometry, source, (THREAD_BLOCK_BYTES if threads > 1 else BLOCK_BYTES) if function.blocks else WINDOW_BYTES)
     function.by_cells = function.blocks and windows.cells * source.itemsize <= BY_CELLS_BYTES
     fixed = target is not None
+    blanks = []
 
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
-        return piece, None if piece.windows is None else function(piece.windows, piece.counted)
+        return piece, *(function(*piece.take()) if piece.outputs else (None, None))
 
     try:
-        for piece, result in in_order(task, itertools.product(range(windows.units), range(windows.parts)), threads):
+        for piece, result, blank in in_order(task, itertools.product(range(windows.units), range(windows.parts)), threads):
+            if blank is not None:
+                blanks.append((piece, result, blank))
             if result is None:
                 continue
             if target is None:
@@ -203,8 +214,12 @@ def _run_python(function, geometry, shape, source, target, workers):
     finally:
         function.stopped = True
     if target is None:
-        # There are no windows: only the dtype is open.
-        target = np.empty(shape, function(np.empty((0, windows.cells), source), None).dtype)
+        target = _args.empty(shape, np.dtype(np.float64))
+    # What no value counts for is known when the dtype is.
+    for piece, result, blank in blanks:
+        result = np.zeros(piece.outputs, target.dtype) if result is None else result.astype(target.dtype)
+        result[blank] = np.nan if target.dtype.kind in "fc" else 0
+        _store(windows, piece, result, geometry.arrange(target))
     return target
 
 
@@ -215,8 +230,10 @@ def _store(windows, piece, result, out):
         windows.put(piece, np.ascontiguousarray(result.real), out.real)
         windows.put(piece, np.ascontiguousarray(result.imag), out.imag)
     else:
-        result = result.astype(out.dtype) if result.dtype.kind == "c" else result
-        windows.put(piece, np.ascontiguousarray(result, result.dtype.newbyteorder("=")), out)
+        if result.dtype.kind == "c":
+            result = result.astype(out.dtype)
+        kind = np.dtype(np.float32) if result.dtype.char == "e" else result.dtype.newbyteorder("=")
+        windows.put(piece, np.ascontiguousarray(result, kind), out)
 
 
 class Python:
@@ -232,27 +249,25 @@ class Python:
         self.stopped = False
 
     def __call__(self, windows, counted):
-        """The function's value of each row of `windows`; of the counting values where `counted`, a mask or None, says so.
+        """(the function's value of each row of `windows`, which rows have none: None for no row).
 
-        Windows that have as many counting values go together. One that has none is not handed over: its value is NaN.
+        Where `counted` is a mask, a row stands for its counting values. Rows that have as many go together; one that has none
+        is not handed over. The values are None if there are no others.
         """
         if counted is None:
-            return self._call(windows)
+            return self._call(windows), None
         counts = np.count_nonzero(counted, axis=-1)
-        if counts.size and counts.min() == windows.shape[-1]:
-            return self._call(windows)
+        if counts.min() == windows.shape[-1]:
+            return self._call(windows), None
         parts = []
-        for count in np.unique(counts):
+        for count in np.unique(counts[counts > 0]):
             chosen = np.flatnonzero(counts == count)
-            if count:
-                values = windows[chosen][counted[chosen]].reshape(chosen.size, count)
-                parts.append((chosen, self._call(np.asfortranarray(values) if self.by_cells else values)))
-            else:
-                parts.append((chosen, np.float16(np.nan)))
-        result = np.empty(counts.size, np.result_type(*(part for _, part in parts)))
+            values = windows[chosen][counted[chosen]].reshape(chosen.size, count)
+            parts.append((chosen, self._call(np.asfortranarray(values) if self.by_cells else values)))
+        result = np.zeros(counts.size, np.result_type(*(part for _, part in parts))) if parts else None
         for chosen, part in parts:
             result[chosen] = part
-        return result
+        return result, None if counts.all() else counts == 0
 
     def _call(self, windows):
         pixels, n = windows.shape

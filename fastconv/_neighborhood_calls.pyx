@@ -127,8 +127,14 @@ cdef class Piece:
     """Some outputs of a block: lines first_line.., of each the outputs first.., and the windows of them."""
     cdef Block block             # where they are: its lines may hold another block by now
     cdef idx first_line, lines, first, count
-    cdef readonly object windows
-    cdef readonly object counted
+    cdef readonly idx outputs
+    cdef object windows, counted
+
+    def take(self):
+        """(the windows, shape (outputs, cells); which of their values count, None: all), kept here no longer."""
+        taken = self.windows, self.counted
+        self.windows = self.counted = None
+        return taken
 
 
 cdef class Windows:
@@ -196,9 +202,8 @@ cdef class Windows:
         PyMem_RawFree(self.runs)
 
     def gather(self, idx unit, idx part, bint by_cells):
-        """The windows of piece `part` of block `unit`: a Piece whose `windows` has shape (outputs, cells), None if there
-        are none, and whose `counted` says which values count, None if all do. By cells, the outputs lie next to each other,
-        else the cells of a window."""
+        """Piece `part` of block `unit`, which may have no outputs. By cells, the outputs of its windows lie next to each other
+        in memory, else the cells of a window."""
         cdef const Lines *p = &self.plan.p
         cdef Piece piece = Piece()
         cdef Loaded loaded
@@ -218,7 +223,8 @@ cdef class Windows:
         lines, cut = piece.block.count[p.ndim - 1], part % self.parts_of_a_line
         piece.first = lines * cut // self.parts_of_a_line
         piece.count = lines * (cut + 1) // self.parts_of_a_line - piece.first
-        if piece.lines and piece.count:
+        piece.outputs = piece.lines * piece.count
+        if piece.outputs:
             piece.windows = self.copy(piece, False, by_cells)
             if piece.block.flags & FC_LINE_HOLES:
                 piece.counted = self.copy(piece, True, by_cells)
@@ -230,16 +236,15 @@ cdef class Windows:
         cdef const Lines *p = &self.plan.p
         cdef const Block *b = &piece.block
         cdef idx item = 1 if presence else p.item, i, first, step = p.step[p.ndim - 1], pitch
-        cdef idx pixels = piece.lines * piece.count
         cdef Reducer nowhere
         cdef char *out
         cdef char *dst
         cdef cnp.ndarray memory
         dtype = np.dtype(np.bool_) if presence else self.native
         if by_cells:
-            memory = np.empty((self.cells, pixels), dtype)
+            memory = np.empty((self.cells, piece.outputs), dtype)
         else:
-            memory = np.empty((pixels, self.cells + CHUNK // item), dtype)
+            memory = np.empty((piece.outputs, self.cells + CHUNK // item), dtype)
         dst, pitch = <char *>cnp.PyArray_DATA(memory), cnp.PyArray_STRIDE(memory, 0)
         memset(&nowhere, 0, sizeof(Reducer))
         with nogil:
@@ -316,6 +321,8 @@ cdef class Windows:
                     for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
                         call_lines(&c, &members[i], quota)
                 pass_on()
+                with nogil:
+                    pass  # other threads have their turn
                 PyErr_CheckSignals()
                 if c.failed:
                     return False
