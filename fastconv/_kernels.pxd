@@ -191,9 +191,28 @@ cdef extern from "kernels/kernels.h" nogil:
         double ddof
         void *out
 
+    enum:
+        FC_OP_MIN, FC_OP_MAX, FC_OP_NAN
+
+    ctypedef struct fc_columns:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, count, n
+        int op
+
+    ctypedef struct fc_row:
+        const void *src
+        void *out
+        void *spare
+        ptrdiff_t window, n
+        int op
+
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
+        void (*columns)(const fc_columns *) noexcept nogil
+        void (*row)(const fc_row *) noexcept nogil
+        void (*subtract)(void *into, const void *from_, ptrdiff_t n) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes

@@ -9,6 +9,7 @@ from fastconv._kernels cimport (
     FC_F64,
     FC_I64,
     FC_LINE_HOLES,
+    FC_LINE_NAN,
     FC_NEAR_ALL,
     FC_NEAR_ANY,
     FC_NEAR_COUNT,
@@ -20,9 +21,14 @@ from fastconv._kernels cimport (
     FC_NEAR_STD,
     FC_NEAR_SUM,
     FC_NEAR_VAR,
+    FC_OP_MAX,
+    FC_OP_MIN,
+    FC_OP_NAN,
     FC_U8,
+    fc_columns,
     fc_elements,
     fc_near,
+    fc_row,
 )
 from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, put
 
@@ -46,6 +52,15 @@ cdef struct Near:
 
 cdef inline const fc_elements *elements(const Lines *p) noexcept nogil:
     return &p.k.elements[7 + p.native if p.native < FC_U8 else p.native - FC_U8]
+
+
+cdef inline idx round_up(idx bytes_) noexcept nogil:
+    return (bytes_ + 63) // 64 * 64
+
+
+cdef inline idx span(const Lines *p, const Block *b, int a) noexcept nogil:
+    """Region positions of a block on an axis."""
+    return (b.count[a] - 1) * p.step[a] + p.w[a]
 
 
 def parameter(name, values):
@@ -92,6 +107,127 @@ cdef void reduce_plain(const Lines *p, const Block *b, const Reducer *r, char *s
         put(p, b, r, out, scratch, own.source)
 
 
+# ---- boxes: columns first, axis by axis, then rows ----
+
+cdef idx fold_scratch(const Lines *p) noexcept nogil:
+    """Bytes for fold_columns: two tables of lines, and the results along every axis that has a window."""
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)), lines = p.lines
+    cdef int a
+    for a in range(p.ndim - 1):
+        lines = lines // p.r[a] * p.b[a]
+        if p.w[a] > 1:
+            size += lines * p.pitch
+    return size
+
+
+cdef const void **fold_columns(const Lines *p, const Block *b, char *scratch, int op) noexcept nogil:
+    """Reduces the lines of a block along all axes but the last; returns the table of its output lines."""
+    cdef void **rows = <void **>scratch
+    cdef void **out = rows + p.lines
+    cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
+    cdef int a, last = p.ndim - 1
+    cdef idx lines = 1, outer = 1, inner, i, j, o, rest, line, size, count, at
+    cdef fc_columns q
+    for a in range(last):
+        lines *= span(p, b, a)
+    for i in range(lines):
+        rest, line = i, 0
+        for a in range(last - 1, -1, -1):
+            size = span(p, b, a)
+            line += rest % size * p.stride[a]
+            rest //= size
+        rows[i] = b.line[line].at
+    q.n, q.op = span(p, b, last), op
+    inner = lines
+    for a in range(last):
+        size, count = span(p, b, a), b.count[a]
+        inner //= size
+        q.window, q.step = p.w[a], inner
+        if p.w[a] > 1 or p.step[a] > 1:
+            for i in range(outer):
+                for j in range(inner):
+                    for o in range(count):
+                        at = (i * count + o) * inner + j
+                        out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
+                    q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
+                    if p.w[a] > 1 and p.step[a] == 1:
+                        elements(p).columns(&q)
+                    elif p.w[a] > 1:
+                        q.count = 1
+                        for o in range(count):
+                            elements(p).columns(&q)
+                            q.rows += p.step[a] * inner
+                            q.out += inner
+            memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
+            rows, out = out, rows
+        outer *= count
+    return <const void **>rows
+
+
+cdef inline bint writes_through(const Lines *p, const Reducer *r, char *out, int source) noexcept nogil:
+    """Whether a kernel can write its results where they belong."""
+    cdef int last = p.ndim - 1
+    return r.out_kind == source and r.os[last] == p.item and p.step[last] == 1 and <size_t>out % p.item == 0
+
+
+cdef void fold_box(const Lines *p, const Block *b, const Reducer *r, char *scratch, int op) noexcept nogil:
+    """Least or greatest of a box."""
+    cdef char *spare = scratch
+    cdef char *line = scratch + p.pitch
+    cdef const void **rows = fold_columns(p, b, scratch + 2 * p.pitch, op)
+    cdef fc_row q
+    cdef idx i
+    cdef char *out
+    q.window, q.n, q.op, q.spare = p.w[p.ndim - 1], dense_count(p, b), op, spare
+    for i in range(out_lines(p, b)):
+        locate(p, b, r, i, &out)
+        q.src = rows[i]
+        q.out = line
+        if writes_through(p, r, out, p.native):
+            q.out = out
+        elements(p).row(&q)
+        if q.out == line:
+            put(p, b, r, out, line, p.native)
+
+
+cdef void reduce_extreme(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min and max of a box."""
+    cdef const Near *own = <const Near *>r.own
+    cdef int op = FC_OP_MAX if own.reduction == FC_NEAR_MAX else FC_OP_MIN
+    if b.flags & FC_LINE_HOLES:
+        reduce_plain(p, b, r, scratch)
+        return
+    if b.flags & FC_LINE_NAN:
+        op |= FC_OP_NAN
+    fold_box(p, b, r, scratch, op)
+
+
+cdef void reduce_range(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """max - min of a box."""
+    cdef const Near *own = <const Near *>r.own
+    cdef int nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
+    cdef const void **least
+    cdef const void **greatest
+    cdef char *tables = scratch + 3 * p.pitch
+    cdef fc_row q
+    cdef idx i
+    cdef char *out
+    if b.flags & FC_LINE_HOLES:
+        reduce_plain(p, b, r, scratch)
+        return
+    least = fold_columns(p, b, tables, nan | FC_OP_MIN)
+    greatest = fold_columns(p, b, tables + fold_scratch(p), nan | FC_OP_MAX)
+    q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
+    for i in range(out_lines(p, b)):
+        locate(p, b, r, i, &out)
+        q.src, q.out, q.op = least[i], scratch + p.pitch, nan | FC_OP_MIN
+        elements(p).row(&q)
+        q.src, q.out, q.op = greatest[i], scratch + 2 * p.pitch, nan | FC_OP_MAX
+        elements(p).row(&q)
+        elements(p).subtract(scratch + p.pitch, scratch + 2 * p.pitch, q.n)
+        put(p, b, r, out, scratch + p.pitch, own.source)
+
+
 def add(Pass pass_, name, double ddof, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
@@ -111,4 +247,13 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         own.source = FC_U8
     else:
         own.source = FC_F64
-    pass_.add(reduce_plain, own, 8 * p.r[p.ndim - 1] + 64, out, <double>p.cells)
+    # Scratch for the plain way, which blocks with holes take whatever the reduction.
+    cdef idx scratch = 8 * p.r[p.ndim - 1] + 64
+    if not p.box or p.cells == 1:
+        pass_.add(reduce_plain, own, scratch, out, <double>p.cells)
+    elif own.reduction in (FC_NEAR_MIN, FC_NEAR_MAX):
+        pass_.add(reduce_extreme, own, max(scratch, 2 * p.pitch + fold_scratch(p)), out, 8)
+    elif own.reduction == FC_NEAR_RANGE:
+        pass_.add(reduce_range, own, max(scratch, 3 * p.pitch + 2 * fold_scratch(p)), out, 16)
+    else:
+        pass_.add(reduce_plain, own, scratch, out, <double>p.cells)

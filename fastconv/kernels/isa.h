@@ -108,7 +108,8 @@
       .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, \
       .pull = pull_##suffix, .add_wide = add_wide_##suffix, .unprepare = unprepare_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
-#define FC_ELEMENTS(suffix, type) { .bytes = sizeof(type), .near = near_##suffix }
+#define FC_ELEMENTS(suffix, type) { .bytes = sizeof(type), .near = near_##suffix, .columns = columns_##suffix,  \
+                                    .row = row_##suffix, .subtract = subtract_##suffix }
 
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double),
                              .elements = {FC_ELEMENTS(u8, uint8_t), FC_ELEMENTS(i8, int8_t), FC_ELEMENTS(u16, uint16_t),

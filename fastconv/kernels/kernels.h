@@ -332,10 +332,33 @@ typedef struct fc_near {
     void *out;
 } fc_near;
 
+/* Boxes along one axis. Operations: FC_OP_NAN lets NaN through. */
+enum { FC_OP_MIN = 0, FC_OP_MAX = 1, FC_OP_NAN = 2 };
+
+/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and up to a vector beyond. */
+typedef struct fc_columns {
+    const void *const *rows;
+    void *const *out;
+    ptrdiff_t step, window, count, n;
+    int op;
+} fc_columns;
+
+/* out[x] = op of src[x .. x + window - 1], x < n, and not beyond. `spare` is a line that may be overwritten, src itself if
+ * it may. Reads up to a vector beyond the last. */
+typedef struct fc_row {
+    const void *src;
+    void *out, *spare;
+    ptrdiff_t window, n;
+    int op;
+} fc_row;
+
 /* The kernels of one element type. */
 typedef struct fc_elements {
     int bytes;
     void (*near)(const fc_near *);
+    void (*columns)(const fc_columns *);
+    void (*row)(const fc_row *);
+    void (*subtract)(void *into, const void *from, ptrdiff_t n); /* into = from - into, modulo 2^bits */
 } fc_elements;
 
 typedef struct fc_kernels {
