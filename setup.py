@@ -19,7 +19,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastconv/kernels")
 DRIVERS = (
-    "_runtime", "_conv", "_contraction", "_contraction_modes", "_distance", "_lines", "_neighborhood", "_neighborhood_calls",
+    "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
+    "_lines", "_neighborhood", "_neighborhood_calls",
 )  # fmt: skip
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.

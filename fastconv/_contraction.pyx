@@ -19,8 +19,9 @@ cnp.import_array()
 
 cdef enum:
     MAX_RUNS = 64                # lanes of the widest panel
-    PANEL_BYTES = 32 << 10       # one panel of products, which stays in the first-level cache
+    PANEL_BYTES = 24 << 10       # one panel of products, which stays in the first-level cache
     SPAN_BYTES = 4 << 20         # packed operands of a span
+    SPARE_BYTES = 1 << 20        # rows of one operand before they are transposed
     GROUP_BYTES = 384 << 10      # sums that stay in the second-level cache while a span is read
     TOTAL_BYTES = 10 << 20       # sums of all spans so far, in float64
     PASS_BYTES = 512 << 10       # the same for each thread where there is only one span
@@ -289,7 +290,7 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, do
 
 
 cdef int plan_triple(Triple *p) except -1:
-    cdef idx run, panel, lanes = p.k.lanes
+    cdef idx run, panel, tallest, lanes = p.k.lanes
     cdef fc_pair_run runs[MAX_RUNS]
     p.width = p.k.vectors * lanes
     p.depth = min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item))
@@ -301,7 +302,8 @@ cdef int plan_triple(Triple *p) except -1:
             p.y_row, p.y_at = p.y.rows, p.z_at
             p.z_at += round_up(p.depth * p.y_row, lanes)
         p.block_size = p.z_at + p.z.rows * p.depth
-        if p.depth <= 16 or p.block_size * p.item <= SPAN_BYTES:
+        tallest = max(max(p.x.rows, p.y.rows), p.z.rows)
+        if p.depth <= 16 or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
             break
         p.depth //= 2
     p.blocks = max(min(SPAN_BYTES // (p.block_size * p.item), 32), 1)

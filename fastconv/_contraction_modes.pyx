@@ -33,7 +33,7 @@ from fastconv._runtime cimport table, team
 cnp.import_array()
 
 cdef enum:
-    CHAIN = 128                  # terms of one chain of sums
+    CHAIN = 128                  # terms of one chain of sums, at most
     STRIP_BYTES = 16 << 10       # sums of one vector's strip, which stay in the first-level cache
     ROW_STRIP = 96               # rows of a task, and how many where the packed matrix has several parts
     ROW_STRIP_PARTS = 1024
@@ -59,7 +59,7 @@ cdef struct Dot:
     idx r, r_inner, r_step, r_inner_step
     const char *matrix           # (r, n), contiguous, of the dtype of the sums
     bint integers, rows_in_place, lanes_along, dots
-    idx strip, strips, tasks, part, width
+    idx chain, strip, strips, tasks, part, width
 
 
 cdef struct Worker:
@@ -111,7 +111,7 @@ cdef void vector_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef idx length = locate(p, task, &t, &out), n = 0, count
     cdef char *c = w.c
     while n < p.n:
-        count = min(CHAIN, p.n - n)
+        count = min(p.chain, p.n - n)
         memset(c, 0, length * p.item)
         p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
         if c == w.c2:
@@ -129,7 +129,7 @@ cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef int vectors = <int>ceil_div(length, p.k.lanes)
     cdef idx width = vectors * p.k.lanes
     while n < p.n:
-        count = min(CHAIN, p.n - n)
+        count = min(p.chain, p.n - n)
         pack_terms(p, w.packed, t, n, count, length, p.item, width)
         multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n > 0)
         n += count
@@ -144,7 +144,7 @@ cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx e
         rows = min(height, length - first)
         n = start
         while n < end:
-            count = min(CHAIN, end - n)
+            count = min(p.chain, end - n)
             if first + 2 * height <= length:
                 p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
             multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
@@ -176,7 +176,7 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
                 rows_in_place(p, w, t, n, end, length, vectors)
                 continue
             while n < end:
-                count = min(CHAIN, end - n)
+                count = min(p.chain, end - n)
                 if p.n_inner == 1:
                     copy_matrix(p.k, p.item, w.spare, CHAIN, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
                 else:
@@ -294,6 +294,10 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
     for a in range(main, p.axes):
         p.shape[a], p.step[a], p.out_step[a] = p.shape[a + 1], p.step[a + 1], p.out_step[a + 1]
     p.rows_in_place = aligned and (p.lanes_along or p.n_step == p.item)
+    # About as many chains as terms in each, which keeps both sums short.
+    p.chain = 16 if p.r == 1 else 32
+    while p.chain < CHAIN and p.chain * p.chain < p.n:
+        p.chain *= 2
     p.width = p.k.vectors * p.k.lanes
     p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // CHAIN, 1) * CHAIN
     if p.dots:
@@ -479,7 +483,8 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     cdef idx part = task % p.blocks, first = p.rows * part // p.blocks, rows = p.rows * (part + 1) // p.blocks - first
     cdef idx panel0 = task // p.blocks * p.group, panels = min(p.group, p.panels - panel0)
     cdef idx size = p.block_rows * p.width * p.item
-    cdef idx start = 0, count, other, panel, columns, width, n, length, at, a_row, packed = p.depth * p.width * p.item
+    cdef idx start = 0, count, other, panel, columns, width, n, length, at, a_row, r, height, ahead
+    cdef idx packed = p.depth * p.width * p.item
     cdef int vectors
     cdef const char *a
     cdef const char *block
@@ -506,12 +511,22 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                     if panel == 0:
                         copy_matrix(p.k, p.item, h.block, count, h.spare, block, p.row, p.term, rows, count, p.kind)
                     a, a_row = h.block, count
-                n = 0
-                while n < count:
-                    length = min(CHAIN, count - n)
-                    multiply(p.k, p.item, a + n * p.item, a_row, rows, h.packed + panel * packed + n * width * p.item, length,
-                             vectors, h.c, n > 0)
-                    n += length
+                ahead = 0
+                if p.in_place and panel == 0 and magnitude(p.row) < FAR and p.axes and (other + 1) % p.shape[p.axes - 1]:
+                    ahead = p.step[p.axes - 1]
+                r = 0
+                while r < rows:
+                    height = min(FAR_ROWS, rows - r)
+                    n = 0
+                    while n < count:
+                        length = min(CHAIN, count - n)
+                        if ahead:
+                            p.k.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
+                        multiply(p.k, p.item, a + (r * a_row + n) * p.item, a_row, height,
+                                 h.packed + panel * packed + n * width * p.item, length, vectors, h.c + r * width * p.item,
+                                 n > 0)
+                        n += length
+                    r += height
                 if p.axes:
                     p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
                 else:

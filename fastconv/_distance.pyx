@@ -14,23 +14,26 @@ Where a point has more numbers than RANGE, the sums go through ranges of them. T
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange
-from libc.stddef cimport ptrdiff_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport (
-    FC_F16,
+    FC_AS_IS,
+    FC_CITYBLOCK,
     FC_F32,
     FC_F64,
     FC_JENSEN,
     FC_MAPPED,
     FC_PACKED_BITS,
     FC_PLAIN,
+    FC_POINT_CHAIN,
     FC_POINT_ROWS,
-    FC_SWAPPED,
-    FC_U8,
+    FC_ROOT,
+    FC_SQUARE,
     fc_emit,
+    fc_few,
     fc_nearest,
     fc_pairs,
     fc_points,
@@ -44,8 +47,6 @@ import numpy as np
 
 cnp.import_array()
 
-ctypedef ptrdiff_t idx
-
 cdef enum:
     MAX_LEAD = 64
     RANGE = 4096                 # numbers of a point that are packed at once
@@ -57,6 +58,7 @@ cdef enum:
     SQUARE = 192                 # side of a block of a symmetric matrix
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
     SMALL_WORK = 20_000          # pairs times (d + 4) below which `small` computes on the calling thread at once
+    FEW_WORK = 4096              # pairs times d of a batch item computed without packing
     STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
 
 cdef enum Way:
@@ -89,6 +91,7 @@ cdef struct Plan:
     idx lead_out[MAX_LEAD]
     int out_kind
     bint stream
+    bint few                     # a task is a batch item, computed where its points are
     # NEAREST: the k nearest of query q in part s at (s * queries + q) * nearest.
     char *distances
     idx *indices
@@ -129,14 +132,6 @@ cdef struct Team:
     char *rows                   # PULL: a prepared row of XA, a sum, the rows of a slab of XB, the gradients of a row
     char *spare
     double *totals
-
-
-cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
-    return ceil_div(a, b) * b
 
 
 cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
@@ -259,6 +254,21 @@ cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
             emit(p, t, r, col - j0, 1, j0 + cols - col, out + first * p.out_col, 0, p.out_col, False)
 
 
+cdef void few_task(const Plan *p, Team *t, idx task) noexcept nogil:
+    """A whole batch item."""
+    cdef fc_few a
+    a.a, a.b = p.a.data + offset(p, p.a.lead, task), p.b.data + offset(p, p.b.lead, task)
+    a.out = p.out + offset(p, p.lead_out, task)
+    a.a_step, a.b_step, a.out_step = p.a.row // p.item, p.b.row // p.item, p.out_row // p.item
+    a.m, a.n, a.d, a.metric, a.finish = p.a.count, p.b.count, p.d, p.metric, p.finish
+    if not p.k.few(&a):
+        return
+    if p.way == MATRIX:
+        matrix_task(p, t, task)
+    else:
+        square_task(p, t, task)
+
+
 cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx part = task % p.parts
     task //= p.parts
@@ -339,7 +349,9 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
     """The next `count` tasks of one thread."""
     cdef idx end = min(t.first + count, t.last)
     while t.first < end:
-        if p.way == MATRIX:
+        if p.few:
+            few_task(p, t, t.first)
+        elif p.way == MATRIX:
             matrix_task(p, t, t.first)
         elif p.way == NEAREST:
             nearest_task(p, t, t.first)
@@ -352,8 +364,32 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
 
 # ---- planning ----
 
+cdef bint in_rows(const Plan *p, const Points *x) noexcept:
+    """Whether the kernels can read each point where it is."""
+    cdef int axis
+    for axis in range(p.lead):
+        if x.lead[axis] % p.item:
+            return False
+    return (x.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>x.data % p.item == 0 and x.row % p.item == 0
+            and (x.col == p.item or p.d == 1))
+
+
+cdef bint is_few(const Plan *p) noexcept:
+    """Whether a batch item is so small that packing its points would cost more than its distances."""
+    cdef Points out
+    if (p.way != MATRIX and p.way != SYMMETRIC) or p.d > FC_POINT_CHAIN or p.a.count * p.b.count * p.d > FEW_WORK:
+        return False
+    if p.prepare != FC_PLAIN or p.tile_weights != NULL or not (
+            p.metric == FC_SQUARE and (p.finish == FC_AS_IS or p.finish == FC_ROOT) or p.metric == FC_CITYBLOCK):
+        return False
+    out.data, out.row, out.col, out.kind = p.out, p.out_row, p.out_col, p.out_kind
+    memcpy(out.lead, p.lead_out, sizeof(out.lead))
+    return p.d > 0 and in_rows(p, &p.a) and in_rows(p, &p.b) and in_rows(p, &out) and p.out_col == p.item
+
+
 cdef void plan(Plan *p, int threads) noexcept:
     cdef idx lanes = p.k.lanes, rows, most
+    p.few = is_few(p)
     p.terms = p.d
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
@@ -370,7 +406,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         rows = min(rows, NEAREST_ROWS if p.way == NEAREST else BLOCK_ROWS)
         # Blocks of about the same size, as many for each thread.
         p.row_blocks = ceil_div(p.a.count, rows)
-        if p.batches < 4 * threads and p.a.count > threads * FC_POINT_ROWS:
+        if not p.few and p.batches < 4 * threads and p.a.count > threads * FC_POINT_ROWS:
             p.row_blocks = round_up(p.row_blocks, threads)
         p.block_rows = round_up(ceil_div(p.a.count, p.row_blocks), FC_POINT_ROWS)
         p.row_blocks = ceil_div(p.a.count, p.block_rows)
@@ -462,15 +498,6 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
         if threads > 1:
             PyMem_RawFree(members)
     return 0
-
-
-cdef int kind_of(cnp.ndarray a) except -1:
-    cdef int size = cnp.PyArray_ITEMSIZE(a), kind
-    if cnp.PyArray_ISFLOAT(a):
-        kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
-    else:
-        kind = FC_U8 + 2 * (0 if size == 1 else 1 if size == 2 else 2 if size == 4 else 3) + cnp.PyArray_ISSIGNED(a)
-    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
 
 
 cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) except -1:

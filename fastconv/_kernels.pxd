@@ -89,7 +89,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const fc_pair_run *runs
         ptrdiff_t count
     enum:
-        FC_BITS, FC_JENSEN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED, FC_PLAIN
+        FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED, FC_PLAIN
 
     ctypedef struct fc_points:
         void *dst
@@ -118,6 +118,13 @@ cdef extern from "kernels/kernels.h" nogil:
         void *c2
         void *dst
         ptrdiff_t dst_step
+
+    ctypedef struct fc_few:
+        const void *a
+        const void *b
+        void *out
+        ptrdiff_t a_step, b_step, out_step, m, n, d
+        int metric, finish
 
     ctypedef struct fc_emit:
         const void *src
@@ -246,6 +253,7 @@ cdef extern from "kernels/kernels.h" nogil:
                     int accumulate) noexcept nogil
         void (*points)(const fc_points *) noexcept nogil
         void (*pairs)(const fc_pairs *) noexcept nogil
+        int (*few)(const fc_few *) noexcept nogil
         void (*emit)(const fc_emit *) noexcept nogil
         void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
         void (*nearest_sort)(fc_nearest *) noexcept nogil

@@ -340,6 +340,10 @@ def neighborhood_reduce(
             kind = _DRIVERS[name].result_dtype(name, value, native, geometry) if wanted is None else wanted
             targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
         geometries, parts = [geometry], [[target for target, _ in targets]]
+    # What a function raises comes before any name has written its result.
+    for i, (name, value) in enumerate(names):
+        if name is None:
+            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
             engine = _lines.Pass(geometry)
@@ -348,9 +352,6 @@ def neighborhood_reduce(
                     continue
                 _DRIVERS[name].add(engine, name, value, target)
             engine.run(workers)
-    for i, (name, value) in enumerate(names):
-        if name is None:
-            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     for target, answer in targets:
         if target is not answer:
             answer[...] = target

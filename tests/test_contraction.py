@@ -1,5 +1,6 @@
 """Triple products, moments, mttkrp, mode_dot and their gradients: values, symmetry, layouts, bits and errors."""
 
+import functools
 import itertools
 import math
 import tracemalloc
@@ -53,6 +54,16 @@ def operands(rng, sizes, equality, make):
     return a, b, c
 
 
+def summed(tensor, m, mode):
+    """Return `mode_dot` in the tensor's dtype and without BLAS, whose idle threads would slow ours down."""
+    rows = np.einsum("...n,rn->...r", np.moveaxis(tensor, mode, -1), np.atleast_2d(m).astype(tensor.dtype))
+    return rows[..., 0] if m.ndim == 1 else np.moveaxis(rows, -1, mode)
+
+
+def finer(dtype):
+    return np.float64 if dtype == np.float32 else np.longdouble
+
+
 def assert_same_complex_bits(actual, expected):
     assert actual.dtype == expected.dtype
     assert_same_bits(np.ascontiguousarray(actual.real), np.ascontiguousarray(expected.real))
@@ -68,16 +79,12 @@ def assert_same_complex_bits(actual, expected):
 def test_triple_product_is_the_formula(isa, rng, sizes, equality, dtype):
     a, b, c = operands(rng, sizes, equality, lambda rng, shape: small(rng, shape, dtype))
     weights = small(rng, sizes[3], dtype)
-    expected = np.einsum(
-        "ijm,km->ijk", np.einsum("im,jm->ijm", a, b).astype(float), c.astype(float), optimize=True
-    )
+    products = (a[:, None] * b).astype(float)
     result = fastconv.triple_product(a, b, c)
     assert result.dtype == dtype
-    np.testing.assert_array_equal(result, expected)
-    expected = np.einsum(
-        "ijm,km->ijk", np.einsum("im,jm->ijm", a, b * weights).astype(float), c.astype(float), optimize=True
-    )
-    np.testing.assert_array_equal(fastconv.triple_product(a, b, c, weights=weights, workers=2), expected)
+    np.testing.assert_array_equal(result, summed(products, c, 2))
+    weighted = fastconv.triple_product(a, b, c, weights=weights, workers=2)
+    np.testing.assert_array_equal(weighted, summed(products * weights, c, 2))
 
 
 @given(st.data())
@@ -135,8 +142,9 @@ def test_packed(rng, n):
     assert_same_bits(fastconv.unpack_symmetric(packed, n), fastconv.triple_product(b, a))
 
 
-def test_many_outputs_take_several_passes(rng):
-    a, b, c = (small(rng, (n, 1500), np.float32) for n in (120, 130, 140))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_many_outputs_take_several_passes(rng, dtype):
+    a, b, c = (small(rng, (n, 1500), dtype) for n in (110, 120, 110))
     expected = np.tensordot((a[:, None] * b).astype(float), c.astype(float), (2, 1))
     np.testing.assert_array_equal(fastconv.triple_product(a, b, c), expected)
     np.testing.assert_array_equal(fastconv.triple_product(a, b, c, workers=3), expected)
@@ -167,14 +175,20 @@ def test_bad_values_reach_their_entries_only(rng, equality, bad):
 # --- Triple product: accuracy
 
 
+@functools.cache
+def sums_of_mean_zero(dtype, m):
+    """Return three matrices, their triple product and that of their absolute values, in a finer type."""
+    rng = np.random.default_rng(m)
+    arrays = [rng.standard_normal((n, m)).astype(dtype) for n in (5, 6, 7)]
+    exact = (reference.triple_product(*map(f, arrays), dtype=finer(dtype)) for f in (np.asarray, np.abs))
+    return arrays, *exact
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("m", [100, 5000, 100_000])
-def test_errors_on_data_of_mean_zero(isa, rng, dtype, m):
-    a, b, c = (rng.standard_normal((n, m)).astype(dtype) for n in (5, 6, 7))
-    finer = np.float64 if dtype == np.float32 else np.longdouble
-    scale = reference.triple_product(*map(np.abs, (a, b, c)), dtype=finer)
-    expected = reference.triple_product(a, b, c, dtype=finer)
-    assert_within(fastconv.triple_product(a, b, c), expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
+def test_errors_on_data_of_mean_zero(isa, dtype, m):
+    arrays, expected, scale = sums_of_mean_zero(dtype, m)
+    assert_within(fastconv.triple_product(*arrays), expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
 
 
 def test_long_sums_of_positive_float32_keep_their_accuracy(isa, rng):
@@ -188,13 +202,13 @@ def test_long_sums_of_positive_float32_keep_their_accuracy(isa, rng):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    "sizes", [(40, 30, 50, 700), (4, 4, 4, 150_000), (1, 1, 200, 9000), (70, 70, 70, 3000)], ids=str
+    "sizes", [(40, 30, 50, 700), (4, 4, 4, 100_000), (1, 1, 200, 9000), (50, 50, 50, 4000)], ids=str
 )
 @pytest.mark.parametrize("equality", ["none", "b is c", "all"])
 def test_triple_product_bits_do_not_depend_on_threads(isa, rng, sizes, equality, dtype):
     a, b, c = operands(rng, sizes, equality, lambda rng, shape: rng.standard_normal(shape).astype(dtype))
     expected = fastconv.triple_product(a, b, c, workers=1)
-    for workers in (2, 3, 7, None):
+    for workers in (2, 7):
         assert_same_bits(fastconv.triple_product(a, b, c, workers=workers), expected)
 
 
@@ -284,16 +298,21 @@ def test_nothing_to_sum(sizes):
 # --- Third moment
 
 
+@functools.cache
+def moments(dtype, center):
+    """Return samples, their third moments and those of the absolute values, in a finer type."""
+    x = np.random.default_rng(12).exponential(size=(12, 3000)).astype(dtype)
+    y = x.astype(np.longdouble) - (x.mean(axis=1, keepdims=True, dtype=np.longdouble) if center else 0)
+    return x, *(reference.triple_product(z, dtype=np.longdouble) / 3000 for z in (y, abs(y)))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("center", [True, False])
-def test_third_moment(isa, rng, center, dtype):
-    x = rng.exponential(size=(12, 3000)).astype(dtype)
-    y = x.astype(np.longdouble) - (x.mean(axis=1, keepdims=True, dtype=np.longdouble) if center else 0)
-    expected = reference.triple_product(y, dtype=np.longdouble) / 3000
-    bound = 8 * ROUNDOFF[np.dtype(dtype)] * reference.triple_product(abs(y), dtype=np.longdouble) / 3000
+def test_third_moment(isa, center, dtype):
+    x, expected, scale = moments(dtype, center)
     result = fastconv.third_moment(x, center=center)
     assert result.dtype == dtype
-    assert_within(result, expected, bound)
+    assert_within(result, expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
     assert_same_bits(fastconv.third_moment(x.T, axis=0, center=center), result)
     assert_same_bits(
         fastconv.unpack_symmetric(fastconv.third_moment(x, center=center, packed=True), 12), result
@@ -326,18 +345,16 @@ INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", ">i4"]
 
 
 @pytest.mark.parametrize("dtypes", DTYPES, ids=str)
-@pytest.mark.parametrize("rows", [None, 1, 3, 70])
 @pytest.mark.parametrize("shape", TENSORS, ids=str)
-def test_mode_dot_is_the_formula(isa, rng, shape, rows, dtypes):
+def test_mode_dot_is_the_formula(isa, rng, shape, dtypes):
     tensor = small(rng, shape, dtypes[0])
-    for mode in range(-1, len(shape)):
+    for mode, rows in itertools.product(range(-1, len(shape)), (None, 1, 3, 70)):
         n = shape[mode]
         m = small(rng, n if rows is None else (rows, n), dtypes[1])
         result = fastconv.mode_dot(tensor, m, mode)
         assert result.dtype == np.result_type(*dtypes)
-        wide = np.tensordot(tensor.astype(complex), m.astype(complex), (mode, m.ndim - 1))
-        expected = wide if rows is None else np.moveaxis(wide, -1, mode)
-        np.testing.assert_array_equal(result, expected if result.dtype.kind == "c" else expected.real)
+        wide = complex if result.dtype.kind == "c" else float
+        np.testing.assert_array_equal(result, summed(tensor.astype(wide), m, mode))
         assert_same_complex_bits(fastconv.mode_dot(np.asfortranarray(tensor), m, mode, workers=2), result)
 
 
@@ -372,19 +389,30 @@ def test_mode_dot_bits_do_not_depend_on_layout_and_threads(rng, layout, dtype):
         for rows in (1, 5):
             m = rng.standard_normal((rows, tensor.shape[mode])).astype(dtype)
             expected = fastconv.mode_dot(tensor, m, mode, workers=1)
-            for workers in (1, 2, 5):
+            for workers in (1, 3):
                 assert_same_complex_bits(fastconv.mode_dot(moved, m, mode, workers=workers), expected)
+
+
+@functools.cache
+def sums_along(mode, n, rows, positive, dtype):
+    """Return a tensor, a matrix, their `mode_dot` and that of their absolute values, in a finer type."""
+    rng = np.random.default_rng([mode, n, rows, positive])
+    draw = rng.exponential if positive else lambda size: rng.standard_normal(size)
+    shape = [12, 40]
+    shape.insert(mode, n)
+    tensor, m = draw(size=shape).astype(dtype), draw(size=(rows, n)).astype(dtype)
+    return tensor, m, *(summed(f(tensor).astype(finer(dtype)), f(m), mode) for f in (np.asarray, np.abs))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_mode_dot_errors(isa, rng, mode, dtype):
-    tensor, v = rng.standard_normal((60, 70, 5000)).astype(dtype), rng.standard_normal(5000).astype(dtype)
-    tensor = np.moveaxis(tensor, 2, mode)
-    finer = np.float64 if dtype == np.float32 else np.longdouble
-    expected = np.tensordot(tensor.astype(finer), v.astype(finer), (mode, 0))
-    scale = np.tensordot(abs(tensor).astype(finer), abs(v).astype(finer), (mode, 0))
-    assert_within(fastconv.mode_dot(tensor, v, mode), expected, 8 * ROUNDOFF[np.dtype(dtype)] * scale)
+@pytest.mark.parametrize(("n", "rows"), [(20, 1), (64, 1), (64, 5), (150, 70), (300, 1), (3000, 1), (1000, 5)])
+def test_mode_dot_errors(isa, mode, n, rows, dtype):
+    for positive in (False, True):
+        tensor, m, expected, scale = sums_along(mode, n, rows, positive, dtype)
+        bound = 8 * ROUNDOFF[np.dtype(dtype)] * scale
+        assert_within(fastconv.mode_dot(tensor, m, mode), expected, bound)
+        assert_within(fastconv.mode_dot(np.asfortranarray(tensor), m, mode), expected, bound)
 
 
 def test_mode_dot_into_out_that_overlaps(rng):

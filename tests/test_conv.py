@@ -121,6 +121,19 @@ def test_filters_larger_than_the_image(isa, rng, padding, mode):
     assert_exact(x, w, np.float32, padding=padding, padding_mode=mode, cval=3.0)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("padding", [(3, 2), ((0, 3), (5, 0)), ((60, 1), (0, 70))], ids=str)
+@pytest.mark.parametrize("strides", [1, (2, 1), (3, 2)], ids=str)
+@pytest.mark.parametrize("filters", [(3, 5), (4, 2), (1, 1), (50, 9)], ids=str)
+def test_depthwise_borders_have_the_bits_of_a_padded_image(rng, filters, strides, padding, mode):
+    x, w = rng.standard_normal((53, 57, 33)), rng.standard_normal((*filters, 1, 33))
+    pads = [(side, side) if isinstance(side, int) else side for side in padding]
+    options = {"groups": 33, "strides": strides, "dilations": (1, 2)}
+    result = fastconv.conv2d(x, w, padding=padding, padding_mode=mode, **options)
+    padded = reference.pad_image(x[None], pads, mode, 0.0)[0]
+    assert_same_bits(result, fastconv.conv2d(padded, w, **options))
+
+
 SIZED = {
     "input channels": lambda n: Problem("", (2, 4, 6, n), (3, 3, n, 5)),
     "filters": lambda n: Problem("", (2, 4, 6, 3), (3, 3, 3, n)),

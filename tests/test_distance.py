@@ -252,6 +252,23 @@ def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, dtype):
         assert_same_bits(part, whole[50:57, 101:])
 
 
+@pytest.mark.parametrize("d", [1, 3, 32])
+@pytest.mark.parametrize("n", LANE_SIZES[1:12])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_small_batch_items_have_the_bits_of_packed_ones(isa, rng, n, d, dtype):
+    xa, xb = (rng.standard_normal((5, m, d)).astype(dtype) for m in (4, n))
+    xa[1, 2] = xb[1, 0]
+    xa[2], xb[3], xa[3, 1, 0] = xa[2] * dtype(1e-30), xb[3] * dtype(1e30), np.nan
+    packed = np.repeat(xa, 2, axis=-1)[..., ::2]
+    surroundings = np.full((5, 5, n + 3), 7, dtype)
+    for metric in ("euclidean", "sqeuclidean", "cityblock"):
+        expected = fastconv.cdist(packed, xb, metric)
+        assert_same_bits(fastconv.cdist(xa, xb, metric), expected)
+        for out in (np.empty_like(expected), surroundings[:, :4, :n]):
+            assert_same_bits(fastconv.cdist(xa, xb, metric, out=out), expected)
+    assert (surroundings[:, 4:] == 7).all() and (surroundings[:, :, n:] == 7).all()
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("metric", ["euclidean", "chebyshev", "cosine", "jaccard", "jensenshannon"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint64])

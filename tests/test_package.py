@@ -35,8 +35,12 @@ def extension_modules():
 
 
 def is_editable():
-    text = importlib.metadata.distribution("fastconv").read_text("direct_url.json")
-    return bool(text) and json.loads(text).get("dir_info", {}).get("editable", False)
+    """Whether any distribution on the path is editable: in the source tree its egg-info is found first."""
+    origins = [
+        json.loads(found.read_text("direct_url.json") or "{}")
+        for found in importlib.metadata.distributions(name="fastconv")
+    ]
+    return any(origin.get("dir_info", {}).get("editable", False) for origin in origins)
 
 
 # --- What is shipped

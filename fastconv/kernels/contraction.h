@@ -194,14 +194,18 @@ static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, 
         FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
 }
 
+enum { FC_N(AHEAD) = 4096 }; /* bytes: the next page, where the hardware does not follow a stream by itself */
+
 FC_INLINE FC_T FC_N(dot_piece)(const FC_T *x, const FC_T *w, ptrdiff_t n)
 {
     FC_VEC acc[4] = {{0}};
     ptrdiff_t i = 0;
     for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES)
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 4; j++) {
+            __builtin_prefetch((const char *)(x + i + j * FC_LANES) + FC_N(AHEAD), 0, 2);
             acc[j] += FC_N(load)(x + i + j * FC_LANES) * FC_N(load)(w + i + j * FC_LANES);
+        }
     for (; i < n; i += FC_LANES) {
         FC_T rest[2][FC_LANES] = {{0}};
         const size_t size = (size_t)(n - i < FC_LANES ? n - i : FC_LANES) * sizeof(FC_T);

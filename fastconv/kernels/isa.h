@@ -5,10 +5,14 @@
 #define FC_T float
 #define FC_SUFFIX f32
 #include "simd.h"
+#include "elements.h"
 #include "tile.h"
 #include "conv.h"
 #include "contraction.h"
+#include "powers.h"
+#include "points.h"
 #include "distance.h"
+#include "nearest.h"
 #include "distance_grad.h"
 #include "limits.h"
 #include "lines.h"
@@ -19,10 +23,14 @@
 #define FC_T double
 #define FC_SUFFIX f64
 #include "simd.h"
+#include "elements.h"
 #include "tile.h"
 #include "conv.h"
 #include "contraction.h"
+#include "powers.h"
+#include "points.h"
 #include "distance.h"
+#include "nearest.h"
 #include "distance_grad.h"
 #include "limits.h"
 #include "neighborhood.h"
@@ -104,7 +112,7 @@
       .plane_rows = rows_##suffix, .channel_taps = channels_##suffix,                \
       .khatri = khatri_##suffix, .transpose = transpose_##suffix, .adjust = adjust_##suffix, .widen = widen_##suffix, \
       .narrow = narrow_##suffix, .scale_rows = scale_rows_##suffix, .axpy = axpy_##suffix, .dot = dot_##suffix,     \
-      .prefetch = prefetch_##suffix, .points = points_##suffix, .pairs = pairs_##suffix, \
+      .prefetch = prefetch_##suffix, .points = points_##suffix, .pairs = pairs_##suffix, .few = few_##suffix, \
       .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, \
       .pull = pull_##suffix, .add_wide = add_wide_##suffix, .unprepare = unprepare_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 

@@ -135,7 +135,6 @@ enum {
     FC_CANBERRA,   /* w |a - b| / (|a| + |b|) */
     FC_BRAYCURTIS, /* w |a - b|; w |a + b| */
     FC_HAMMING,    /* w (a != b) */
-    FC_DOT,        /* a b, no weights */
     FC_CUBE,       /* w |a - b|^3 */
     FC_QUARTIC,    /* w |a - b|^4 */
     FC_HALVES,     /* w |a - b|^p, p a whole number and a half */
@@ -195,6 +194,17 @@ typedef struct fc_pairs {
     void *dst;
     ptrdiff_t dst_step;
 } fc_pairs;
+
+/* One small set of distances, m x n of d <= FC_POINT_CHAIN numbers, read and written where they are: elements of the
+ * kernel's type, side by side in a row; steps between rows in elements. FC_SQUARE (ending FC_AS_IS or FC_ROOT) or
+ * FC_CITYBLOCK, no weights. Returns whether a sum left the safe range, so that `pairs` must compute the set. */
+#define FC_POINT_CHAIN 32
+typedef struct fc_few {
+    const void *a, *b;
+    void *out;
+    ptrdiff_t a_step, b_step, out_step, m, n, d;
+    int metric, finish;
+} fc_few;
 
 /* Copies src[r][c] to out + r * out_row + c * out_col, past the caches with `stream`. */
 typedef struct fc_emit {
@@ -304,6 +314,7 @@ typedef struct fc_real {
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     void (*points)(const fc_points *);
     void (*pairs)(const fc_pairs *);
+    int (*few)(const fc_few *);
     void (*emit)(const fc_emit *);
     void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
     void (*nearest_sort)(fc_nearest *);

@@ -1,0 +1,59 @@
+"""The plan of one conv2d call: what _conv_plan.pyx decides and _conv.pyx carries out."""
+cimport numpy as cnp
+
+from fastconv._common cimport idx
+from fastconv._kernels cimport fc_piece, fc_real
+
+cdef enum:
+    MAX_LEAD = 64
+
+
+cdef enum Way:
+    TILE, PLANAR, CHANNELS
+
+cdef struct Plan:
+    const fc_real *k
+    Way way
+    idx item
+    # Arrays: shapes, byte strides, kinds of elements.
+    int lead
+    idx lead_shape[MAX_LEAD]
+    idx lead_x[MAX_LEAD]
+    idx lead_out[MAX_LEAD]
+    idx images, height, width, ho, wo, groups, cg, kg
+    const char *x
+    const char *w
+    char *out
+    idx x_row, x_col, x_channel, w_fh, w_fw, w_c, w_k, out_row, out_col, out_k
+    int x_kind, w_kind, out_kind
+    const char *bias
+    int activation
+    # Geometry of a window.
+    idx fh, fw, sh, sw, dh, dw
+    idx top, left                # inputs before the first of the array, or minus those that are skipped
+    int mode
+    double cval
+    bint in_place
+    bint plane                   # PLANAR with one filter on one plane at stride 1
+    bint direct                  # results go from registers to `out`
+    idx pixel_row, pixel_col     # window rows and columns between outputs
+    idx tap_row, tap_col         # and between taps
+    idx row_step, col_step       # elements between window rows and columns
+    idx plane_step               # elements between planes (PLANAR)
+    idx window_size
+    # The sum: chunks of the flat index (fh, fw, c), each a list of pieces; ranges of chunks.
+    idx terms, chunk, chunks, per_range, ranges
+    idx *piece_start             # chunks + 1
+    fc_piece *pieces
+    idx *taps
+    bint window_per_range
+    # Tasks.
+    idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
+    idx panel_width, panel_size, scratch
+
+
+cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
+cdef bint has_rim(const Plan *p) noexcept
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
+cdef void release(Plan *p) noexcept

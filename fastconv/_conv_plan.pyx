@@ -1,0 +1,326 @@
+"""Plans conv2d: which of three ways, the chunks of the sum, the blocks and tasks, and where the kernels find their inputs.
+
+The way and the chunks follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
+are fixed; blocks and tasks do not touch the bits and suit the caches and the team.
+"""
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from libc.math cimport sqrt
+
+cimport numpy as cnp
+
+from fastconv._common cimport ceil_div, idx, round_up
+from fastconv._kernels cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
+
+cnp.import_array()
+
+cdef enum:
+    BLOCK_PIXELS = 32            # pixels whose inputs, sums and one chunk of filters share the first-level cache
+    CHUNK_BYTES = 24 << 10       # filters of one chunk, beside those in the first-level cache
+    SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
+    WINDOW_BYTES = 256 << 10     # likewise a packed window
+    RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
+    STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
+    RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
+    CHANNEL_BLOCK = 256          # channels of a depthwise task
+
+
+cdef idx window_steps(idx count, idx stride, idx taps, idx dilation, idx *pixel, idx *tap) noexcept nogil:
+    """How a window of `count` outputs lies on one axis: every position between its ends, or only those that taps read,
+    whichever is less. Sets the steps between outputs and between taps, returns the window's size."""
+    cdef idx dense = (count - 1) * stride + (taps - 1) * dilation + 1
+    if dense <= count * taps or taps == 0:
+        pixel[0] = stride
+        tap[0] = dilation
+        return max(dense, 0)
+    pixel[0] = taps
+    tap[0] = 1
+    return count * taps
+
+
+cdef idx tap_offset(const Plan *p, idx fh, idx fw) noexcept nogil:
+    cdef idx col = fw * p.tap_col
+    if p.way == PLANAR and not p.in_place:
+        return fh * p.tap_row * p.row_step + col % p.pixel_col * p.col_step + col // p.pixel_col
+    return fh * p.tap_row * p.row_step + col * p.col_step
+
+
+cdef void plan_chunks(Plan *p) noexcept:
+    """Cuts the sum into equal chunks.
+
+    A chain of positive terms errs by about 0.24 u sqrt(length) rms, and chunks average out: 4.5 sqrt(n) terms keep the
+    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average but reach
+    0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
+    """
+    cdef idx limit = FC_CHAIN
+    if p.terms <= 196:
+        limit = <idx>(14 + sqrt(196.0 - p.terms))
+    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
+    if p.way == TILE and p.kg > p.k.lanes:
+        limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item))
+    p.chunk = ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
+    if p.way == TILE:
+        p.chunk = round_up(p.chunk, 4)
+    elif p.plane:  # the kernel cuts rows into chains; a chunk is FC_GROUP of them
+        p.chunk = p.fw * min(p.fh, FC_GROUP * max(FC_CHAIN // p.fw, 1))
+    p.chunk = max(p.chunk, 1)
+    p.chunks = max(ceil_div(p.terms, p.chunk), 1)
+
+
+cdef int plan_inputs(Plan *p) except -1:
+    """Lists where each chunk finds its inputs."""
+    cdef idx i, chunk, fh, fw, c, end, at, count = 0
+    if p.way != TILE:
+        p.taps = <idx *>PyMem_RawCalloc(max(p.terms, 1), sizeof(idx))
+        if p.taps == NULL:
+            raise MemoryError()
+        i = 0
+        for fh in range(p.fh):
+            for fw in range(p.fw):
+                for c in range(p.cg):
+                    p.taps[i] = tap_offset(p, fh, fw) + c * p.plane_step
+                    i += 1
+        return 0
+    p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
+    # Every tap and every chunk starts at most one piece.
+    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks, sizeof(fc_piece))
+    if p.piece_start == NULL or p.pieces == NULL:
+        raise MemoryError()
+    for chunk in range(p.chunks):
+        p.piece_start[chunk] = count
+        i = chunk * p.chunk
+        end = min(i + p.chunk, p.terms)
+        while i < end:
+            c = i % p.cg
+            at = tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
+            fh = min(p.cg - c, end - i)
+            if count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at:
+                p.pieces[count - 1].length += fh
+            else:
+                p.pieces[count].offset = at
+                p.pieces[count].length = fh
+                count += 1
+            i += fh
+    p.piece_start[p.chunks] = count
+    return 0
+
+
+cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
+    """Whether a kernel can read x where it is."""
+    cdef int i
+    if p.x_kind != (FC_F32 if p.item == 4 else FC_F64) or not cnp.PyArray_ISALIGNED(x):
+        return False
+    for i in range(x.ndim):
+        if cnp.PyArray_STRIDE(x, i) % p.item and cnp.PyArray_DIM(x, i) > 1:
+            return False
+    # No padding: the last output's last tap must be a pixel.
+    return (p.top <= 0 and p.left <= 0 and (p.ho - 1) * p.sh + (p.fh - 1) * p.dh - p.top < p.height
+            and (p.wo - 1) * p.sw + (p.fw - 1) * p.dw - p.left < p.width)
+
+
+cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
+    """Steps of a window of rows x cols outputs, `channels` elements a pixel."""
+    cdef idx window_cols = window_steps(cols, p.sw, p.fw, p.dw, &p.pixel_col, &p.tap_col)
+    cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)
+    if p.way == PLANAR:
+        # Whole vectors for every phase of the column step; the kernels may read up to one tile beyond.
+        p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.k.lanes) + p.k.lanes
+        p.row_step = p.pixel_col * p.col_step
+        p.plane_step = window_rows * p.row_step
+        p.window_size = p.plane_step * channels + 8 * p.k.lanes
+    else:
+        p.col_step = channels
+        p.row_step = window_cols * channels
+        p.window_size = window_rows * p.row_step
+
+
+cdef void plan_tiles(Plan *p, int threads) noexcept:
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
+    p.panel_width = p.k.vectors * lanes
+    p.panels = ceil_div(p.kg, p.panel_width)
+    rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
+    p.per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
+    p.ranges = 1
+    limit = BLOCK_PIXELS
+    if p.chunks > p.per_range or (p.images == 1 and p.ho * p.wo <= STREAM_PIXELS and p.chunks > 1):
+        # Filters stream through the cache, each chunk packed once for all the pixels of a task.
+        p.ranges = 0
+        p.per_range = 1
+        limit = 2 * BLOCK_PIXELS
+    # Blocks of pixels: whole rows of tiles, as wide as the limit allows.
+    p.block_cols = min(p.wo, round_up(ceil_div(p.wo, ceil_div(p.wo, limit)), rows))
+    p.block_rows = min(p.ho, max(limit // p.block_cols, 1))
+    p.task_rows = p.block_rows
+    if p.ranges == 0:
+        p.task_rows = min(p.ho, max(RANGE_PIXELS // p.block_cols, p.block_rows))
+    if not p.in_place:
+        if p.ranges:
+            p.task_rows = min(p.ho, max(4 * p.block_rows, 8))
+        plan_window(p, p.task_rows, p.block_cols, p.cg)
+        while p.window_size * p.item > WINDOW_BYTES and p.task_rows > p.block_rows:
+            p.task_rows = max(p.task_rows // 2, p.block_rows)
+            plan_window(p, p.task_rows, p.block_cols, p.cg)
+        while p.window_size * p.item > WINDOW_BYTES and (p.block_rows > 1 or p.block_cols > rows):
+            if p.block_rows > 1:
+                p.block_rows //= 2
+            else:
+                p.block_cols = round_up(ceil_div(p.block_cols, 2), rows)
+            p.task_rows = p.block_rows
+            plan_window(p, p.task_rows, p.block_cols, p.cg)
+        if p.window_size * p.item > 2 * WINDOW_BYTES and p.fh > 1:
+            # Even one tile's window is too large: pack it one range of filter rows at a time.
+            p.window_per_range = True
+            p.block_rows = p.task_rows = 1
+            if p.ranges == 1:
+                p.ranges = 0
+            plan_window(p, 1, p.block_cols, p.cg)
+            p.tap_row = 1
+            p.window_size = (SLAB_BYTES // (p.panel_width * p.item) // max(p.fw * p.cg, 1) + 2) * p.row_step
+    # Slabs of panels: as many as the cache holds, but each thread its own where filters outweigh the image.
+    filter_bytes = p.terms * p.panel_width * p.item
+    p.slab = 1 if p.ranges != 1 else min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
+    image_bytes = p.height * p.width * p.cg * p.item
+    if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
+        p.slab = min(p.slab, ceil_div(p.panels, threads))
+
+
+cdef void plan_rows(Plan *p, int threads) noexcept:
+    """Blocks of PLANAR and CHANNELS: rows whose window stays in the second-level cache, enough of them for the team."""
+    cdef idx channels = p.cg if p.way == PLANAR else min(p.panel_width, round_up(p.groups * p.kg, p.k.lanes))
+    cdef idx group = p.k.row_group if p.way == PLANAR else 1
+    p.block_cols = p.wo
+    p.task_rows = min(p.ho, max(round_up(ceil_div(p.ho, 4 * threads), group), group))
+    if p.images >= 4 * threads:
+        p.task_rows = p.ho
+    if not p.in_place:
+        plan_window(p, p.task_rows, p.block_cols, channels)
+        while p.window_size * p.item > WINDOW_BYTES and (p.task_rows > group or p.block_cols > 8 * p.k.lanes):
+            if p.task_rows > group:
+                p.task_rows = max(round_up(p.task_rows // 2, group), group)
+            else:
+                p.block_cols = max(p.block_cols // 2, 8 * p.k.lanes)
+            plan_window(p, p.task_rows, p.block_cols, channels)
+    elif p.way == CHANNELS or p.wo > 8192:
+        p.block_cols = min(p.wo, 8192)
+        if p.way == PLANAR and p.wo % p.block_cols and p.wo % p.block_cols < p.k.lanes:
+            p.block_cols = 8192 - p.k.lanes
+        p.task_rows = min(p.task_rows, max(round_up((1 << 20) // max(p.block_cols * channels * p.item, 1), group), group))
+    p.block_rows = p.task_rows
+
+
+cdef Way choose(const Plan *p) noexcept:
+    cdef idx lanes = p.k.lanes
+    if p.terms == 0:
+        return TILE
+    if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes:
+        return CHANNELS
+    # Lanes in use: along x at about 0.7 of the tile's rate, along channels whole vectors only.
+    if 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
+        return PLANAR
+    return TILE
+
+
+cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
+    cdef idx lanes = p.k.lanes
+    cdef int i
+    cdef bint aligned_out
+    p.way = choose(p)
+    plan_chunks(p)
+    p.panel_width = min(CHANNEL_BLOCK // p.kg * p.kg if p.kg <= CHANNEL_BLOCK else p.kg, p.groups * p.kg)
+    p.in_place = readable(p, x)
+    if p.way == TILE:
+        p.in_place = p.in_place and (p.x_channel == p.item or p.cg <= 1)
+    elif p.way == PLANAR:
+        p.in_place = p.in_place and p.sw == 1 and p.x_col == p.item and p.wo >= lanes
+    else:
+        i = p.groups % (p.panel_width // p.kg)
+        p.in_place = p.in_place and p.kg == 1 and p.x_channel == p.item and (i == 0 or i >= lanes)
+    if p.in_place:
+        p.pixel_row, p.pixel_col, p.tap_row, p.tap_col = p.sh, p.sw, p.dh, p.dw
+        p.row_step, p.col_step = p.x_row // p.item, p.x_col // p.item
+        p.x -= p.top * p.x_row + p.left * p.x_col
+        if p.way == PLANAR:
+            p.plane_step = p.x_channel // p.item
+            p.pixel_col = 1
+    aligned_out = <size_t>p.out % p.item == 0 and p.out_row % p.item == 0 and p.out_col % p.item == 0
+    for i in range(p.lead):
+        aligned_out = aligned_out and p.lead_out[i] % p.item == 0
+    p.direct = (aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
+                and p.chunks <= FC_GROUP)
+    if p.way == TILE:
+        p.direct = p.direct and p.out_k == p.item
+        if (p.in_place and p.fh == 1 and p.fw == 1 and p.sh == 1 and p.sw == 1 and p.ho == p.height and p.wo == p.width
+                and p.x_row == p.width * p.x_col and p.out_row == p.wo * p.out_col):
+            # Pixels do not care about rows: one long row.
+            p.width *= p.height
+            p.wo = p.width
+            p.height = p.ho = 1
+        plan_tiles(p, threads)
+    elif p.way == PLANAR:
+        p.direct = p.direct and p.out_col == p.item and p.bias == NULL and p.wo >= lanes
+        plan_rows(p, threads)
+    else:
+        p.direct = p.direct and p.out_k == p.item and p.bias == NULL and p.in_place
+        plan_rows(p, threads)
+    if p.in_place and p.way != PLANAR:
+        p.plane_step = 1
+    if not p.in_place and p.way == CHANNELS:
+        p.plane_step = 1
+    plan_inputs(p)
+    if p.way == TILE:
+        if p.ranges == 1:
+            p.per_range = p.chunks
+        p.ranges = ceil_div(p.chunks, p.per_range)
+        p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
+        p.slabs = ceil_div(p.panels, p.slab)
+        p.scratch = (p.block_rows if p.ranges == 1 else p.task_rows) * p.block_cols * p.panel_width
+    elif p.way == PLANAR:
+        p.slab = p.slabs = p.ranges = 1
+        p.panel_size = round_up(p.terms * min(p.kg, p.k.outputs) * p.item, 64)
+        p.panel_width = round_up(p.block_cols, lanes) + 8 * lanes   # the step between outputs in the scratch array
+        p.scratch = p.panel_width * max(p.k.outputs, p.k.row_group)
+    else:
+        p.slab = p.ranges = 1
+        p.panel_size = round_up(p.terms * round_up(p.panel_width, lanes) * p.item, 64)
+        p.scratch = p.k.pixels * round_up(p.panel_width, lanes)
+    p.row_tasks = ceil_div(p.ho, p.task_rows)
+    p.col_tasks = ceil_div(p.wo, p.block_cols)
+    p.tasks = p.images * p.row_tasks * p.col_tasks
+    if p.way == TILE:
+        p.tasks *= p.groups * p.slabs
+    elif p.way == PLANAR:
+        p.tasks *= p.groups
+    else:
+        p.tasks *= ceil_div(p.groups * p.kg, p.panel_width)
+    return 0
+
+
+cdef bint has_rim(const Plan *p) noexcept:
+    """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
+    each input takes part in few products, packing it costs as much as they do."""
+    return (choose(p) == CHANNELS and p.ho * p.wo * p.groups * p.kg >= RIM_OUTPUTS
+            and (p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
+                 or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width))
+
+
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept:
+    """The outputs first..last-1 of an axis of `size` inputs all of whose taps are inputs."""
+    cdef idx room = size + pad - (taps - 1) * dilation   # where a first tap may stand, counted from the padding
+    first[0] = min(ceil_div(pad, stride), outputs)
+    last[0] = max(min(ceil_div(room, stride) if room > 0 else 0, outputs), first[0])
+
+
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
+    """The call for outputs y0..y0+rows-1, x0..x0+cols-1 of this one."""
+    cdef Plan q = p[0]
+    q.ho, q.wo = rows, cols
+    q.top -= y0 * p.sh
+    q.left -= x0 * p.sw
+    q.out += y0 * p.out_row + x0 * p.out_col
+    return q
+
+
+cdef void release(Plan *p) noexcept:
+    """Frees the lists of a plan."""
+    PyMem_RawFree(p.taps)
+    PyMem_RawFree(p.piece_start)
+    PyMem_RawFree(p.pieces)

@@ -1,0 +1,131 @@
+/* Elements of any kind and byte order, read and written one by one; kernels.h numbers the kinds. */
+
+#ifndef FC_ELEMENTS_ONCE
+#define FC_ELEMENTS_ONCE
+
+FC_INLINE float fc_half_to_float(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = h & 0x7fff;
+    union { uint32_t u; float f; } r;
+    if (magnitude >= 0x7c00) {
+        r.u = sign | 0x7f800000 | (magnitude & 0x3ff) << 13;
+        return r.f;
+    }
+    /* Exponents are rebased by one exact multiplication, which also normalises denormals. */
+    r.u = magnitude << 13;
+    r.f *= 0x1p112f;
+    r.u |= sign;
+    return r.f;
+}
+
+FC_INLINE uint16_t fc_float_to_half(float x)
+{
+    union { float f; uint32_t u; } v = {.f = x};
+    const uint16_t sign = (uint16_t)(v.u >> 16 & 0x8000);
+    uint32_t m = v.u & 0x7fffffff;
+    if (m > 0x7f800000)
+        return sign | 0x7e00;
+    if (m >= 0x477ff000) /* 65520 and above round to infinity */
+        return sign | 0x7c00;
+    if (m < 0x38800000) { /* below the smallest normal: adding 0.5 rounds to a multiple of 2^-24 */
+        v.u = m;
+        v.f += 0.5f;
+        return sign | (uint16_t)(v.u - 0x3f000000);
+    }
+    m += 0xfff + (m >> 13 & 1);
+    return sign | (uint16_t)((m - 0x38000000) >> 13);
+}
+
+FC_INLINE double fc_integer(const char *p, const int kind)
+{
+    uint64_t u = 0;
+    const int bytes = 1 << (kind >> 1 & 3);
+    memcpy(&u, p, (size_t)bytes);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    u >>= 64 - 8 * bytes;
+#endif
+    if (kind & FC_SWAPPED)
+        u = __builtin_bswap64(u) >> (64 - 8 * bytes);
+    if (kind & 1)
+        return (double)((int64_t)(u << (64 - 8 * bytes)) >> (64 - 8 * bytes));
+    return (double)u;
+}
+
+#endif
+
+FC_INLINE FC_T FC_N(element)(const char *p, const int kind)
+{
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+    float f;
+    double d;
+    switch (kind & ~FC_SWAPPED) {
+    case FC_F16:
+        memcpy(&u16, p, 2);
+        return fc_half_to_float(kind & FC_SWAPPED ? __builtin_bswap16(u16) : u16);
+    case FC_F32:
+        memcpy(&u32, p, 4);
+        u32 = kind & FC_SWAPPED ? __builtin_bswap32(u32) : u32;
+        memcpy(&f, &u32, 4);
+        return (FC_T)f;
+    default:
+        memcpy(&u64, p, 8);
+        u64 = kind & FC_SWAPPED ? __builtin_bswap64(u64) : u64;
+        memcpy(&d, &u64, 8);
+        return (FC_T)d;
+    }
+}
+
+FC_INLINE void FC_N(copy_kind)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, const int kind)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        dst[i * dst_step] = FC_N(element)(src + i * src_step, kind);
+}
+
+enum { FC_N(OWN) = sizeof(FC_T) == 4 ? FC_F32 : FC_F64 };
+
+/* Copies n elements of any kind; src_step in bytes, dst_step in elements. */
+static void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
+{
+    if (kind == FC_N(OWN) && dst_step == 1 && src_step == (ptrdiff_t)sizeof(FC_T)) {
+        memcpy(dst, src, (size_t)n * sizeof(FC_T));
+        return;
+    }
+    switch (kind) {
+    case FC_F16: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F16); return;
+    case FC_F32: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F32); return;
+    case FC_F64: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F64); return;
+    default: FC_N(copy_kind)(dst, dst_step, src, src_step, n, kind); return;
+    }
+}
+
+FC_INLINE double FC_N(number)(const char *p, const int kind)
+{
+    return kind & FC_U8 ? fc_integer(p, kind) : (double)FC_N(element)(p, kind);
+}
+
+FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
+{
+    uint16_t h;
+    uint32_t u32;
+    uint64_t u64;
+    const float f = (float)x;
+    const double d = (double)x;
+    switch (kind & ~FC_SWAPPED) {
+    case FC_F16:
+        h = fc_float_to_half(f);
+        h = kind & FC_SWAPPED ? __builtin_bswap16(h) : h;
+        memcpy(out, &h, 2);
+        return;
+    case FC_F32:
+        memcpy(&u32, &f, 4);
+        u32 = kind & FC_SWAPPED ? __builtin_bswap32(u32) : u32;
+        memcpy(out, &u32, 4);
+        return;
+    default:
+        memcpy(&u64, &d, 8);
+        u64 = kind & FC_SWAPPED ? __builtin_bswap64(u64) : u64;
+        memcpy(out, &u64, 8);
+    }
+}

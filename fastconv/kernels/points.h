@@ -1,0 +1,178 @@
+/* Rows of points, read from any kind, prepared for their metric (scaled, centred, mapped, packed to bits) and packed. */
+
+static void FC_N(fetch_row)(FC_T *dst, const char *src, const fc_points *p)
+{
+    if (!(p->kind & FC_U8)) {
+        FC_N(copy)(dst, 1, src, p->col_step, p->d, p->kind);
+        return;
+    }
+    if (p->kind == FC_U8) {
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            dst[k] = (FC_T) * (const unsigned char *)(src + k * p->col_step);
+        return;
+    }
+    for (ptrdiff_t k = 0; k < p->d; k++)
+        dst[k] = (FC_T)fc_integer(src + k * p->col_step, p->kind);
+}
+
+/* sum a b, b = 1 where NULL, in chains that do not wait for each other. */
+FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
+{
+    double chains[16] = {0}, total = 0;
+    ptrdiff_t k = 0;
+    for (; k + 16 <= n; k += 16)
+        for (int i = 0; i < 16; i++)
+            chains[i] += b ? a[k + i] * b[k + i] : a[k + i];
+    for (; k < n; k++)
+        total += b ? a[k] * b[k] : a[k];
+    for (int i = 0; i < 16; i++)
+        total += chains[i];
+    return total;
+}
+
+/* x / norm(x), weighted, after subtracting the mean if `centred`; scaled by a power of 2 so that nothing overflows. */
+static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
+{
+    const double total = p->w ? FC_N(wide_sum)(p->w, NULL, p->d) : (double)p->d;
+    double *wide = p->wide, norm = 0;
+    int large = 0, small = 1;
+    for (ptrdiff_t k = 0; k < p->d; k++) {
+        const double v = (double)x[k];
+        large |= (v > 0x1p200) | (v < -0x1p200);
+        small &= (v < 0x1p-200) & (v > -0x1p-200);
+    }
+    const double scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
+    for (ptrdiff_t k = 0; k < p->d; k++)
+        wide[k] = (double)x[k] * scale;
+    for (int pass = 0; pass < 2 && centred; pass++) {
+        const double mean = FC_N(wide_sum)(wide, p->w, p->d) / total;
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            wide[k] -= mean;
+    }
+    for (ptrdiff_t k = 0; k < p->d && p->w; k++)
+        wide[k] *= __builtin_sqrt(p->w[k]);
+    norm = __builtin_sqrt(FC_N(wide_sum)(wide, wide, p->d));
+    for (ptrdiff_t k = 0; k < p->d; k++)
+        x[k] = (FC_T)(wide[k] / norm);
+    return norm > 0 ? 0 : (FC_T)__builtin_nan("");
+}
+
+static FC_T FC_N(shares)(FC_T *x, const fc_points *p)
+{
+    const FC_T nan = (FC_T)__builtin_nan(""), infinity = (FC_T)__builtin_inf();
+    double sum = 0;
+    int negative = 0;
+    for (ptrdiff_t k = 0; k < p->d; k++) {
+        negative |= x[k] < 0;
+        sum += (double)x[k];
+    }
+    for (ptrdiff_t k = 0; k < p->d; k++)
+        x[k] = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum);
+    /* From the back, so that a share is read before its place is taken. */
+    for (ptrdiff_t end = p->d; end > 0; end -= FC_LANES) {
+        const ptrdiff_t n = end < FC_LANES ? end : FC_LANES;
+        FC_VEC share = {0}, e, f;
+        memcpy(&share, x + end - n, (size_t)n * sizeof(FC_T));
+        FC_N(log2_parts)(share, &e, &f);
+        const FC_VEC product = share * f + share * e;
+        for (ptrdiff_t k = n - 1; k >= 0; k--) {
+            x[2 * (end - n + k)] = share[k];
+            x[2 * (end - n + k) + 1] = share[k] == share[k] ? product[k] : nan;
+        }
+    }
+    return sum == 0 || negative ? infinity : 0;
+}
+
+static void FC_N(map_row)(FC_T *x, const fc_points *p)
+{
+    for (ptrdiff_t j = 0; j < p->d; j++)
+        p->wide[j] = 0;
+    for (ptrdiff_t i = 0; i < p->d; i++) {
+        const double o = FC_N(number)(p->origin + i * p->origin_step, p->origin_kind);
+        const double v = (double)x[i] - (o - o == 0 ? o : 0);
+        const double *restrict row = p->matrix + i * p->d;
+        double *restrict y = p->wide;
+        for (ptrdiff_t j = 0; j < p->d; j++)
+            y[j] += v * row[j];
+    }
+    for (ptrdiff_t j = 0; j < p->d; j++)
+        x[j] = (FC_T)p->wide[j];
+}
+
+static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
+{
+    const int width = 8 * sizeof(FC_T);
+    ptrdiff_t set = 0;
+    for (ptrdiff_t k = 0, q = 0; k < d; k += width, q++) {
+        uint64_t word = 0;
+        for (ptrdiff_t i = 0; i < width && k + i < d; i++)
+            word |= (uint64_t)(x[k + i] != 0) << i;
+        set += __builtin_popcountll(word);
+        const FC_INT own = (FC_INT)word;
+        memcpy(x + q, &own, sizeof own);
+    }
+    return (FC_T)set;
+}
+
+static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
+{
+    const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-200, most = 1 / least;
+    FC_T stat = 0;
+    switch (p->prepare) {
+    case FC_FINITE:
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            const FC_T v = x[k] < 0 ? -x[k] : x[k];
+            stat += (v >= least && v <= most) || v == 0 ? 0 : (FC_T)__builtin_nan("");
+        }
+        return stat;
+    case FC_KNOWN:
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            stat += x[k] == x[k] ? 0 : (FC_T)__builtin_nan("");
+        return stat;
+    case FC_UNIT: return FC_N(normalise)(x, p, 0);
+    case FC_CENTRED: return FC_N(normalise)(x, p, 1);
+    case FC_SHARES: return FC_N(shares)(x, p);
+    case FC_MAPPED: FC_N(map_row)(x, p); return 0;
+    case FC_NONZERO:
+        for (ptrdiff_t k0 = 0; k0 < p->d; k0 += FC_POINT_CHAIN) { /* in the chains of the sums, so that they cancel */
+            FC_T chain = 0;
+            for (ptrdiff_t k = k0; k < k0 + FC_POINT_CHAIN && k < p->d; k++) {
+                x[k] = x[k] != 0;
+                chain += x[k] != 0 ? (FC_T)p->w[k] : 0;
+            }
+            stat += chain;
+        }
+        return stat;
+    case FC_PACKED_BITS: return FC_N(bits_of_row)(x, p->d);
+    default: return 0;
+    }
+}
+
+static void FC_N(points)(const fc_points *p)
+{
+    enum { BLOCK = 32 };
+    FC_T *dst = p->dst, *stats = p->stats;
+    const ptrdiff_t width = p->width, step = p->row_step / (ptrdiff_t)sizeof(FC_T);
+    const int direct = p->prepare == FC_PLAIN && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
+                       && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
+    for (ptrdiff_t r = 0; r < width; r++)
+        stats[r] = 0;
+    for (ptrdiff_t k0 = 0; k0 < p->count && direct; k0 += BLOCK) {
+        const ptrdiff_t end = k0 + BLOCK < p->count ? k0 + BLOCK : p->count;
+        for (ptrdiff_t r = 0; r < p->rows; r++) {
+            const FC_T *src = (const FC_T *)p->src + r * step + p->first;
+            for (ptrdiff_t k = k0; k < end; k++)
+                dst[k * width + r] = src[k];
+        }
+    }
+    for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
+        const FC_T *row = (const FC_T *)p->row + p->first;
+        FC_N(fetch_row)(p->row, p->src + r * p->row_step, p);
+        stats[r] = FC_N(prepare_row)(p->row, p);
+        for (ptrdiff_t k = 0; k < p->count; k++)
+            dst[k * width + r] = row[k];
+    }
+    for (ptrdiff_t k = 0; k < p->count; k++)
+        for (ptrdiff_t r = p->rows; r < width; r++)
+            dst[k * width + r] = (FC_T)__builtin_nan("");
+}
