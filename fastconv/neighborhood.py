@@ -248,7 +248,15 @@ def neighborhood_reduce(
         read in place and never copied as a whole.
     reduction : str, tuple, callable, or a list of them
         "sum", "mean", "min", "max", "range" (max - min), "var", "std", "prod", "any", "all", "count" (of what is not 0);
-        ("var", ddof) and ("std", ddof) divide by n - ddof. A list costs one pass over the input.
+        ("var", ddof) and ("std", ddof) divide by n - ddof. A list costs one pass over the input,
+        and one more for each function in it.
+
+        A Python function is called as ``function(windows, axis=-1)`` with an array (outputs, cells), of input's dtype and
+        its own to keep or change, and returns a value for each output; one that takes no `axis` is called as
+        ``function(window)`` and returns a number. Cells come in C order of the footprint, and only those that count.
+
+        A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
+        and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.
     size : int or one for each axis
         Lengths of a box.
     footprint : array_like of bool, one axis for each of `axes`
@@ -272,12 +280,15 @@ def neighborhood_reduce(
     dtype : dtype, optional
         Of the result. By default that of input for min, max and for floats; the unsigned one for range; int32 for sum and
         prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var and std of integers; bool for
-        any and all; int64 for count. Floats become integers by rounding to the nearest.
+        any and all; int64 for count. A Python function decides by what it returns; a compiled one gives input's dtype for
+        floats, else float64. Floats become integers by rounding to the nearest.
     out : ndarray, or a list of them for a list of reductions, optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
         array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
+        Functions are called in one thread unless this is given, which says that they may be called in several at once and,
+        if compiled, without the interpreter's lock.
 
     Returns
     -------
@@ -290,6 +301,8 @@ def neighborhood_reduce(
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
         For shapes that do not fit, values that an argument cannot take, and a NaN with ``nan_policy="raise"``.
+    Exception
+        What a function raises comes out as it was raised; `out` holds some of its results then.
 
     Notes
     -----

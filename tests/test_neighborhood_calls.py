@@ -601,3 +601,13 @@ def test_several_reductions(rng):
     assert_same_bits(std, reduce_(x, np.std, 3))
     assert_same_bits(high, reduce_(x, weigh_compiled, 3))
     assert_same_bits(mean, reduce_(x, "mean", 3))
+
+
+def test_a_function_that_raises_comes_before_the_names():
+    def fail(window):
+        raise KeyError("mine")
+
+    outs = [np.full((4, 5), 7.0) for _ in range(2)]
+    with pytest.raises(KeyError, match="mine"):
+        reduce_(np.ones((4, 5)), ["mean", fail], 3, out=outs)
+    assert (outs[0] == 7).all()
