@@ -40,7 +40,7 @@ ctypedef int (*Function)(double *, Py_ssize_t, double *, void *) noexcept nogil
 
 cdef enum:
     CHUNK = 32                   # bytes copied at once: less than that is read and written behind each run of cells
-    BATCH_BYTES = 16 << 10       # windows gathered before a compiled function is called for each
+    BATCH_BYTES = 20 << 10       # windows gathered before a compiled function is called for each
     MOST_WINDOWS = 256
 
 cdef double ROUND_SECONDS = 0.05 # a team works about as long between two looks at pending signals
@@ -113,6 +113,10 @@ cdef void gather_windows(char *dst, idx pitch, const fc_line *lines, bint presen
                 memcpy(dst + i + x * pitch, src + i + x * along, CHUNK)
             i += CHUNK
         dst += size
+
+
+cdef inline idx round_up(idx size, idx to) noexcept nogil:
+    return (size + to - 1) // to * to
 
 
 cdef class Loaded:
@@ -286,7 +290,7 @@ cdef class Windows:
         cdef const Lines *p = &self.plan.p
         cdef Calls c
         cdef Member *members
-        cdef idx quota = 8, pitch = self.cells * p.item + CHUNK, left
+        cdef idx quota = 8, last = 8 * self.runs[self.run_count - 1].cells, step = p.step[p.ndim - 1], scratch, left
         cdef int i, threads, opened = 0
         cdef bint serial = workers is None
         if p.units == 0:
@@ -294,11 +298,14 @@ cdef class Windows:
         memset(&c, 0, sizeof(c))
         c.p, c.runs, c.run_count, c.cells = p, self.runs, self.run_count, self.cells
         c.function, c.data = <Function>function, <void *>data
-        c.pitch = (pitch + p.item - 1) // p.item * p.item
-        c.windows = min(max(BATCH_BYTES // c.pitch, 1), MOST_WINDOWS)
+        # Room for the chunks of the last run; from one cache line to another.
+        c.pitch = round_up(8 * self.cells - last + round_up(last, CHUNK), 64)
         c.present_pitch = self.cells + CHUNK
-        c.native_bytes = (c.windows * c.pitch + 63) // 64 * 64
-        c.wide_bytes = 0 if p.native == FC_F64 else c.native_bytes // p.item * 8
+        c.windows = max(min(BATCH_BYTES // c.pitch, 1 + BATCH_BYTES // (8 * step), MOST_WINDOWS), 1)
+        c.wide = p.native != FC_F64
+        scratch = c.windows * c.pitch + round_up(c.windows * c.present_pitch, 8)
+        if c.wide:
+            scratch += 8 * ((c.windows - 1) * step + self.cells) + CHUNK
         aim(p, &c.r, out)
         threads = 1 if serial else <int>min(<idx>team(workers, 0), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
@@ -306,7 +313,7 @@ cdef class Windows:
             raise MemoryError()
         try:
             for i in range(threads):
-                open_block(p, &members[i].block, c.native_bytes + c.wide_bytes + c.windows * c.present_pitch)
+                open_block(p, &members[i].block, scratch)
                 opened += 1
                 members[i].unit, members[i].end = p.units * i // threads, p.units * (i + 1) // threads
                 members[i].line = -1
@@ -362,7 +369,7 @@ cdef struct Calls:
     Reducer r
     idx windows                  # of a batch
     idx pitch, present_pitch     # bytes of a window, of its presence
-    idx native_bytes, wide_bytes # of a batch
+    bint wide                    # whether elements become doubles first
     bint failed                  # by any thread
 
 
@@ -381,13 +388,32 @@ cdef idx squeeze(double *window, const uint8_t *present, idx n) noexcept nogil:
     return count
 
 
+cdef void gather_wide(char *dst, const Calls *c, const fc_line *lines, char *wide, idx first, idx pixels) noexcept nogil:
+    """Windows of outputs first.. of a line as doubles: what each run passes over becomes doubles in `wide` first."""
+    cdef const Lines *p = c.p
+    cdef idx r, step = p.step[p.ndim - 1]
+    cdef Run run
+    cdef fc_line line
+    cdef fc_put q
+    q.src_step, q.source, q.dst_step, q.kind = p.item, p.native, 8, FC_F64
+    line.at, run.line, run.first, q.dst = wide, 0, 0, wide
+    for r in range(c.run_count):
+        run.cells = c.runs[r].cells
+        q.src = lines[c.runs[r].line].at + (c.runs[r].first + first * step) * p.item
+        q.n = (pixels - 1) * step + run.cells
+        p.k.put_line(&q)
+        gather_windows(dst, c.pitch, &line, False, &run, 1, 0, pixels, step, 8)
+        dst += 8 * run.cells
+
+
 cdef void call_line(Calls *c, Block *b, idx line) noexcept nogil:
     """Calls the function for each window of an output line."""
     cdef const Lines *p = c.p
-    cdef idx x = 0, i, n, pixels, step = p.step[p.ndim - 1], pitch = c.pitch // p.item, first
-    cdef char *native = b.scratch
-    cdef double *windows = <double *>(native + c.native_bytes if c.wide_bytes else native)
-    cdef uint8_t *present = <uint8_t *>(native + c.native_bytes + c.wide_bytes)
+    cdef idx x = 0, i, n, pixels, step = p.step[p.ndim - 1], first
+    cdef char *windows = b.scratch
+    cdef uint8_t *present = <uint8_t *>(windows + c.windows * c.pitch)
+    cdef char *wide = <char *>present + round_up(c.windows * c.present_pitch, 8)
+    cdef double *window
     cdef bint holes = b.flags & FC_LINE_HOLES
     cdef double[MOST_WINDOWS] results
     cdef char *out
@@ -395,17 +421,17 @@ cdef void call_line(Calls *c, Block *b, idx line) noexcept nogil:
     first = locate(p, b, &c.r, line, &out)
     while x < b.count[p.ndim - 1]:
         pixels = min(c.windows, b.count[p.ndim - 1] - x)
-        gather_windows(native, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, p.item)
-        if c.wide_bytes:
-            q.src, q.src_step, q.source, q.n = native, p.item, p.native, pixels * pitch
-            q.dst, q.dst_step, q.kind = <char *>windows, 8, FC_F64
-            p.k.put_line(&q)
+        if c.wide:
+            gather_wide(windows, c, b.line + first, wide, x, pixels)
+        else:
+            gather_windows(windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
         if holes:
             gather_windows(<char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
         for i in range(pixels):
-            n = squeeze(windows + i * pitch, present + i * c.present_pitch, c.cells) if holes else c.cells
+            window = <double *>(windows + i * c.pitch)
+            n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
             results[i] = 0 if n else NAN
-            if n and not c.function(windows + i * pitch, n, results + i, c.data):
+            if n and not c.function(window, n, results + i, c.data):
                 c.failed = True
                 return
         q.src, q.src_step, q.source, q.n = <const char *>results, 8, FC_F64, pixels
