@@ -18,7 +18,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastconv/kernels")
-DRIVERS = ("_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance")
+DRIVERS = (
+    "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
+    "_lines", "_neighborhood", "_neighborhood_calls",
+)  # fmt: skip
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]

@@ -8,6 +8,7 @@ A case names an operation of fastconv, a function that makes its arguments, and 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -351,4 +352,65 @@ DISTANCE = [
     ),
 ]
 
-CASES = [*CONV, *CONTRACTION, *DISTANCE]
+# --- neighborhood: functions of the user
+
+
+def variance():
+    """A numba cfunc of the variance of a window, in two passes."""
+    from numba import cfunc, types
+
+    pointer = types.CPointer(types.float64)
+
+    @cfunc(types.intc(pointer, types.intp, pointer, types.voidptr))
+    def compiled(window, n, result, data):
+        mean = 0.0
+        for i in range(n):
+            mean += window[i]
+        mean /= n
+        total = 0.0
+        for i in range(n):
+            total += (window[i] - mean) ** 2
+        result[0] = total / n
+        return 1
+
+    return compiled
+
+
+def function_arguments(size, make, **kwargs):
+    return (np.random.default_rng(3).standard_normal((1024, 1024)), make(), size), kwargs
+
+
+def function_case(family, size, make, peer, target, tolerance=0.0, **options):
+    """A row of `neighborhood_reduce` with the function that `make` returns."""
+    workers = options.get("workers", 1)
+    return Case(
+        group="neighborhood",
+        family=family,
+        label=f"{size}x{size}, workers={workers}",
+        dtype="float64",
+        op="neighborhood_reduce",
+        setup=partial(function_arguments, size, make, **options),
+        peers=(peer,),
+        target=target,
+        tolerance=tolerance,
+    )
+
+
+def numpy_std():
+    return np.std
+
+
+FUNCTIONS = [
+    *(
+        function_case(f"np.std, {peer}_filter", size, numpy_std, f"scipy-{peer}", target, 1e-13)
+        for peer, target in [("vectorized", 8.0), ("generic", 300.0)]
+        for size in (3, 9)
+    ),
+    *(
+        function_case("numba cfunc of the variance", size, variance, "scipy-generic", target, workers=2)
+        for size, target in [(3, 2.5), (9, 1.8)]
+        if find_spec("numba")
+    ),
+]
+
+CASES = [*CONV, *CONTRACTION, *DISTANCE, *FUNCTIONS]

@@ -290,6 +290,33 @@ def torch_knn(queries, data, k):
     return Ready(lambda: torch.cdist(q, x).topk(k, largest=False), lambda result: result.values.numpy())
 
 
+# --- neighbourhoods
+
+
+def scipy_generic_filter(image, function, size, workers=None):
+    """`scipy.ndimage.generic_filter`; with a Python function of the first rows only."""
+    from scipy import LowLevelCallable, ndimage
+
+    if hasattr(function, "ctypes"):
+        compiled = LowLevelCallable(function.ctypes)
+        return Ready(lambda: ndimage.generic_filter(image, compiled, size))
+    rows = 32
+    above = image[: rows + size // 2]
+    return Ready(
+        lambda: ndimage.generic_filter(above, function, size),
+        lambda result: result[:rows],
+        part=(slice(rows),),
+        share=len(above) / len(image),
+    )
+
+
+def scipy_vectorized_filter(image, function, size):
+    """`scipy.ndimage.vectorized_filter`."""
+    from scipy import ndimage
+
+    return Ready(lambda: ndimage.vectorized_filter(image, function, size=size))
+
+
 PEERS = {
     "torch": {
         "conv2d": torch_conv2d,
@@ -299,6 +326,8 @@ PEERS = {
         "knn": torch_knn,
     },
     "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist},
+    "scipy-generic": {"neighborhood_reduce": scipy_generic_filter},
+    "scipy-vectorized": {"neighborhood_reduce": scipy_vectorized_filter},
     "sklearn": {"cdist": sklearn_cdist, "knn": sklearn_knn},
     "cv2": {"conv2d": cv2_conv2d},
     "numpy": {"conv2d": numpy_conv2d, "triple_product": numpy_triple_product, "mode_dot": numpy_mode_dot},

@@ -10,6 +10,7 @@ from .contraction import (
 )
 from .conv import conv2d
 from .distance import cdist, cdist_vjp, knn, pairwise_argmin, pdist, squareform
+from .neighborhood import neighborhood_reduce
 from .runtime import (
     __version__,
     available_isas,
@@ -33,6 +34,7 @@ __all__ = [
     "mode_dot",
     "mode_dot_vjp",
     "mttkrp",
+    "neighborhood_reduce",
     "num_threads",
     "pairwise_argmin",
     "pdist",

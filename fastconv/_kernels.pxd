@@ -1,6 +1,6 @@
 """The kernel table as the drivers see it; kernels/kernels.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -159,6 +159,68 @@ cdef extern from "kernels/kernels.h" nogil:
         double *wide
         void *out
 
+    enum:
+        FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE
+        FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64
+        FC_LINE_NAN, FC_LINE_HOLES, FC_LINE_SLACK
+
+    ctypedef struct fc_line:
+        char *at
+        uint8_t *present
+        int flags
+
+    ctypedef struct fc_fill:
+        void *dst
+        uint8_t *present
+        const char *src
+        const char *mask
+        ptrdiff_t step, mask_step, start, length, n
+        int kind, mode, omit
+        const void *cval
+
+    ctypedef struct fc_put:
+        char *dst
+        const char *src
+        ptrdiff_t dst_step, src_step, n
+        int kind, source
+
+    enum:
+        FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD
+        FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL
+
+    ctypedef struct fc_near:
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, cells, n
+        int reduction, holes
+        double ddof
+        void *out
+
+    enum:
+        FC_OP_MIN, FC_OP_MAX, FC_OP_NAN
+
+    ctypedef struct fc_columns:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, count, n
+        int op
+
+    ctypedef struct fc_row:
+        const void *src
+        void *out
+        void *spare
+        ptrdiff_t window, n
+        int op
+
+    ctypedef struct fc_elements:
+        int bytes
+        void (*near)(const fc_near *) noexcept nogil
+        void (*columns)(const fc_columns *) noexcept nogil
+        void (*row)(const fc_row *) noexcept nogil
+        void (*subtract)(void *into, const void *from_, ptrdiff_t n) noexcept nogil
+
     ctypedef struct fc_real:
         int lanes
         int vectors
@@ -205,7 +267,11 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         fc_real f32
         fc_real f64
+        fc_elements elements[10]
         void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind) noexcept nogil
+        ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
+        int (*fill_line)(const fc_fill *) noexcept nogil
+        void (*put_line)(const fc_put *) noexcept nogil
 
     const fc_kernels *const fc_compiled[]
     int fc_supported(const fc_kernels *table) noexcept nogil

@@ -15,6 +15,8 @@
 #include "nearest.h"
 #include "distance_grad.h"
 #include "limits.h"
+#include "lines.h"
+#include "neighborhood.h"
 #undef FC_T
 #undef FC_SUFFIX
 
@@ -31,8 +33,68 @@
 #include "nearest.h"
 #include "distance_grad.h"
 #include "limits.h"
+#include "neighborhood.h"
 #undef FC_T
 #undef FC_SUFFIX
+
+#define FC_INTEGER_TYPE
+#define FC_T uint8_t
+#define FC_SUFFIX u8
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T int8_t
+#define FC_SUFFIX i8
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T uint16_t
+#define FC_SUFFIX u16
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T int16_t
+#define FC_SUFFIX i16
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T uint32_t
+#define FC_SUFFIX u32
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T int32_t
+#define FC_SUFFIX i32
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T uint64_t
+#define FC_SUFFIX u64
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#define FC_T int64_t
+#define FC_SUFFIX i64
+#include "simd.h"
+#include "neighborhood.h"
+#undef FC_T
+#undef FC_SUFFIX
+
+#undef FC_INTEGER_TYPE
 
 #if FC_REGISTERS == 32
 #define FC_BLOCKS                                                                                                   \
@@ -54,5 +116,13 @@
       .emit = emit_##suffix, .nearest = nearest_##suffix, .nearest_sort = nearest_sort_##suffix, \
       .pull = pull_##suffix, .add_wide = add_wide_##suffix, .unprepare = unprepare_##suffix, .sum = sum_##suffix, .fma_chain = fma_chain_##suffix }
 
+#define FC_ELEMENTS(suffix, type) { .bytes = sizeof(type), .near = near_##suffix, .columns = columns_##suffix,  \
+                                    .row = row_##suffix, .subtract = subtract_##suffix }
+
 const fc_kernels FC_TABLE = {.name = FC_NAME, .f32 = FC_REAL(f32, float), .f64 = FC_REAL(f64, double),
-                             .integer_axpy = fc_integer_axpy};
+                             .elements = {FC_ELEMENTS(u8, uint8_t), FC_ELEMENTS(i8, int8_t), FC_ELEMENTS(u16, uint16_t),
+                                          FC_ELEMENTS(i16, int16_t), FC_ELEMENTS(u32, uint32_t), FC_ELEMENTS(i32, int32_t),
+                                          FC_ELEMENTS(u64, uint64_t), FC_ELEMENTS(i64, int64_t), FC_ELEMENTS(f32, float),
+                                          FC_ELEMENTS(f64, double)},
+                             .integer_axpy = fc_integer_axpy, .boundary = fc_boundary,
+                             .fill_line = fc_fill_line, .put_line = fc_put_line};

@@ -245,6 +245,40 @@ typedef struct fc_nearest {
     ptrdiff_t held, k;
 } fc_nearest;
 
+/* ---- lines of neighbourhoods (lines.h) ---- */
+
+/* What lies outside an array: a number, or one of its own elements, or nothing. */
+enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
+
+/* A line of a block: native elements (float16 as float32) from a 64-byte boundary, a byte each that says whether the
+ * element counts (NULL: all do), and whether any is NaN or does not count. FC_LINE_SLACK bytes after it may be read. */
+enum { FC_LINE_NAN = 1, FC_LINE_HOLES = 2, FC_LINE_SLACK = 576 };
+typedef struct fc_line {
+    char *at;
+    uint8_t *present;
+    int flags;
+} fc_line;
+
+/* dst[i] = the element at position start + i of an axis of n elements, i < length; `src` is element 0, NULL if the whole
+ * line is outside. `cval` is native, the mask bytes. Returns the line's flags. */
+typedef struct fc_fill {
+    void *dst;
+    uint8_t *present;
+    const char *src, *mask;
+    ptrdiff_t step, mask_step, start, length, n;
+    int kind, mode, omit; /* omit: NaN do not count */
+    const void *cval;
+} fc_fill;
+
+/* Writes n native elements of kind `source`, src_step bytes apart, as elements of `kind`: integers modulo 2^bits, floats to
+ * integers rounded to the nearest that there is. */
+typedef struct fc_put {
+    char *dst;
+    const char *src;
+    ptrdiff_t dst_step, src_step, n;
+    int kind, source;
+} fc_put;
+
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_real {
     int lanes;                        /* elements of a vector */
@@ -291,11 +325,62 @@ typedef struct fc_real {
     double (*fma_chain)(ptrdiff_t steps, double *flops); /* for the bench: the FMA rate of this machine */
 } fc_real;
 
+/* ---- named reductions (neighborhood.h) ---- */
+
+/* Results: of the line's type (range: its unsigned one) to FC_NEAR_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
+ * and prod; int64 for count; bytes for any and all; doubles for the others. */
+enum { FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD,
+       FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL };
+
+/* One line of n results; `lines` begins with the first line of its window, run i covers run_length[i] taps from run_start[i]
+ * of lines[run_line[i]]. Reads up to 64 elements beyond the last. */
+typedef struct fc_near {
+    const fc_line *lines;
+    const ptrdiff_t *run_line, *run_start, *run_length;
+    ptrdiff_t runs, cells, n;
+    int reduction, holes; /* holes: some cells may not count */
+    double ddof;
+    void *out;
+} fc_near;
+
+/* Boxes along one axis. Operations: FC_OP_NAN lets NaN through. */
+enum { FC_OP_MIN = 0, FC_OP_MAX = 1, FC_OP_NAN = 2 };
+
+/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and up to a vector beyond. */
+typedef struct fc_columns {
+    const void *const *rows;
+    void *const *out;
+    ptrdiff_t step, window, count, n;
+    int op;
+} fc_columns;
+
+/* out[x] = op of src[x .. x + window - 1], x < n, and not beyond. `spare` is a line that may be overwritten, src itself if
+ * it may. Reads up to a vector beyond the last. */
+typedef struct fc_row {
+    const void *src;
+    void *out, *spare;
+    ptrdiff_t window, n;
+    int op;
+} fc_row;
+
+/* The kernels of one element type. */
+typedef struct fc_elements {
+    int bytes;
+    void (*near)(const fc_near *);
+    void (*columns)(const fc_columns *);
+    void (*row)(const fc_row *);
+    void (*subtract)(void *into, const void *from, ptrdiff_t n); /* into = from - into, modulo 2^bits */
+} fc_elements;
+
 typedef struct fc_kernels {
     const char *name;
     fc_real f32, f64;
+    fc_elements elements[10]; /* by kind: FC_U8 - 16 and so on, then float, double */
     /* c[i] += w * src[i], i < n, modulo 2^64; `step` in bytes */
     void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind);
+    ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */
+    int (*fill_line)(const fc_fill *);
+    void (*put_line)(const fc_put *);
 } fc_kernels;
 
 /* Tables from best to worst, NULL at the end: those compiled in, whatever this machine can run. */

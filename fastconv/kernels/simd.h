@@ -54,7 +54,9 @@ FC_INLINE void FC_N(sum_into)(FC_T *p, FC_VEC v, int accumulate)
     FC_N(put)(p, v);
 }
 
-/* ---- vectors as bits, and the operations that C's operators lack ---- */
+/* ---- vectors as bits, and the operations that C's operators lack (FC_INTEGER_TYPE: FC_T is one) ---- */
+
+#ifndef FC_INTEGER_TYPE
 
 #undef FC_INT
 #undef FC_IVEC
@@ -85,6 +87,20 @@ FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
     return sizeof(FC_T) == 4 ? (FC_VEC)_mm_max_ps((__m128)a, (__m128)b) : (FC_VEC)_mm_max_pd((__m128d)a, (__m128d)b);
 #else
     return FC_N(pick)((FC_IVEC)(a > b), a, b);
+#endif
+}
+
+/* a < b ? a : b in each lane, so b where either is NaN. */
+FC_INLINE FC_VEC FC_N(min)(FC_VEC a, FC_VEC b)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_min_ps((__m512)a, (__m512)b) : (FC_VEC)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm256_min_ps((__m256)a, (__m256)b) : (FC_VEC)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm_min_ps((__m128)a, (__m128)b) : (FC_VEC)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
+    return FC_N(pick)((FC_IVEC)(a < b), a, b);
 #endif
 }
 
@@ -208,3 +224,22 @@ FC_INLINE void FC_N(stream_end)(void)
     _mm_sfence();
 #endif
 }
+
+#else
+
+/* Loops over lanes, which compile to one instruction where there is one. */
+FC_INLINE FC_VEC FC_N(min)(FC_VEC a, FC_VEC b)
+{
+    for (int i = 0; i < FC_LANES; i++)
+        a[i] = a[i] < b[i] ? a[i] : b[i];
+    return a;
+}
+
+FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
+{
+    for (int i = 0; i < FC_LANES; i++)
+        a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+
+#endif

@@ -1,0 +1,97 @@
+"""The engine of lines, for the drivers of neighbourhood reductions. Next hop: _lines.pyx, then kernels/lines.h.
+
+An array of any number of axes (at least 2) is cut into blocks of outputs. A block's *region* is the box of elements that
+its windows touch: `lines` lines of native elements, boundaries resolved, so that output o of a block reads tap t at region
+position o * step + t on every axis. The last axis lies along the lines, the one before is the *row axis*; the others are
+outer axes. Lines are numbered over the region in C order, `stride[a]` lines apart on axis a.
+
+A driver gives a Pass its reducers: a function that is called for each block, in any thread, with its own parameters and
+its own scratch memory of that thread. All reducers of a Pass see the same loaded lines.
+"""
+from libc.stddef cimport ptrdiff_t
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport fc_kernels, fc_line
+
+ctypedef ptrdiff_t idx
+
+cdef enum:
+    AXES = 66
+
+cdef struct Lines:               # what is the same for all blocks
+    const fc_kernels *k
+    int ndim
+    idx n[AXES]                  # sizes of the array, of the window and of the result
+    idx w[AXES]
+    idx m[AXES]
+    idx before[AXES]             # taps before an output's own element
+    idx step[AXES]
+    const char *x
+    const char *mask             # NULL: none
+    idx xs[AXES]                 # steps in bytes
+    idx ms[AXES]
+    int kind                     # of the array's elements (kernels.h)
+    int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
+    idx item                     # bytes of a native element
+    int mode
+    double cval                  # holds the native element (read it as native)
+    bint presence                # whether lines have presence bytes
+    bint omit                    # NaN do not count
+    # blocks
+    idx b[AXES]                  # outputs of a block
+    idx r[AXES]                  # its region: (b - 1) * step + w
+    idx blocks[AXES]
+    idx stride[AXES]             # lines between neighbours on axis a < ndim - 1
+    idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
+    # the window as runs of cells along the lines, in C order
+    bint box                     # all cells count
+    idx cells, runs
+    idx *run_line                # of each run: the line of the region (for output 0), the first tap, the number of taps
+    idx *run_start
+    idx *run_length
+
+
+cdef struct Block:               # one of each thread
+    idx unit                     # which block is loaded, -1: none
+    idx at[AXES]                 # its first output
+    idx count[AXES]              # its outputs, at most b
+    idx carried                  # leading region rows that it shares with the block before (last rows of that one)
+    fc_line *line                # lines[i].at, .present, .flags
+    int flags                    # of all lines of the block together
+    char *memory
+    char *scratch                # what open_block was asked for
+
+cdef struct Reducer:
+    void (*reduce)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+    void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
+    idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
+    char *out
+    idx os[AXES]                 # steps of out, in bytes
+    int out_kind
+
+ctypedef void (*reduce_t)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+
+# Outputs of a block are lines too: `out_lines` of them. locate() gives the region line of the first tap of output line i
+# and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
+# along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
+cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
+cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
+cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil
+cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil
+
+cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
+cdef void close_block(Block *b) noexcept nogil
+cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
+
+cdef int kind_of(cnp.ndarray a) except -1
+
+
+cdef class Pass:
+    cdef Lines p
+    cdef Reducer *reducers
+    cdef int count
+    cdef double cost             # of an output, in multiply-adds
+    cdef list keep
+    cdef object arrange
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1

@@ -1,0 +1,403 @@
+"""The engine of lines: cuts neighbourhoods of any dimension into blocks, loads their lines and runs reducers on a team.
+
+A block keeps the lines that it shares with the block before it on the row axis, so that a thread reads each line once a
+strip. How the work is cut depends on shapes alone; threads only share the blocks out. _lines.pxd says what drivers see.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cython.parallel cimport prange
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport (
+    FC_F16,
+    FC_F32,
+    FC_F64,
+    FC_LINE_SLACK,
+    FC_SWAPPED,
+    FC_U8,
+    fc_fill,
+    fc_line,
+    fc_put,
+)
+from fastconv._runtime cimport table, team
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    STRIP_BYTES = 6 << 10        # a line of a block, so that a few of them share the first-level cache
+    LEAST_STRIP = 64             # outputs
+    ROWS = 16                    # outputs of a block on an axis, where the window is small
+    MOST_ROWS = 64
+    REGION_BYTES = 1 << 20       # a region that stays in the second-level cache
+
+cdef double ROUND_WORK = 2e8     # cost of one thread between two looks at pending signals
+
+
+cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline idx round_up(idx a, idx b) noexcept nogil:
+    return ceil_div(a, b) * b
+
+
+cdef int kind_of(cnp.ndarray a) except -1:
+    """The kind (kernels.h) of an array's elements; bool counts as uint8."""
+    cdef int size = cnp.PyArray_ITEMSIZE(a), log = (size > 1) + (size > 2) + (size > 4)
+    cdef str letter = a.dtype.kind
+    cdef int kind
+    if letter == "f":
+        kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
+    else:
+        kind = FC_U8 + 2 * log + (letter == "i")
+    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
+
+
+# ---- the plan ----
+
+cdef idx region_bytes(Lines *p) noexcept:
+    """Fills in all that follows from p.b; returns the bytes of a region."""
+    cdef int a, last = p.ndim - 1
+    p.lines = p.units = 1
+    for a in range(last, -1, -1):
+        p.r[a] = (p.b[a] - 1) * p.step[a] + p.w[a]
+        p.blocks[a] = ceil_div(p.m[a], p.b[a])
+        p.units *= p.blocks[a]
+        if a < last:
+            p.stride[a] = p.lines
+            p.lines *= p.r[a]
+    p.pitch = round_up(p.r[last] * p.item, 64) + FC_LINE_SLACK
+    if p.presence:
+        p.pitch += round_up(p.r[last], 64) + FC_LINE_SLACK
+    return p.lines * p.pitch
+
+
+cdef void plan_blocks(Lines *p) noexcept:
+    """Outputs of a block: a strip of a line, ROWS rows or as many as the window has, and likewise on the outer axes; then
+    less until the region is small enough. Rows come in even numbers."""
+    cdef int a, last = p.ndim - 1
+    cdef idx strips = ceil_div(p.m[last] * p.item, STRIP_BYTES), rows
+    p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
+    if p.step[last] > 1:
+        p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
+    for a in range(last):
+        rows = ROWS if p.w[a] <= 8 else min(p.w[a], MOST_ROWS) // 2 * 2
+        if a < last - 1:
+            rows = min(rows, ROWS) if p.w[a] > 1 else 1
+        p.b[a] = min(p.m[a], rows)
+    while region_bytes(p) > REGION_BYTES:
+        for a in range(last):
+            if p.b[a] > (1 if a < last - 1 else 2):
+                p.b[a] = (p.b[a] // 2 + 1) // 2 * 2 if a == last - 1 else p.b[a] // 2
+                break
+        else:
+            if p.b[last] > LEAST_STRIP:
+                p.b[last] = max(p.b[last] // 2, LEAST_STRIP)
+            elif p.step[last] > 1 and p.b[last] > 1:
+                p.b[last] //= 2
+            elif p.b[last - 1] > 1:
+                p.b[last - 1] = 1
+            else:
+                break
+
+
+cdef int plan_runs(Lines *p, cells) except -1:
+    """Cuts the window into runs along the lines; `cells` is boolean and C-contiguous, or None for a box."""
+    cdef idx width = p.w[p.ndim - 1], rows = 1, row, rest, line, i, start, count = 0
+    cdef int a
+    cdef const uint8_t *cell = NULL
+    for a in range(p.ndim - 1):
+        rows *= p.w[a]
+    p.box = cells is None
+    if p.box:
+        count = rows
+    else:
+        cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>cells)
+        for i in range(rows * width):
+            count += cell[i] and (i % width == 0 or not cell[i - 1])
+    p.run_line = <idx *>PyMem_RawMalloc(3 * count * sizeof(idx))
+    if p.run_line == NULL:
+        raise MemoryError()
+    p.run_start = p.run_line + count
+    p.run_length = p.run_start + count
+    for row in range(rows):
+        rest, line = row, 0
+        for a in range(p.ndim - 2, -1, -1):
+            line += rest % p.w[a] * p.stride[a]
+            rest //= p.w[a]
+        i = 0
+        while i < width:
+            start = i
+            while i < width and (p.box or cell[row * width + i]):
+                i = width if p.box else i + 1
+            if i > start:
+                p.run_line[p.runs], p.run_start[p.runs], p.run_length[p.runs] = line, start, i - start
+                p.cells += i - start
+                p.runs += 1
+            i += 1
+    return 0
+
+
+# ---- blocks ----
+
+cdef int open_block(const Lines *p, Block *b, idx scratch) except -1:
+    """Memory for the lines of one thread, and `scratch` bytes from a 64-byte boundary."""
+    cdef idx size = p.lines * (p.pitch + sizeof(fc_line)) + scratch + 192, i
+    cdef char *at
+    b.unit = -1
+    b.memory = <char *>PyMem_RawMalloc(size)
+    if b.memory == NULL:
+        raise MemoryError(f"neighborhood_reduce could not allocate {size} bytes of workspace")
+    at = b.memory + (-<size_t>b.memory) % 64
+    b.line = <fc_line *>(at + p.lines * p.pitch)
+    b.scratch = at + round_up(p.lines * (p.pitch + sizeof(fc_line)), 64)
+    for i in range(p.lines):
+        b.line[i].at = at + i * p.pitch
+        b.line[i].flags = 0
+        b.line[i].present = NULL
+        if p.presence:
+            b.line[i].present = <uint8_t *>b.line[i].at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
+    return 0
+
+
+cdef void close_block(Block *b) noexcept nogil:
+    PyMem_RawFree(b.memory)
+
+
+cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows) noexcept nogil:
+    """Fills the lines of one sheet from row b.carried; x is NULL where the sheet lies outside."""
+    cdef int row_axis = p.ndim - 2, last = p.ndim - 1
+    cdef fc_fill q
+    cdef idx j, at
+    q.step, q.mask_step = p.xs[last], p.ms[last]
+    q.start = b.at[last] * p.step[last] - p.before[last]
+    q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
+    q.n, q.kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mode, p.omit, &p.cval
+    for j in range(b.carried, rows):
+        at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
+        q.src = q.mask = NULL
+        if x != NULL and at >= 0:
+            q.src = x + at * p.xs[row_axis]
+            if mask != NULL:
+                q.mask = mask + at * p.ms[row_axis]
+        q.dst, q.present = line[j].at, line[j].present
+        line[j].flags = p.k.fill_line(&q)
+
+
+cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
+    """Makes `unit` the block that is loaded."""
+    cdef int a, row_axis = p.ndim - 2, last = p.ndim - 1
+    cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first
+    cdef const char *x
+    cdef const char *mask
+    cdef bint follows = b.unit >= 0 and unit == b.unit + 1
+    cdef fc_line spare
+    # Blocks are numbered along the row axis first, then along the lines, then over the outer axes.
+    b.at[row_axis] = rest % p.blocks[row_axis] * p.b[row_axis]
+    rest //= p.blocks[row_axis]
+    b.at[last] = rest % p.blocks[last] * p.b[last]
+    rest //= p.blocks[last]
+    for a in range(row_axis - 1, -1, -1):
+        b.at[a] = rest % p.blocks[a] * p.b[a]
+        rest //= p.blocks[a]
+    for a in range(p.ndim):
+        b.count[a] = min(p.b[a], p.m[a] - b.at[a])
+        if a < row_axis:
+            sheets *= (b.count[a] - 1) * p.step[a] + p.w[a]
+    rows = (b.count[row_axis] - 1) * p.step[row_axis] + p.w[row_axis]
+    shift = p.b[row_axis] * p.step[row_axis]
+    b.carried = max(p.r[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
+    b.unit = unit
+    b.flags = 0
+    for sheet in range(sheets):
+        x, mask, rest, first = p.x, p.mask, sheet, 0
+        for a in range(row_axis - 1, -1, -1):
+            i = (b.count[a] - 1) * p.step[a] + p.w[a]
+            at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.n[a], p.mode)
+            first += rest % i * p.stride[a]
+            rest //= i
+            if at < 0:
+                x = NULL
+            if x != NULL:
+                x += at * p.xs[a]
+            if mask != NULL:
+                mask += at * p.ms[a]
+        for i in range(b.carried):
+            spare = b.line[first + i]
+            b.line[first + i] = b.line[first + i + shift]
+            b.line[first + i + shift] = spare
+        load_rows(p, b, b.line + first, x, mask, rows)
+        for i in range(rows):
+            b.flags |= b.line[first + i].flags
+
+
+# ---- outputs of a block ----
+
+cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil:
+    cdef int a
+    cdef idx count = 1
+    for a in range(p.ndim - 1):
+        count *= b.count[a]
+    return count
+
+
+cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil:
+    """Results of an output line before the step picks some."""
+    return (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + 1
+
+
+cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil:
+    cdef int a
+    cdef idx line = 0
+    out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
+    for a in range(p.ndim - 2, -1, -1):
+        line += i % b.count[a] * p.step[a] * p.stride[a]
+        out[0] += (b.at[a] + i % b.count[a]) * r.os[a]
+        i //= b.count[a]
+    return line
+
+
+cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil:
+    cdef fc_put q
+    cdef int bytes = 4 if source == FC_F32 else 8 if source == FC_F64 else 1 << (source - FC_U8) // 2
+    q.dst, q.dst_step, q.kind = out, r.os[p.ndim - 1], r.out_kind
+    q.src, q.src_step, q.source = <const char *>src, p.step[p.ndim - 1] * bytes, source
+    q.n = b.count[p.ndim - 1]
+    p.k.put_line(&q)
+
+
+# ---- the pass ----
+
+cdef struct Member:
+    Block block
+    idx next, end
+
+
+cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count, idx quota) noexcept nogil:
+    """The next `quota` blocks of one thread."""
+    cdef idx end = min(t.next + quota, t.end)
+    cdef int i
+    cdef char *scratch
+    while t.next < end:
+        load(p, &t.block, t.next)
+        scratch = t.block.scratch
+        for i in range(count):
+            reducers[i].reduce(p, &t.block, &reducers[i], scratch)
+            scratch += reducers[i].scratch
+        t.next += 1
+
+
+cdef class Pass:
+    """One pass over an array: the plan of its blocks and the reducers that see them.
+
+    Parameters
+    ----------
+    geometry : neighborhood.Geometry
+    """
+
+    def __cinit__(self, geometry):
+        cdef Lines *p = &self.p
+        cdef cnp.ndarray x = geometry.x, mask, cval
+        cdef int a
+        p.k = table()
+        p.ndim = x.ndim
+        p.x, p.kind = <const char *>cnp.PyArray_DATA(x), kind_of(x)
+        p.native = p.kind & ~FC_SWAPPED
+        if p.native == FC_F16:
+            p.native = FC_F32
+        p.mode, p.omit = geometry.mode, geometry.omit
+        cval = np.ascontiguousarray(geometry.cval)
+        p.item = cnp.PyArray_ITEMSIZE(cval)
+        memcpy(&p.cval, cnp.PyArray_DATA(cval), p.item)
+        self.keep = [x]
+        if geometry.mask is not None:
+            mask = geometry.mask
+            p.mask = <const char *>cnp.PyArray_DATA(mask)
+            self.keep.append(mask)
+            for a in range(p.ndim):
+                p.ms[a] = cnp.PyArray_STRIDE(mask, a)
+        p.presence = geometry.presence
+        for a in range(p.ndim):
+            p.n[a], p.xs[a] = cnp.PyArray_DIM(x, a), cnp.PyArray_STRIDE(x, a)
+            p.w[a], p.m[a] = geometry.window[a], geometry.counts[a]
+            p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
+        self.arrange = geometry.arrange
+        plan_blocks(p)
+        plan_runs(p, geometry.cells)
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.count):
+            PyMem_RawFree(self.reducers[i].own)
+        PyMem_RawFree(self.reducers)
+        PyMem_RawFree(self.p.run_line)
+
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1:
+        """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output.
+        Owns `own` from here, whatever happens."""
+        cdef Reducer *r
+        cdef cnp.ndarray view
+        cdef int a
+        cdef void *grown = PyMem_RawRealloc(self.reducers, (self.count + 1) * sizeof(Reducer))
+        if grown == NULL:
+            PyMem_RawFree(own)
+            raise MemoryError()
+        self.reducers = <Reducer *>grown
+        r = &self.reducers[self.count]
+        memset(r, 0, sizeof(Reducer))
+        r.own = own
+        self.count += 1
+        view = self.arrange(out)
+        self.keep.append(view)
+        r.reduce, r.scratch = reduce, round_up(scratch, 64)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view)
+        for a in range(self.p.ndim):
+            r.os[a] = cnp.PyArray_STRIDE(view, a)
+        self.cost += cost
+        return 0
+
+    def run(self, workers):
+        """Runs all reducers, once over the array."""
+        cdef const Lines *p = &self.p
+        cdef double work = self.cost
+        cdef idx scratch = 0, rounds, quota, round_, each
+        cdef int i, threads, opened = 0
+        cdef Member *members
+        for i in range(p.ndim):
+            work *= p.m[i]
+        if self.count == 0 or p.units == 0:
+            return
+        for i in range(self.count):
+            scratch += self.reducers[i].scratch
+        threads = <int>min(<idx>team(workers, work), p.units)
+        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
+        if members == NULL:
+            raise MemoryError()
+        try:
+            for i in range(threads):
+                open_block(p, &members[i].block, scratch)
+                opened += 1
+                members[i].next = p.units * i // threads
+                members[i].end = p.units * (i + 1) // threads
+            each = ceil_div(p.units, threads)
+            rounds = min(<idx>min(work / threads / ROUND_WORK, 1e15) + 1, each)
+            quota = ceil_div(each, rounds)
+            rounds = ceil_div(each, quota)
+            for round_ in range(rounds):
+                if threads == 1:
+                    with nogil:
+                        run(p, members, self.reducers, self.count, quota)
+                else:
+                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                        run(p, &members[i], self.reducers, self.count, quota)
+                if round_ < rounds - 1:
+                    PyErr_CheckSignals()
+        finally:
+            for i in range(opened):
+                close_block(&members[i].block)
+            PyMem_RawFree(members)

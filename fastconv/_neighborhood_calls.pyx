@@ -1,0 +1,454 @@
+"""Driver of reductions that are functions of the user: gathers windows, and calls compiled functions.
+
+`Windows` cuts the blocks of lines (_lines.pyx) into pieces and copies the windows of a piece into an array, cell by cell or
+window by window; _callables.py hands it to a Python function and brings the results back to `put`. A compiled function is
+called from here, for small batches of windows that stay in the first-level cache.
+"""
+import time
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
+from cython.parallel cimport prange
+from libc.math cimport NAN
+from libc.stdint cimport uint8_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport FC_F64, FC_LINE_HOLES, fc_line, fc_put
+from fastconv._lines cimport (
+    Block,
+    Lines,
+    Pass,
+    Reducer,
+    close_block,
+    idx,
+    kind_of,
+    load,
+    locate,
+    open_block,
+    out_lines,
+)
+from fastconv._runtime cimport team
+
+import numpy as np
+
+cnp.import_array()
+
+ctypedef int (*Function)(double *, Py_ssize_t, double *, void *) noexcept nogil
+
+cdef enum:
+    CHUNK = 32                   # bytes copied at once: less than that is read and written behind each run of cells
+    BATCH_BYTES = 20 << 10       # windows gathered before a compiled function is called for each
+    MOST_WINDOWS = 256
+
+cdef double ROUND_SECONDS = 0.05 # a team works about as long between two looks at pending signals
+
+
+def capsule(value):
+    """(name or None, pointer, context) of a PyCapsule, None for anything else."""
+    if not PyCapsule_CheckExact(value):
+        return None
+    cdef const char *name = PyCapsule_GetName(value)
+    cdef void *pointer = PyCapsule_GetPointer(value, name)
+    return (None if name == NULL else name.decode()), <uintptr_t>pointer, <uintptr_t>PyCapsule_GetContext(value)
+
+
+# ---- gathering ----
+
+cdef struct Run:
+    # Cells that lie next to each other on a line, and follow each other in C order of the footprint.
+    idx line                     # of the region, for output 0
+    idx first, cells
+
+
+cdef inline const char *line_of(const fc_line *line, bint presence) noexcept nogil:
+    return <const char *>line.present if presence else line.at
+
+
+cdef void copy_apart(char *dst, const char *src, idx count, idx step, idx item) noexcept nogil:
+    """Elements of `item` bytes, `step` elements apart, to elements next to each other."""
+    cdef idx i
+    if step == 1:
+        memcpy(dst, src, count * item)
+    elif item == 1:
+        for i in range(count):
+            dst[i] = src[i * step]
+    elif item == 2:
+        for i in range(count):
+            memcpy(dst + i * 2, src + i * step * 2, 2)
+    elif item == 4:
+        for i in range(count):
+            memcpy(dst + i * 4, src + i * step * 4, 4)
+    else:
+        for i in range(count):
+            memcpy(dst + i * 8, src + i * step * 8, 8)
+
+
+cdef void gather_cells(char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
+                       idx pixels, idx step, idx item) noexcept nogil:
+    """Windows of outputs first.. of a line: row c of `dst`, rows `pitch` bytes apart, gets cell c of each."""
+    cdef idx r, c
+    for r in range(count):
+        for c in range(runs[r].first, runs[r].first + runs[r].cells):
+            copy_apart(dst, line_of(lines + runs[r].line, presence) + (c + first * step) * item, pixels, step, item)
+            dst += pitch
+
+
+cdef void gather_windows(char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
+                         idx pixels, idx step, idx item) noexcept nogil:
+    """Windows of outputs first.. of a line: row i of `dst`, rows `pitch` bytes apart, gets window i.
+
+    Whole chunks are copied, in an order in which later cells overwrite what is too much; a row has room for the last.
+    """
+    cdef idx r, i, x, size, along = step * item
+    cdef const char *src
+    for r in range(count):
+        src = line_of(lines + runs[r].line, presence) + (runs[r].first + first * step) * item
+        size = runs[r].cells * item
+        i = 0
+        while i < size:
+            for x in range(pixels):
+                memcpy(dst + i + x * pitch, src + i + x * along, CHUNK)
+            i += CHUNK
+        dst += size
+
+
+cdef inline idx round_up(idx size, idx to) noexcept nogil:
+    return (size + to - 1) // to * to
+
+
+cdef class Loaded:
+    """The block of lines that one thread works on."""
+    cdef Block block
+
+    def __dealloc__(self):
+        close_block(&self.block)
+
+
+cdef class Piece:
+    """Some outputs of a block: lines first_line.., of each the outputs first.., and the windows of them."""
+    cdef Block block             # where they are: its lines may hold another block by now
+    cdef idx first_line, lines, first, count
+    cdef readonly idx outputs
+    cdef object windows, counted
+
+    def take(self):
+        """(the windows, shape (outputs, cells); which of their values count, None: all), kept here no longer."""
+        taken = self.windows, self.counted
+        self.windows = self.counted = None
+        return taken
+
+
+cdef class Windows:
+    """The windows of an array, piece by piece: cut the same way for any number of threads.
+
+    Parameters
+    ----------
+    geometry : neighborhood.Geometry
+    dtype : dtype of the array's elements
+    piece_bytes : about how many bytes the windows of a piece may have
+    """
+    cdef Pass plan
+    cdef Run *runs
+    cdef idx run_count
+    cdef readonly idx cells
+    cdef readonly idx units, parts
+    cdef idx line_parts, parts_of_a_line
+    cdef object dtype, native
+    cdef list idle
+
+    def __cinit__(self, geometry, dtype, idx piece_bytes):
+        cdef Lines *p
+        cdef int a
+        cdef idx line = 1, lines = 1, i, first, cells
+        cdef Run *run
+        cdef const cnp.npy_intp[:, :] at
+        self.plan = Pass(geometry)
+        p = &self.plan.p
+        self.dtype, self.native = dtype, geometry.cval.dtype
+        self.idle = []
+        # Cells in C order of the footprint, whichever axis the lines lie along.
+        pad = p.ndim - len(geometry.order)
+        place = [geometry.order.index(axis) + pad for axis in geometry.axes]
+        rest = [a for a in range(p.ndim) if a not in place]
+        window = np.ones(geometry.window, np.bool_) if geometry.cells is None else geometry.cells
+        where = np.argwhere(window.transpose(place + rest))[:, np.argsort(place + rest)]
+        at = where.astype(np.intp)
+        self.cells = cells = at.shape[0]
+        self.runs = <Run *>PyMem_RawCalloc(cells, sizeof(Run))
+        if self.runs == NULL:
+            raise MemoryError()
+        for i in range(cells):
+            line = 0
+            for a in range(p.ndim - 1):
+                line += at[i, a] * p.stride[a]
+            first = at[i, p.ndim - 1]
+            if self.run_count:
+                run = &self.runs[self.run_count - 1]
+                if run.line == line and run.first + run.cells == first:
+                    run.cells += 1
+                    continue
+            self.runs[self.run_count].line, self.runs[self.run_count].first, self.runs[self.run_count].cells = line, first, 1
+            self.run_count += 1
+        for a in range(p.ndim - 1):
+            lines *= p.b[a]
+        line = max(p.b[p.ndim - 1] * cells * p.item, 1)
+        self.line_parts = max((lines * line + piece_bytes - 1) // piece_bytes, 1)
+        self.parts_of_a_line = 1
+        if self.line_parts > lines:
+            self.line_parts = lines
+            self.parts_of_a_line = min((line + piece_bytes - 1) // piece_bytes, p.b[p.ndim - 1])
+        self.units, self.parts = p.units, self.line_parts * self.parts_of_a_line
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.runs)
+
+    def gather(self, idx unit, idx part, bint by_cells):
+        """Piece `part` of block `unit`, which may have no outputs. By cells, the outputs of its windows lie next to each other
+        in memory, else the cells of a window."""
+        cdef const Lines *p = &self.plan.p
+        cdef Piece piece = Piece()
+        cdef Loaded loaded
+        cdef idx lines, cut
+        try:
+            loaded = self.idle.pop()
+        except IndexError:
+            loaded = Loaded()
+            open_block(p, &loaded.block, 0)
+        if loaded.block.unit != unit:
+            with nogil:
+                load(p, &loaded.block, unit)
+        piece.block = loaded.block
+        lines, cut = out_lines(p, &piece.block), part // self.parts_of_a_line
+        piece.first_line = lines * cut // self.line_parts
+        piece.lines = lines * (cut + 1) // self.line_parts - piece.first_line
+        lines, cut = piece.block.count[p.ndim - 1], part % self.parts_of_a_line
+        piece.first = lines * cut // self.parts_of_a_line
+        piece.count = lines * (cut + 1) // self.parts_of_a_line - piece.first
+        piece.outputs = piece.lines * piece.count
+        if piece.outputs:
+            piece.windows = self.copy(piece, False, by_cells)
+            if piece.block.flags & FC_LINE_HOLES:
+                piece.counted = self.copy(piece, True, by_cells)
+        self.idle.append(loaded)
+        return piece
+
+    cdef copy(self, Piece piece, bint presence, bint by_cells):
+        """The windows of a piece, or which of their values count."""
+        cdef const Lines *p = &self.plan.p
+        cdef const Block *b = &piece.block
+        cdef idx item = 1 if presence else p.item, i, first, step = p.step[p.ndim - 1], pitch
+        cdef Reducer nowhere
+        cdef char *out
+        cdef char *dst
+        cdef cnp.ndarray memory
+        dtype = np.dtype(np.bool_) if presence else self.native
+        if by_cells:
+            memory = np.empty((self.cells, piece.outputs), dtype)
+        else:
+            memory = np.empty((piece.outputs, self.cells + CHUNK // item), dtype)
+        dst, pitch = <char *>cnp.PyArray_DATA(memory), cnp.PyArray_STRIDE(memory, 0)
+        memset(&nowhere, 0, sizeof(Reducer))
+        with nogil:
+            for i in range(piece.first_line, piece.first_line + piece.lines):
+                first = locate(p, b, &nowhere, i, &out)
+                if by_cells:
+                    gather_cells(dst, pitch, b.line + first, presence, self.runs, self.run_count, piece.first, piece.count,
+                                 step, item)
+                    dst += piece.count * item
+                else:
+                    gather_windows(dst, pitch, b.line + first, presence, self.runs, self.run_count, piece.first, piece.count,
+                                   step, item)
+                    dst += piece.count * pitch
+        windows = memory.T if by_cells else memory[:, : self.cells]
+        return windows if presence or self.dtype == self.native else windows.astype(self.dtype)
+
+    def put(self, Piece piece, cnp.ndarray result, cnp.ndarray out):
+        """Stores the results of a piece, real numbers, in `out`, arranged as the geometry says."""
+        cdef const Lines *p = &self.plan.p
+        cdef int source = kind_of(result)
+        cdef Reducer r
+        cdef fc_put q
+        cdef idx i, item = cnp.PyArray_ITEMSIZE(result)
+        aim(p, &r, out)
+        q.src, q.src_step, q.source = <const char *>cnp.PyArray_DATA(result), item, source
+        q.dst_step, q.kind, q.n = r.os[p.ndim - 1], r.out_kind, piece.count
+        for i in range(piece.first_line, piece.first_line + piece.lines):
+            locate(p, &piece.block, &r, i, &q.dst)
+            q.dst += piece.first * q.dst_step
+            p.k.put_line(&q)
+            q.src += piece.count * item
+
+    def call(self, uintptr_t function, uintptr_t data, cnp.ndarray out, workers):
+        """Stores what a compiled function gives for each window in `out`, arranged as the geometry says.
+
+        With `workers` None it is called by this thread, which holds the interpreter's lock. Returns whether it succeeded;
+        raises the exception that the function set.
+        """
+        cdef const Lines *p = &self.plan.p
+        cdef Calls c
+        cdef Member *members
+        cdef idx quota = 8, last = 8 * self.runs[self.run_count - 1].cells, step = p.step[p.ndim - 1], scratch, left
+        cdef int i, threads, opened = 0
+        cdef bint serial = workers is None
+        if p.units == 0:
+            return True
+        memset(&c, 0, sizeof(c))
+        c.p, c.runs, c.run_count, c.cells = p, self.runs, self.run_count, self.cells
+        c.function, c.data = <Function>function, <void *>data
+        # Room for the chunks of the last run; from one cache line to another.
+        c.pitch = round_up(8 * self.cells - last + round_up(last, CHUNK), 64)
+        c.present_pitch = self.cells + CHUNK
+        c.windows = max(min(BATCH_BYTES // c.pitch, 1 + BATCH_BYTES // (8 * step), MOST_WINDOWS), 1)
+        c.wide = p.native != FC_F64
+        scratch = c.windows * c.pitch + round_up(c.windows * c.present_pitch, 8)
+        if c.wide:
+            scratch += 8 * ((c.windows - 1) * step + self.cells) + CHUNK
+        aim(p, &c.r, out)
+        threads = 1 if serial else <int>min(<idx>team(workers, 0), p.units)
+        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
+        if members == NULL:
+            raise MemoryError()
+        try:
+            for i in range(threads):
+                open_block(p, &members[i].block, scratch)
+                opened += 1
+                members[i].unit, members[i].end = p.units * i // threads, p.units * (i + 1) // threads
+                members[i].line = -1
+            while True:
+                start = time.perf_counter()
+                if serial:
+                    call_lines(&c, members, quota)
+                elif threads == 1:
+                    with nogil:
+                        call_lines(&c, members, quota)
+                else:
+                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                        call_lines(&c, &members[i], quota)
+                pass_on()
+                with nogil:
+                    pass  # other threads have their turn
+                PyErr_CheckSignals()
+                if c.failed:
+                    return False
+                left = 0
+                for i in range(threads):
+                    left += members[i].end - members[i].unit
+                if left == 0:
+                    return True
+                spent = time.perf_counter() - start
+                quota = max(min(quota * 4, <idx>(quota * ROUND_SECONDS / max(spent, 1e-6))), 1)
+        finally:
+            for i in range(opened):
+                close_block(&members[i].block)
+            PyMem_RawFree(members)
+
+
+cdef void pass_on() except *:
+    """Does nothing: whoever calls this finds the exception that is set."""
+
+
+cdef void aim(const Lines *p, Reducer *r, cnp.ndarray out) except *:
+    cdef int a
+    memset(r, 0, sizeof(Reducer))
+    r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out)
+    for a in range(p.ndim):
+        r.os[a] = cnp.PyArray_STRIDE(out, a)
+
+
+# ---- compiled functions ----
+
+cdef struct Calls:
+    const Lines *p
+    const Run *runs
+    idx run_count, cells
+    Function function
+    void *data
+    Reducer r
+    idx windows                  # of a batch
+    idx pitch, present_pitch     # bytes of a window, of its presence
+    bint wide                    # whether elements become doubles first
+    bint failed                  # by any thread
+
+
+cdef struct Member:
+    Block block
+    idx unit, end                # blocks left
+    idx line                     # next output line of the block, -1: not loaded
+
+
+cdef idx squeeze(double *window, const uint8_t *present, idx n) noexcept nogil:
+    """Moves the values that count to the front; how many there are."""
+    cdef idx i, count = 0
+    for i in range(n):
+        window[count] = window[i]
+        count += present[i]
+    return count
+
+
+cdef void gather_wide(char *dst, const Calls *c, const fc_line *lines, char *wide, idx first, idx pixels) noexcept nogil:
+    """Windows of outputs first.. of a line as doubles: what each run passes over becomes doubles in `wide` first."""
+    cdef const Lines *p = c.p
+    cdef idx r, step = p.step[p.ndim - 1]
+    cdef Run run
+    cdef fc_line line
+    cdef fc_put q
+    q.src_step, q.source, q.dst_step, q.kind = p.item, p.native, 8, FC_F64
+    line.at, run.line, run.first, q.dst = wide, 0, 0, wide
+    for r in range(c.run_count):
+        run.cells = c.runs[r].cells
+        q.src = lines[c.runs[r].line].at + (c.runs[r].first + first * step) * p.item
+        q.n = (pixels - 1) * step + run.cells
+        p.k.put_line(&q)
+        gather_windows(dst, c.pitch, &line, False, &run, 1, 0, pixels, step, 8)
+        dst += 8 * run.cells
+
+
+cdef void call_line(Calls *c, Block *b, idx line) noexcept nogil:
+    """Calls the function for each window of an output line."""
+    cdef const Lines *p = c.p
+    cdef idx x = 0, i, n, pixels, step = p.step[p.ndim - 1], first
+    cdef char *windows = b.scratch
+    cdef uint8_t *present = <uint8_t *>(windows + c.windows * c.pitch)
+    cdef char *wide = <char *>present + round_up(c.windows * c.present_pitch, 8)
+    cdef double *window
+    cdef bint holes = b.flags & FC_LINE_HOLES
+    cdef double[MOST_WINDOWS] results
+    cdef char *out
+    cdef fc_put q
+    first = locate(p, b, &c.r, line, &out)
+    while x < b.count[p.ndim - 1]:
+        pixels = min(c.windows, b.count[p.ndim - 1] - x)
+        if c.wide:
+            gather_wide(windows, c, b.line + first, wide, x, pixels)
+        else:
+            gather_windows(windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
+        if holes:
+            gather_windows(<char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
+        for i in range(pixels):
+            window = <double *>(windows + i * c.pitch)
+            n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
+            results[i] = 0 if n else NAN
+            if n and not c.function(window, n, results + i, c.data):
+                c.failed = True
+                return
+        q.src, q.src_step, q.source, q.n = <const char *>results, 8, FC_F64, pixels
+        q.dst, q.dst_step, q.kind = out + x * c.r.os[p.ndim - 1], c.r.os[p.ndim - 1], c.r.out_kind
+        p.k.put_line(&q)
+        x += pixels
+
+
+cdef void call_lines(Calls *c, Member *t, idx quota) noexcept nogil:
+    """The next `quota` output lines of one thread."""
+    while quota and t.unit < t.end and not c.failed:
+        if t.line < 0:
+            load(c.p, &t.block, t.unit)
+            t.line = 0
+        call_line(c, &t.block, t.line)
+        quota -= 1
+        t.line += 1
+        if t.line == out_lines(c.p, &t.block):
+            t.line = -1
+            t.unit += 1

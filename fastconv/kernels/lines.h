@@ -1,0 +1,262 @@
+/* Lines of neighbourhoods: one line of an array read into a block, its boundary resolved, and one line of results written
+ * out. Elements keep their type (float16 becomes float32), so that copying knows sizes and byte orders only.
+ *
+ * Counts: a line costs one copy (a load and a store each 64 bytes), `count` boundary elements one index each, and for
+ * floats one comparison each vector, for NaN. Included once; next hop: neighborhood.h, whose kernels read these lines.
+ */
+#ifndef FC_LINES_ONCE
+#define FC_LINES_ONCE
+
+static int fc_kind_bytes(int kind)
+{
+    kind &= ~FC_SWAPPED;
+    return kind < FC_U8 ? 2 << kind : 1 << (kind - FC_U8) / 2;
+}
+
+/* The source index of position i on an axis of n > 0 elements, -1 outside where nothing is repeated. */
+static ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
+{
+    if (i >= 0 && i < n)
+        return i;
+    if (mode == FC_CONSTANT || mode == FC_IGNORE)
+        return -1;
+    if (mode == FC_NEAREST)
+        return i < 0 ? 0 : n - 1;
+    if (mode == FC_MIRROR && n == 1)
+        return 0;
+    const ptrdiff_t period = mode == FC_REFLECT ? 2 * n : mode == FC_MIRROR ? 2 * n - 2 : n;
+    i %= period;
+    i += i < 0 ? period : 0;
+    if (i < n)
+        return i;
+    return mode == FC_REFLECT ? period - 1 - i : period - i;
+}
+
+/* With constant sizes and orders a memcpy is a move. */
+FC_INLINE void fc_copy_words(char *restrict dst, ptrdiff_t dst_step, const char *restrict src, ptrdiff_t src_step, ptrdiff_t n,
+                             const int bytes, const int swapped)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint64_t x = 0;
+        memcpy(&x, src + i * src_step, (size_t)bytes);
+        if (swapped)
+            x = bytes == 2 ? __builtin_bswap16((uint16_t)x) : bytes == 4 ? __builtin_bswap32((uint32_t)x) : __builtin_bswap64(x);
+        memcpy(dst + i * dst_step, &x, (size_t)bytes);
+    }
+}
+
+/* Copies n elements of `bytes` bytes each, steps in bytes. */
+static void fc_copy_elements(char *restrict dst, ptrdiff_t dst_step, const char *restrict src, ptrdiff_t src_step, ptrdiff_t n,
+                             int bytes, int swapped)
+{
+    if (dst_step == bytes && src_step == bytes && (!swapped || bytes == 1)) {
+        memcpy(dst, src, (size_t)(n * bytes));
+        return;
+    }
+    switch (bytes + (swapped ? 16 : 0)) {
+    case 1: case 17: fc_copy_words(dst, dst_step, src, src_step, n, 1, 0); return;
+    case 2: fc_copy_words(dst, dst_step, src, src_step, n, 2, 0); return;
+    case 4: fc_copy_words(dst, dst_step, src, src_step, n, 4, 0); return;
+    case 8: fc_copy_words(dst, dst_step, src, src_step, n, 8, 0); return;
+    case 18: fc_copy_words(dst, dst_step, src, src_step, n, 2, 1); return;
+    case 20: fc_copy_words(dst, dst_step, src, src_step, n, 4, 1); return;
+    default: fc_copy_words(dst, dst_step, src, src_step, n, 8, 1); return;
+    }
+}
+
+/* Elements of an array, of any kind, into a line of its native type. */
+static void fc_read_elements(char *dst, const char *src, ptrdiff_t step, ptrdiff_t n, int kind)
+{
+    const int swapped = kind & FC_SWAPPED;
+    if ((kind & ~FC_SWAPPED) != FC_F16) {
+        const int bytes = fc_kind_bytes(kind);
+        fc_copy_elements(dst, bytes, src, step, n, bytes, swapped);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, src + i * step, 2);
+        const float f = fc_half_to_float(swapped ? __builtin_bswap16(h) : h);
+        memcpy(dst + 4 * i, &f, 4);
+    }
+}
+
+/* The part of a line that lies in the array, then its ends, then what is outside. */
+static void fc_fill_part(char *dst, const char *src, ptrdiff_t step, int kind, int bytes, const fc_fill *q, const void *outside)
+{
+    const ptrdiff_t end = q->start + q->length;
+    const ptrdiff_t first = q->start > 0 ? q->start : 0, last = end < q->n ? end : q->n;
+    if (first < last)
+        fc_read_elements(dst + (first - q->start) * bytes, src + first * step, step, last - first, kind);
+    for (ptrdiff_t i = q->start; i < end; i++) {
+        if (i == first && first < last)
+            i = last;
+        if (i == end)
+            break;
+        char *at = dst + (i - q->start) * bytes;
+        const ptrdiff_t from = fc_boundary(i, q->n, q->mode);
+        if (from < 0)
+            memcpy(at, outside, (size_t)bytes);
+        else
+            fc_read_elements(at, src + from * step, step, 1, kind);
+    }
+}
+
+static void fc_repeat(char *dst, const char *value, int bytes, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        memcpy(dst + i * bytes, value, (size_t)bytes);
+}
+
+#define FC_NAN_LINE(type)                              \
+    {                                                  \
+        const type *x = dst;                           \
+        int found = 0;                                 \
+        for (ptrdiff_t i = 0; i < n; i++)              \
+            found |= x[i] != x[i];                     \
+        if (found && omit)                             \
+            for (ptrdiff_t i = 0; i < n; i++)          \
+                present[i] &= (uint8_t)(x[i] == x[i]); \
+        return found;                                  \
+    }
+
+/* Whether a line of floats holds a NaN; with `omit` those are no longer present. */
+static int fc_nan_line(const void *dst, uint8_t *present, ptrdiff_t n, int bytes, int omit)
+{
+    if (bytes == 4)
+        FC_NAN_LINE(float)
+    FC_NAN_LINE(double)
+}
+
+#undef FC_NAN_LINE
+
+static int fc_fill_line(const fc_fill *q)
+{
+    static const uint8_t yes = 1, no = 0;
+    const int kind = q->kind & ~FC_SWAPPED;
+    const int bytes = kind == FC_F16 ? 4 : fc_kind_bytes(kind);
+    int flags = 0;
+    if (q->src)
+        fc_fill_part(q->dst, q->src, q->step, q->kind, bytes, q, q->cval);
+    else
+        fc_repeat(q->dst, q->cval, bytes, q->length);
+    if (q->present) {
+        const uint8_t outside = q->mode != FC_IGNORE;
+        if (!q->src)
+            memset(q->present, outside, (size_t)q->length);
+        else if (q->mask)
+            fc_fill_part((char *)q->present, q->mask, q->mask_step, FC_U8, 1, q, outside ? &yes : &no);
+        else if (q->mode == FC_IGNORE)
+            for (ptrdiff_t i = 0; i < q->length; i++)
+                q->present[i] = q->start + i >= 0 && q->start + i < q->n;
+        else
+            memset(q->present, 1, (size_t)q->length);
+        for (ptrdiff_t i = 0; i < q->length; i++)
+            q->present[i] = q->present[i] != 0;
+    }
+    if (kind < FC_U8 && fc_nan_line(q->dst, q->present, q->length, bytes, q->omit))
+        flags |= FC_LINE_NAN;
+    if (q->present && memchr(q->present, 0, (size_t)q->length))
+        flags |= FC_LINE_HOLES;
+    return flags;
+}
+
+/* ---- results ---- */
+
+enum { FC_WIDE = 128 };
+
+typedef union fc_wide {
+    double f[FC_WIDE];
+    uint64_t u[FC_WIDE];
+} fc_wide;
+
+#define FC_WIDEN(kind, type, member, wide)                                 \
+    case kind:                                                             \
+        for (ptrdiff_t i = 0; i < n; i++) {                                \
+            type x;                                                        \
+            memcpy(&x, src + i * step, sizeof x);                          \
+            to->member[i] = (wide)x;                                       \
+        }                                                                  \
+        return;
+
+/* n <= FC_WIDE native elements as doubles or, if integers, modulo 2^64. */
+static void fc_widen_elements(fc_wide *to, const char *src, ptrdiff_t step, ptrdiff_t n, int kind)
+{
+    switch (kind) {
+        FC_WIDEN(FC_F32, float, f, double) FC_WIDEN(FC_F64, double, f, double)
+        FC_WIDEN(FC_U8, uint8_t, u, uint64_t) FC_WIDEN(FC_I8, int8_t, u, uint64_t)
+        FC_WIDEN(FC_U16, uint16_t, u, uint64_t) FC_WIDEN(FC_I16, int16_t, u, uint64_t)
+        FC_WIDEN(FC_U32, uint32_t, u, uint64_t) FC_WIDEN(FC_I32, int32_t, u, uint64_t)
+        FC_WIDEN(FC_U64, uint64_t, u, uint64_t) FC_WIDEN(FC_I64, int64_t, u, uint64_t)
+    }
+}
+
+#undef FC_WIDEN
+
+/* The nearest integer that a kind can hold, modulo 2^64; 0 for a NaN. */
+FC_INLINE uint64_t fc_nearest_integer(double x, int kind)
+{
+    const int bits = 8 * fc_kind_bytes(kind), is_signed = kind & 1;
+    const double high = is_signed ? __builtin_ldexp(1, bits - 1) : __builtin_ldexp(1, bits);
+    if (x != x)
+        return 0;
+    x = __builtin_rint(x);
+    if (x >= high)
+        return is_signed ? ((uint64_t)1 << (bits - 1)) - 1 : bits == 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+    if (is_signed)
+        return x < -high ? (uint64_t)1 << (bits - 1) : (uint64_t)(int64_t)x;
+    return x <= 0 ? 0 : (uint64_t)x;
+}
+
+#define FC_NARROW(type, value)                                             \
+    for (ptrdiff_t i = 0; i < n; i++) {                                    \
+        const type x = (type)(value);                                      \
+        memcpy(words + i * (ptrdiff_t)sizeof x, &x, sizeof x);             \
+    }
+
+/* Writes n <= FC_WIDE wide numbers as elements of `kind` to consecutive words. */
+static void fc_narrow_elements(char *words, fc_wide *from, ptrdiff_t n, int kind, int source)
+{
+    if (kind >= FC_U8) {
+        if (source < FC_U8)
+            for (ptrdiff_t i = 0; i < n; i++)
+                from->u[i] = fc_nearest_integer(from->f[i], kind);
+        switch (fc_kind_bytes(kind)) {
+        case 1: FC_NARROW(uint8_t, from->u[i]) return;
+        case 2: FC_NARROW(uint16_t, from->u[i]) return;
+        case 4: FC_NARROW(uint32_t, from->u[i]) return;
+        default: memcpy(words, from->u, (size_t)n * 8); return;
+        }
+    }
+    if (source >= FC_U8)
+        for (ptrdiff_t i = 0; i < n; i++)
+            from->f[i] = source & 1 ? (double)(int64_t)from->u[i] : (double)from->u[i];
+    if (kind == FC_F16) {
+        FC_NARROW(uint16_t, fc_float_to_half((float)from->f[i]))
+    } else if (kind == FC_F32) {
+        FC_NARROW(float, from->f[i])
+    } else {
+        memcpy(words, from->f, (size_t)n * 8);
+    }
+}
+
+#undef FC_NARROW
+
+static void fc_put_line(const fc_put *q)
+{
+    const int kind = q->kind & ~FC_SWAPPED, swapped = q->kind & FC_SWAPPED, bytes = fc_kind_bytes(kind);
+    if (kind == q->source) {
+        fc_copy_elements(q->dst, q->dst_step, q->src, q->src_step, q->n, bytes, swapped);
+        return;
+    }
+    fc_wide wide;
+    char words[8 * FC_WIDE];
+    for (ptrdiff_t at = 0; at < q->n; at += FC_WIDE) {
+        const ptrdiff_t n = q->n - at < FC_WIDE ? q->n - at : FC_WIDE;
+        fc_widen_elements(&wide, q->src + at * q->src_step, q->src_step, n, q->source);
+        fc_narrow_elements(words, &wide, n, kind, q->source);
+        fc_copy_elements(q->dst + at * q->dst_step, q->dst_step, words, bytes, n, bytes, swapped);
+    }
+}
+
+#endif

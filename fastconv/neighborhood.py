@@ -1,0 +1,372 @@
+"""Each pixel from a function of its neighbourhood. Next hop: _lines.pyx, the engine, whose reducers stand in
+_neighborhood.pyx."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _args, _callables, _lines, _neighborhood
+
+__all__ = ["neighborhood_reduce"]
+
+# Numbers as in kernels.h; "valid" never looks outside.
+_MODES = {
+    "constant": 0, "grid-constant": 0, "nearest": 1, "reflect": 2, "grid-mirror": 2, "mirror": 3, "wrap": 4, "grid-wrap": 4,
+    "ignore": 5, "valid": 5,
+}  # fmt: skip
+_POLICIES = {"propagate": 0, "omit": 1, "raise": 2}
+_DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood)
+_LONG_LINE = 64
+
+
+class Geometry(NamedTuple):
+    """Array and window with at least 2 axes, in the engine's order: the line axis last, axes without a window first."""
+
+    x: np.ndarray
+    mask: np.ndarray | None  # bytes, of the same shape
+    window: tuple[int, ...]
+    before: tuple[int, ...]  # taps before an output's own element
+    step: tuple[int, ...]
+    counts: tuple[int, ...]  # shape of the result
+    axes: tuple[int, ...]  # of the input, along which the footprint's axes lie
+    cells: np.ndarray | None  # which cells of the window count; None: all
+    mode: int
+    cval: np.ndarray  # 0-d, of the lines' native dtype
+    omit: bool  # NaN do not count
+    presence: bool  # whether some elements may not count
+    order: tuple[int, ...]
+
+    def arrange(self, array):
+        """A view of an array of the input's dimension in this order."""
+        return array.transpose(self.order)[(None,) * (self.x.ndim - array.ndim)]
+
+
+def _axes(axes, ndim):
+    if axes is None:
+        return tuple(range(ndim))
+    values = (axes,) if np.ndim(axes) == 0 else tuple(axes)
+    what = f"None, or different integers of at least {-ndim} and less than {ndim}"
+    found = []
+    for value in values:
+        number = _args.integer("axes", value, -ndim, what)
+        if number >= ndim or number % ndim in found:
+            raise ValueError(f"axes must be {what}, got {axes!r}")
+        found.append(number % ndim)
+    return tuple(found)
+
+
+def _each(name, value, count, least, what):
+    """An integer for each of `count` axes."""
+    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+        if len(value) != count:
+            raise ValueError(f"{name} must be {what}, or one for each of the {count} axes, got {value!r}")
+        return tuple(_args.integer(name, v, least, what) for v in value)
+    return (_args.integer(name, value, least, what),) * count
+
+
+def _native(cval, dtype, mode):
+    """cval as a 0-d array of the dtype of lines, exact where the dtype is an integer."""
+    line = np.dtype(np.float32) if dtype == np.float16 else dtype
+    if mode != _MODES["constant"]:
+        return np.zeros((), line)
+    number = np.asarray(cval)
+    if number.ndim or number.dtype.kind not in "buif":
+        raise TypeError(f"cval must be a real number, got {cval!r}")
+    if dtype.kind in "bui":
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if not (low <= number <= high and number == np.trunc(number)):
+            raise ValueError(f"cval must be a number that {dtype} can hold, got {cval!r}")
+        return np.array(int(number)).astype(line) if int(number) >= 0 else np.array(int(number), line)
+    with np.errstate(over="ignore"):
+        return number.astype(line)
+
+
+def _window(size, footprint, count):
+    """(sizes, cells or None, offset of the first cell's corner, sizes before trimming) along the axes of the window."""
+    if (size is None) == (footprint is None):
+        raise ValueError(f"exactly one of size and footprint must be given, got size={size!r} and footprint={footprint!r}")
+    if footprint is None:
+        sizes = _each("size", size, count, 1, "a positive integer")
+        return sizes, None, (0,) * count, sizes
+    cells = _args.array("footprint", footprint)
+    if cells.ndim != count:
+        raise ValueError(f"footprint must have {count} axes, one for each of input's axes it moves along, got shape {cells.shape}")
+    if cells.dtype.kind not in "buif":
+        raise TypeError(f"footprint must be boolean, got dtype {cells.dtype}")
+    cells = cells != 0
+    if not cells.any():
+        raise ValueError("footprint must have a true cell, got none")
+    whole = cells.shape
+    spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(count) if b != a))) for a in range(count)]
+    cells = cells[tuple(slice(span[0], span[-1] + 1) for span in spans)]
+    return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans), whole
+
+
+def _has_nan(x, mask):
+    """Whether an element that counts is NaN."""
+    operands = [x] if mask is None else [x, mask]
+    chunks = np.nditer(operands, ["external_loop", "buffered", "zerosize_ok"], [["readonly"]] * len(operands))
+    return any(bool(np.isnan(c).any() if mask is None else (np.isnan(c[0]) & (c[1] != 0)).any()) for c in chunks)
+
+
+def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
+    """The Geometry and the shape of the result in the input's order."""
+    axes = _axes(axes, x.ndim)
+    sizes, cells, first, whole = _window(size, footprint, len(axes))
+    code = _args.choice("mode", mode, _MODES)
+    policy = _args.choice("nan_policy", nan_policy, _POLICIES)
+    steps = _each("step", step, len(axes), 1, "a positive integer")
+    origins = _each("origin", origin, len(axes), -(2**62), "an integer")
+    for number, length in zip(origins, whole, strict=True):
+        if not -(length // 2) <= number <= (length - 1) // 2:
+            raise ValueError(f"origin must keep the window over its pixel: from {-(length // 2)} to {(length - 1) // 2} for a "
+                             f"size of {length}, got {origin!r}")
+    if mode == "valid" and any(origins):
+        raise ValueError(f'origin must be 0 with mode="valid", got {origin!r}')
+    window, before, every, counts = [1] * x.ndim, [0] * x.ndim, [1] * x.ndim, list(x.shape)
+    for a, w, corner, length, number, stride in zip(axes, sizes, first, whole, origins, steps, strict=True):
+        n = x.shape[a]
+        if mode == "valid":
+            if 0 < n < length:
+                raise ValueError(f'input of shape {x.shape} is smaller than the window of {length} on axis {a}, which mode="valid" '
+                                 "needs whole")
+            counts[a], before[a] = max(n - length + stride, 0) // stride, -corner
+        else:
+            counts[a], before[a] = -(-n // stride), length // 2 + number - corner
+        # A step that no output takes may be as large as an index: it must not reach the arithmetic below.
+        window[a], every[a] = w, stride if counts[a] > 1 else 1
+    if math.prod(window) > 2**40:
+        raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
+    if mask is not None:
+        mask = _args.array("mask", mask)
+        if mask.dtype.kind not in "bui":
+            raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
+        if mask.shape != x.shape:
+            raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {x.shape}")
+        mask = mask.view(np.uint8) if mask.dtype.itemsize == 1 else (mask != 0).view(np.uint8)
+    omit = x.dtype.kind == "f" and policy == _POLICIES["omit"]
+    if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
+        raise ValueError('input contains NaN, which nan_policy="raise" refuses')
+    shape = tuple(counts)
+    # Lines run along the last long axis; axes without a window come first, so that neighbouring rows share their lines.
+    long_axes = [a for a in range(x.ndim) if x.shape[a] >= _LONG_LINE]
+    line = long_axes[-1] if long_axes else max(range(x.ndim), key=lambda a: (x.shape[a], a), default=None)
+    order = sorted((a for a in range(x.ndim) if a != line), key=lambda a: window[a] > 1) + ([] if line is None else [line])
+    pad = (1,) * (2 - x.ndim)
+
+    def arranged(values):
+        return pad + tuple(values[a] for a in order)
+
+    if cells is not None:
+        cells = np.expand_dims(cells.transpose(np.argsort(axes)), tuple(a for a in range(x.ndim) if a not in axes))
+        cells = np.ascontiguousarray(cells.transpose(order)[(None,) * len(pad)])
+    geometry = Geometry(
+        x=x.transpose(order)[(None,) * len(pad)],
+        mask=None if mask is None else mask.transpose(order)[(None,) * len(pad)],
+        window=arranged(window),
+        before=tuple(0 for _ in pad) + tuple(before[a] for a in order),
+        step=arranged(every),
+        counts=arranged(shape),
+        axes=axes,
+        cells=cells,
+        mode=code,
+        cval=_native(cval, x.dtype.newbyteorder("="), code),
+        omit=omit,
+        presence=mask is not None or omit or mode == "ignore",
+        order=tuple(order),
+    )
+    return geometry, shape
+
+
+def _named(reduction):
+    """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
+    if _callables.is_function(reduction):
+        return None, reduction
+    name, *values = reduction if isinstance(reduction, tuple) else (reduction,)
+    if not isinstance(name, str):
+        raise TypeError(f"reduction must be a name, a tuple that begins with one, a callable or a list, got {reduction!r}")
+    if name not in _DRIVERS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, _DRIVERS))}, or a callable, got {reduction!r}")
+    return name, _DRIVERS[name].parameter(name, values)
+
+
+def _result_dtype(dtype):
+    if dtype is None:
+        return None
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "biufc" or wanted.itemsize > (16 if wanted.kind == "c" else 8):
+        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {wanted}")
+    return wanted
+
+
+def _complex(x, names, outs, dtype, options):
+    """sum and mean of complex numbers: those of the parts."""
+    if any(name not in ("sum", "mean") for name, _ in names):
+        raise TypeError(f"input has dtype {x.dtype}, of which there are only sum and mean, got {[name for name, _ in names]!r}")
+    native = x.dtype.newbyteorder("=")
+    wanted = native if dtype is None else dtype
+    if wanted.kind != "c":
+        raise TypeError(f"dtype must be complex for an input of dtype {x.dtype}, got {wanted}")
+    if options["nan_policy"] == "omit":
+        known = ~np.isnan(x)
+        options["mask"] = known if options["mask"] is None else known & (np.asarray(options["mask"]) != 0)
+    cval = complex(options.pop("cval"))
+    geometry, shape = _plan(x.real, cval=cval.real, **options)
+    targets = [_args.result(out, shape, wanted, x, options["mask"]) for out in outs]
+    return [geometry, _plan(x.imag, cval=cval.imag, **options)[0]], targets
+
+
+def neighborhood_reduce(
+    input: ArrayLike,
+    reduction: str | tuple | Callable | list,
+    size: int | tuple[int, ...] | None = None,
+    *,
+    footprint: ArrayLike | None = None,
+    mode: str = "reflect",
+    cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0,
+    axes: int | tuple[int, ...] | None = None,
+    step: int | tuple[int, ...] = 1,
+    mask: ArrayLike | None = None,
+    nan_policy: str = "propagate",
+    dtype: DTypeLike | None = None,
+    out: np.ndarray | list | None = None,
+    workers: int | None = None,
+) -> np.ndarray | list:
+    """Set each pixel from a function of its neighbourhood.
+
+    ``out[i] = reduction(input[i + k] for the cells k of the window)``, on any number of axes.
+
+    Parameters
+    ----------
+    input : array_like
+        Of bool, an integer, float16, float32 or float64; complex for sum and mean. Any strides, any byte order; it is
+        read in place and never copied as a whole.
+    reduction : str, tuple, callable, or a list of them
+        "sum", "mean", "min", "max", "range" (max - min), "var", "std", "prod", "any", "all", "count" (of what is not 0);
+        ("var", ddof) and ("std", ddof) divide by n - ddof. A list costs one pass over the input,
+        and one more for each function in it.
+
+        A Python function is called as ``function(windows, axis=-1)`` with an array (outputs, cells), of input's dtype and
+        its own to keep or change, and returns a value for each output; one that takes no `axis` is called as
+        ``function(window)`` and returns a number. Cells come in C order of the footprint, and only those that count.
+
+        A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
+        and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.
+    size : int or one for each axis
+        Lengths of a box.
+    footprint : array_like of bool, one axis for each of `axes`
+        The cells of a window of any other shape. Exactly one of `size` and `footprint` must be given.
+    mode : str, default "reflect"
+        What lies outside, for 2 pixels on the left of ``a b c d``: "reflect" ``b a | a b c d``, "mirror" ``c b | a b c d``,
+        "nearest" ``a a | a b c d``, "wrap" ``c d | a b c d``, "constant" `cval`, "ignore" nothing: outside pixels do not
+        count; or "valid": only windows that lie inside, a smaller result. SciPy's "grid-" names are known too.
+    cval : float, default 0.0
+        What lies outside with ``mode="constant"``; it must be a number that input's dtype can hold.
+    origin : int or one for each axis, default 0
+        Shifts the window: its pixel is cell ``size // 2 + origin``.
+    axes : int or tuple of int, optional
+        The axes along which the window extends; all by default.
+    step : int or one for each axis, default 1
+        Pixels between outputs.
+    mask : array_like of bool, of input's shape, optional
+        The pixels that count.
+    nan_policy : {"propagate", "omit", "raise"}, default "propagate"
+        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
+    dtype : dtype, optional
+        Of the result. By default that of input for min, max and for floats; the unsigned one for range; int32 for sum and
+        prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var and std of integers; bool for
+        any and all; int64 for count. A Python function decides by what it returns; a compiled one gives input's dtype for
+        floats, else float64. Floats become integers by rounding to the nearest.
+    out : ndarray, or a list of them for a list of reductions, optional
+        Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
+        array of its size.
+    workers : int, optional
+        Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
+        Functions are called in one thread unless this is given, which says that they may be called in several at once and,
+        if compiled, without the interpreter's lock.
+
+    Returns
+    -------
+    ndarray, or a list of them for a list of reductions
+        Of input's shape, ceil(n / step) on an axis of n pixels; (n - size) // step + 1 with ``mode="valid"``.
+
+    Raises
+    ------
+    TypeError
+        For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
+    ValueError
+        For shapes that do not fit, values that an argument cannot take, and a NaN with ``nan_policy="raise"``.
+    Exception
+        What a function raises comes out as it was raised; `out` holds some of its results then.
+
+    Notes
+    -----
+    Where no cell of a window counts, sum, count, any are 0, prod and all are 1, and the others NaN, or 0 for dtypes
+    without one. Integers are exact, modulo 2^32 or 2^64 for sums and products. The same bits come out for any number of
+    threads and any memory layout of the same values.
+
+    References
+    ----------
+    M. van Herk, "A fast algorithm for local minimum and maximum filters on rectangular and octagonal kernels", Pattern
+    Recognition Letters 13 (1992). E. R. Urbach and M. H. F. Wilkinson, "Efficient 2-D grayscale morphological
+    transformations with arbitrary flat structuring elements", IEEE Transactions on Image Processing 17 (2008).
+
+    Examples
+    --------
+    >>> import numpy as np, fastconv
+    >>> image = np.arange(12.0).reshape(3, 4)
+    >>> fastconv.neighborhood_reduce(image, "max", 3)
+    array([[ 5.,  6.,  7.,  7.],
+           [ 9., 10., 11., 11.],
+           [ 9., 10., 11., 11.]])
+    """
+    x = _args.array("input", input)
+    several = isinstance(reduction, list)
+    names = [_named(one) for one in (reduction if several else [reduction])]
+    if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
+        raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
+    wanted = _result_dtype(dtype)
+    workers = _args.workers(workers)
+    outs = [out] if not several else [None] * len(names) if out is None else out
+    if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(names)):
+        raise ValueError(f"out must be a list of {len(names)} arrays, one for each reduction, got {out!r}")
+    options = {
+        "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
+        "mask": mask, "nan_policy": nan_policy,
+    }  # fmt: skip
+    if x.dtype.kind == "c":
+        geometries, targets = _complex(x, names, outs, wanted, options)
+        parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
+    else:
+        geometry, shape = _plan(x, **options)
+        native = x.dtype.newbyteorder("=")
+        targets = []
+        for (name, value), one in zip(names, outs, strict=True):
+            if name is None:
+                targets.append((None, one))
+                continue
+            kind = _DRIVERS[name].result_dtype(name, value, native, geometry) if wanted is None else wanted
+            targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
+        geometries, parts = [geometry], [[target for target, _ in targets]]
+    # What a function raises comes before any name has written its result.
+    for i, (name, value) in enumerate(names):
+        if name is None:
+            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
+    for geometry, arrays in zip(geometries, parts, strict=True):
+        if math.prod(geometry.counts):
+            engine = _lines.Pass(geometry)
+            for (name, value), target in zip(names, arrays, strict=True):
+                if name is None:
+                    continue
+                _DRIVERS[name].add(engine, name, value, target)
+            engine.run(workers)
+    for target, answer in targets:
+        if target is not answer:
+            answer[...] = target
+    answers = [answer for _, answer in targets]
+    return answers if several else answers[0]

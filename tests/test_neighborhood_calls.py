@@ -1,0 +1,613 @@
+"""Neighbourhoods reduced by functions of the user: which windows they get, in what form, and what comes back."""
+
+import ctypes
+import math
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import LowLevelCallable, ndimage
+from scipy.ndimage import _ctest, _cytest
+
+import fastconv
+from support import LAYOUTS, assert_same_bits, run_script
+
+reduce_ = fastconv.neighborhood_reduce
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
+DOUBLES = ctypes.POINTER(ctypes.c_double)
+C_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int, DOUBLES, ctypes.c_ssize_t, DOUBLES, ctypes.c_void_p)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def source(i, size, mode):
+    """Return the index that stands at position `i` of an axis, None outside."""
+    if 0 <= i < size:
+        return i
+    if mode in ("constant", "ignore"):
+        return None
+    if mode == "nearest":
+        return min(max(i, 0), size - 1)
+    if mode == "wrap":
+        return i % size
+    period = 2 * size if mode == "reflect" else max(2 * size - 2, 1)
+    i %= period
+    return i if i < size else period - 1 - i + (mode == "mirror")
+
+
+def windows_of(x, footprint, mode="reflect", cval=0.0, origin=0, step=1, mask=None, omit=False):
+    """Yield (index of an output, its counting values in C order of the footprint): the slow, obvious way."""
+    origin = np.broadcast_to(origin, x.ndim)
+    step = np.broadcast_to(step, x.ndim)
+    if mode == "valid":
+        shape = [max(n - f + 1, 0) for n, f in zip(x.shape, footprint.shape, strict=True)]
+    else:
+        shape = x.shape
+    shape = [-(-n // s) for n, s in zip(shape, step, strict=True)]
+    for index in np.ndindex(*shape):
+        values = []
+        for cell in np.argwhere(footprint):
+            before = 0 if mode == "valid" else np.array(footprint.shape) // 2 + origin
+            at = [
+                source(int(i), n, mode)
+                for i, n in zip(np.array(index) * step + cell - before, x.shape, strict=True)
+            ]
+            if None in at:
+                if mode == "constant":
+                    values.append(x.dtype.type(cval))
+            elif mask is None or mask[tuple(at)]:
+                values.append(x[tuple(at)])
+        values = np.array(values, x.dtype)
+        yield index, values[~np.isnan(values)] if omit else values
+
+
+def expected(x, function, footprint, dtype=np.float64, **options):
+    parts = list(windows_of(x, footprint, **options))
+    result = np.empty([n + 1 for n in parts[-1][0]], dtype)
+    for index, values in parts:
+        result[index] = function(values) if values.size else np.nan
+    return result
+
+
+def weigh(windows, axis=-1):
+    """Sum the values times 1, 2, 3...: tells the order of the values."""
+    return np.sum(windows * np.arange(1.0, windows.shape[axis] + 1), axis=axis)
+
+
+def weigh_one(window):
+    return float(np.dot(window, np.arange(1.0, window.size + 1)))
+
+
+@C_FUNCTION
+def weigh_compiled(values, n, result, data):
+    result[0] = sum((i + 1) * values[i] for i in range(n))
+    return 1
+
+
+KINDS = {"blocks": weigh, "windows": weigh_one, "compiled": weigh_compiled}
+every_kind = pytest.mark.parametrize("function", KINDS.values(), ids=KINDS)
+
+
+# --- Which windows
+
+
+@every_kind
+@given(
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    mode=st.sampled_from((*MODES, "valid", "ignore")),
+    masked=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from((np.float32, np.float64, np.uint8, np.int64, np.bool_)),
+)
+def test_windows_are_those_of_the_definition(function, shape, mode, masked, seed, dtype):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2 if dtype is np.bool_ else 9, shape).astype(dtype)
+    high = [size + 1 if mode == "valid" else 6 for size in shape]
+    footprint = rng.random([rng.integers(1, end) for end in high]) < 0.6
+    footprint.flat[rng.integers(footprint.size)] = True
+    options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, x.ndim))}
+    if mode != "valid":
+        options["origin"] = tuple(int(rng.integers(-(f // 2), (f - 1) // 2 + 1)) for f in footprint.shape)
+    if mode == "constant":
+        options["cval"] = 3 if dtype is not np.bool_ else 1
+    if masked:
+        options["mask"] = rng.random(shape) < 0.7
+    result = reduce_(x, function, footprint=footprint, dtype=np.float64, **options)
+    np.testing.assert_array_equal(result, expected(x, weigh_one, footprint, **options))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(3, 3), (4, 9), (1, 2)], ids=str)
+def test_as_scipy(rng, mode, size):
+    x = rng.integers(-9, 9, (11, 23)).astype(np.float64)
+    origin = (0, -1) if size[1] > 1 else (0, 0)
+    for function in (np.std, np.median, np.ptp, weigh):
+        wanted = ndimage.vectorized_filter(
+            x, lambda w, axis, f=function: f(w.reshape(*w.shape[:2], -1), axis=-1), size=size, mode=mode, origin=origin
+        )
+        np.testing.assert_allclose(reduce_(x, function, size, mode=mode, origin=origin), wanted, rtol=1e-13, atol=1e-13)
+    wanted = ndimage.generic_filter(x, weigh_one, size=size, mode=mode, origin=origin)
+    assert_same_bits(reduce_(x, weigh_one, size, mode=mode, origin=origin), wanted)
+    assert_same_bits(reduce_(x, LowLevelCallable(weigh_compiled), size, mode=mode, origin=origin), wanted)
+
+
+@every_kind
+def test_an_image_larger_than_a_block(rng, function):
+    x = rng.integers(0, 100, (2, 31, 3000 if function is weigh else 130)).astype(np.float64)
+    kernel = np.arange(1.0, 16).reshape(3, 5)
+    wanted = np.stack([ndimage.correlate(plane, kernel) for plane in x])
+    assert_same_bits(reduce_(x, function, (3, 5), axes=(1, 2)), wanted)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@every_kind
+def test_layouts(rng, function, layout):
+    x = rng.integers(0, 9, (4, 7, 9)).astype(np.float32)
+    assert_same_bits(reduce_(LAYOUTS[layout](x), function, 3), reduce_(x, function, 3))
+
+
+@every_kind
+def test_omitted_nans_do_not_count(rng, function):
+    x = rng.integers(0, 9, (6, 40)).astype(np.float64)
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[:, 20:26] = np.nan
+    footprint = np.ones((3, 5), bool)
+    wanted = expected(x, weigh_one, footprint, omit=True)
+    assert np.isnan(wanted).any()
+    np.testing.assert_array_equal(reduce_(x, function, footprint=footprint, nan_policy="omit"), wanted)
+    # Else the function sees them.
+    seen = reduce_(x, lambda w, axis: np.isnan(w).sum(axis=axis), 3)
+    np.testing.assert_array_equal(seen, reduce_(np.isnan(x), "count", 3))
+    with pytest.raises(ValueError, match="nan"):
+        reduce_(x, function, 3, nan_policy="raise")
+
+
+def test_structuring_elements_of_the_user(rng):
+    """Dilation and erosion by a structuring element as one line each, called either way."""
+    image = rng.random((60, 70)) < 0.2
+    element = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
+    cells = element.ravel()
+    for mode, cval in (("constant", 0), ("reflect", 0)):
+        dilated = reduce_(image, lambda w, axis: np.mean(w & cells, axis=axis) > 0, 3, mode=mode, cval=cval)
+        once = reduce_(image, lambda w: np.mean(w & cells) > 0, 3, mode=mode, cval=cval)
+        named = reduce_(image, "any", footprint=element, mode=mode, cval=cval)
+        assert dilated.dtype == once.dtype == np.bool_
+        np.testing.assert_array_equal(dilated, named)
+        np.testing.assert_array_equal(once, named)
+    wanted = ndimage.binary_dilation(image, element[::-1, ::-1])
+    np.testing.assert_array_equal(reduce_(image, lambda w, axis: w.any(axis), footprint=element, mode="constant"), wanted)
+    wanted = ndimage.binary_erosion(image, element)
+    np.testing.assert_array_equal(reduce_(image, lambda w, axis: w.mean(axis) == 1, footprint=element, mode="constant"), wanted)
+
+
+# --- How a Python function is called
+
+
+def test_blocks_lie_so_that_numpy_reduces_them_fast():
+    seen = []
+
+    def keep(windows, axis):
+        seen.append((windows.shape, windows.strides, windows.dtype, axis, windows.flags.writeable))
+        return windows.sum(axis=axis)
+
+    reduce_(np.ones((40, 50), np.float32), keep, (3, 4))
+    for shape, strides, dtype, axis, writeable in seen:
+        assert shape[1] == 12 and axis == -1 and writeable and dtype == np.float32
+        assert strides == (4, 4 * shape[0])
+    assert sum(shape[0] for shape, *_ in seen) == 2000
+
+
+def test_a_function_without_axis_gets_one_window_of_the_dtype_of_the_input():
+    seen = []
+    reduce_(np.arange(6, dtype=np.uint8), lambda window: seen.append(window) or window[0], 3)
+    np.testing.assert_array_equal(seen, [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 5]])
+    assert all(type(w) is np.ndarray and w.dtype == np.uint8 and w.flags.c_contiguous for w in seen)
+
+
+class Callable:
+    def __call__(self, windows, **options):
+        return np.max(windows, **options)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [np.max, np.maximum.reduce, max, Callable(), lambda w, *, axis: w.max(axis), lambda w, n=1, axis=0: w.max(axis)],
+    ids=["numpy", "ufunc method", "builtin", "object", "keyword", "default"],
+)
+def test_kinds_of_python_functions(rng, function):
+    x = rng.integers(0, 99, (9, 10))
+    assert_same_bits(reduce_(x, function, 3), ndimage.maximum_filter(x, 3))
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_windows_may_be_kept_and_changed(rng, workers):
+    x = rng.standard_normal((30, 4000))
+    kept = []
+
+    def spoil(windows, axis):
+        result = windows.sum(axis=axis)
+        windows[...] = np.nan
+        kept.append(windows)
+        return result
+
+    def spoil_one(window):
+        result = float(window.sum())
+        window[:] = np.nan
+        kept.append(window)
+        return result
+
+    before = x.copy()
+    np.testing.assert_allclose(reduce_(x, spoil, 3, workers=workers), reduce_(x, np.sum, 3))
+    np.testing.assert_allclose(reduce_(x[:, :99], spoil_one, 3, workers=workers), reduce_(x[:, :99], np.sum, 3))
+    assert all(np.isnan(w).all() for w in kept)
+    np.testing.assert_array_equal(x, before)
+    # What is returned may be a part of the block.
+    np.testing.assert_array_equal(reduce_(x, lambda w, axis: w[:, 4], 3, workers=workers), x)
+
+
+def test_windows_of_as_many_counting_values_go_together(rng):
+    counts = []
+
+    def count(windows, axis):
+        counts.append(windows.shape[1])
+        return windows.mean(axis=axis)
+
+    x = rng.standard_normal((20, 20))
+    result = reduce_(x, count, 3, mode="ignore")
+    assert set(counts) == {4, 6, 9} and len(counts) < 10
+    np.testing.assert_allclose(result, expected(x, np.mean, np.ones((3, 3), bool), mode="ignore"))
+
+
+# --- Results
+
+
+def test_the_result_of_the_function_decides_the_dtype(rng):
+    x = rng.standard_normal((5, 6)).astype(np.float32)
+    assert reduce_(x, np.mean, 3).dtype == np.float32
+    assert reduce_(x, lambda w: 1, 3).dtype == np.int64
+    assert reduce_(x, lambda w: 1.5, 3).dtype == np.float64
+    assert reduce_(x, lambda w, axis: w.mean(axis).astype(np.complex64), 3).dtype == np.complex64
+    assert reduce_(x, lambda w, axis: w.mean(axis) > 0, 3).dtype == np.bool_
+    assert reduce_(x, np.mean, 3, dtype=np.float64).dtype == np.float64
+    assert reduce_((9 * x).astype(int), weigh_compiled, 3).dtype == np.float64
+    assert reduce_(x, weigh_compiled, 3).dtype == np.float32
+
+
+def test_dtypes_that_differ_between_calls_are_promoted():
+    x = np.zeros((40, 4000))
+    x[-1] = 0.5
+    assert_same_bits(reduce_(x, lambda w: 0 if w[0] == 0 else w[0], 1), x)
+    blocks = reduce_(x, lambda w, axis: w[:, 0] if w.any() else w[:, 0].astype(np.int8), 1)
+    assert_same_bits(blocks, x)
+
+
+@pytest.mark.parametrize("make", [lambda a: a, lambda a: a[:, ::-2], lambda a: a.T], ids=["plain", "strided", "turned"])
+@every_kind
+def test_out(rng, function, make):
+    x = rng.integers(0, 9, (12, 12)).astype(np.float64)
+    out = make(np.full((12, 12), 7.0))
+    wanted = reduce_(x[: out.shape[0], : out.shape[1]], function, 3)
+    assert reduce_(x[: out.shape[0], : out.shape[1]], function, 3, out=out) is out
+    np.testing.assert_array_equal(out, wanted)
+    floats = np.empty(x.shape, np.float32)
+    reduce_(x, function, 3, out=floats)
+    np.testing.assert_array_equal(floats, reduce_(x, function, 3))
+
+
+@every_kind
+def test_out_may_overlap(rng, function):
+    x = rng.integers(0, 9, (12, 12)).astype(np.float64)
+    wanted = reduce_(x, function, 3)
+    assert reduce_(x, function, 3, out=x) is x
+    np.testing.assert_array_equal(x, wanted)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 4, 2)], ids=str)
+@every_kind
+def test_nothing_to_do(function, shape):
+    result = reduce_(np.zeros(shape, np.float32), function, 3)
+    assert result.shape == shape
+
+
+# --- Errors
+
+
+@pytest.mark.parametrize("workers", [None, 1, 3])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_exception_of_the_function_comes_out_as_raised(workers, blocks):
+    error = KeyError("mine")
+    calls = []
+
+    def fail(windows, axis=None):
+        calls.append(1)
+        raise error
+
+    with pytest.raises(KeyError) as caught:
+        reduce_(np.ones((200, 2000)), fail if blocks else lambda w: fail(w), 3, workers=workers)
+    assert caught.value is error
+    assert len(calls) <= 3 * (workers or 1)
+
+
+def returns_row(windows, axis):
+    return windows
+
+
+def returns_pair(window):
+    return 1.0, 2.0
+
+
+@pytest.mark.parametrize(
+    "kind, function, words",
+    [
+        (ValueError, returns_row, ("returns_row", r"\(25, 9\)", r"\(25,\)")),
+        (ValueError, lambda w, axis: w.mean(), (r"\(\)", r"\(25,\)")),
+        (ValueError, lambda w, axis: w.mean(axis=axis, keepdims=True), (r"\(25, 1\)", r"\(25,\)")),
+        (ValueError, returns_pair, ("returns_pair", r"\(2,\)", "one number")),
+        (ValueError, lambda w: [1] if w[0] else 1, (r"\(1,\)", "one number")),
+        (TypeError, lambda w: None, ("object", "numbers")),
+        (TypeError, lambda w: "a", ("<U1", "numbers")),
+        (TypeError, lambda w, axis: w[:, 0].astype("M8[s]"), ("datetime64", "numbers")),
+        (TypeError, np.maximum, ("maximum",)),
+    ],
+)
+def test_wrong_results(kind, function, words):
+    out = np.full((5, 5), 7.0)
+    with pytest.raises(kind) as caught:
+        reduce_(np.arange(25.0).reshape(5, 5), function, 3, out=out)
+    for word in words:
+        caught.match(word)
+    assert (out == 7).all()
+
+
+def test_windows_without_a_counting_value_are_not_handed_over(rng):
+    x = rng.standard_normal(9)
+    mask = np.ones(9, bool)
+    mask[3:6] = False
+    for function in (np.max, lambda w: max(w), weigh_compiled):
+        result = reduce_(x, function, 3, mask=mask)
+        np.testing.assert_array_equal(np.isnan(result), np.arange(9) == 4)
+
+
+# --- Threads
+
+
+@pytest.mark.parametrize("workers", [2, 3, 7])
+@pytest.mark.parametrize("function", [np.std, weigh, weigh_one, weigh_compiled], ids=["std", *KINDS])
+def test_threads_do_not_change_the_bits(rng, function, workers):
+    x = rng.standard_normal((40, 2000 if function in (np.std, weigh) else 60))
+    assert_same_bits(reduce_(x, function, 3, workers=workers), reduce_(x, function, 3))
+
+
+def test_threads_only_if_asked_for():
+    threads = set()
+
+    def note(window):
+        threads.add(threading.get_ident())
+        return window[0]
+
+    x = np.zeros((80, 80))
+    reduce_(x, note, 3)
+    reduce_(x, note, 3, workers=1)
+    assert threads == {threading.get_ident()}
+    reduce_(x, note, 3, workers=2)
+    assert len(threads) > 1
+
+
+def test_threads_see_the_error_state_of_the_caller():
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        reduce_(np.zeros((50, 2000)), lambda w, axis: 1 / w.sum(axis), 3, workers=2)
+    with np.errstate(divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isinf(reduce_(np.zeros((50, 2000)), lambda w, axis: 1 / w.sum(axis), 3, workers=2)).all()
+
+
+INTERRUPT = """
+    import fastconv
+    from scipy.ndimage import _cytest
+    functions = {
+        "blocks": (3, lambda w, axis: np.sort(w, axis=axis)[:, 3]),
+        "windows": (3, lambda w: sum(range(300))),
+        "compiled": (41, _cytest.filter2d([1.0] * 41 * 41)),
+    }
+    x = np.ones((4000, 4000))
+    def interrupt():
+        global sent
+        time.sleep(0.1)
+        sent = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGINT)
+    for kind, (size, function) in functions.items():
+        for workers in (None, 2):
+            threading.Thread(target=interrupt).start()
+            try:
+                fastconv.neighborhood_reduce(x, function, size, workers=workers)
+                print(kind, workers, "finished")
+            except KeyboardInterrupt:
+                print(kind, workers, time.perf_counter() - sent)
+"""
+
+
+@posix
+def test_an_interrupt_stops_a_long_call(tmp_path):
+    lines = [line.split() for line in run_script(INTERRUPT, cwd=tmp_path)]
+    assert [tuple(words) for *words, _ in lines] == [(kind, w) for kind in KINDS for w in ("None", "2")]
+    for _, _, delay in lines:
+        assert float(delay) < 0.5
+
+
+# --- Compiled functions
+
+
+def numba_kinds():
+    numba = pytest.importorskip("numba")
+    types = numba.types
+    pointer = types.CPointer(types.float64)
+
+    @numba.cfunc(types.intc(pointer, types.intp, pointer, types.voidptr))
+    def total(values, n, result, data):
+        s = 0.0
+        for i in range(n):
+            s += values[i] * (i + 1)
+        result[0] = s
+        return 1
+
+    return total
+
+
+def cffi_kind():
+    ffi = pytest.importorskip("cffi").FFI()
+
+    @ffi.callback("int(double *, intptr_t, double *, void *)")
+    def total(values, n, result, data):
+        result[0] = sum((i + 1) * values[i] for i in range(n))
+        return 1
+
+    return total
+
+
+COMPILED = {
+    "ctypes": lambda: weigh_compiled,
+    "ctypes in LowLevelCallable": lambda: LowLevelCallable(weigh_compiled),
+    "cffi": cffi_kind,
+    "cffi in LowLevelCallable": lambda: LowLevelCallable(cffi_kind()),
+    "numba": numba_kinds,
+    "numba in LowLevelCallable": lambda: LowLevelCallable(numba_kinds().ctypes),
+}
+
+
+@pytest.mark.parametrize("workers", [None, 1, 2])
+@pytest.mark.parametrize("kind", COMPILED)
+def test_kinds_of_compiled_functions(rng, kind, workers):
+    x = rng.integers(0, 9, (7, 30)).astype(np.float64)
+    wanted = ndimage.correlate(x, np.arange(1.0, 16).reshape(3, 5), mode="wrap")
+    assert_same_bits(reduce_(x, COMPILED[kind](), (3, 5), mode="wrap", workers=workers), wanted)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _ctest.filter2d,
+        lambda weights: _cytest.filter2d(weights, with_signature=False),
+        lambda weights: _cytest.filter2d(weights, with_signature=True),
+        lambda weights: LowLevelCallable(_cytest.filter2d(weights, with_signature=True)),
+        lambda weights: LowLevelCallable.from_cython(_cytest, "_filter2d", _cytest.filter2d_capsule(weights)),
+    ],
+)
+@pytest.mark.parametrize("workers", [None, 2])
+def test_capsules_and_their_data(rng, make, workers):
+    """The capsules that SciPy tests itself with: their data is the weights."""
+    x = rng.integers(-9, 9, (40, 90)).astype(np.float64)
+    weights = [1.0, 2.0, 0.5, -1.0, 3.0, 0.25]
+    wanted = ndimage.correlate(x, np.reshape(weights, (2, 3)))
+    np.testing.assert_array_equal(reduce_(x, make(weights), (2, 3), workers=workers), wanted)
+
+
+def make_capsule(name):
+    """Return a PyCapsule of weigh_compiled; the name stays alive with the module."""
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+    return new(ctypes.cast(weigh_compiled, ctypes.c_void_p), name, None)
+
+
+NAMES = [
+    None,
+    b"int (double *, npy_intp, double *, void *)",
+    b"int (double *, intptr_t, double *, void *)",
+    b"int (double *, ptrdiff_t, double *, void *)",
+    b"int(double*,Py_ssize_t,double*,void*)",
+    b"int (double *, long long, double *, void *)",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_capsules(rng, name):
+    x = rng.integers(0, 9, 20).astype(np.float64)
+    assert_same_bits(reduce_(x, make_capsule(name), 3), ndimage.correlate1d(x, [1.0, 2, 3]))
+
+
+def bad_cffi(text):
+    return pytest.importorskip("cffi").FFI().callback(text, lambda *args: 1)
+
+
+@pytest.mark.parametrize(
+    "make, was",
+    [
+        (lambda: make_capsule(b"double (double)"), "double (double)"),
+        (lambda: make_capsule(b"int (double *, int, double *, void *)"), "int (double *, int, double *, void *)"),
+        (lambda: make_capsule(b"int (double *, npy_intp, double *)"), "int (double *, npy_intp, double *)"),
+        (lambda: make_capsule(b"nonsense"), "nonsense"),
+        (lambda: _cytest.__pyx_capi__["_filter1d"], "npy_intp, double *, npy_intp"),
+        (lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(math.sqrt), "double (double)"),
+        (lambda: ctypes.CDLL(None).abs, "int ()"),
+        (lambda: C_FUNCTION(0), "null"),
+        (lambda: LowLevelCallable(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(math.sqrt)), "double (double)"),
+        (lambda: bad_cffi("double(double)"), "double"),
+        (lambda: pytest.importorskip("numba").cfunc("float64(float64)")(lambda x: x), "double (double)"),
+    ],
+)
+def test_other_signatures_are_refused(make, was):
+    with pytest.raises(ValueError) as caught:
+        reduce_(np.ones(5), make(), 3)
+    message = str(caught.value)
+    assert "reduction" in message and was in message
+    assert "int (double *, npy_intp, double *, void *)" in message
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_compiled_function_that_fails(workers):
+    calls = []
+
+    @C_FUNCTION
+    def fail(values, n, result, data):
+        calls.append(1)
+        return values[0] != 1
+
+    x = np.zeros((30, 300))
+    x[5, 7] = 1
+    with pytest.raises(RuntimeError, match="reduction"):
+        reduce_(x, fail, 1, workers=workers)
+    assert len(calls) < x.size
+
+
+def test_the_exception_that_a_compiled_function_set():
+    numba = pytest.importorskip("numba")
+    types = numba.types
+    pointer = types.CPointer(types.float64)
+    address = ctypes.cast(ctypes.pythonapi.PyErr_SetNone, ctypes.c_void_p).value
+    set_error = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    kind = id(ZeroDivisionError)
+
+    for answer in (0, 1):
+
+        @numba.cfunc(types.intc(pointer, types.intp, pointer, types.voidptr))
+        def fail(values, n, result, data):
+            set_error(kind)
+            return answer  # noqa: B023 - a constant when compiled
+
+        with pytest.raises(ZeroDivisionError):
+            reduce_(np.ones(5), fail, 3)
+
+
+def test_compiled_functions_of_complex_images_are_refused():
+    with pytest.raises(TypeError, match="complex"):
+        reduce_(np.ones(5, complex), weigh_compiled, 3)
+
+
+def test_several_reductions(rng):
+    x = rng.standard_normal((9, 11))
+    std, high, mean = reduce_(x, [np.std, weigh_compiled, "mean"], 3)
+    assert_same_bits(std, reduce_(x, np.std, 3))
+    assert_same_bits(high, reduce_(x, weigh_compiled, 3))
+    assert_same_bits(mean, reduce_(x, "mean", 3))
+
+
+def test_a_function_that_raises_comes_before_the_names():
+    def fail(window):
+        raise KeyError("mine")
+
+    outs = [np.full((4, 5), 7.0) for _ in range(2)]
+    with pytest.raises(KeyError, match="mine"):
+        reduce_(np.ones((4, 5)), ["mean", fail], 3, out=outs)
+    assert (outs[0] == 7).all()
