@@ -94,7 +94,8 @@ def _window(size, footprint, count):
         return sizes, None, (0,) * count, sizes
     cells = _args.array("footprint", footprint)
     if cells.ndim != count:
-        raise ValueError(f"footprint must have {count} axes, one for each of input's axes it moves along, got shape {cells.shape}")
+        raise ValueError(f"footprint must have {count} axes, one for each axis of input that it moves along, "
+                         f"got shape {cells.shape}")
     if cells.dtype.kind not in "buif":
         raise TypeError(f"footprint must be boolean, got dtype {cells.dtype}")
     cells = cells != 0
@@ -132,8 +133,8 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         n = x.shape[a]
         if mode == "valid":
             if 0 < n < length:
-                raise ValueError(f'input of shape {x.shape} is smaller than the window of {length} on axis {a}, which mode="valid" '
-                                 "needs whole")
+                raise ValueError(f"input of shape {x.shape} is smaller than the window of {length} on axis {a}, "
+                                 'which mode="valid" needs whole')
             counts[a], before[a] = max(n - length + stride, 0) // stride, -corner
         else:
             counts[a], before[a] = -(-n // stride), length // 2 + number - corner

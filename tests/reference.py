@@ -198,3 +198,51 @@ def cdist(xa, xb, metric="euclidean", dtype=np.longdouble, **kwargs):
             u, v = xa[index[:-1]], xb[(*index[:-2], index[-1])]
             out[index] = distance(u, v, metric, **kwargs)
     return out
+
+
+def _source(i, size, mode):
+    """Return the index that stands at position `i` of an axis, None outside."""
+    if 0 <= i < size:
+        return i
+    if mode in ("constant", "ignore", "grid-constant"):
+        return None
+    if mode == "nearest":
+        return min(max(i, 0), size - 1)
+    if mode in ("wrap", "grid-wrap"):
+        return i % size
+    period = 2 * size if mode in ("reflect", "grid-mirror") else max(2 * size - 2, 1)
+    i %= period
+    return i if i < size else period - 1 - i + (mode == "mirror")
+
+
+def windows_of(x, footprint, mode="reflect", cval=0.0, origin=0, step=1, mask=None, omit=False):
+    """Yield (index of an output, its counting values in C order of the footprint): the slow, obvious way."""
+    origin = np.broadcast_to(origin, x.ndim)
+    step = np.broadcast_to(step, x.ndim)
+    if mode == "valid":
+        shape = [max(n - f + 1, 0) for n, f in zip(x.shape, footprint.shape, strict=True)]
+    else:
+        shape = x.shape
+    shape = [-(-n // s) for n, s in zip(shape, step, strict=True)]
+    before = np.zeros(x.ndim, int) if mode == "valid" else np.array(footprint.shape) // 2 + origin
+    cells = np.argwhere(footprint) - before
+    for index in np.ndindex(*shape):
+        values = []
+        for corner in cells + np.array(index, int) * step:
+            at = [_source(int(i), n, mode) for i, n in zip(corner, x.shape, strict=True)]
+            if None in at:
+                if mode in ("constant", "grid-constant"):
+                    values.append(x.dtype.type(cval))
+            elif mask is None or mask[tuple(at)]:
+                values.append(x[tuple(at)])
+        values = np.array(values, x.dtype)
+        yield index, values[~np.isnan(values)] if omit else values
+
+
+def neighborhood(x, function, footprint, dtype=np.float64, empty=np.nan, **options):
+    """Return function(counting values) for each window, `empty` where none counts."""
+    parts = list(windows_of(x, footprint, **options))
+    result = np.empty([n + 1 for n in parts[-1][0]] if parts else [0] * x.ndim, dtype)
+    for index, values in parts:
+        result[index] = function(values) if values.size else empty
+    return result

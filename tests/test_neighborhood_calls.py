@@ -14,6 +14,7 @@ from scipy import LowLevelCallable, ndimage
 from scipy.ndimage import _ctest, _cytest
 
 import fastconv
+import reference
 from support import LAYOUTS, assert_same_bits, run_script
 
 reduce_ = fastconv.neighborhood_reduce
@@ -21,55 +22,6 @@ MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 C_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int, DOUBLES, ctypes.c_ssize_t, DOUBLES, ctypes.c_void_p)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-def source(i, size, mode):
-    """Return the index that stands at position `i` of an axis, None outside."""
-    if 0 <= i < size:
-        return i
-    if mode in ("constant", "ignore"):
-        return None
-    if mode == "nearest":
-        return min(max(i, 0), size - 1)
-    if mode == "wrap":
-        return i % size
-    period = 2 * size if mode == "reflect" else max(2 * size - 2, 1)
-    i %= period
-    return i if i < size else period - 1 - i + (mode == "mirror")
-
-
-def windows_of(x, footprint, mode="reflect", cval=0.0, origin=0, step=1, mask=None, omit=False):
-    """Yield (index of an output, its counting values in C order of the footprint): the slow, obvious way."""
-    origin = np.broadcast_to(origin, x.ndim)
-    step = np.broadcast_to(step, x.ndim)
-    if mode == "valid":
-        shape = [max(n - f + 1, 0) for n, f in zip(x.shape, footprint.shape, strict=True)]
-    else:
-        shape = x.shape
-    shape = [-(-n // s) for n, s in zip(shape, step, strict=True)]
-    for index in np.ndindex(*shape):
-        values = []
-        for cell in np.argwhere(footprint):
-            before = 0 if mode == "valid" else np.array(footprint.shape) // 2 + origin
-            at = [
-                source(int(i), n, mode)
-                for i, n in zip(np.array(index) * step + cell - before, x.shape, strict=True)
-            ]
-            if None in at:
-                if mode == "constant":
-                    values.append(x.dtype.type(cval))
-            elif mask is None or mask[tuple(at)]:
-                values.append(x[tuple(at)])
-        values = np.array(values, x.dtype)
-        yield index, values[~np.isnan(values)] if omit else values
-
-
-def expected(x, function, footprint, dtype=np.float64, **options):
-    parts = list(windows_of(x, footprint, **options))
-    result = np.empty([n + 1 for n in parts[-1][0]], dtype)
-    for index, values in parts:
-        result[index] = function(values) if values.size else np.nan
-    return result
 
 
 def weigh(windows, axis=-1):
@@ -116,7 +68,7 @@ def test_windows_are_those_of_the_definition(function, shape, mode, masked, seed
     if masked:
         options["mask"] = rng.random(shape) < 0.7
     result = reduce_(x, function, footprint=footprint, dtype=np.float64, **options)
-    np.testing.assert_array_equal(result, expected(x, weigh_one, footprint, **options))
+    np.testing.assert_array_equal(result, reference.neighborhood(x, weigh_one, footprint, **options))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -155,7 +107,7 @@ def test_omitted_nans_do_not_count(rng, function):
     x[rng.random(x.shape) < 0.3] = np.nan
     x[:, 20:26] = np.nan
     footprint = np.ones((3, 5), bool)
-    wanted = expected(x, weigh_one, footprint, omit=True)
+    wanted = reference.neighborhood(x, weigh_one, footprint, omit=True)
     assert np.isnan(wanted).any()
     np.testing.assert_array_equal(reduce_(x, function, footprint=footprint, nan_policy="omit"), wanted)
     # Else the function sees them.
@@ -258,7 +210,7 @@ def test_windows_of_as_many_counting_values_go_together(rng):
     x = rng.standard_normal((20, 20))
     result = reduce_(x, count, 3, mode="ignore")
     assert set(counts) == {4, 6, 9} and len(counts) < 10
-    np.testing.assert_allclose(result, expected(x, np.mean, np.ones((3, 3), bool), mode="ignore"))
+    np.testing.assert_allclose(result, reference.neighborhood(x, np.mean, np.ones((3, 3), bool), mode="ignore"))
 
 
 # --- Results

@@ -1,0 +1,418 @@
+"""Named reductions of neighbourhoods: values, geometry, missing elements, layouts, threads, errors."""
+
+import functools
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastconv
+import reference
+from support import LANE_SIZES, LAYOUTS, assert_same_bits
+
+reduce_ = fastconv.neighborhood_reduce
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant")
+PAD_MODES = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap", "constant": "constant"}
+INTEGERS = tuple(np.dtype(f"{sign}{size}") for sign in "ui" for size in (1, 2, 4, 8))
+REALS = tuple(np.dtype(f"f{size}") for size in (2, 4, 8))
+DTYPES = (np.dtype(bool), *INTEGERS, *REALS)
+every_mode = pytest.mark.parametrize("mode", PAD_MODES)
+
+
+def exact_sum(values):
+    return math.fsum(values) if values.dtype.kind == "f" else sum(int(v) for v in values)
+
+
+def exact_mean(values):
+    """The mean: of rationals, rounded once."""
+    if values.dtype.kind == "f":
+        return math.fsum(values) / values.size
+    return float(exact_sum(values) / values.size)
+
+
+def variance(values, ddof=0):
+    """The variance of integers or floats, in long doubles about the mean of the differences from the first."""
+    pivot = values[0].item()
+    wide = np.array([v.item() - pivot for v in values], np.longdouble)
+    wide -= wide.mean()
+    return float(np.sum(wide * wide) / (values.size - ddof)) if values.size > ddof else np.nan
+
+
+def spread(values):
+    return values.max().item() - values.min().item()
+
+
+# name: (function, what it gives where nothing counts, for floats and others; whether it is exact on small integers)
+NAMED = {
+    "min": (np.min, np.nan, 0, True),
+    "max": (np.max, np.nan, 0, True),
+    "range": (spread, np.nan, 0, True),
+    "sum": (exact_sum, 0, 0, True),
+    "prod": (lambda v: math.prod(n.item() for n in v), 1, 1, True),
+    "count": (np.count_nonzero, 0, 0, True),
+    "any": (np.any, False, False, True),
+    "all": (np.all, True, True, True),
+    "mean": (exact_mean, np.nan, np.nan, False),
+    "var": (variance, np.nan, np.nan, False),
+    "std": (lambda v: math.sqrt(variance(v)), np.nan, np.nan, False),
+}
+every_name = pytest.mark.parametrize("name", NAMED)
+
+
+def result_dtype(name, dtype):
+    if name in ("any", "all"):
+        return np.dtype(bool)
+    if name == "count":
+        return np.dtype(np.int64)
+    if name in ("min", "max") or dtype.kind == "f":
+        return dtype
+    if name == "range":
+        return np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype
+    if name in ("sum", "prod"):
+        return np.dtype(np.int64 if dtype.kind == "b" or dtype.itemsize > 2 else np.int32)
+    return np.dtype(np.float64)
+
+
+def assert_reduces(x, name, footprint, result, **options):
+    """Assert that a result is that of the definition."""
+    function, empty_real, empty_other, exact = NAMED[name]
+    empty = empty_real if x.dtype.kind == "f" else empty_other
+    expected = reference.neighborhood(x, function, footprint, empty=empty, **options)
+    dtype = result_dtype(name, x.dtype)
+    assert result.dtype == dtype
+    if exact or dtype == np.float16:
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(result, expected.astype(dtype))
+    else:
+        limit = 3 * np.finfo(dtype).eps
+        np.testing.assert_allclose(result, expected, rtol=limit, atol=1e-14)
+
+
+def boxes(x, size, mode="reflect", cval=0):
+    """Return a view (*x.shape, cells) of the windows of a box, of a padded copy."""
+    sizes = np.broadcast_to(size, x.ndim)
+    pads = [(int(s) // 2, int(s) - 1 - int(s) // 2) for s in sizes]
+    extra = {"constant_values": cval} if mode == "constant" else {}
+    padded = np.pad(x, pads, PAD_MODES[mode], **extra)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, tuple(sizes))
+    return windows.reshape(*x.shape, -1)
+
+
+# --- The definition
+
+
+@every_name
+@given(
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    mode=st.sampled_from((*MODES, "valid", "ignore")),
+    masked=st.booleans(),
+    box=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_results_are_those_of_the_definition(name, shape, mode, masked, box, seed, dtype):
+    rng = np.random.default_rng(seed)
+    low, high = (0, 2) if dtype.kind == "b" else (0 if dtype.kind == "u" else -2, 3)
+    x = rng.integers(low, high, shape).astype(dtype)
+    most = [size + 1 if mode == "valid" else 10 if len(shape) < 3 else 4 for size in shape]
+    sizes = tuple(int(rng.integers(1, end)) for end in most)
+    footprint = np.ones(sizes, bool) if box else rng.random(sizes) < 0.5
+    footprint.flat[rng.integers(footprint.size)] = True
+    options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, len(shape)))}
+    if mode != "valid":
+        options["origin"] = tuple(int(rng.integers(-(n // 2), (n - 1) // 2 + 1)) for n in sizes)
+    if "constant" in mode:
+        options["cval"] = 1
+    if masked:
+        options["mask"] = rng.random(shape) < 0.5
+    window = {"size": sizes} if box else {"footprint": footprint}
+    result = reduce_(x, name, **window, **options)
+    assert_reduces(x, name, footprint, result, **options)
+
+
+@pytest.mark.parametrize("name", ["min", "max", "range", "sum", "mean"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 33])
+def test_lines_around_the_lanes(isa, rng, name, dtype, size):
+    for n in LANE_SIZES[1:]:
+        for shape in ((n,), (3, n), (n, 2)):
+            x = rng.integers(0, 2, shape).astype(dtype)
+            windows = boxes(x, size, "mirror")
+            result = reduce_(x, name, size, mode="mirror")
+            wide = windows.astype(np.float64) if dtype.kind == "f" else windows.astype(np.int64)
+            expected = np.ptp(wide, axis=-1) if name == "range" else getattr(np, name)(wide, axis=-1)
+            # 64-bit integers are averaged about a pivot, which rounds twice.
+            np.testing.assert_allclose(result, expected.astype(result.dtype), rtol=1e-15 if dtype.itemsize == 8 else 0)
+
+
+@every_mode
+@pytest.mark.parametrize("name", ["min", "max", "sum", "std"])
+@pytest.mark.parametrize("size", [2, 9, (4, 70), (100, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(7, 5), (70, 90), (1, 200)], ids=str)
+def test_windows_larger_than_the_image(rng, name, size, shape, mode):
+    x = rng.integers(-50, 50, shape).astype(np.float64)
+    result = reduce_(x, name, size, mode=mode, cval=7)
+    np.testing.assert_allclose(result, getattr(np, name)(boxes(x, size, mode, 7), axis=-1), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["min", "sum", "var"])
+def test_axes(rng, name):
+    x = rng.standard_normal((3, 20, 4, 30))
+    expected = np.stack([reduce_(x[i, :, j], name, (3, 5)) for i in range(3) for j in range(4)])
+    expected = expected.reshape(3, 4, 20, 30).transpose(0, 2, 1, 3)
+    assert_same_bits(reduce_(x, name, (3, 5), axes=(1, 3)), expected)
+    assert_same_bits(reduce_(x, name, (5, 3), axes=(-1, 1)), expected)
+    assert_same_bits(reduce_(x, name, footprint=np.ones((5, 3)), axes=(-1, 1)), expected)
+
+
+@every_name
+def test_empty_arrays_and_points(name):
+    for shape in ((0,), (4, 0), (0, 3, 2)):
+        result = reduce_(np.zeros(shape, np.uint8), name, 3)
+        assert result.shape == shape
+        assert result.dtype == result_dtype(name, np.dtype(np.uint8))
+    point = reduce_(np.float64(3), name, ())
+    assert point.shape == ()
+    assert point == NAMED[name][0](np.array([3.0]))
+
+
+# --- Numbers
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_integers_are_exact_to_their_ends(isa, rng, dtype):
+    info = np.iinfo(dtype)
+    x = rng.choice(np.array([info.min, info.min + 1, info.max - 1, info.max], dtype), (6, 40))
+    windows = boxes(x, 3).astype(object)
+    assert_same_bits(reduce_(x, "min", 3), windows.min(axis=-1).astype(dtype))
+    assert_same_bits(reduce_(x, "max", 3), windows.max(axis=-1).astype(dtype))
+    spans = (windows.max(axis=-1) - windows.min(axis=-1)).astype(f"u{dtype.itemsize}")
+    np.testing.assert_array_equal(reduce_(x, "range", 3), spans)
+    for name, total in (("sum", windows.sum(axis=-1)), ("prod", np.multiply.reduce(windows, axis=-1))):
+        wanted = result_dtype(name, dtype)
+        modulo = (total % 2 ** (8 * wanted.itemsize)).astype(f"u{wanted.itemsize}").view(wanted)
+        assert_same_bits(reduce_(x, name, 3), modulo)
+    means = (windows.sum(axis=-1) / 9).astype(np.float64)
+    np.testing.assert_allclose(reduce_(x, "mean", 3), means, rtol=1e-15, atol=2.0 ** (8 * dtype.itemsize - 54))
+
+
+@pytest.mark.parametrize("dtype", REALS[1:], ids=str)
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("size", [3, 9, 31])
+def test_moments_of_offset_data(isa, rng, dtype, offset, size):
+    x = (rng.standard_normal((24, 50)) + offset).astype(dtype)
+    windows = boxes(x, size).astype(np.longdouble)
+    unit = np.finfo(dtype).eps / 2
+    # float32 is summed in float64; float64 in itself.
+    units, relative = (2, 8 * unit) if dtype.itemsize == 4 else (48, 1e-11)
+    largest = np.abs(windows).max(axis=-1)
+    assert (np.abs(reduce_(x, "mean", size) - windows.mean(axis=-1)) <= units * unit * largest).all()
+    np.testing.assert_allclose(reduce_(x, "var", size), windows.var(axis=-1).astype(float), rtol=relative)
+    np.testing.assert_allclose(reduce_(x, ("std", 1), size), windows.std(axis=-1, ddof=1).astype(float), rtol=relative)
+
+
+@pytest.mark.parametrize("size", [3, 7, 31])
+def test_sums_do_not_drift(isa, size):
+    x = np.zeros((3, 5000), np.float32)
+    x[:, ::1000] = 1e30
+    x[:, 500::1000] = 1
+    result = reduce_(x, "sum", (1, size), mode="constant")
+    np.testing.assert_array_equal(result, boxes(x, (1, size), "constant").sum(axis=-1))
+
+
+@pytest.mark.parametrize("size", [3, 7, 16])
+def test_rounded_means_of_bytes(isa, rng, size):
+    x = rng.integers(0, 256, (50, 60), np.uint8)
+    expected = np.rint(boxes(x, size).mean(axis=-1, dtype=np.float64)).astype(np.uint8)
+    assert_same_bits(reduce_(x, "mean", size, dtype=np.uint8), expected)
+
+
+def test_complex_sums_and_means(rng):
+    x = rng.integers(-9, 9, (6, 7)) + 1j * rng.integers(-9, 9, (6, 7))
+    for dtype in (np.complex64, np.complex128):
+        for name in ("sum", "mean"):
+            parts = reduce_(x.real, name, 4) + 1j * reduce_(x.imag, name, 4)
+            result = reduce_(x.astype(dtype), name, 4)
+            assert result.dtype == dtype
+            np.testing.assert_array_equal(result, parts.astype(dtype))
+
+
+# --- What does not count
+
+
+NAN_WINDOWS = {"box": np.ones((3, 3), bool), "line": np.ones((1, 9), bool), "cross": (np.eye(4) + np.eye(4)[::-1]) != 0}
+
+
+@functools.cache
+def nan_case(name, policy, window, dtype):
+    """Return (input, footprint, where a NaN counts, the counting values' result), the same for all instruction sets."""
+    rng = np.random.default_rng(7)
+    x = rng.integers(-3, 4, (7, 40)).astype(dtype)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[3, 10:20] = np.nan
+    footprint = NAN_WINDOWS[window]
+    missing = reference.neighborhood(x, lambda v: np.isnan(v).any(), footprint) == 1
+    function, empty = NAMED[name][:2]
+    return x, footprint, missing, reference.neighborhood(x, function, footprint, empty=empty, omit=policy == "omit")
+
+
+@every_name
+@pytest.mark.parametrize("policy", ["propagate", "omit"])
+@pytest.mark.parametrize("window", NAN_WINDOWS)
+@pytest.mark.parametrize("dtype", REALS, ids=str)
+def test_nan(isa, name, policy, window, dtype):
+    x, footprint, missing, expected = nan_case(name, policy, window, dtype)
+    result = reduce_(x, name, nan_policy=policy, footprint=footprint)
+    if policy == "omit" or name in ("count", "any", "all"):
+        limit = 0 if NAMED[name][3] else 3 * np.finfo(dtype).eps
+        np.testing.assert_allclose(result, expected.astype(result.dtype), rtol=limit)
+        return
+    np.testing.assert_array_equal(np.isnan(result), missing)
+    again = reduce_(np.nan_to_num(x), name, footprint=footprint)
+    np.testing.assert_array_equal(result[~missing], again[~missing])
+
+
+def test_nan_raises_only_where_it_counts(rng):
+    x = rng.standard_normal((5, 6))
+    x[2, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        reduce_(x, "max", 3, nan_policy="raise")
+    mask = np.ones(x.shape, bool)
+    mask[2, 3] = False
+    assert np.isfinite(reduce_(x, "max", 3, nan_policy="raise", mask=mask)).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinities_stay_in_their_windows(isa, value):
+    x = np.zeros((20, 300), np.float32)
+    x[10, 150] = value
+    for name in ("min", "max", "sum", "mean"):
+        result = reduce_(x, name, 5)
+        touched = np.zeros(x.shape, bool)
+        touched[8:13, 148:153] = True
+        assert (result[~touched] == 0).all()
+        assert (result[touched] == getattr(np, name)([value, 0])).all()
+
+
+# --- Layouts, threads, lists, out
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64], ids=lambda d: d.__name__)
+def test_layouts(rng, layout, dtype):
+    x = rng.integers(0, 100, (4, 30, 33)).astype(dtype)
+    for name in ("max", "mean", "std"):
+        expected = reduce_(x, name, (1, 4, 3))
+        assert_same_bits(reduce_(LAYOUTS[layout](x), name, (1, 4, 3)), expected)
+        if layout not in ("read-only", "byte-swapped"):
+            out = LAYOUTS[layout](np.zeros_like(expected))
+            assert reduce_(x, name, (1, 4, 3), out=out) is out
+            assert_same_bits(out, expected)
+
+
+@every_name
+@pytest.mark.parametrize("window", [{"size": 5}, {"footprint": np.tri(7)}], ids=["box", "triangle"])
+def test_threads_do_not_change_the_bits(rng, name, window):
+    x = rng.standard_normal((130, 150)).astype(np.float32)
+    x[70, 70:90] = np.nan
+    one = reduce_(x, name, workers=1, **window)
+    for workers in (2, 3, 7):
+        assert_same_bits(reduce_(x, name, workers=workers, **window), one)
+
+
+def test_lists_are_the_calls_one_by_one(rng):
+    x = rng.integers(0, 255, (40, 50), np.uint8)
+    names = ["mean", ("std", 1), "max", "count", "min", "range", "sum"]
+    outs = [reduce_(x, name, 7) for name in names]
+    results = reduce_(x, names, 7)
+    assert isinstance(results, list)
+    for result, expected in zip(results, outs, strict=True):
+        assert_same_bits(result, expected)
+    given_ = [np.empty_like(out) for out in outs]
+    for result, out, expected in zip(reduce_(x, names, 7, out=given_), given_, outs, strict=True):
+        assert result is out
+        assert_same_bits(out, expected)
+    assert reduce_(x, [], 3) == []
+
+
+@pytest.mark.parametrize("name", ["max", "sum", "std"])
+def test_out_may_overlap_the_input(rng, name):
+    x = rng.standard_normal((40, 64))
+    expected = reduce_(x, name, 5)
+    assert_same_bits(reduce_(x.copy(), name, 5, out=(same := x.copy())), expected)
+    inside = x.copy()
+    reduce_(inside, name, 5, out=inside)
+    assert_same_bits(inside, expected)
+    assert_same_bits(same, expected)
+
+
+def test_memory_is_bounded(rng):
+    x = rng.standard_normal((1500, 1500))
+    out = np.empty_like(x)
+    for name, window in (("max", {"size": 31}), ("mean", {"size": 9}), ("min", {"footprint": np.eye(15)})):
+        reduce_(x[:100], name, **window)
+        tracemalloc.start()
+        reduce_(x, name, out=out, workers=2, **window)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 24 << 20
+
+
+def test_dilation_and_erosion_by_name(rng):
+    image = rng.integers(0, 255, (30, 40), np.uint8)
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    stack = np.stack([np.pad(image, 1, "symmetric")[1 + i : 31 + i, 1 + j : 41 + j]
+                      for i, j in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))])  # fmt: skip
+    np.testing.assert_array_equal(reduce_(image, "max", footprint=cross), stack.max(axis=0))
+    np.testing.assert_array_equal(reduce_(image, "min", footprint=cross), stack.min(axis=0))
+
+
+# --- Bad input
+
+IMAGE = np.zeros((4, 5))
+
+
+@pytest.mark.parametrize(
+    "error, text, call",
+    [
+        (ValueError, "size and footprint", lambda: reduce_(IMAGE, "max")),
+        (ValueError, "size and footprint", lambda: reduce_(IMAGE, "max", 3, footprint=np.eye(3))),
+        (ValueError, "size", lambda: reduce_(IMAGE, "max", 0)),
+        (ValueError, "size", lambda: reduce_(IMAGE, "max", (3, -1))),
+        (ValueError, "size", lambda: reduce_(IMAGE, "max", (3, 3, 3))),
+        (TypeError, "size", lambda: reduce_(IMAGE, "max", 2.5)),
+        (ValueError, "footprint", lambda: reduce_(IMAGE, "max", footprint=np.zeros((3, 3)))),
+        (ValueError, "footprint", lambda: reduce_(IMAGE, "max", footprint=np.ones(3))),
+        (TypeError, "footprint", lambda: reduce_(IMAGE, "max", footprint=np.ones((3, 3), complex))),
+        (ValueError, "origin", lambda: reduce_(IMAGE, "max", 3, origin=2)),
+        (ValueError, "origin", lambda: reduce_(IMAGE, "max", 3, origin=1, mode="valid")),
+        (ValueError, "reduction", lambda: reduce_(IMAGE, "maximum", 3)),
+        (TypeError, "reduction", lambda: reduce_(IMAGE, 3, 3)),
+        (ValueError, "'max'", lambda: reduce_(IMAGE, ("max", 1), 3)),
+        (TypeError, "ddof", lambda: reduce_(IMAGE, ("std", "one"), 3)),
+        (ValueError, "mode", lambda: reduce_(IMAGE, "max", 3, mode="symmetric")),
+        (ValueError, "cval", lambda: reduce_(np.zeros((3, 3), np.uint8), "max", 3, mode="constant", cval=256)),
+        (TypeError, "cval", lambda: reduce_(IMAGE, "max", 3, mode="constant", cval="a")),
+        (ValueError, "nan_policy", lambda: reduce_(IMAGE, "max", 3, nan_policy="ignore")),
+        (ValueError, "step", lambda: reduce_(IMAGE, "max", 3, step=0)),
+        (ValueError, "mask", lambda: reduce_(IMAGE, "max", 3, mask=np.ones((4, 4), bool))),
+        (TypeError, "mask", lambda: reduce_(IMAGE, "max", 3, mask=np.ones((4, 5)))),
+        (ValueError, "axes", lambda: reduce_(IMAGE, "max", 3, axes=2)),
+        (ValueError, "axes", lambda: reduce_(IMAGE, "max", 3, axes=(0, -2))),
+        (ValueError, "smaller than the window", lambda: reduce_(IMAGE, "max", 5, mode="valid")),
+        (ValueError, "out", lambda: reduce_(IMAGE, "max", 3, out=np.zeros((5, 4)))),
+        (TypeError, "out", lambda: reduce_(IMAGE, "max", 3, out=np.zeros((4, 5), np.float32))),
+        (ValueError, "out", lambda: reduce_(IMAGE, ["max", "min"], 3, out=IMAGE.copy())),
+        (TypeError, "dtype", lambda: reduce_(IMAGE, "max", 3, dtype="U3")),
+        (TypeError, "input", lambda: reduce_(np.array([None, 1]), "max", 3)),
+        (TypeError, "input", lambda: reduce_(IMAGE.astype(complex), "max", 3)),
+        (ValueError, "workers", lambda: reduce_(IMAGE, "max", 3, workers=0)),
+    ],
+)
+def test_bad_input(error, text, call):
+    with pytest.raises(error, match=text):
+        call()
