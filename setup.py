@@ -1,4 +1,5 @@
-"""Builds the kernels once for each instruction set and the Cython drivers on top; the rest is in pyproject.toml.
+"""Builds the kernels for each instruction set, a part at a time on all cores, and the Cython drivers on top; the rest is
+in pyproject.toml.
 
 Environment
 -----------
@@ -10,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -27,14 +29,23 @@ DRIVERS = (
 C_FLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
 
-# One object for each instruction set: the file says which table, the flags say which instructions.
+# The flags say which instructions; one object for each instruction set and part.
 ISA_FLAGS = {
     "x86_64": {
-        "isa_x86_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
-        "isa_x86_v3": ["-march=x86-64-v3"],
-        "isa_x86_v2": ["-march=x86-64-v2"],
+        "x86_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        "x86_v3": ["-march=x86-64-v3"],
+        "x86_v2": ["-march=x86-64-v2"],
     },
-    "aarch64": {"isa_neon": []},
+    "aarch64": {"neon": []},
+}
+
+# Parts of a table, in the order of dispatch.c: the stem whose header holds the kernels, and whether they are for integers.
+PARTS = {
+    "conv": ("conv", False),
+    "contraction": ("contraction", False),
+    "distance": ("distance", False),
+    "neighborhood": ("neighborhood", False),
+    "neighborhood_integers": ("neighborhood", True),
 }
 
 
@@ -67,6 +78,10 @@ def openmp_flags(compiler) -> list[str]:
 
 
 class BuildExt(build_ext):
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
     def build_extensions(self):
         if self.compiler.compiler_type == "msvc":
             raise SystemExit("fastconv's kernels need GCC or Clang (on Windows: clang-cl or MinGW)")
@@ -79,17 +94,21 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def build_kernels(self) -> list[str]:
-        files = {"dispatch": [], "isa_portable": [], **ISA_FLAGS.get(machine(), {})}
-        headers = [str(path) for path in KERNELS.glob("*.h")]
-        objects = []
-        for name, flags in files.items():
-            objects += self.compiler.compile(
-                [str(KERNELS / f"{name}.c")],
-                output_dir=self.build_temp,
-                depends=headers,
+        """One object for each instruction set and part, in a folder of its own: distutils names objects by source alone."""
+        def build(source, folder, flags):
+            return self.compiler.compile(
+                [str(KERNELS / source)],
+                output_dir=str(Path(self.build_temp, folder)),
                 extra_postargs=[*C_FLAGS, *WARNINGS, *flags],
             )
-        return objects
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
+            for isa, flags in {"portable": [], **ISA_FLAGS.get(machine(), {})}.items():
+                for part, (stem, integers) in PARTS.items():
+                    names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
+                    jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))
+            return [name for job in jobs for name in job.result()]
 
 
 extensions = [
@@ -106,6 +125,7 @@ extensions = [
 setup(
     ext_modules=cythonize(
         extensions,
+        nthreads=os.cpu_count(),
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

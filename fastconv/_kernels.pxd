@@ -273,5 +273,4 @@ cdef extern from "kernels/kernels.h" nogil:
         int (*fill_line)(const fc_fill *) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
 
-    const fc_kernels *const fc_compiled[]
-    int fc_supported(const fc_kernels *table) noexcept nogil
+    const fc_kernels *fc_table(int i) noexcept nogil

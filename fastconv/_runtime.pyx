@@ -6,7 +6,7 @@ from cython.parallel cimport prange
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastconv._kernels cimport fc_compiled, fc_kernels, fc_real, fc_supported
+from fastconv._kernels cimport fc_kernels, fc_real, fc_table
 
 cdef extern from * nogil:
     """
@@ -69,9 +69,8 @@ def available():
     """Names of the instruction sets that this build has and this machine runs, best first."""
     names = []
     cdef int i = 0
-    while fc_compiled[i] != NULL:
-        if fc_supported(fc_compiled[i]):
-            names.append(fc_compiled[i].name.decode())
+    while fc_table(i) != NULL:
+        names.append(fc_table(i).name.decode())
         i += 1
     return names
 
@@ -79,13 +78,10 @@ def available():
 def select(str name):
     """Makes the named table the one that runs."""
     global _table
-    cdef int i = 0
-    while fc_compiled[i] != NULL:
-        if fc_supported(fc_compiled[i]) and fc_compiled[i].name.decode() == name:
-            _table = fc_compiled[i]
-            return
-        i += 1
-    raise ValueError(f"isa must be one of {available()}, got {name!r}")
+    names = available()
+    if name not in names:
+        raise ValueError(f"isa must be one of {names}, got {name!r}")
+    _table = fc_table(names.index(name))
 
 
 def selected():

@@ -4,6 +4,8 @@
  * then uses once for every row; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
  */
 
+#include "simd.h"
+
 #ifndef FC_CONTRACTION_ONCE
 #define FC_CONTRACTION_ONCE
 
@@ -230,4 +232,18 @@ static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, p
             *sum = i > 0 || accumulate ? *sum + piece : piece;
         }
     }
+}
+
+static void FC_N(fill)(fc_kernels *table)
+{
+    fc_real *k = &table->FC_SUFFIX;
+    k->khatri = FC_N(khatri);
+    k->transpose = FC_N(transpose);
+    k->adjust = FC_N(adjust);
+    k->widen = FC_N(widen);
+    k->narrow = FC_N(narrow);
+    k->scale_rows = FC_N(scale_rows);
+    k->axpy = FC_N(axpy);
+    k->dot = FC_N(dot);
+    table->integer_axpy = fc_integer_axpy;
 }

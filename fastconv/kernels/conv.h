@@ -5,6 +5,11 @@
  * tap; plane_rows shares each loaded vector among up to 4 output rows; channel_taps does one load for each FMA.
  */
 
+#include "simd.h"
+#include "elements.h"
+#include "tile.h"
+#include "limits.h"
+
 /* ---- packing ---- */
 
 enum { FC_N(STRIP) = 64 };
@@ -426,4 +431,36 @@ static void FC_N(channels)(const fc_channels *p)
     case 7: FC_N(channels_body)(7, p); return;
     case 8: FC_N(channels_body)(8, p); return;
     }
+}
+
+static void FC_N(fill)(fc_kernels *table)
+{
+    fc_real *k = &table->FC_SUFFIX;
+    k->lanes = FC_LANES;
+    k->row_group = 4;
+    k->pixels = 8;
+#if FC_REGISTERS == 32
+    static const int rows[] = {0, 12, 12, 8, 6}, planar[] = {0, 8, 8, 8, 6, 5, 4, 3, 3};
+    k->vectors = 4;
+    k->outputs = 8;
+    k->row_vectors = 4;
+#else
+    static const int rows[] = {0, 12, 6, 4, 0}, planar[] = {0, 8, 4, 3, 2, 0, 0, 0, 0};
+    k->vectors = 3;
+    k->outputs = 4;
+    k->row_vectors = 2;
+#endif
+    memcpy(k->rows, rows, sizeof rows);
+    memcpy(k->planar, planar, sizeof planar);
+    k->tile = FC_N(tile);
+    k->window = FC_N(window);
+    k->panel = FC_N(panel);
+    k->store = FC_N(store);
+    k->fold = FC_N(fold);
+    k->planar_taps = FC_N(planar);
+    k->plane_rows = FC_N(rows);
+    k->channel_taps = FC_N(channels);
+    k->prefetch = FC_N(prefetch);
+    k->sum = FC_N(sum);
+    k->fma_chain = FC_N(fma_chain);
 }

@@ -1,33 +1,68 @@
 /* Which tables exist, best first, and which of them this machine can run. */
 #include "kernels.h"
 
-extern const fc_kernels fc_portable;
+/* The parts that setup.py compiles, each with a function of isa.h that writes its kernels into a table. */
+#define FC_PARTS(each, isa) \
+    each(conv, isa) each(contraction, isa) each(distance, isa) each(neighborhood, isa) each(neighborhood_integers, isa)
+
+#define FC_DECLARE(part, isa) void fc_##part##_##isa(fc_kernels *);
+#define FC_CALL(part, isa) fc_##part##_##isa(&table);
+#define FC_TABLE(isa, label)                       \
+    FC_PARTS(FC_DECLARE, isa)                      \
+    static const fc_kernels *table_##isa(void)     \
+    {                                              \
+        static fc_kernels table = {.name = label}; \
+        FC_PARTS(FC_CALL, isa)                     \
+        return &table;                             \
+    }
+
+FC_TABLE(portable, "portable")
 #if defined(__x86_64__)
-extern const fc_kernels fc_x86_v2, fc_x86_v3, fc_x86_v4;
-const fc_kernels *const fc_compiled[] = {&fc_x86_v4, &fc_x86_v3, &fc_x86_v2, &fc_portable, NULL};
+FC_TABLE(x86_v2, "x86-64-v2")
+FC_TABLE(x86_v3, "x86-64-v3")
+FC_TABLE(x86_v4, "x86-64-v4")
 #elif defined(__aarch64__)
-extern const fc_kernels fc_neon;
-const fc_kernels *const fc_compiled[] = {&fc_neon, &fc_portable, NULL};
-#else
-const fc_kernels *const fc_compiled[] = {&fc_portable, NULL};
+FC_TABLE(neon, "neon")
 #endif
 
-int fc_supported(const fc_kernels *table)
-{
+static int always(void) { return 1; }
+
 #if defined(__x86_64__)
+static int has_v2(void)
+{
     __builtin_cpu_init();
-    const int v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    const int v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
-                   && __builtin_cpu_supports("bmi2");
-    const int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-                   && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
-                   && __builtin_cpu_supports("avx512vl");
-    if (table == &fc_x86_v4)
-        return v4;
-    if (table == &fc_x86_v3)
-        return v3;
-    if (table == &fc_x86_v2)
-        return v2;
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+}
+
+static int has_v3(void)
+{
+    return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+           && __builtin_cpu_supports("bmi2");
+}
+
+static int has_v4(void)
+{
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+           && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
 #endif
-    return table != NULL;
+
+static const struct {
+    const fc_kernels *(*table)(void);
+    int (*runs)(void);
+} compiled[] = {
+#if defined(__x86_64__)
+    {table_x86_v4, has_v4}, {table_x86_v3, has_v3}, {table_x86_v2, has_v2},
+#elif defined(__aarch64__)
+    {table_neon, always},
+#endif
+    {table_portable, always},
+};
+
+const fc_kernels *fc_table(int i)
+{
+    for (size_t at = 0; at < sizeof compiled / sizeof *compiled; at++)
+        if (compiled[at].runs() && i-- == 0)
+            return compiled[at].table();
+    return NULL;
 }

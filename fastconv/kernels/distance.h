@@ -10,6 +10,11 @@
  * the pair alone, so the bits of a result do not depend on its neighbours.
  */
 
+#include "simd.h"
+#include "elements.h"
+#include "powers.h"
+#include "points.h"
+
 #ifndef FC_DISTANCE_ONCE
 #define FC_DISTANCE_ONCE
 
@@ -525,4 +530,22 @@ static void FC_N(emit)(const fc_emit *e)
                     else
                         FC_N(put_number)(out, src[r * e->src_step + c], e->kind);
                 }
+}
+
+#include "nearest.h"
+#include "distance_grad.h"
+
+static void FC_N(fill)(fc_kernels *table)
+{
+    fc_real *k = &table->FC_SUFFIX;
+    k->point_vectors = FC_POINT_VECTORS;
+    k->points = FC_N(points);
+    k->pairs = FC_N(pairs);
+    k->few = FC_N(few);
+    k->emit = FC_N(emit);
+    k->nearest = FC_N(nearest);
+    k->nearest_sort = FC_N(nearest_sort);
+    k->pull = FC_N(pull);
+    k->add_wide = FC_N(add_wide);
+    k->unprepare = FC_N(unprepare);
 }

@@ -86,7 +86,7 @@ FC_INLINE void FC_N(copy_kind)(FC_T *dst, ptrdiff_t dst_step, const char *src, p
 enum { FC_N(OWN) = sizeof(FC_T) == 4 ? FC_F32 : FC_F64 };
 
 /* Copies n elements of any kind; src_step in bytes, dst_step in elements. */
-static void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
+FC_SHARED void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
 {
     if (kind == FC_N(OWN) && dst_step == 1 && src_step == (ptrdiff_t)sizeof(FC_T)) {
         memcpy(dst, src, (size_t)n * sizeof(FC_T));

@@ -1,3 +1,2 @@
-#define FC_NAME "neon"
-#define FC_TABLE fc_neon
+#define FC_ISA neon
 #include "isa.h"

@@ -1,3 +1,2 @@
-#define FC_NAME "portable"
-#define FC_TABLE fc_portable
+#define FC_ISA portable
 #include "isa.h"

@@ -383,10 +383,8 @@ typedef struct fc_kernels {
     void (*put_line)(const fc_put *);
 } fc_kernels;
 
-/* Tables from best to worst, NULL at the end: those compiled in, whatever this machine can run. */
-extern const fc_kernels *const fc_compiled[];
-
-/* Whether this machine (processor and operating system) can run a table. */
-int fc_supported(const fc_kernels *table);
+/* Table i of those that this machine (processor and operating system) can run, from best to worst; NULL beyond the last.
+ * Fills the table: call it before any kernel runs. */
+const fc_kernels *fc_table(int i);
 
 #endif

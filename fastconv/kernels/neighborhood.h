@@ -3,6 +3,13 @@
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
  */
+
+#include "simd.h"
+#ifndef FC_INTEGER_TYPE
+#include "elements.h"
+#include "lines.h"
+#endif
+
 #ifndef FC_NEIGHBORHOOD_ONCE
 #define FC_NEIGHBORHOOD_ONCE
 
@@ -374,4 +381,19 @@ static void FC_N(subtract)(void *into, const void *from, ptrdiff_t n)
     const FC_T *b = from;
     for (ptrdiff_t i = 0; i < n; i++)
         a[i] = (FC_T)(FC_IS_FLOAT ? b[i] - a[i] : (FC_T)((FC_WIDE_T)b[i] - (FC_WIDE_T)a[i]));
+}
+
+static void FC_N(fill)(fc_kernels *table)
+{
+    fc_elements *k = &table->elements[FC_ELEMENT];
+    k->bytes = sizeof(FC_T);
+    k->near = FC_N(near);
+    k->columns = FC_N(columns);
+    k->row = FC_N(row);
+    k->subtract = FC_N(subtract);
+#ifndef FC_INTEGER_TYPE
+    table->boundary = fc_boundary;
+    table->fill_line = fc_fill_line;
+    table->put_line = fc_put_line;
+#endif
 }

@@ -27,6 +27,7 @@
 #endif
 
 #define FC_INLINE static inline __attribute__((always_inline))
+#define FC_SHARED static __attribute__((unused)) /* a helper that some parts have no use for */
 #define FC_JOIN_(a, b) a##_##b
 #define FC_JOIN(a, b) FC_JOIN_(a, b)
 
