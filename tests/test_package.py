@@ -102,7 +102,7 @@ def test_only_the_init_function_is_exported(path):
 
 
 def sources_of_functions(path):
-    """Return {address: source file} of the functions in a shared object that is not stripped."""
+    """Return {address: source file, or name where it is not static} of the functions in a shared object."""
     table = subprocess.run(["readelf", "-sW", path], capture_output=True, text=True, check=True).stdout
     sources, source = {}, ""
     for line in table.partition("'.symtab'")[2].splitlines():
@@ -141,7 +141,7 @@ def test_wide_registers_stay_in_the_objects_of_their_isa(path, register, levels)
     if not sources:
         pytest.skip("needs a library that is not stripped")
     found = {sources.get(address, hex(address)) for address in functions_with(path, register)}
-    assert found <= {f"isa_x86_v{level}.c" for level in levels}
+    assert all(re.search(rf"x86_v[{levels}]\b", name) for name in found), found
     assert bool(found) == (path.name.startswith("_runtime"))
 
 
