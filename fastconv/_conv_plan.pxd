@@ -57,4 +57,5 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef bint has_rim(const Plan *p) noexcept
 cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
 cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
+cdef void transpose(Plan *p) noexcept
 cdef void release(Plan *p) noexcept

@@ -299,7 +299,10 @@ cdef bint has_rim(const Plan *p) noexcept:
     """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
     each input takes part in few products, packing it costs as much as they do."""
     cdef idx outputs = p.ho * p.wo * p.groups * p.kg
-    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and (p.wo * p.kg < RIM_COLUMNS or p.x_col != p.item):
+    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and p.wo * p.kg < RIM_COLUMNS:
+        return False
+    # The columns of the rim of one plane are summed in another order: there, strides must not decide.
+    if p.way == PLANAR and p.groups * p.cg > 1 and p.x_col != p.item:
         return False
     return p.way != TILE and outputs and (
         p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
@@ -321,6 +324,19 @@ cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
     q.left -= x0 * p.sw
     q.out += y0 * p.out_row + x0 * p.out_col
     return q
+
+
+cdef void transpose(Plan *p) noexcept:
+    """Swaps rows and columns."""
+    p.height, p.width = p.width, p.height
+    p.ho, p.wo = p.wo, p.ho
+    p.fh, p.fw = p.fw, p.fh
+    p.sh, p.sw = p.sw, p.sh
+    p.dh, p.dw = p.dw, p.dh
+    p.top, p.left = p.left, p.top
+    p.x_row, p.x_col = p.x_col, p.x_row
+    p.w_fh, p.w_fw = p.w_fw, p.w_fh
+    p.out_row, p.out_col = p.out_col, p.out_row
 
 
 cdef void release(Plan *p) noexcept:

@@ -31,6 +31,7 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t src_row, src_col, src_channel
         const ptrdiff_t *row_index
         const ptrdiff_t *col_index
+        ptrdiff_t inside, inside_end, inside_gap
         ptrdiff_t rows, cols, channels, repeat
         int kind
         double fill

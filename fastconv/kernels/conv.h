@@ -89,10 +89,11 @@ static void FC_N(window)(const fc_window *w)
     ptrdiff_t run;
     for (ptrdiff_t x = 0; x < w->cols; x += run) {
         /* A run: columns equally far apart in the source, or columns of `fill`. */
-        const ptrdiff_t *index = w->col_index + x, left = w->cols - x;
-        const ptrdiff_t gap = left > 1 && index[1] >= 0 ? index[1] - index[0] : 0;
-        run = 1;
-        while (run < left && (index[0] < 0 ? index[run] < 0 : index[run] >= 0 && index[run] == index[0] + run * gap))
+        const int inside = x == w->inside && w->inside < w->inside_end;
+        const ptrdiff_t *index = w->col_index + x, left = (x < w->inside ? w->inside : w->cols) - x;
+        const ptrdiff_t gap = inside ? w->inside_gap : left > 1 && index[1] >= 0 ? index[1] - index[0] : 0;
+        run = inside ? w->inside_end - x : 1;
+        while (!inside && run < left && (index[0] < 0 ? index[run] < 0 : index[run] >= 0 && index[run] == index[0] + run * gap))
             run++;
         for (ptrdiff_t r = 0; r < w->rows; r++) {
             FC_T *dst = (FC_T *)w->dst + r * w->dst_row + x * w->dst_col;
@@ -274,11 +275,14 @@ FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar
         const FC_T *at = src + p->taps[t];
         FC_VEC x[8];
 #pragma GCC unroll 8
-        for (int j = 0; j < v; j++)
+        for (int j = 0; j < v; j++) {
             x[j] = FC_N(load)(at + j * FC_LANES);
+            FC_KEEP(x[j]);
+        }
 #pragma GCC unroll 8
         for (int o = 0; o < outputs; o++) {
-            const FC_VEC wo = FC_N(splat)(w[o]);
+            FC_VEC wo = FC_N(splat)(w[o]);
+            FC_KEEP(wo);
 #pragma GCC unroll 8
             for (int j = 0; j < v; j++)
                 acc[o][j] += x[j] * wo;
@@ -321,8 +325,10 @@ FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows 
     for (ptrdiff_t j = 0; j < count; j++, at += p->tap_step) {
         FC_VEC x[4];
 #pragma GCC unroll 4
-        for (int i = 0; i < v; i++)
+        for (int i = 0; i < v; i++) {
             x[i] = FC_N(load)(at + i * FC_LANES);
+            FC_KEEP(x[i]);
+        }
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++)
             if (feeds >> r & 1) {
@@ -335,7 +341,8 @@ FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows 
 }
 
 /* Input row y feeds the output rows r with 0 <= y - r < fh. The terms of one output are summed in the order (i, j), in
- * chains of whole filter rows or, for long rows, of FC_CHAIN taps, wherever the row lies in its group. */
+ * chains of whole filter rows or, for long rows, of FC_CHAIN taps, wherever the row lies in its group. Chains stay in
+ * registers, where there is no room for their sums beside them: those are formed in c. */
 #define FC_TAPS(rows) case rows: FC_N(rows_taps)(rows, v, p, at, w + y * p->fw + j0, j1 - j0, chain); break;
 
 FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
@@ -343,24 +350,23 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
     enum { R = 4 };
     const ptrdiff_t rows_per_chain = p->fw >= FC_CHAIN ? 1 : FC_CHAIN / p->fw;
     const FC_T *w = p->w;
-    FC_VEC sum[R][4], chain[R][4];
+    FC_VEC chain[R][4];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
         for (int i = 0; i < v; i++)
-            sum[r][i] = chain[r][i] = (FC_VEC){0};
-    ptrdiff_t chain_end[R]; /* the input row that completes the current chain of output row r */
-    for (int r = 0; r < R; r++)
-        chain_end[r] = r < p->rows ? r + (rows_per_chain < p->fh ? rows_per_chain : p->fh) - 1 : -1;
+            chain[r][i] = (FC_VEC){0};
+    ptrdiff_t left[R] = {rows_per_chain, rows_per_chain, rows_per_chain, rows_per_chain}; /* rows of the current chain */
+    int begun = p->accumulate ? (1 << R) - 1 : 0;                                         /* rows with a sum in c */
     for (ptrdiff_t y = 0; y < p->rows + p->fh - 1; y++) {
-        unsigned feeds = 0, ends = 0;
-        for (int r = 0; r < R; r++) {
-            feeds |= (unsigned)(r < p->rows && y >= r && y - r < p->fh) << r;
-            if (y == chain_end[r]) {
-                ends |= 1u << r;
-                chain_end[r] += y - r + rows_per_chain < p->fh ? rows_per_chain : p->fh - 1 - (y - r);
+        const ptrdiff_t first = y < p->fh ? 0 : y - p->fh + 1, last = y < p->rows ? y : p->rows - 1;
+        const int feeds = (2 << last) - (1 << first);
+        int ends = y >= p->fh - 1 ? 1 << first : 0;
+        for (int r = 0; r < R; r++)
+            if (feeds >> r & 1 && --left[r] == 0) {
+                left[r] = rows_per_chain;
+                ends |= 1 << r;
             }
-        }
         for (ptrdiff_t j0 = 0; j0 < p->fw; j0 += FC_CHAIN) {
             const ptrdiff_t j1 = p->fw - j0 < FC_CHAIN ? p->fw : j0 + FC_CHAIN;
             const FC_T *at = (const FC_T *)p->src + y * p->src_step + j0 * p->tap_step;
@@ -369,22 +375,17 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
             }
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++)
-                if (ends >> r & 1)
+                if (ends >> r & 1) {
+                    FC_T *c = (FC_T *)p->c + r * p->c_step;
 #pragma GCC unroll 4
                     for (int i = 0; i < v; i++) {
-                        sum[r][i] += chain[r][i];
+                        FC_N(sum_into)(c + i * FC_LANES, chain[r][i], begun >> r & 1);
                         chain[r][i] = (FC_VEC){0};
                     }
+                }
+            begun |= ends;
         }
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-        if (r < p->rows) {
-            FC_T *c = (FC_T *)p->c + r * p->c_step;
-#pragma GCC unroll 4
-            for (int i = 0; i < v; i++)
-                FC_N(sum_into)(c + i * FC_LANES, sum[r][i], p->accumulate);
-        }
 }
 
 #undef FC_TAPS

@@ -45,13 +45,15 @@ typedef struct fc_tile {
 } fc_tile;
 
 /* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
- * row_index and col_index name the source row and column of each window row and column, -1 for `fill`. */
+ * row_index and col_index name the source row and column of each window row and column, -1 for `fill`; columns from
+ * `inside` to `inside_end` are inside_gap apart, and only the first of them is named. */
 typedef struct fc_window {
     void *dst;
     ptrdiff_t dst_row, dst_col, dst_channel;
     const char *src;
     ptrdiff_t src_row, src_col, src_channel;
     const ptrdiff_t *row_index, *col_index;
+    ptrdiff_t inside, inside_end, inside_gap;
     ptrdiff_t rows, cols, channels, repeat;
     int kind;
     double fill;

@@ -26,6 +26,15 @@
 #define FC_REGISTERS 16
 #endif
 
+/* Keeps a vector in a register: compilers like to load it again as an operand of each instruction that uses it. */
+#if defined(__x86_64__)
+#define FC_KEEP(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define FC_KEEP(v) __asm__("" : "+w"(v))
+#else
+#define FC_KEEP(v)
+#endif
+
 #define FC_INLINE static inline __attribute__((always_inline))
 #define FC_SHARED static __attribute__((unused)) /* a helper that some parts have no use for */
 #define FC_JOIN_(a, b) a##_##b
