@@ -17,7 +17,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
-from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, choose, has_rim, inside, part, plan, release, transpose
+from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, choose, has_rim, inside, part, plan, release, transposable, transpose
 from fastconv._kernels cimport (
     FC_F64,
     FC_GROUP,
@@ -126,6 +126,8 @@ cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns,
     a.src = p.w + (group * p.kg + k0) * p.w_k
     a.fh_step, a.fw_step, a.c_step, a.k_step = p.w_fh, p.w_fw, p.w_c, p.w_k
     a.fw, a.c, a.first, a.count = max(p.fw, 1), max(p.cg, 1), first, count
+    if p.transposed:
+        a.fh_step, a.fw_step, a.fw = p.w_fw, p.w_fh, p.fh
     a.columns, a.width, a.kind = columns, width, p.w_kind
     p.k.panel(&a)
 
@@ -572,7 +574,7 @@ cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:
     parts[2] = part(p, y1, p.ho - y1, 0, p.wo)
     parts[3] = part(p, y0, y1 - y0, 0, x0)
     parts[4] = part(p, y0, y1 - y0, x1, p.wo - x1)
-    if p.way == PLANAR and p.groups * p.cg == 1:  # a few columns leave lanes empty, as rows they fill them
+    if transposable(p):
         transpose(&parts[3])
         transpose(&parts[4])
     for i in range(5):
@@ -616,6 +618,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.mode, p.cval, p.activation = mode, cval, activation
     p.terms = p.fh * p.fw * p.cg
     p.way = choose(&p)
+    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
     if has_rim(&p):
         compute_parts(&p, x, workers)
     else:

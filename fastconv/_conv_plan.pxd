@@ -35,6 +35,7 @@ cdef struct Plan:
     double cval
     bint in_place
     bint plane                   # PLANAR with one filter on one plane at stride 1
+    bint transposed              # columns are computed as rows
     bint direct                  # results go from registers to `out`
     idx pixel_row, pixel_col     # window rows and columns between outputs
     idx tap_row, tap_col         # and between taps
@@ -57,5 +58,6 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef bint has_rim(const Plan *p) noexcept
 cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
 cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
+cdef bint transposable(const Plan *p) noexcept
 cdef void transpose(Plan *p) noexcept
 cdef void release(Plan *p) noexcept

@@ -55,10 +55,12 @@ cdef void plan_chunks(Plan *p) noexcept:
     cdef idx limit = FC_CHAIN
     if p.terms <= 196:
         limit = <idx>(14 + sqrt(196.0 - p.terms))
-    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
+    if p.transposed:  # the chains of plane_rows
+        p.plane = False
+        limit = FC_CHAIN // p.fh * p.fh
     if p.way == TILE and p.kg > p.k.lanes:
         limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item))
-    p.chunk = ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
+    p.chunk = limit if p.transposed else ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
     if p.way == TILE:
         p.chunk = round_up(p.chunk, 4)
     elif p.plane:  # the kernel cuts rows into chains; a chunk is FC_GROUP of them
@@ -69,17 +71,17 @@ cdef void plan_chunks(Plan *p) noexcept:
 
 cdef int plan_inputs(Plan *p) except -1:
     """Lists where each chunk finds its inputs."""
-    cdef idx i, chunk, fh, fw, c, end, at, count = 0
+    cdef idx i, chunk, tap, fh, c, end, at, count = 0
     if p.way != TILE:
         p.taps = <idx *>PyMem_RawCalloc(max(p.terms, 1), sizeof(idx))
         if p.taps == NULL:
             raise MemoryError()
-        i = 0
-        for fh in range(p.fh):
-            for fw in range(p.fw):
-                for c in range(p.cg):
-                    p.taps[i] = tap_offset(p, fh, fw) + c * p.plane_step
-                    i += 1
+        for i in range(p.terms):
+            tap, c = i // p.cg, i % p.cg
+            if p.transposed:
+                p.taps[i] = tap_offset(p, tap % p.fh, tap // p.fh)
+            else:
+                p.taps[i] = tap_offset(p, tap // p.fw, tap % p.fw) + c * p.plane_step
         return 0
     p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
     # Every tap and every chunk starts at most one piece.
@@ -299,10 +301,7 @@ cdef bint has_rim(const Plan *p) noexcept:
     """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
     each input takes part in few products, packing it costs as much as they do."""
     cdef idx outputs = p.ho * p.wo * p.groups * p.kg
-    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and p.wo * p.kg < RIM_COLUMNS:
-        return False
-    # The columns of the rim of one plane are summed in another order: there, strides must not decide.
-    if p.way == PLANAR and p.groups * p.cg > 1 and p.x_col != p.item:
+    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and (p.wo * p.kg < RIM_COLUMNS or p.x_col != p.item):
         return False
     return p.way != TILE and outputs and (
         p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
@@ -326,8 +325,14 @@ cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
     return q
 
 
+cdef bint transposable(const Plan *p) noexcept:
+    """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
+    return p.plane and p.fw <= FC_CHAIN and p.fh <= FC_GROUP * (FC_CHAIN // p.fw)
+
+
 cdef void transpose(Plan *p) noexcept:
-    """Swaps rows and columns."""
+    """Swaps rows and columns, but for the order of the terms: a few columns leave lanes empty, as rows they fill them."""
+    p.transposed = True
     p.height, p.width = p.width, p.height
     p.ho, p.wo = p.wo, p.ho
     p.fh, p.fw = p.fw, p.fh
