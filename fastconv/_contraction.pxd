@@ -55,7 +55,7 @@ cdef inline void copy_rows(const fc_real *k, void *dst, idx dst_row, const char 
     p.dst, p.src, p.kind = dst, src, kind
     p.fh_step = p.fw_step = p.first = 0
     p.c_step, p.k_step = row, step
-    p.fw, p.c = 1, rows
+    p.fw, p.c, p.split = 1, rows, 1
     p.count, p.columns, p.width = rows, count, dst_row
     k.panel(&p)
 

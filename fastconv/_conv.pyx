@@ -12,12 +12,25 @@ FC_GROUP chunks c is folded into c2. Thread t always computes the same range of 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
-from fastconv._conv_plan cimport CHANNELS, PLANAR, TILE, Plan, choose, has_rim, inside, part, plan, release, transposable, transpose
+from fastconv._conv_plan cimport (
+    CHANNELS,
+    PLANAR,
+    TILE,
+    Plan,
+    choose,
+    has_rim,
+    inside,
+    part,
+    plan,
+    release,
+    transposable,
+    transpose,
+)
 from fastconv._kernels cimport (
     FC_F64,
     FC_GROUP,
@@ -128,8 +141,17 @@ cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns,
     a.fw, a.c, a.first, a.count = max(p.fw, 1), max(p.cg, 1), first, count
     if p.transposed:
         a.fh_step, a.fw_step, a.fw = p.w_fw, p.w_fh, p.fh
-    a.columns, a.width, a.kind = columns, width, p.w_kind
+    a.columns, a.width, a.kind, a.split = columns, width, p.w_kind, p.split
     p.k.panel(&a)
+
+
+cdef void pack_split(const Plan *p, char *dst, idx group, idx first, idx last) noexcept nogil:
+    """The panel of split_tile for chunks first..last-1."""
+    cdef idx i, term = first * p.chunk
+    for i in range(p.piece_start[first], p.piece_start[last]):
+        pack_filters(p, dst, group, 0, p.kg, p.k.lanes, term, p.pieces[i].length)
+        dst += ceil_div(p.pieces[i].length, p.split) * p.k.lanes * p.item
+        term += p.pieces[i].length
 
 
 cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
@@ -205,15 +227,18 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
     cdef idx small = cols // tiles, extra = cols % tiles
     cdef idx chunk, r, i, at
     cdef fc_tile a
-    cdef bint direct = p.direct and columns == width
+    cdef bint split = p.split > 1
+    cdef bint direct = p.direct and (split or columns == width)
     cdef char *out0 = out + (group * p.kg + k0) * p.out_k
     a.step = p.pixel_col * p.col_step
-    a.vectors = vectors
+    a.vectors, a.split, a.columns = vectors, p.split, <int>columns
     a.b = filters
-    a.out_step = p.out_col // p.item
+    a.out_step = p.out_col // p.item if direct else width
     a.bias = p.bias + (group * p.kg + k0) * p.item if p.bias != NULL else NULL
     for chunk in range(first_chunk, last_chunk):
         a.accumulate = accumulates(p, t, chunk, c, 1, 0, rows * cols * width)
+        if split and chunk >= FC_GROUP and chunk == p.chunks - 1:
+            a.accumulate = unfold(p, t, a.accumulate, c, rows * cols * width)
         a.pieces = p.pieces + p.piece_start[chunk]
         a.count = p.piece_start[chunk + 1] - p.piece_start[chunk]
         for r in range(rows):
@@ -223,17 +248,31 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
                 a.a = window + (r * p.pixel_row * p.row_step + at * a.step) * p.item
                 a.c = c + (r * cols + at) * width * p.item
                 a.out = NULL
-                if direct and chunk == p.chunks - 1:
+                if chunk == p.chunks - 1 and direct:
                     a.out = out0 + (y0 + r) * p.out_row + (x0 + at) * p.out_col
-                p.k.tile(&a)
+                elif chunk == p.chunks - 1 and split:
+                    a.out = a.c
+                if split:
+                    p.k.split_tile(&a)
+                else:
+                    p.k.tile(&a)
                 at += a.rows
                 if t.ahead_rows:
                     fetch_ahead(p, t)
-        a.b = <const char *>a.b + min(p.chunk, p.terms - chunk * p.chunk) * width * p.item
+        a.b = <const char *>a.b + p.panel_rows[chunk] * width * p.item
     if last_chunk == p.chunks and not direct:
         for r in range(rows):
-            store(p, t, c + r * cols * width * p.item, p.chunks > FC_GROUP, width, 1, cols, columns,
+            store(p, t, c + r * cols * width * p.item, p.chunks > FC_GROUP and not split, width, 1, cols, columns,
                   out0 + (y0 + r) * p.out_row + x0 * p.out_col, group * p.kg + k0)
+
+
+cdef bint unfold(const Plan *p, Team *t, bint accumulate, char *c, idx count) noexcept nogil:
+    """Brings back into c what was folded into c2, before the lanes of a column are added; returns that c holds a sum."""
+    if accumulate:
+        p.k.fold(c, t.c2 + (c - t.c), count)
+    else:
+        memcpy(c, t.c2 + (c - t.c), count * p.item)
+    return True
 
 
 cdef void fetch_ahead(const Plan *p, Team *t) noexcept nogil:
@@ -269,6 +308,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef char *out = <char *>image(p, p.out, p.lead_out, n)
     cdef const char *window
     cdef idx range_, first, last, panel, y, rows, k0, columns, block, first_term
+    cdef idx pixels = p.task_rows * p.block_cols if p.ranges > 1 else 0   # of the sums that a panel keeps open
     if not p.in_place and not p.window_per_range:
         pack_window(p, t, x, y0, end - y0, x0, cols, p.cg, 1)
     for range_ in range(p.ranges):
@@ -276,14 +316,16 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
         last = min(first + p.per_range, p.chunks)
         first_term = min(first * p.chunk, p.terms)
         if p.ranges > 1 or t.packed != slab:
-            for panel in range(panels):
+            if p.split > 1:
+                pack_split(p, t.filters, group, first, last)
+            for panel in range(panels if p.split == 1 else 0):
                 k0 = panel_start(p, panel0 + panel)
                 columns = panel_start(p, panel0 + panel + 1) - k0
                 pack_filters(p, t.filters + panel * p.panel_size, group, k0, columns, round_up(columns, p.k.lanes), first_term,
                              min(last * p.chunk, p.terms) - first_term)
             t.packed = slab
         if p.ranges > 1:
-            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * (last - first)
+            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * (last - first) * panels
             if last < p.chunks:
                 plan_ahead(p, t, slab, last * p.chunk, k0)
             elif task + 1 < t.last:
@@ -301,7 +343,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
                 window = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
             for panel in range(panels):
                 tile_block(p, t, x, out, group, panel0 + panel, first, last, t.filters + panel * p.panel_size, window,
-                           t.c + block * p.panel_width * p.item, y, rows, x0, cols)
+                           t.c + (block + panel * pixels) * p.panel_width * p.item, y, rows, x0, cols)
             if p.ranges > 1:
                 block += rows * cols
             y += rows
@@ -617,8 +659,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
     p.mode, p.cval, p.activation = mode, cval, activation
     p.terms = p.fh * p.fw * p.cg
-    p.way = choose(&p)
-    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
+    choose(&p)
     if has_rim(&p):
         compute_parts(&p, x, workers)
     else:

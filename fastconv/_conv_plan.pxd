@@ -36,6 +36,7 @@ cdef struct Plan:
     bint in_place
     bint plane                   # PLANAR with one filter on one plane at stride 1
     bint transposed              # columns are computed as rows
+    int split                    # TILE: terms that the lanes of a vector share (kernels/split.h), 1: none
     bint direct                  # results go from registers to `out`
     idx pixel_row, pixel_col     # window rows and columns between outputs
     idx tap_row, tap_col         # and between taps
@@ -46,6 +47,7 @@ cdef struct Plan:
     idx terms, chunk, chunks, per_range, ranges
     idx *piece_start             # chunks + 1
     fc_piece *pieces
+    idx *panel_rows              # rows of a packed panel for each chunk: a term, or a step of `split` terms
     idx *taps
     bint window_per_range
     # Tasks.
@@ -53,7 +55,7 @@ cdef struct Plan:
     idx panel_width, panel_size, scratch
 
 
-cdef Way choose(const Plan *p) noexcept
+cdef void choose(Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef bint has_rim(const Plan *p) noexcept
 cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept

@@ -15,9 +15,11 @@ cnp.import_array()
 
 cdef enum:
     BLOCK_PIXELS = 32            # pixels whose inputs, sums and one chunk of filters share the first-level cache
+    SPLIT_PIXELS = 120           # likewise where lanes share terms, so that filters are few
     CHUNK_BYTES = 24 << 10       # filters of one chunk, beside those in the first-level cache
     SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
     WINDOW_BYTES = 256 << 10     # likewise a packed window
+    OPEN_BYTES = 512 << 10       # sums kept open while filters stream
     RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
     STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
     RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
@@ -45,6 +47,22 @@ cdef idx tap_offset(const Plan *p, idx fh, idx fw) noexcept nogil:
     return fh * p.tap_row * p.row_step + col * p.col_step
 
 
+cdef inline idx run(const Plan *p) noexcept nogil:
+    """Terms whose inputs lie side by side when pixels do."""
+    return p.fw * p.cg if p.groups == 1 and p.dw == 1 else p.cg
+
+
+cdef void plan_split_chunks(Plan *p) noexcept:
+    """Chunks of whole runs, or parts of one: as long as a chain and the number of chunks stay below 29 together."""
+    cdef idx steps = ceil_div(run(p), p.split), runs = p.terms // run(p), each = runs
+    p.chunk = round_up(ceil_div(run(p), ceil_div(steps, 24)), p.split)
+    if steps <= 24:
+        while each > 1 and each * steps + ceil_div(runs, each) > 28:
+            each -= 1
+        p.chunk = ceil_div(runs, ceil_div(runs, each)) * run(p)
+    p.chunks = ceil_div(p.terms, p.chunk)
+
+
 cdef void plan_chunks(Plan *p) noexcept:
     """Cuts the sum into equal chunks.
 
@@ -53,6 +71,9 @@ cdef void plan_chunks(Plan *p) noexcept:
     0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
     """
     cdef idx limit = FC_CHAIN
+    if p.split > 1:
+        plan_split_chunks(p)
+        return
     if p.terms <= 196:
         limit = <idx>(14 + sqrt(196.0 - p.terms))
     if p.transposed:  # the chains of plane_rows
@@ -86,7 +107,8 @@ cdef int plan_inputs(Plan *p) except -1:
     p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
     # Every tap and every chunk starts at most one piece.
     p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks, sizeof(fc_piece))
-    if p.piece_start == NULL or p.pieces == NULL:
+    p.panel_rows = <idx *>PyMem_RawCalloc(p.chunks, sizeof(idx))
+    if p.piece_start == NULL or p.pieces == NULL or p.panel_rows == NULL:
         raise MemoryError()
     for chunk in range(p.chunks):
         p.piece_start[chunk] = count
@@ -95,8 +117,12 @@ cdef int plan_inputs(Plan *p) except -1:
         while i < end:
             c = i % p.cg
             at = tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
-            fh = min(p.cg - c, end - i)
-            if count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at:
+            if p.split > 1:
+                fh = min(run(p) - i % run(p), end - i)
+            else:
+                fh = min(p.cg - c, end - i)
+            p.panel_rows[chunk] += ceil_div(fh, p.split)
+            if p.split == 1 and count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at:
                 p.pieces[count - 1].length += fh
             else:
                 p.pieces[count].offset = at
@@ -138,12 +164,12 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
     cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
-    p.panel_width = p.k.vectors * lanes
+    p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
     p.per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
     p.ranges = 1
-    limit = BLOCK_PIXELS
+    limit = BLOCK_PIXELS if p.split == 1 else SPLIT_PIXELS
     if p.chunks > p.per_range or (p.images == 1 and p.ho * p.wo <= STREAM_PIXELS and p.chunks > 1):
         # Filters stream through the cache, each chunk packed once for all the pixels of a task.
         p.ranges = 0
@@ -180,7 +206,9 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
             p.window_size = (SLAB_BYTES // (p.panel_width * p.item) // max(p.fw * p.cg, 1) + 2) * p.row_step
     # Slabs of panels: as many as the cache holds, but each thread its own where filters outweigh the image.
     filter_bytes = p.terms * p.panel_width * p.item
-    p.slab = 1 if p.ranges != 1 else min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
+    p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
+    if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
+        p.slab = min(ceil_div(p.panels, threads), max(OPEN_BYTES // (p.task_rows * p.block_cols * p.panel_width * p.item), 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
         p.slab = min(p.slab, ceil_div(p.panels, threads))
@@ -210,17 +238,26 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
     p.block_rows = p.task_rows
 
 
-cdef Way choose(const Plan *p) noexcept:
+cdef void choose(Plan *p) noexcept:
     """The way of a whole call, which its parts keep."""
     cdef idx lanes = p.k.lanes
+    p.way, p.split = TILE, 1
     if p.terms == 0:
-        return TILE
+        return
     if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes:
-        return CHANNELS
+        p.way = CHANNELS
+        return
+    # One or two filters fill vectors better along x, many along themselves. What is left of a run costs more than a step,
+    # which only narrow images make up for.
+    if p.kg > 2:
+        while 2 * p.split <= p.k.split and 2 * p.split * p.kg <= lanes and run(p) > p.split:
+            p.split *= 2
+        if run(p) % p.split and p.wo > 2 * lanes:
+            p.split = 1
     # Lanes in use: along x at about 0.7 of the tile's rate, along channels whole vectors only.
-    if 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
-        return PLANAR
-    return TILE
+    if p.split == 1 and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
+        p.way = PLANAR
+    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
@@ -231,7 +268,8 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     p.panel_width = min(CHANNEL_BLOCK // p.kg * p.kg if p.kg <= CHANNEL_BLOCK else p.kg, p.groups * p.kg)
     p.in_place = readable(p, x)
     if p.way == TILE:
-        p.in_place = p.in_place and (p.x_channel == p.item or p.cg <= 1)
+        p.in_place = (p.in_place and (p.x_channel == p.item or p.cg <= 1)
+                      and (p.split == 1 or run(p) == p.cg or p.x_col == p.cg * p.item))
     elif p.way == PLANAR:
         p.in_place = p.in_place and p.sw == 1 and p.x_col == p.item and p.wo >= lanes
     else:
@@ -250,7 +288,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     p.direct = (aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
                 and p.chunks <= FC_GROUP)
     if p.way == TILE:
-        p.direct = p.direct and p.out_k == p.item
+        p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
         if (p.in_place and p.fh == 1 and p.fw == 1 and p.sh == 1 and p.sw == 1 and p.ho == p.height and p.wo == p.width
                 and p.x_row == p.width * p.x_col and p.out_row == p.wo * p.out_col):
             # Pixels do not care about rows: one long row.
@@ -275,7 +313,9 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         p.ranges = ceil_div(p.chunks, p.per_range)
         p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
         p.slabs = ceil_div(p.panels, p.slab)
-        p.scratch = (p.block_rows if p.ranges == 1 else p.task_rows) * p.block_cols * p.panel_width
+        p.scratch = p.block_rows * p.block_cols * p.panel_width
+        if p.ranges > 1:
+            p.scratch = p.slab * p.task_rows * p.block_cols * p.panel_width
     elif p.way == PLANAR:
         p.slab = p.slabs = p.ranges = 1
         p.panel_size = round_up(p.terms * min(p.kg, p.k.outputs) * p.item, 64)
@@ -349,3 +389,4 @@ cdef void release(Plan *p) noexcept:
     PyMem_RawFree(p.taps)
     PyMem_RawFree(p.piece_start)
     PyMem_RawFree(p.pieces)
+    PyMem_RawFree(p.panel_rows)

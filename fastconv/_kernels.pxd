@@ -18,7 +18,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *b
         const fc_piece *pieces
         ptrdiff_t count, step
-        int rows, vectors, accumulate
+        int rows, vectors, accumulate, split, columns
         void *c
         void *out
         ptrdiff_t out_step
@@ -41,7 +41,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *src
         ptrdiff_t fh_step, fw_step, c_step, k_step
         ptrdiff_t fw, c, first, count, columns, width
-        int kind
+        int kind, split
 
     ctypedef struct fc_store:
         const void *c
@@ -227,11 +227,13 @@ cdef extern from "kernels/kernels.h" nogil:
         int vectors
         int point_vectors
         int rows[5]
+        int split
         int outputs
         int planar[9]
         int row_group, row_vectors
         int pixels
         void (*tile)(const fc_tile *) noexcept nogil
+        void (*split_tile)(const fc_tile *) noexcept nogil
         void (*window)(const fc_window *) noexcept nogil
         void (*panel)(const fc_panel *) noexcept nogil
         void (*store)(const fc_store *) noexcept nogil

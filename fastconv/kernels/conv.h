@@ -8,6 +8,7 @@
 #include "simd.h"
 #include "elements.h"
 #include "tile.h"
+#include "split.h"
 #include "limits.h"
 
 /* ---- packing ---- */
@@ -107,13 +108,23 @@ static void FC_N(window)(const fc_window *w)
     }
 }
 
+FC_INLINE const char *FC_N(term)(const fc_panel *p, ptrdiff_t k)
+{
+    const ptrdiff_t c = k % p->c, tap = k / p->c;
+    return p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step;
+}
+
 static void FC_N(panel)(const fc_panel *p)
 {
     FC_T *dst = p->dst;
+    if (p->split > 1) {
+        memset(dst, 0, (size_t)((p->count + p->split - 1) / p->split * p->width) * sizeof(FC_T));
+        for (ptrdiff_t i = 0; i < p->count; i++)
+            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step, p->columns, p->kind);
+        return;
+    }
     for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {
-        const ptrdiff_t c = k % p->c, tap = k / p->c;
-        FC_N(copy)(dst, 1, p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step, p->k_step,
-                   p->columns, p->kind);
+        FC_N(copy)(dst, 1, FC_N(term)(p, k), p->k_step, p->columns, p->kind);
         for (ptrdiff_t j = p->columns; j < p->width; j++)
             dst[j] = 0;
     }
@@ -453,7 +464,9 @@ static void FC_N(fill)(fc_kernels *table)
 #endif
     memcpy(k->rows, rows, sizeof rows);
     memcpy(k->planar, planar, sizeof planar);
+    k->split = FC_N(SPLIT);
     k->tile = FC_N(tile);
+    k->split_tile = FC_N(split_tile);
     k->window = FC_N(window);
     k->panel = FC_N(panel);
     k->store = FC_N(store);

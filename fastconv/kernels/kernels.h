@@ -32,12 +32,15 @@ typedef struct fc_piece {
 } fc_piece;
 
 /* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
- * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead. */
+ * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead.
+ * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and b[step][j * split + s] is what
+ * term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets columns elements a pixel, out_step
+ * apart, no bias, and may be c. */
 typedef struct fc_tile {
     const void *a, *b;
     const fc_piece *pieces;
     ptrdiff_t count, step;
-    int rows, vectors, accumulate;
+    int rows, vectors, accumulate, split, columns;
     void *c;
     void *out;
     ptrdiff_t out_step;
@@ -59,13 +62,13 @@ typedef struct fc_window {
     double fill;
 } fc_window;
 
-/* dst[k][width], k = (fh, fw, c) flattened from `first`, columns beyond `columns` zero. */
+/* dst[k][width], k = (fh, fw, c) flattened from `first`, columns beyond `columns` zero; with split > 1 as fc_tile wants it. */
 typedef struct fc_panel {
     void *dst;
     const char *src;
     ptrdiff_t fh_step, fw_step, c_step, k_step;
     ptrdiff_t fw, c, first, count, columns, width;
-    int kind;
+    int kind, split;
 } fc_panel;
 
 /* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. One of c_row, c_col is 1; at most 8
@@ -286,12 +289,14 @@ typedef struct fc_real {
     int lanes;                        /* elements of a vector */
     int vectors;                      /* vectors of a full filter panel, at most FC_MAX_VECTORS */
     int rows[FC_MAX_VECTORS + 1];     /* rows[v]: most pixels in a tile of v vectors */
+    int split;                        /* most terms that the lanes of a vector may share: 1, 2 or 4 */
     int point_vectors;                /* vectors of a full panel of points, at most FC_MAX_VECTORS */
     int outputs;                      /* most outputs of `planar` */
     int planar[9];                    /* planar[o]: most vectors of `planar` with o outputs (1 always works) */
     int row_group, row_vectors;       /* most rows and vectors of `rows` (fewer rows, or 1 vector, always work) */
     int pixels;                       /* most pixels of `channels` */
     void (*tile)(const fc_tile *);
+    void (*split_tile)(const fc_tile *);
     void (*window)(const fc_window *);
     void (*panel)(const fc_panel *);
     void (*store)(const fc_store *);

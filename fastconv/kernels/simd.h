@@ -57,6 +57,27 @@ typedef FC_T FC_UVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligne
 FC_INLINE FC_VEC FC_N(splat)(FC_T x) { return x - (FC_VEC){0}; }
 FC_INLINE FC_VEC FC_N(load)(const FC_T *p) { return *(const FC_UVEC *)p; }
 FC_INLINE void FC_N(put)(FC_T *p, FC_VEC v) { *(FC_UVEC *)p = v; }
+/* Sums of neighbouring lanes: those of u, then those of v. */
+FC_INLINE FC_VEC FC_N(pair_sums)(FC_VEC u, FC_VEC v)
+{
+#if defined(__AVX512F__)
+    if (sizeof(FC_T) == 4) {
+        const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+        return (FC_VEC)_mm512_permutex2var_ps((__m512)u, even, (__m512)v) + (FC_VEC)_mm512_permutex2var_ps((__m512)u, odd, (__m512)v);
+    }
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
+    return (FC_VEC)_mm512_permutex2var_pd((__m512d)u, even, (__m512d)v) + (FC_VEC)_mm512_permutex2var_pd((__m512d)u, odd, (__m512d)v);
+#else
+    FC_VEC sums;
+    for (int i = 0; i < FC_LANES / 2; i++) {
+        sums[i] = u[2 * i] + u[2 * i + 1];
+        sums[FC_LANES / 2 + i] = v[2 * i] + v[2 * i + 1];
+    }
+    return sums;
+#endif
+}
+
 FC_INLINE void FC_N(sum_into)(FC_T *p, FC_VEC v, int accumulate)
 {
     if (accumulate)
@@ -77,6 +98,41 @@ typedef FC_INT FC_IVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias));
 
 FC_INLINE FC_IVEC FC_N(isplat)(FC_INT x) { return x - (FC_IVEC){0}; }
 FC_INLINE FC_VEC FC_N(masked)(FC_VEC x, FC_IVEC mask) { return (FC_VEC)((FC_IVEC)x & mask); }
+/* The `size` elements at p, over and over. */
+FC_INLINE FC_VEC FC_N(splat_group)(const FC_T *p, const int size)
+{
+    typedef uint64_t words __attribute__((vector_size(FC_VEC_BYTES)));
+    if (size == 1)
+        return FC_N(splat)(p[0]);
+#if defined(__AVX512F__)
+    if (size * sizeof(FC_T) == 16)
+        return (FC_VEC)_mm512_broadcast_f32x4(_mm_loadu_ps((const float *)p));
+#endif
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return (FC_VEC)(word | (words){0});
+}
+
+/* Keeps the lanes first..last-1 of each group of `size`, makes the others 0. */
+FC_INLINE FC_VEC FC_N(keep_lanes)(FC_VEC v, const int size, const int first, const int last)
+{
+    FC_IVEC mask;
+    for (int i = 0; i < FC_LANES; i++)
+        mask[i] = -(i % size >= first && i % size < last);
+    return FC_N(masked)(v, mask);
+}
+
+/* The n < size elements at p and zeros, over and over. */
+FC_INLINE FC_VEC FC_N(splat_part)(const FC_T *p, const int size, const int n)
+{
+    if (n == 1)
+        return FC_N(keep_lanes)(FC_N(splat)(p[0]), size, 0, 1);
+    const FC_VEC two = FC_N(keep_lanes)(FC_N(splat_group)(p, 2), size, 0, 2);
+    if (n == 2)
+        return two;
+    return (FC_VEC)((FC_IVEC)two | (FC_IVEC)FC_N(keep_lanes)(FC_N(splat)(p[2]), size, 2, 3));
+}
+
 FC_INLINE FC_VEC FC_N(pick)(FC_IVEC mask, FC_VEC yes, FC_VEC no)
 {
     return (FC_VEC)(((FC_IVEC)yes & mask) | ((FC_IVEC)no & ~mask));

@@ -12,9 +12,29 @@
  * long sums and costs one addition, one load and one store for each chunk.
  */
 
+/* Where a tile finds its pixels: six rows from each of two bases, at opaque multiples of the step, so that a row is a base
+ * register plus an index. */
+typedef struct FC_N(pixels) {
+    const FC_T *a0, *a1;
+    ptrdiff_t s, s3, s5;
+} FC_N(pixels);
+
+FC_INLINE FC_N(pixels) FC_N(pixels_at)(const FC_T *a, ptrdiff_t s)
+{
+    FC_N(pixels) p = {a, a + 6 * s, s, 3 * s, 5 * s};
+    __asm__("" : "+r"(p.s3), "+r"(p.s5));
+    return p;
+}
+
+FC_INLINE const FC_T *FC_N(pixel)(const FC_N(pixels) *p, const int i)
+{
+    const int r = i % 6;
+    return (i < 6 ? p->a0 : p->a1)
+           + (r == 0 ? 0 : r == 1 ? p->s : r == 2 ? 2 * p->s : r == 3 ? p->s3 : r == 4 ? 4 * p->s : p->s5);
+}
+
 FC_INLINE void FC_N(tile_body)(const int m, const int v, const fc_tile *t)
 {
-    const ptrdiff_t s = t->step;
     const FC_T *b = t->b;
     FC_VEC acc[12][FC_MAX_VECTORS];
 #pragma GCC unroll 12
@@ -23,11 +43,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const fc_tile *t)
         for (int j = 0; j < v; j++)
             acc[i][j] = (FC_VEC){0};
     for (ptrdiff_t q = 0; q < t->count; q++) {
-        const FC_T *a0 = (const FC_T *)t->a + t->pieces[q].offset;
-        const FC_T *a1 = a0 + 6 * s;
-        /* Opaque multiples of the step: all six rows are then one base register plus an index. */
-        ptrdiff_t s3 = 3 * s, s5 = 5 * s;
-        __asm__("" : "+r"(s3), "+r"(s5));
+        FC_N(pixels) a = FC_N(pixels_at)((const FC_T *)t->a + t->pieces[q].offset, t->step);
 #pragma GCC unroll 2
         for (ptrdiff_t k = t->pieces[q].length; k > 0; k--) {
             FC_VEC bv[FC_MAX_VECTORS];
@@ -37,16 +53,13 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const fc_tile *t)
             b += v * FC_LANES;
 #pragma GCC unroll 12
             for (int i = 0; i < m; i++) {
-                const FC_T *a = i < 6 ? a0 : a1;
-                const int r = i % 6;
-                const ptrdiff_t at = r == 0 ? 0 : r == 1 ? s : r == 2 ? 2 * s : r == 3 ? s3 : r == 4 ? 4 * s : s5;
-                const FC_VEC av = FC_N(splat)(a[at]);
+                const FC_VEC av = FC_N(splat)(*FC_N(pixel)(&a, i));
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
                     acc[i][j] += av * bv[j];
             }
-            a0++;
-            a1++;
+            a.a0++;
+            a.a1++;
         }
     }
     FC_T *c = t->c;
