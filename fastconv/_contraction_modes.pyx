@@ -37,7 +37,8 @@ cdef enum:
     STRIP_BYTES = 16 << 10       # sums of one vector's strip, which stay in the first-level cache
     ROW_STRIP = 96               # rows of a task, and how many where the packed matrix has several parts
     ROW_STRIP_PARTS = 1024
-    DOT_STRIP = 16               # rows of a task that takes dot products
+    DOT_STRIP = 16               # rows of a task that takes dot products, at least,
+    DOT_BYTES = 128 << 10        # and how much it reads where they are short
     PART_BYTES = 1 << 20         # packed matrix of one thread
     ROUND_ITEMS = 1 << 27        # elements of the tensor that one thread reads between two looks at pending signals
 
@@ -301,7 +302,7 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
     p.width = p.k.vectors * p.k.lanes
     p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // CHAIN, 1) * CHAIN
     if p.dots:
-        p.strip = DOT_STRIP
+        p.strip = max(DOT_STRIP, DOT_BYTES // max(p.n * p.item, 1))
     elif p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
         p.strip = STRIP_BYTES // p.item
     elif p.lanes_along:

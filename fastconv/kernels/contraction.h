@@ -196,41 +196,57 @@ static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, 
         FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
 }
 
-enum { FC_N(AHEAD) = 4096 }; /* bytes: the next page, where the hardware does not follow a stream by itself */
-
-FC_INLINE FC_T FC_N(dot_piece)(const FC_T *x, const FC_T *w, ptrdiff_t n)
+/* c[r] (+)= sum_i x[r * step + i] * w[i] for m rows, which share the loads of w and keep more of memory busy than one. */
+FC_INLINE void FC_N(dot_rows)(FC_T *c, const int m, const FC_T *x, ptrdiff_t step, const FC_T *w, ptrdiff_t n, int accumulate)
 {
-    FC_VEC acc[4] = {{0}};
+    FC_VEC acc[4][4] = {{{0}}};
     ptrdiff_t i = 0;
     for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES)
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
-            __builtin_prefetch((const char *)(x + i + j * FC_LANES) + FC_N(AHEAD), 0, 2);
-            acc[j] += FC_N(load)(x + i + j * FC_LANES) * FC_N(load)(w + i + j * FC_LANES);
+            FC_VEC wv = FC_N(load)(w + i + j * FC_LANES);
+            FC_KEEP(wv);
+#pragma GCC unroll 4
+            for (int r = 0; r < m; r++) {
+                const FC_T *at = x + r * step + i + j * FC_LANES;
+                acc[r][j] += FC_N(load)(at) * wv;
+            }
         }
     for (; i < n; i += FC_LANES) {
         FC_T rest[2][FC_LANES] = {{0}};
         const size_t size = (size_t)(n - i < FC_LANES ? n - i : FC_LANES) * sizeof(FC_T);
-        memcpy(rest[0], x + i, size);
         memcpy(rest[1], w + i, size);
-        acc[0] += FC_N(load)(rest[0]) * FC_N(load)(rest[1]);
+#pragma GCC unroll 4
+        for (int r = 0; r < m; r++) {
+            memcpy(rest[0], x + r * step + i, size);
+            acc[r][0] += FC_N(load)(rest[0]) * FC_N(load)(rest[1]);
+        }
     }
-    acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
-    for (int half = FC_LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++)
-            acc[0][j] += acc[0][j + half];
-    return acc[0][0];
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) {
+        FC_VEC sum = (acc[r][0] + acc[r][1]) + (acc[r][2] + acc[r][3]);
+        for (int half = FC_LANES / 2; half > 0; half /= 2)
+            for (int j = 0; j < half; j++)
+                sum[j] += sum[j + half];
+        c[r] = accumulate ? c[r] + sum[0] : sum[0];
+    }
 }
 
 static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate)
 {
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const FC_T *x = (const FC_T *)src + r * step;
-        FC_T *sum = (FC_T *)c + r;
+    enum { M = FC_REGISTERS == 32 ? 4 : 2 };
+    const FC_T *x = src;
+    FC_T *sums = c;
+    for (ptrdiff_t r = 0; r < rows;) {
+        const int m = rows - r < M ? 1 : M;
         for (ptrdiff_t i = 0; i < n; i += FC_DOT_PIECE) {
-            const FC_T piece = FC_N(dot_piece)(x + i, (const FC_T *)w + i, n - i < FC_DOT_PIECE ? n - i : FC_DOT_PIECE);
-            *sum = i > 0 || accumulate ? *sum + piece : piece;
+            const ptrdiff_t piece = n - i < FC_DOT_PIECE ? n - i : FC_DOT_PIECE;
+            if (m == M)
+                FC_N(dot_rows)(sums + r, M, x + r * step + i, step, (const FC_T *)w + i, piece, i > 0 || accumulate);
+            else
+                FC_N(dot_rows)(sums + r, 1, x + r * step + i, step, (const FC_T *)w + i, piece, i > 0 || accumulate);
         }
+        r += m;
     }
 }
 
