@@ -363,6 +363,53 @@ typedef struct fc_row {
     int op;
 } fc_row;
 
+/* ---- order statistics (select.h) ----
+ *
+ * `rows` are the lines of a block as keys: integers in the order of the values, those that do not count the greatest. Results
+ * of n outputs go to lines of keys with room for FC_SELECT_ROOM more. */
+enum { FC_SELECT_ROOM = 64 };
+
+/* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
+ * quantile that of a rank, the nearest there is, counted from the end if negative. */
+typedef struct fc_select {
+    const void *const *rows;
+    const fc_line *lines;
+    const ptrdiff_t *run_line, *run_start, *run_length;
+    ptrdiff_t runs, cells, n;
+    int holes;
+    double quantile;
+    ptrdiff_t rank;
+    void *low, *high; /* high: the next cell, NULL if it is not wanted */
+    double *share;
+    ptrdiff_t *count;
+} fc_select;
+
+/* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
+ * count c. `zeros`: keys 0 and -1 are one value. `spare` holds the cells of a window. */
+typedef struct fc_tally {
+    const void *const *rows;
+    const fc_line *lines;
+    const ptrdiff_t *run_line, *run_start, *run_length;
+    ptrdiff_t runs, n;
+    int holes, zeros;
+    void *spare, *mode;
+    double *entropy;
+    const int64_t *logs;
+    double scale;
+    ptrdiff_t *count;
+} fc_tally;
+
+/* Values to results: doubles if `real`, else of the line's type. Nothing counting gives NaN, or 0 where there is none, and a
+ * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
+typedef struct fc_finish {
+    const void *low, *high, *extreme;
+    const double *share;
+    const ptrdiff_t *count;
+    ptrdiff_t n;
+    int real;
+    void *out;
+} fc_finish;
+
 /* The kernels of one element type. */
 typedef struct fc_elements {
     int bytes;
@@ -370,6 +417,11 @@ typedef struct fc_elements {
     void (*columns)(const fc_columns *);
     void (*row)(const fc_row *);
     void (*subtract)(void *into, const void *from, ptrdiff_t n); /* into = from - into, modulo 2^bits */
+    void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
+    void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
+    void (*finish)(const fc_finish *);
+    void (*select)(const fc_select *); /* integers only, as those below */
+    void (*tally)(const fc_tally *);
 } fc_elements;
 
 typedef struct fc_kernels {
