@@ -232,6 +232,22 @@ cdef extern from "kernels/kernels.h" nogil:
         double *share
         ptrdiff_t *count
 
+    ctypedef struct fc_box:
+        const void *const *rows
+        void *const *low
+        void *const *high
+        ptrdiff_t n, count, height, width, rank
+        void *spare
+
+    ctypedef struct fc_cells:
+        const void *from_ "from"
+        const ptrdiff_t *offset
+        ptrdiff_t shared, own, n, rank
+        int outputs
+        void *low[2]
+        void *high[2]
+        void *spare
+
     ctypedef struct fc_tally:
         const void *const *rows
         const fc_line *lines
@@ -266,6 +282,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
         void (*values)(void *line, ptrdiff_t n) noexcept nogil
         void (*finish)(const fc_finish *) noexcept nogil
+        ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
+        void (*box)(const fc_box *) noexcept nogil
+        void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
         void (*tally)(const fc_tally *) noexcept nogil
 

@@ -1,6 +1,14 @@
 /* Order statistics of neighbourhoods: any rank of any window, on lines of blocks (lines.h).
  *
- * Everything here compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
+ * Where all cells count, `box` and `cells` work on sorted lists (sorted.h), for rows of outputs that share them. Floats are
+ * compared as they are: a NaN may stand anywhere in the lists of the windows that hold it, and in no others.
+ *
+ * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
+ * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
+ * and so on down to one output, which only picks its rank of two lists. Operations for an output and vector, of medians:
+ * size 5: 78, 7: 150, 9: 280, 15: 620.
+ *
+ * What follows compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
  * count the greatest integer, so that it stands behind every rank that is asked for.
  *
  * `select` is the plain way, for any window, any holes and any rank: the answer is built from its highest bit down, each bit
@@ -9,6 +17,7 @@
  */
 
 #include "simd.h"
+#include "sorted.h"
 
 #ifndef FC_SELECT_ONCE
 #define FC_SELECT_ONCE
@@ -29,6 +38,24 @@ FC_SHARED ptrdiff_t fc_position(const fc_select *q, ptrdiff_t count, double *sha
     }
     const ptrdiff_t rank = q->rank < 0 ? q->rank + count : q->rank;
     return rank < 0 ? 0 : rank < count ? rank : count - 1;
+}
+
+enum { FC_TILE_LEVELS = 5 };
+
+/* Outputs of a tile are 1 << this many. */
+FC_SHARED int fc_tile_level(ptrdiff_t height)
+{
+    int level = 0;
+    while (level < FC_TILE_LEVELS && (8 << level) <= 3 * (height + 1))
+        level++;
+    return level;
+}
+
+/* Rows that a tile sees, in whole tiles. */
+FC_SHARED ptrdiff_t fc_ring_rows(ptrdiff_t height)
+{
+    const ptrdiff_t tile = (ptrdiff_t)1 << fc_tile_level(height);
+    return (2 * tile + height - 2) / tile * tile;
 }
 
 #endif
@@ -246,12 +273,175 @@ static void FC_N(finish)(const fc_finish *q)
         }
 }
 
+/* ---- sorted lists ---- */
+
+/* Rows are numbered from 1, so that the rows that join on the left of a tile are whole groups. A group of level l, the rows
+ * s .. s + (1 << l) - 1 with s a multiple of their number, stays in the ring until no tile needs it. */
+typedef struct FC_N(tiles) {
+    const fc_box *q;
+    FC_N(aim) aim;
+    ptrdiff_t x, origin, rows; /* of the ring, and the row in its first place */
+    FC_N(part) *ring;
+    int level;
+} FC_N(tiles);
+
+FC_INLINE FC_N(list) FC_N(held)(const FC_N(tiles) *t, int level, ptrdiff_t start)
+{
+    const ptrdiff_t at = start - t->origin, width = t->q->width;
+    FC_N(list) group = {.cells = width << level};
+    group.base = FC_N(first_rank)(&t->aim, group.cells);
+    group.count = FC_N(end_rank)(&t->aim, group.cells) - group.base;
+    group.v = t->ring + (level * t->rows + (at < t->rows ? at : at - t->rows)) * width;
+    if (level == 0 && width <= FC_FEW_CELLS)
+        group.v += group.base;
+    return group;
+}
+
+/* Any 1 << level rows, from the ring or merged at `to` from what is there. */
+static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, FC_N(part) *to)
+{
+    const ptrdiff_t half = ((ptrdiff_t)1 << level) / 2, cells = t->q->width << level;
+    if (!(start & (2 * half - 1)) || level == 0)
+        return FC_N(held)(t, level, start);
+    const FC_N(list) a = FC_N(group)(t, level - 1, start, to + cells);
+    const FC_N(list) b = FC_N(group)(t, level - 1, start + half, to + cells + level * (cells / 2));
+    return FC_N(merge)(to, a, b, &t->aim);
+}
+
+/* Outputs first .. first + (1 << level) - 1 of the list of all rows that they share. */
+static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC_N(list) shared, FC_N(part) *to)
+{
+    const fc_box *q = t->q;
+    if (level == 0) {
+        memcpy((FC_T *)q->low[first] + t->x, &shared.v[t->aim.low - shared.base], sizeof(FC_N(part)));
+        if (q->high)
+            memcpy((FC_T *)q->high[first] + t->x, &shared.v[t->aim.high - shared.base], sizeof(FC_N(part)));
+        return;
+    }
+    const ptrdiff_t half = (ptrdiff_t)1 << --level;
+    FC_N(part) *rest = to + (level + 1) * (q->width << level);
+    for (int right = 0; right < 2; right++, first += half) {
+        if (first >= q->count)
+            return;
+        const FC_N(list) joins = FC_N(group)(t, level, right ? first - half + q->height + 1 : first + half, to);
+        if (level > 0) {
+            const FC_N(list) all = FC_N(merge)(rest, shared, joins, &t->aim);
+            FC_N(share_out)(t, first, level, all, rest + all.count);
+            continue;
+        }
+        FC_N(rank_of)((FC_T *)q->low[first] + t->x, shared, joins, t->aim.low);
+        if (q->high)
+            FC_N(rank_of)((FC_T *)q->high[first] + t->x, shared, joins, t->aim.high);
+    }
+}
+
+static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) *to)
+{
+    const fc_box *q = t->q;
+    const ptrdiff_t tile = (ptrdiff_t)1 << t->level, last = q->count + q->height - 2;
+    ptrdiff_t next[FC_TILE_LEVELS + 1];
+    for (int level = 0; level <= t->level; level++)
+        next[level] = (ptrdiff_t)1 << level;
+    t->origin = 0;
+    for (ptrdiff_t first = 0; first < q->count; first += tile) {
+        const ptrdiff_t end = first + tile + q->height;
+        if (first - t->origin >= t->rows)
+            t->origin += t->rows;
+        for (; next[0] < end; next[0]++) {
+            const FC_T *row = q->rows[next[0] - 1 < last ? next[0] - 1 : last];
+            FC_N(part) *v = FC_N(held)(t, 0, next[0]).v;
+            if (q->width <= FC_FEW_CELLS)
+                v -= FC_N(first_rank)(&t->aim, q->width);
+            FC_N(sort_list)(v, to, row + t->x, offset, q->width, &t->aim);
+        }
+        for (int level = 1; level < t->level; level++) {
+            const ptrdiff_t step = (ptrdiff_t)1 << level;
+            for (; next[level] + step <= end; next[level] += step)
+                FC_N(merge)(FC_N(held)(t, level, next[level]).v, FC_N(held)(t, level - 1, next[level]),
+                            FC_N(held)(t, level - 1, next[level] + step / 2), &t->aim);
+        }
+        /* The rows that all outputs of the tile share, in groups as large as there are. */
+        const ptrdiff_t cells = q->height * q->width;
+        FC_N(list) shared = {0};
+        int other = 0;
+        for (ptrdiff_t start = first + tile, stop = first + q->height + 1; start < stop;) {
+            int level = t->level ? t->level - 1 : 0;
+            while ((start & (((ptrdiff_t)1 << level) - 1)) || start + ((ptrdiff_t)1 << level) > stop)
+                level--;
+            const FC_N(list) joins = FC_N(held)(t, level, start);
+            shared = shared.cells ? FC_N(merge)(to + other * cells, shared, joins, &t->aim) : joins;
+            start += (ptrdiff_t)1 << level;
+            other ^= 1;
+        }
+        FC_N(share_out)(t, first, t->level, shared, to + 2 * cells);
+    }
+}
+
+/* Bytes for `box` (height of 1 for `cells`). */
+static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
+{
+    const ptrdiff_t levels = fc_tile_level(height) + 1, cells = height * width;
+    const ptrdiff_t parts = levels * fc_ring_rows(height) * width + 8 * cells;
+    return parts * (ptrdiff_t)sizeof(FC_N(part)) + (cells + width) * (ptrdiff_t)sizeof(void *);
+}
+
+static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int pair)
+{
+    FC_N(part) *spare = memory;
+    return (FC_N(aim)){.cells = cells, .low = low, .high = low + pair, .spare = spare, .at = (const FC_N(part) **)(spare + cells)};
+}
+
+static void FC_N(box)(const fc_box *q)
+{
+    FC_N(tiles) t = {.q = q, .level = fc_tile_level(q->height), .rows = fc_ring_rows(q->height)};
+    const ptrdiff_t cells = q->height * q->width;
+    t.aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high != NULL);
+    ptrdiff_t *offset = (ptrdiff_t *)(t.aim.at + cells);
+    t.ring = (FC_N(part) *)q->spare + cells + ((cells + q->width) * (ptrdiff_t)sizeof(void *) + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    for (ptrdiff_t i = 0; i < q->width; i++)
+        offset[i] = i;
+    for (t.x = 0; t.x < q->n; t.x += FC_PART * FC_LANES) {
+        if (t.x > 0 && t.x + FC_PART * FC_LANES > q->n)
+            t.x = q->n - FC_PART * FC_LANES;
+        FC_N(box_strip)(&t, offset, t.ring + (t.level + 1) * t.rows * q->width);
+    }
+}
+
+static void FC_N(cells)(const fc_cells *q)
+{
+    const ptrdiff_t cells = q->shared + q->own;
+    const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high[0] != NULL);
+    FC_N(part) *to = aim.spare + cells + (cells * (ptrdiff_t)sizeof(void *) + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    for (ptrdiff_t x = 0; x < q->n; x += FC_PART * FC_LANES) {
+        if (x > 0 && x + FC_PART * FC_LANES > q->n)
+            x = q->n - FC_PART * FC_LANES;
+        const FC_N(list) shared = FC_N(sort_list)(to, to + cells, (const FC_T *)q->from + x, q->offset, q->shared, &aim);
+        for (int o = 0; o < q->outputs; o++) {
+            FC_T *low = (FC_T *)q->low[o] + x, *high = (FC_T *)q->high[o] + x;
+            if (q->own == 0) {
+                memcpy(low, &shared.v[aim.low - shared.base], sizeof(FC_N(part)));
+                if (q->high[o])
+                    memcpy(high, &shared.v[aim.high - shared.base], sizeof(FC_N(part)));
+                continue;
+            }
+            const ptrdiff_t *offset = q->offset + q->shared + o * q->own;
+            const FC_N(list) own = FC_N(sort_list)(to + cells, to + 2 * cells, (const FC_T *)q->from + x, offset, q->own, &aim);
+            FC_N(rank_of)(low, shared, own, aim.low);
+            if (q->high[o])
+                FC_N(rank_of)(high, shared, own, aim.high);
+        }
+    }
+}
+
 static void FC_N(fill)(fc_kernels *table)
 {
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->keys = FC_N(keys);
     k->values = FC_N(values);
     k->finish = FC_N(finish);
+    k->sorted_room = FC_N(sorted_room);
+    k->box = FC_N(box);
+    k->cells = FC_N(cells);
 #ifdef FC_INTEGER_TYPE
     k->select = FC_N(select);
     k->tally = FC_N(tally);
