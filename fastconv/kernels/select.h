@@ -381,14 +381,8 @@ static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) 
 static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
 {
     const ptrdiff_t levels = fc_tile_level(height) + 1, cells = height * width;
-    const ptrdiff_t parts = levels * fc_ring_rows(height) * width + 8 * cells;
-    return parts * (ptrdiff_t)sizeof(FC_N(part)) + (cells + width) * (ptrdiff_t)sizeof(void *);
-}
-
-static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int pair)
-{
-    FC_N(part) *spare = memory;
-    return (FC_N(aim)){.cells = cells, .low = low, .high = low + pair, .spare = spare, .at = (const FC_N(part) **)(spare + cells)};
+    const ptrdiff_t parts = FC_N(aim_parts)(cells) + levels * fc_ring_rows(height) * width + 7 * cells;
+    return parts * (ptrdiff_t)sizeof(FC_N(part)) + width * (ptrdiff_t)sizeof(ptrdiff_t);
 }
 
 static void FC_N(box)(const fc_box *q)
@@ -396,14 +390,15 @@ static void FC_N(box)(const fc_box *q)
     FC_N(tiles) t = {.q = q, .level = fc_tile_level(q->height), .rows = fc_ring_rows(q->height)};
     const ptrdiff_t cells = q->height * q->width;
     t.aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high != NULL);
-    ptrdiff_t *offset = (ptrdiff_t *)(t.aim.at + cells);
-    t.ring = (FC_N(part) *)q->spare + cells + ((cells + q->width) * (ptrdiff_t)sizeof(void *) + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    t.ring = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
+    FC_N(part) *to = t.ring + (t.level + 1) * t.rows * q->width;
+    ptrdiff_t *offset = (ptrdiff_t *)(to + 7 * cells);
     for (ptrdiff_t i = 0; i < q->width; i++)
         offset[i] = i;
     for (t.x = 0; t.x < q->n; t.x += FC_PART * FC_LANES) {
         if (t.x > 0 && t.x + FC_PART * FC_LANES > q->n)
             t.x = q->n - FC_PART * FC_LANES;
-        FC_N(box_strip)(&t, offset, t.ring + (t.level + 1) * t.rows * q->width);
+        FC_N(box_strip)(&t, offset, to);
     }
 }
 
@@ -411,7 +406,7 @@ static void FC_N(cells)(const fc_cells *q)
 {
     const ptrdiff_t cells = q->shared + q->own;
     const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high[0] != NULL);
-    FC_N(part) *to = aim.spare + cells + (cells * (ptrdiff_t)sizeof(void *) + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    FC_N(part) *to = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
     for (ptrdiff_t x = 0; x < q->n; x += FC_PART * FC_LANES) {
         if (x > 0 && x + FC_PART * FC_LANES > q->n)
             x = q->n - FC_PART * FC_LANES;

@@ -12,7 +12,7 @@
 
 _Static_assert(2 * FC_VEC_BYTES <= FC_SELECT_ROOM, "lines have room for an element");
 
-enum { FC_PART = 2, FC_FEW_CELLS = 16, FC_COMPARATORS = 60 };
+enum { FC_PART = 2, FC_FEW_CELLS = 16, FC_COMPARATORS = 60, FC_BEHIND = 32 };
 
 /* Green's network for 16 cells. The first n cells sort themselves without the others, as if those were infinite. */
 static const uint8_t fc_network[FC_COMPARATORS][2] = {
@@ -41,7 +41,32 @@ typedef struct FC_N(aim) {
     ptrdiff_t cells, low, high;
     FC_N(part) *spare;
     const FC_N(part) **at;
+    const FC_N(part) *least, *most; /* what no cell is below, or above */
 } FC_N(aim);
+
+/* An aim with its memory, aim_parts elements of it. */
+static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int pair)
+{
+    FC_N(part) *spare = memory;
+#ifdef FC_INTEGER_TYPE
+    const uint64_t ones = ~(uint64_t)0 >> (64 - 8 * sizeof(FC_T));
+    const FC_T most = (FC_T)((FC_T)-1 < 1 ? ones >> 1 : ones), least = (FC_T)((FC_T)-1 < 1 ? ~(ones >> 1) : 0);
+#else
+    const FC_T most = (FC_T)__builtin_inf(), least = -most;
+#endif
+    for (int p = 0; p < FC_PART; p++) {
+        spare[0].v[p] = FC_N(splat)(least);
+        spare[1].v[p] = FC_N(splat)(most);
+    }
+    return (FC_N(aim)){.cells = cells, .low = low, .high = low + pair, .least = spare, .most = spare + 1, .spare = spare + 2,
+                       .at = (const FC_N(part) **)(spare + 2 + cells + FC_FEW_CELLS)};
+}
+
+FC_INLINE ptrdiff_t FC_N(aim_parts)(ptrdiff_t cells)
+{
+    const ptrdiff_t pointers = (cells + FC_FEW_CELLS + FC_BEHIND) * (ptrdiff_t)sizeof(void *);
+    return 2 + cells + FC_FEW_CELLS + (pointers + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+}
 
 FC_INLINE ptrdiff_t FC_N(first_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
 {
@@ -103,17 +128,40 @@ static void FC_N(sort_cells)(FC_N(part) *to, const FC_T *from, const ptrdiff_t *
 
 /* ---- mergers ----
  *
- * A bitonic sequence of n elements stands at at[0], .. at[n - 1]: one list backwards and then the other. With m the largest
- * power of 2 below n, comparing i with m + i leaves the m least in front, both parts bitonic again. */
+ * A bitonic sequence of n elements stands at at[0], .. at[n - 1], with elements above all cells behind it: one list backwards
+ * and then the other. With m the largest power of 2 below n, comparing i with m + i leaves the m least in front, both parts
+ * bitonic again. The last levels work on 16 elements in registers, and the one or two levels before them on what is loaded:
+ * comparing it twice costs less than to store it. */
 
-/* A whole sequence of n = 2, 4, 8 or 16, in registers: ranks first .. end - 1 to to[0] and on. */
-FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t first, ptrdiff_t end, const int n)
+FC_INLINE FC_VEC FC_N(extreme)(FC_VEC a, FC_VEC b, const int greatest)
+{
+    return greatest ? FC_N(max)(a, b) : FC_N(min)(a, b);
+}
+
+/* Element i of quarter (of a half, of a whole) `which` of a sequence of `parts` * 16 elements. */
+FC_INLINE FC_VEC FC_N(fetch)(const FC_N(part) *const *at, int i, int p, const int parts, const int which)
+{
+    FC_VEC v = at[i]->v[p];
+    if (parts == 2)
+        v = FC_N(extreme)(v, at[i + 16]->v[p], which);
+    if (parts > 2)
+        v = FC_N(extreme)(v, at[i + 32]->v[p], which / 2);
+    if (parts == 3 && which < 2)
+        v = FC_N(extreme)(v, at[i + 16]->v[p], which);
+    if (parts == 4)
+        v = FC_N(extreme)(v, FC_N(extreme)(at[i + 16]->v[p], at[i + 48]->v[p], which / 2), which % 2);
+    return v;
+}
+
+/* Those n = 2, 4, 8 or 16 elements: ranks first .. end - 1 to to[0] and on. */
+FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t first, ptrdiff_t end, const int n,
+                               const int parts, const int which)
 {
     for (int p = 0; p < FC_PART; p++) {
         FC_VEC v[FC_FEW_CELLS];
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
-            v[i] = at[i]->v[p];
+            v[i] = FC_N(fetch)(at, i, p, parts, which);
 #pragma GCC unroll 4
         for (int half = 8; half; half /= 2)
             if (half < n) {
@@ -135,50 +183,77 @@ FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrd
     }
 }
 
-/* log2(parts) levels of a sequence of `parts` * step elements. */
-FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t step, const int parts)
+/* The same of n > 0 elements that are the last of their sequence. */
+FC_INLINE void FC_N(clean_rest)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end,
+                                const int parts, const int which)
+{
+    if (n > 8)
+        FC_N(clean_few)(to, at, first, end, 16, parts, which);
+    else if (n > 4)
+        FC_N(clean_few)(to, at, first, end, 8, parts, which);
+    else if (n > 2)
+        FC_N(clean_few)(to, at, first, end, 4, parts, which);
+    else
+        FC_N(clean_few)(to, at, first, end, 2, parts, which);
+}
+
+/* Two levels of a sequence of 4 * step elements. */
+FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t step)
 {
     for (ptrdiff_t i = 0; i < step; i++) {
 #pragma GCC unroll 2
         for (int p = 0; p < FC_PART; p++) {
-            FC_VEC v[8];
-#pragma GCC unroll 8
-            for (int j = 0; j < parts; j++)
+            FC_VEC v[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
                 v[j] = at[i + j * step]->v[p];
-#pragma GCC unroll 3
-            for (int half = 4; half; half /= 2)
-                if (half < parts) {
-#pragma GCC unroll 8
-                    for (int j = 0; j < parts; j++)
-                        if (!(j & half))
-                            FC_N(order)(&v[j], &v[j | half]);
-                }
-#pragma GCC unroll 8
-            for (int j = 0; j < parts; j++)
+            FC_N(order)(&v[0], &v[2]);
+            FC_N(order)(&v[1], &v[3]);
+            FC_N(order)(&v[0], &v[1]);
+            FC_N(order)(&v[2], &v[3]);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
                 spare[i + j * step].v[p] = v[j];
         }
-#pragma GCC unroll 8
-        for (int j = 0; j < parts; j++)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
             at[i + j * step] = &spare[i + j * step];
     }
 }
 
 static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end)
 {
-    switch (n) {
-    case 1: to[-first] = *at[0]; return;
-    case 2: FC_N(clean_few)(to, at, first, end, 2); return;
-    case 4: FC_N(clean_few)(to, at, first, end, 4); return;
-    case 8: FC_N(clean_few)(to, at, first, end, 8); return;
-    case 16: FC_N(clean_few)(to, at, first, end, 16); return;
+    if (n <= 16) {
+        FC_N(clean_rest)(to, at, n, first, end, 1, 0);
+    } else if (n <= 32) {
+        if (first < 16)
+            FC_N(clean_few)(to, at, first, end, 16, 2, 0);
+        if (end > 16)
+            FC_N(clean_rest)(to, at, n - 16, first - 16, end - 16, 2, 1);
+    } else if (n <= 48) {
+        if (first < 16)
+            FC_N(clean_few)(to, at, first, end, 16, 3, 0);
+        if (first < 32 && end > 16)
+            FC_N(clean_few)(to, at, first - 16, end - 16, 16, 3, 1);
+        if (end > 32)
+            FC_N(clean_rest)(to, at, n - 32, first - 32, end - 32, 3, 2);
+    } else if (n <= 64) {
+        if (first < 16)
+            FC_N(clean_few)(to, at, first, end, 16, 4, 0);
+        if (first < 32 && end > 16)
+            FC_N(clean_few)(to, at, first - 16, end - 16, 16, 4, 1);
+        if (first < 48 && end > 32)
+            FC_N(clean_few)(to, at, first - 32, end - 32, 16, 4, 2);
+        if (end > 48)
+            FC_N(clean_rest)(to, at, n - 48, first - 48, end - 48, 4, 3);
     }
-    ptrdiff_t m = FC_FEW_CELLS;
+    if (n <= 64)
+        return;
+    ptrdiff_t m = 64, step;
     while (2 * m < n)
         m *= 2;
-    if (n < FC_FEW_CELLS)
-        m = n > 8 ? 8 : n > 4 ? 4 : 2;
     const ptrdiff_t rest = n - m;
-    int parts = 2;
+    step = m;
     if (first >= m) {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
@@ -193,12 +268,9 @@ static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare
                 spare[i].v[p] = FC_N(min)(at[i]->v[p], at[m + i]->v[p]);
             at[i] = &spare[i];
         }
-    } else if (rest == m && n >= 128 && first < m / 2 && end > m + m / 2) {
-        parts = 8;
-        FC_N(clean_levels)(at, spare, n / 8, 8);
-    } else if (rest == m && n >= 64 && (first < m / 2 || end > m + m / 2)) {
-        parts = 4;
-        FC_N(clean_levels)(at, spare, n / 4, 4);
+    } else if (rest == m && m > 64 && (first < m / 2 || end > m + m / 2)) {
+        step = m / 2;
+        FC_N(clean_levels)(at, spare, step);
     } else {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
@@ -211,7 +283,6 @@ static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare
             at[m + i] = &spare[m + i];
         }
     }
-    const ptrdiff_t step = 2 * m / parts;
     for (ptrdiff_t start = 0; start < n; start += step)
         if (first < start + step && end > start)
             FC_N(clean)(to, at + start, spare + start, start + step < n ? step : n - start, first - start, end - start);
@@ -220,17 +291,25 @@ static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare
 /* The cells of both lists, as a list at `to`. */
 static FC_N(list) FC_N(merge)(FC_N(part) *to, FC_N(list) a, FC_N(list) b, const FC_N(aim) *aim)
 {
-    FC_N(list) all = {.v = to, .cells = a.cells + b.cells};
-    const ptrdiff_t below = a.base + b.base, n = a.count + b.count;
-    all.base = FC_N(first_rank)(aim, all.cells);
-    const ptrdiff_t end = FC_N(end_rank)(aim, all.cells);
-    all.count = end - all.base;
+    const ptrdiff_t cells = a.cells + b.cells, base = FC_N(first_rank)(aim, cells), end = FC_N(end_rank)(aim, cells);
+    const ptrdiff_t first = base - a.base - b.base, count = end - base, n = a.count + b.count;
+    /* Elements below all cells in between move the ranks that are wanted to the start of a block of 16. */
+    ptrdiff_t below = -first & 15;
+    if (n <= 16 || ((n - 1) ^ (n + below - 1)) > ((n - 1) & (n + below - 1)) || ((first & 15) + count - 1) / 16 == (count - 1) / 16)
+        below = 0;
+    const FC_N(part) **at = aim->at;
     for (ptrdiff_t i = 0; i < a.count; i++)
-        aim->at[i] = a.v + (a.count - 1 - i);
+        at[i] = a.v + (a.count - 1 - i);
+    at += a.count;
+    for (ptrdiff_t i = 0; i < below; i++)
+        at[i] = aim->least;
+    at += below;
     for (ptrdiff_t i = 0; i < b.count; i++)
-        aim->at[a.count + i] = b.v + i;
-    FC_N(clean)(to, aim->at, aim->spare, n, all.base - below, end - below);
-    return all;
+        at[i] = b.v + i;
+    for (int i = 0; i < FC_BEHIND; i++)
+        at[b.count + i] = aim->most;
+    FC_N(clean)(to, aim->at, aim->spare, n + below, first + below, first + below + count);
+    return (FC_N(list)){.v = to, .count = count, .base = base, .cells = cells};
 }
 
 /* Rank `rank` of all cells of both lists: the least, over all splits, of the greater of the last of either part. */
