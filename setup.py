@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("fastconv/kernels")
 DRIVERS = (
     "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
-    "_lines", "_neighborhood", "_neighborhood_calls",
+    "_lines", "_neighborhood", "_neighborhood_calls", "_neighborhood_ranks",
 )  # fmt: skip
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
@@ -46,6 +46,8 @@ PARTS = {
     "distance": ("distance", False),
     "neighborhood": ("neighborhood", False),
     "neighborhood_integers": ("neighborhood", True),
+    "select": ("select", False),
+    "select_integers": ("select", True),
 }
 
 

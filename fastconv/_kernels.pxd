@@ -1,6 +1,6 @@
 """The kernel table as the drivers see it; kernels/kernels.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -215,12 +215,79 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t window, n
         int op
 
+    enum:
+        FC_SELECT_ROOM
+
+    ctypedef struct fc_select:
+        const void *const *rows
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, cells, n
+        int holes
+        double quantile
+        ptrdiff_t rank
+        void *low
+        void *high
+        double *share
+        ptrdiff_t *count
+
+    ctypedef struct fc_box:
+        const void *const *rows
+        void *const *low
+        void *const *high
+        ptrdiff_t n, count, height, width, rank
+        void *spare
+
+    ctypedef struct fc_cells:
+        const void *from_ "from"
+        const ptrdiff_t *offset
+        ptrdiff_t shared, own, n, rank
+        int outputs
+        void *low[2]
+        void *high[2]
+        void *spare
+
+    ctypedef struct fc_tally:
+        const void *const *rows
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, n
+        int holes, zeros
+        void *spare
+        void *mode
+        double *entropy
+        const int64_t *logs
+        double scale
+        ptrdiff_t *count
+
+    ctypedef struct fc_finish:
+        const void *low
+        const void *high
+        const void *extreme
+        const double *share
+        const ptrdiff_t *count
+        ptrdiff_t n
+        int real
+        void *out
+
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
         void (*columns)(const fc_columns *) noexcept nogil
         void (*row)(const fc_row *) noexcept nogil
         void (*subtract)(void *into, const void *from_, ptrdiff_t n) noexcept nogil
+        void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
+        void (*values)(void *line, ptrdiff_t n) noexcept nogil
+        void (*finish)(const fc_finish *) noexcept nogil
+        ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
+        void (*box)(const fc_box *) noexcept nogil
+        void (*cells)(const fc_cells *) noexcept nogil
+        void (*select)(const fc_select *) noexcept nogil
+        void (*tally)(const fc_tally *) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes

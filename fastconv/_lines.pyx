@@ -78,7 +78,7 @@ cdef idx region_bytes(Lines *p) noexcept:
 
 
 cdef void plan_blocks(Lines *p) noexcept:
-    """Outputs of a block: a strip of a line, ROWS rows or as many as the window has, and likewise on the outer axes; then
+    """Outputs of a block: a strip of a line, ROWS rows or MOST_ROWS of a large window, and likewise on the outer axes; then
     less until the region is small enough. Rows come in even numbers."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = ceil_div(p.m[last] * p.item, STRIP_BYTES), rows
@@ -86,7 +86,7 @@ cdef void plan_blocks(Lines *p) noexcept:
     if p.step[last] > 1:
         p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
     for a in range(last):
-        rows = ROWS if p.w[a] <= 8 else min(p.w[a], MOST_ROWS) // 2 * 2
+        rows = ROWS if p.w[a] <= 8 else MOST_ROWS
         if a < last - 1:
             rows = min(rows, ROWS) if p.w[a] > 1 else 1
         p.b[a] = min(p.m[a], rows)

@@ -1,5 +1,5 @@
 """Each pixel from a function of its neighbourhood. Next hop: _lines.pyx, the engine, whose reducers stand in
-_neighborhood.pyx."""
+_neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
 import math
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood
+from . import _args, _callables, _lines, _neighborhood, _neighborhood_ranks
 
 __all__ = ["neighborhood_reduce"]
 
@@ -19,7 +19,7 @@ _MODES = {
     "ignore": 5, "valid": 5,
 }  # fmt: skip
 _POLICIES = {"propagate": 0, "omit": 1, "raise": 2}
-_DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood)
+_DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood) | dict.fromkeys(_neighborhood_ranks.NAMES, _neighborhood_ranks)
 _LONG_LINE = 64
 
 
@@ -249,8 +249,11 @@ def neighborhood_reduce(
         read in place and never copied as a whole.
     reduction : str, tuple, callable, or a list of them
         "sum", "mean", "min", "max", "range" (max - min), "var", "std", "prod", "any", "all", "count" (of what is not 0);
-        ("var", ddof) and ("std", ddof) divide by n - ddof. A list costs one pass over the input,
-        and one more for each function in it.
+        ("var", ddof) and ("std", ddof) divide by n - ddof. "median"; ("percentile", q) for q from 0 to 100, between two
+        cells linearly as numpy.percentile does it; ("rank", r), the cell that r others come before, or from the end if r is
+        negative, and the nearest there is where fewer count. "mode", the most frequent value, the least of several, and
+        "entropy" of the values' frequencies, in bits. A list costs one pass over the input, and one more for each function
+        in it.
 
         A Python function is called as ``function(windows, axis=-1)`` with an array (outputs, cells), of input's dtype and
         its own to keep or change, and returns a value for each output; one that takes no `axis` is called as
@@ -279,10 +282,12 @@ def neighborhood_reduce(
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
         A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
     dtype : dtype, optional
-        Of the result. By default that of input for min, max and for floats; the unsigned one for range; int32 for sum and
-        prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var and std of integers; bool for
-        any and all; int64 for count. A Python function decides by what it returns; a compiled one gives input's dtype for
-        floats, else float64. Floats become integers by rounding to the nearest.
+        Of the result. By default that of input for min, max, rank, mode and for floats; the unsigned one for range; int32
+        for sum and prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var, std and entropy of
+        integers; bool for any and all; int64 for count. median and percentile of integers keep their dtype if every window
+        has a cell at that position (an odd size, without mask and "ignore"), else give float64. A Python function decides
+        by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
+        to the nearest.
     out : ndarray, or a list of them for a list of reductions, optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
         array of its size.
@@ -316,6 +321,7 @@ def neighborhood_reduce(
     M. van Herk, "A fast algorithm for local minimum and maximum filters on rectangular and octagonal kernels", Pattern
     Recognition Letters 13 (1992). E. R. Urbach and M. H. F. Wilkinson, "Efficient 2-D grayscale morphological
     transformations with arbitrary flat structuring elements", IEEE Transactions on Image Processing 17 (2008).
+    A. Adams, "Fast median filters using separable sorting networks", ACM Transactions on Graphics 40 (2021).
 
     Examples
     --------
@@ -351,7 +357,8 @@ def neighborhood_reduce(
             if name is None:
                 targets.append((None, one))
                 continue
-            kind = _DRIVERS[name].result_dtype(name, value, native, geometry) if wanted is None else wanted
+            kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
+            kind = kind if wanted is None else wanted
             targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
         geometries, parts = [geometry], [[target for target, _ in targets]]
     # What a function raises comes before any name has written its result.

@@ -370,6 +370,74 @@ typedef struct fc_row {
     int op;
 } fc_row;
 
+/* ---- order statistics (select.h) ----
+ *
+ * `rows` are the lines of a block as keys: integers in the order of the values, those that do not count the greatest. Results
+ * of n outputs go to lines of keys with room for FC_SELECT_ROOM more. */
+enum { FC_SELECT_ROOM = 128 };
+
+/* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
+ * quantile that of a rank, the nearest there is, counted from the end if negative. */
+typedef struct fc_select {
+    const void *const *rows;
+    const fc_line *lines;
+    const ptrdiff_t *run_line, *run_start, *run_length;
+    ptrdiff_t runs, cells, n;
+    int holes;
+    double quantile;
+    ptrdiff_t rank;
+    void *low, *high; /* high: the next cell, NULL if it is not wanted */
+    double *share;
+    ptrdiff_t *count;
+} fc_select;
+
+/* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
+ * lines themselves. Writes n results, or FC_PART vectors of them if n is less. `spare` holds sorted_room(height, width) bytes from a 64-byte
+ * boundary. */
+typedef struct fc_box {
+    const void *const *rows;
+    void *const *low, *const *high;
+    ptrdiff_t n, count, height, width, rank;
+    void *spare;
+} fc_box;
+
+/* The same of windows of any shape, for 1 or 2 lines of outputs: `shared` cells that both have, then `own` cells of the
+ * first and as many of the second, each at from + offset. `spare` holds sorted_room(1, shared + own) bytes. */
+typedef struct fc_cells {
+    const void *from;
+    const ptrdiff_t *offset;
+    ptrdiff_t shared, own, n, rank;
+    int outputs;
+    void *low[2], *high[2];
+    void *spare;
+} fc_cells;
+
+/* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
+ * count c. `zeros`: keys 0 and -1 are one value. `spare` holds the cells of a window. */
+typedef struct fc_tally {
+    const void *const *rows;
+    const fc_line *lines;
+    const ptrdiff_t *run_line, *run_start, *run_length;
+    ptrdiff_t runs, n;
+    int holes, zeros;
+    void *spare, *mode;
+    double *entropy;
+    const int64_t *logs;
+    double scale;
+    ptrdiff_t *count;
+} fc_tally;
+
+/* Values to results: doubles if `real`, else of the line's type. Nothing counting gives NaN, or 0 where there is none, and a
+ * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
+typedef struct fc_finish {
+    const void *low, *high, *extreme;
+    const double *share;
+    const ptrdiff_t *count;
+    ptrdiff_t n;
+    int real;
+    void *out;
+} fc_finish;
+
 /* The kernels of one element type. */
 typedef struct fc_elements {
     int bytes;
@@ -377,6 +445,14 @@ typedef struct fc_elements {
     void (*columns)(const fc_columns *);
     void (*row)(const fc_row *);
     void (*subtract)(void *into, const void *from, ptrdiff_t n); /* into = from - into, modulo 2^bits */
+    void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
+    void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
+    void (*finish)(const fc_finish *);
+    ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width);
+    void (*box)(const fc_box *);
+    void (*cells)(const fc_cells *);
+    void (*select)(const fc_select *); /* integers only, as those below */
+    void (*tally)(const fc_tally *);
 } fc_elements;
 
 typedef struct fc_kernels {

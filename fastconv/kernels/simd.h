@@ -293,19 +293,46 @@ FC_INLINE void FC_N(stream_end)(void)
 
 #else
 
-/* Loops over lanes, which compile to one instruction where there is one. */
+/* The least and greatest of two vectors of any integer, of those widths that the instruction set knows. */
+#define FC_EXTREME_OF(prefix, which, cast, widest)                                                       \
+    switch ((FC_T)-1 < 1 ? -(int)sizeof(FC_T) : (int)sizeof(FC_T)) {                                     \
+    case 1: return (FC_VEC)prefix##_##which##_epu8((cast)a, (cast)b);                                    \
+    case 2: return (FC_VEC)prefix##_##which##_epu16((cast)a, (cast)b);                                   \
+    case 4: return (FC_VEC)prefix##_##which##_epu32((cast)a, (cast)b);                                   \
+    case -1: return (FC_VEC)prefix##_##which##_epi8((cast)a, (cast)b);                                   \
+    case -2: return (FC_VEC)prefix##_##which##_epi16((cast)a, (cast)b);                                  \
+    case -4: return (FC_VEC)prefix##_##which##_epi32((cast)a, (cast)b);                                  \
+        widest                                                                                           \
+    }
+
 FC_INLINE FC_VEC FC_N(min)(FC_VEC a, FC_VEC b)
 {
-    for (int i = 0; i < FC_LANES; i++)
-        a[i] = a[i] < b[i] ? a[i] : b[i];
-    return a;
+#if defined(__AVX512BW__)
+    FC_EXTREME_OF(_mm512, min, __m512i, case 8 : return (FC_VEC)_mm512_min_epu64((__m512i)a, (__m512i)b);
+                  default : return (FC_VEC)_mm512_min_epi64((__m512i)a, (__m512i)b);)
+#elif defined(__AVX2__)
+    FC_EXTREME_OF(_mm256, min, __m256i, )
+#elif defined(__SSE4_1__)
+    FC_EXTREME_OF(_mm, min, __m128i, )
+#endif
+    const __typeof__(a < b) less = a < b;
+    return (FC_VEC)(((__typeof__(less))a & less) | ((__typeof__(less))b & ~less));
 }
 
 FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
 {
-    for (int i = 0; i < FC_LANES; i++)
-        a[i] = a[i] > b[i] ? a[i] : b[i];
-    return a;
+#if defined(__AVX512BW__)
+    FC_EXTREME_OF(_mm512, max, __m512i, case 8 : return (FC_VEC)_mm512_max_epu64((__m512i)a, (__m512i)b);
+                  default : return (FC_VEC)_mm512_max_epi64((__m512i)a, (__m512i)b);)
+#elif defined(__AVX2__)
+    FC_EXTREME_OF(_mm256, max, __m256i, )
+#elif defined(__SSE4_1__)
+    FC_EXTREME_OF(_mm, max, __m128i, )
+#endif
+    const __typeof__(a < b) less = a < b;
+    return (FC_VEC)(((__typeof__(less))b & less) | ((__typeof__(less))a & ~less));
 }
+
+#undef FC_EXTREME_OF
 
 #endif

@@ -1,0 +1,422 @@
+"""Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block with
+the kernels of kernels/select.h. The engine (_lines.pyx) loads the blocks and shares them out."""
+from cpython.mem cimport PyMem_RawCalloc
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+cimport numpy as cnp
+
+from fastconv._kernels cimport (
+    FC_F32,
+    FC_F64,
+    FC_I32,
+    FC_I64,
+    FC_LINE_HOLES,
+    FC_LINE_NAN,
+    FC_NEAR_MAX,
+    FC_SELECT_ROOM,
+    FC_U8,
+    fc_box,
+    fc_cells,
+    fc_elements,
+    fc_finish,
+    fc_kernels,
+    fc_near,
+    fc_select,
+    fc_tally,
+)
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, put
+
+import operator
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    PLAIN, BOX, CELLS            # how ranks are found where all cells count
+    MOST_CELLS = 1024            # of a window whose lists are sorted
+
+NAMES = ("median", "percentile", "rank", "mode", "entropy")
+
+
+cdef struct Rank:
+    double quantile              # negative: a rank
+    idx rank
+    bint pair                    # results may lie between two cells
+    bint real                    # results are doubles
+    bint tally                   # mode or entropy
+    bint logs                    # entropy
+    int way
+    double scale                 # of the table of logarithms
+    idx target                   # the rank of windows without holes
+    double share                 # and the position's distance from it
+    # Windows of any shape: cells that an output and the next one in its column have, then those of one of them, in C order.
+    idx shared, alone
+    idx table[1]                 # cells: line and tap of each; or logarithms: as many as cells, and one
+
+
+cdef struct Work:                # scratch memory of a thread
+    const void **rows            # keys of each line of the region
+    char *keys
+    char *low                    # lines of keys, `pitch` bytes each, or values
+    char *high
+    idx pitch
+    char *extreme
+    char *out
+    char *spare                  # of kernels
+    void **lows                  # where lines of low and high go
+    void **highs
+    idx *offset                  # of cells
+    double *share
+    idx *count
+
+
+cdef inline const fc_elements *elements(const fc_kernels *k, int kind) noexcept nogil:
+    return &k.elements[7 + kind if kind < FC_U8 else kind - FC_U8]
+
+
+cdef inline int key_kind(int kind) noexcept nogil:
+    return FC_I32 if kind == FC_F32 else FC_I64 if kind == FC_F64 else kind
+
+
+def _cells(geometry):
+    """Cells of a window."""
+    if geometry.cells is not None:
+        return int(geometry.cells.sum())
+    return int(np.prod(geometry.window, dtype=np.int64))
+
+
+def _interpolates(name, parameter, cells, presence):
+    """Whether a result may lie between two cells."""
+    if name not in ("median", "percentile") or parameter[0] in (0.0, 1.0):
+        return False
+    return presence or (cells - 1) * parameter[0] % 1 != 0
+
+
+def parameter(name, values):
+    """The parameter of a named reduction: (quantile, 0), or (-1, rank)."""
+    if name not in ("percentile", "rank"):
+        if values:
+            raise ValueError(f"reduction {name!r} takes no parameter, got {values!r}")
+        return 0.5, 0
+    if len(values) != 1:
+        what = "q from 0 to 100" if name == "percentile" else "an integer"
+        raise ValueError(f"reduction {name!r} must be a tuple ({name!r}, {what}), got {(name, *values)!r}")
+    if name == "rank":
+        try:
+            return -1.0, operator.index(values[0])
+        except TypeError:
+            raise TypeError(f"the rank of a reduction must be an integer, got {values[0]!r}") from None
+    try:
+        percent = float(values[0])
+    except (TypeError, ValueError):
+        raise TypeError(f"the percentile of a reduction must be a real number, got {values[0]!r}") from None
+    if not 0 <= percent <= 100:
+        raise ValueError(f"the percentile of a reduction must be from 0 to 100, got {values[0]!r}")
+    return percent / 100, 0
+
+
+def result_dtype(name, parameter, dtype, geometry):
+    """The dtype of a reduction's result for elements of `dtype`, in native byte order."""
+    cells = _cells(geometry)
+    if name == "rank" and not -cells <= parameter[1] < cells:
+        raise ValueError(f"the rank of a reduction must be from {-cells} to {cells - 1} for a window of {cells} cells, "
+                         f"got {parameter[1]}")
+    if dtype.kind != "f" and (name == "entropy" or _interpolates(name, parameter, cells, geometry.presence)):
+        return np.dtype(np.float64)
+    return dtype
+
+
+# ---- scratch memory ----
+
+cdef inline char *take(char **at, idx size) noexcept nogil:
+    """The next `size` bytes, in whole cache lines."""
+    cdef char *start = at[0]
+    at[0] += (size + 63) // 64 * 64
+    return start
+
+
+cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexcept nogil:
+    """Fills in a thread's memory; returns its bytes."""
+    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 2, spare
+    cdef char *at = scratch
+    w.rows = <const void **>take(&at, p.lines * sizeof(void *))
+    w.keys = take(&at, p.lines * p.pitch) if p.presence or (p.native < FC_U8 and own.way == PLAIN) else NULL
+    w.pitch = (room * p.item + 63) // 64 * 64
+    w.low = take(&at, lines * w.pitch)
+    w.high = take(&at, lines * w.pitch) if own.pair else NULL
+    w.lows = <void **>take(&at, lines * sizeof(void *))
+    w.highs = <void **>take(&at, lines * sizeof(void *))
+    w.extreme = take(&at, room * p.item) if p.native < FC_U8 else NULL
+    w.out = take(&at, room * 8)
+    w.share = <double *>take(&at, room * sizeof(double))
+    w.count = <idx *>take(&at, room * sizeof(idx))
+    w.offset = <idx *>take(&at, (own.shared + 2 * own.alone) * sizeof(idx))
+    spare = (p.cells + 1) * p.item if own.tally else 0
+    if own.way == BOX:
+        spare = elements(p.k, p.native).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
+    elif own.way == CELLS:
+        spare = elements(p.k, p.native).sorted_room(1, p.cells)
+    w.spare = take(&at, spare)
+    return at - scratch
+
+
+# ---- blocks ----
+
+cdef void make_keys(const Lines *p, const Block *b, Work *w) noexcept nogil:
+    """Keys of all lines of a block; of integers that all count those are the lines."""
+    cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.w[p.ndim - 1]
+    cdef bint holes = b.flags & FC_LINE_HOLES, loaded
+    cdef int a
+    for i in range(p.lines):
+        w.rows[i] = b.line[i].at
+        if w.keys == NULL or not (holes or p.native < FC_U8):
+            continue
+        loaded, rest = True, i
+        for a in range(p.ndim - 2, -1, -1):
+            loaded = loaded and rest % p.r[a] < (b.count[a] - 1) * p.step[a] + p.w[a]
+            rest //= p.r[a]
+        if loaded:
+            w.rows[i] = w.keys + i * p.pitch
+            elements(p.k, p.native).keys(w.keys + i * p.pitch, b.line[i].at, b.line[i].present if holes else NULL, length)
+
+
+cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx line) noexcept nogil:
+    """A line of results of which those with a NaN are NaN; NULL if the block has none."""
+    cdef fc_near q
+    if p.native >= FC_U8 or not b.flags & FC_LINE_NAN:
+        return NULL
+    q.lines, q.run_line, q.run_start, q.run_length = b.line + line, p.run_line, p.run_start, p.run_length
+    q.runs, q.cells, q.n, q.reduction, q.holes = p.runs, p.cells, dense_count(p, b), FC_NEAR_MAX, b.flags & FC_LINE_HOLES
+    q.ddof, q.out = 0, w.extreme
+    elements(p.k, p.native).near(&q)
+    return w.extreme
+
+
+cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx line, idx at, char *out) noexcept nogil:
+    """Line `at` of values at w.low and w.high, or results at w.out, to the results of one line."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef fc_finish q
+    q.extreme = find_extreme(p, b, w, line)
+    q.low = NULL if own.logs else w.low + at * w.pitch
+    if q.low != NULL and w.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
+        put(p, b, r, out, q.low, p.native)
+        return
+    q.n, q.real, q.out, q.share, q.count = dense_count(p, b), own.real, w.out, w.share, w.count
+    q.high = NULL if w.high == NULL else w.high + at * w.pitch
+    elements(p.k, p.native).finish(&q)
+    put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
+
+
+cdef void select_plain(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+    """Any rank of any window."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef fc_select q
+    cdef idx i, line
+    cdef char *out
+    make_keys(p, b, w)
+    q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
+    q.n, q.holes, q.quantile, q.rank = dense_count(p, b), b.flags & FC_LINE_HOLES, own.quantile, own.rank
+    q.low, q.high, q.share, q.count = w.low, w.high, w.share, w.count
+    for i in range(out_lines(p, b)):
+        line = locate(p, b, r, i, &out)
+        q.rows, q.lines = w.rows + line, b.line + line
+        elements(p.k, key_kind(p.native)).select(&q)
+        elements(p.k, p.native).values(w.low, q.n)
+        if w.high != NULL:
+            elements(p.k, p.native).values(w.high, q.n)
+        finish(p, b, r, w, line, 0, out)
+
+
+# ---- sorted lists, where all cells count ----
+
+cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx at, char *out) noexcept nogil:
+    """Where line `at` of low goes: where its results belong, if a kernel can write them there."""
+    cdef int last = p.ndim - 1
+    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1 and <size_t>out % p.item == 0
+            and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
+        return out
+    return w.low + at * w.pitch
+
+
+cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+    """One rank of boxes along the lines and the row axis."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef idx rows = b.count[p.ndim - 2], i, j, line
+    cdef char *out
+    cdef fc_box q
+    q.low, q.high, q.n, q.count, q.rank = w.lows, NULL if w.high == NULL else w.highs, dense_count(p, b), rows, own.target
+    q.height, q.width, q.spare = p.w[p.ndim - 2], p.w[p.ndim - 1], w.spare
+    q.rows = w.rows
+    for i in range(out_lines(p, b) // rows):
+        line = locate(p, b, r, i * rows, &out)
+        for j in range(rows + q.height - 1):
+            w.rows[j] = b.line[line + j].at
+        for j in range(rows):
+            locate(p, b, r, i * rows + j, &out)
+            w.lows[j] = target(p, b, r, w, j, out)
+            w.highs[j] = w.high + j * w.pitch
+        elements(p.k, p.native).box(&q)
+        for j in range(rows):
+            line = locate(p, b, r, i * rows + j, &out)
+            if w.lows[j] != out:
+                finish(p, b, r, w, line, j, out)
+
+
+cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+    """One rank of any windows, two outputs of a column at a time if they share cells."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef idx rows = b.count[p.ndim - 2], count = own.shared + 2 * own.alone, i, j, line
+    cdef char *base
+    cdef char *out
+    cdef fc_cells q
+    q.offset, q.shared, q.own, q.n, q.rank, q.spare = w.offset, own.shared, own.alone, dense_count(p, b), own.target, w.spare
+    i = 0
+    while i < out_lines(p, b):
+        q.outputs = 2 if own.alone > 0 and i % rows < rows - 1 else 1
+        line = locate(p, b, r, i, &out)
+        base = b.line[line].at
+        q.from_ = base
+        for j in range(count if q.outputs == 2 else own.shared + own.alone):
+            w.offset[j] = (b.line[line + own.table[2 * j]].at - base) // p.item + own.table[2 * j + 1]
+        for j in range(q.outputs):
+            locate(p, b, r, i + j, &out)
+            q.low[j], q.high[j] = target(p, b, r, w, j, out), NULL if w.high == NULL else w.high + j * w.pitch
+        if q.outputs == 1:
+            q.high[1] = NULL
+        elements(p.k, p.native).cells(&q)
+        for j in range(q.outputs):
+            line = locate(p, b, r, i + j, &out)
+            if q.low[j] != out:
+                finish(p, b, r, w, line, j, out)
+        i += q.outputs
+
+
+cdef void reduce_select(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """median, percentile, rank."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef Work w
+    cdef idx i
+    lay_out(p, own, scratch, &w)
+    if own.way == PLAIN or b.flags & FC_LINE_HOLES:
+        select_plain(p, b, r, &w)
+        return
+    for i in range(dense_count(p, b)):
+        w.share[i], w.count[i] = own.share, p.cells
+    if own.way == BOX:
+        select_box(p, b, r, &w)
+    else:
+        select_cells(p, b, r, &w)
+
+
+cdef void reduce_tally(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """mode and entropy of any window."""
+    cdef const Rank *own = <const Rank *>r.own
+    cdef Work w
+    cdef fc_tally q
+    cdef idx i, line
+    cdef char *out
+    lay_out(p, own, scratch, &w)
+    make_keys(p, b, &w)
+    q.run_line, q.run_start, q.run_length, q.runs = p.run_line, p.run_start, p.run_length, p.runs
+    q.n, q.holes, q.zeros, q.spare = dense_count(p, b), b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
+    q.mode, q.entropy, q.scale, q.count = w.low, <double *>w.out, own.scale, w.count
+    q.logs = <const int64_t *>own.table if own.logs else NULL
+    for i in range(out_lines(p, b)):
+        line = locate(p, b, r, i, &out)
+        q.rows, q.lines = w.rows + line, b.line + line
+        elements(p.k, key_kind(p.native)).tally(&q)
+        elements(p.k, p.native).values(w.low, q.n)
+        finish(p, b, r, &w, line, 0, out)
+
+
+def _logarithms(cells):
+    """round(c * log2(c) * scale) for c = 0 .. cells, and the scale: the power of 2 for which the last is below 2^62."""
+    counts = np.arange(cells + 1)
+    values = counts * np.log2(np.maximum(counts, 1))
+    scale = 2.0 ** (62 - np.frexp(values[-1])[1])
+    return np.rint(values * scale).astype(np.int64), scale
+
+
+cdef bint holds(const Lines *p, idx line, idx tap) noexcept:
+    """Whether a window has a cell on a line of the region at a tap."""
+    cdef idx i
+    for i in range(p.runs):
+        if p.run_line[i] == line and p.run_start[i] <= tap < p.run_start[i] + p.run_length[i]:
+            return True
+    return False
+
+
+cdef idx plan_cells(const Lines *p, Rank *own, bint write) noexcept:
+    """Fills in own.shared, own.alone and, if there is room for it, the table of cells. Returns their number."""
+    cdef idx at[3]
+    cdef idx step = p.step[p.ndim - 2], i, line, tap, to
+    at[0] = at[1] = at[2] = 0
+    if write:
+        at[1], at[2] = own.shared, own.shared + own.alone
+    for i in range(p.runs):
+        line = p.run_line[i]
+        for tap in range(p.run_start[i], p.run_start[i] + p.run_length[i]):
+            to = 0 if write and own.alone == 0 or holds(p, line - step, tap) else 1
+            if write:
+                own.table[2 * at[to]], own.table[2 * at[to] + 1] = line, tap
+            at[to] += 1
+            if own.alone > 0 and write and not holds(p, line + step, tap):
+                own.table[2 * at[2]], own.table[2 * at[2] + 1] = line + step, tap
+                at[2] += 1
+    if not write:
+        own.shared, own.alone = at[0], at[1]
+        if 2 * own.shared < p.cells or p.m[p.ndim - 2] == 1:
+            own.shared, own.alone = p.cells, 0
+    return own.shared + 2 * own.alone
+
+
+cdef int choose(const Lines *p) noexcept:
+    """How ranks of windows without holes are found."""
+    cdef int a
+    if p.cells > MOST_CELLS:
+        return PLAIN
+    if not p.box or p.step[p.ndim - 2] > 1:
+        return CELLS
+    for a in range(p.ndim - 2):
+        if p.w[a] > 1:
+            return CELLS
+    return BOX
+
+
+def add(Pass pass_, name, value, cnp.ndarray out):
+    """Adds a named reduction to a pass."""
+    cdef const Lines *p = &pass_.p
+    cdef Work w
+    cdef Rank plan
+    cdef Rank *own
+    cdef const int64_t[:] logs = None
+    cdef idx i, room = 0
+    cdef double position
+    memset(&plan, 0, sizeof(Rank))
+    plan.quantile, plan.rank = value
+    plan.tally, plan.logs = name in ("mode", "entropy"), name == "entropy"
+    plan.pair = _interpolates(name, value, p.cells, p.presence)
+    plan.real = (plan.pair and p.native >= FC_U8) or plan.logs
+    if plan.logs:
+        table, plan.scale = _logarithms(p.cells)
+        logs = table
+        room = logs.shape[0]
+    elif not plan.tally:
+        position = (p.cells - 1) * plan.quantile
+        plan.target = <idx>position if plan.quantile >= 0 else plan.rank + (p.cells if plan.rank < 0 else 0)
+        plan.share = position - <double>plan.target if plan.quantile >= 0 else 0
+        plan.way = choose(p)
+        if plan.way == CELLS:
+            room = 2 * plan_cells(p, &plan, False)
+    own = <Rank *>PyMem_RawCalloc(1, sizeof(Rank) + room * sizeof(idx))
+    if own == NULL:
+        raise MemoryError()
+    own[0] = plan
+    if plan.logs:
+        for i in range(room):
+            own.table[i] = logs[i]
+    elif plan.way == CELLS:
+        plan_cells(p, own, True)
+    pass_.add(reduce_tally if plan.tally else reduce_select, own, lay_out(p, own, NULL, &w), out, <double>p.cells * p.item)

@@ -1,0 +1,444 @@
+/* Order statistics of neighbourhoods: any rank of any window, on lines of blocks (lines.h).
+ *
+ * Where all cells count, `box` and `cells` work on sorted lists (sorted.h), for rows of outputs that share them. Floats are
+ * compared as they are: a NaN may stand anywhere in the lists of the windows that hold it, and in no others.
+ *
+ * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
+ * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
+ * and so on down to one output, which only picks its rank of two lists. Operations for an output and vector, of medians:
+ * size 5: 78, 7: 150, 9: 280, 15: 620.
+ *
+ * What follows compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
+ * count the greatest integer, so that it stands behind every rank that is asked for.
+ *
+ * `select` is the plain way, for any window, any holes and any rank: the answer is built from its highest bit down, each bit
+ * from the number of cells below the value tried. FC_SELECT_CHUNK outputs at a time; for each bit and cell one load, one
+ * comparison and one masked addition a vector.
+ */
+
+#include "simd.h"
+#include "sorted.h"
+
+#ifndef FC_SELECT_ONCE
+#define FC_SELECT_ONCE
+
+enum { FC_SELECT_CHUNK = 64, FC_SELECT_FEW = 255 };
+
+/* The rank that is asked for of `count` cells, and the position minus it. */
+FC_SHARED ptrdiff_t fc_position(const fc_select *q, ptrdiff_t count, double *share)
+{
+    *share = 0;
+    if (count == 0)
+        return 0;
+    if (q->quantile >= 0) {
+        const double position = (double)(count - 1) * q->quantile;
+        const ptrdiff_t rank = (ptrdiff_t)position;
+        *share = position - (double)rank;
+        return rank;
+    }
+    const ptrdiff_t rank = q->rank < 0 ? q->rank + count : q->rank;
+    return rank < 0 ? 0 : rank < count ? rank : count - 1;
+}
+
+enum { FC_TILE_LEVELS = 5 };
+
+/* Outputs of a tile are 1 << this many. */
+FC_SHARED int fc_tile_level(ptrdiff_t height)
+{
+    int level = 0;
+    while (level < FC_TILE_LEVELS && (8 << level) <= 3 * (height + 1))
+        level++;
+    return level;
+}
+
+/* Rows that a tile sees, in whole tiles. */
+FC_SHARED ptrdiff_t fc_ring_rows(ptrdiff_t height)
+{
+    const ptrdiff_t tile = (ptrdiff_t)1 << fc_tile_level(height);
+    return (2 * tile + height - 2) / tile * tile;
+}
+
+#endif
+
+#undef FC_IS_FLOAT
+#ifdef FC_INTEGER_TYPE
+#define FC_IS_FLOAT 0
+#undef FC_BITS
+#undef FC_SIGN
+#define FC_BITS FC_N(bits)
+typedef __typeof__(__builtin_choose_expr(
+    sizeof(FC_T) == 1, (uint8_t)0,
+    __builtin_choose_expr(sizeof(FC_T) == 2, (uint16_t)0,
+                          __builtin_choose_expr(sizeof(FC_T) == 4, (uint32_t)0, (uint64_t)0)))) FC_BITS;
+/* Bits of a key as a number of the same order, and back: a key ^ FC_SIGN. */
+#define FC_SIGN ((FC_BITS)((FC_T)-1 < 1 ? (FC_BITS)1 << (8 * sizeof(FC_T) - 1) : 0))
+
+static void FC_N(keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n)
+{
+    const FC_T *x = from;
+    FC_T *key = to;
+    const FC_T most = (FC_T)((FC_BITS)-1 ^ FC_SIGN);
+    if (!present)
+        memcpy(to, from, (size_t)n * sizeof(FC_T));
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            key[i] = present[i] ? x[i] : most;
+}
+
+static void FC_N(values)(void *line, ptrdiff_t n)
+{
+    (void)line;
+    (void)n;
+}
+
+/* Adds to total[x] how many cells of output at + x are below limit[x] or, with `equal`, equal to it. */
+FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *limit, ptrdiff_t *total, const int equal)
+{
+    FC_BITS few[FC_SELECT_CHUNK] = {0};
+    int pending = 0;
+    for (ptrdiff_t run = 0; run < q->runs; run++) {
+        const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
+        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
+            for (int x = 0; x < FC_SELECT_CHUNK; x++)
+                few[x] += equal ? key[tap + x] <= limit[x] : key[tap + x] < limit[x];
+            if (++pending == FC_SELECT_FEW || (tap == q->run_length[run] - 1 && run == q->runs - 1)) {
+                for (int x = 0; x < FC_SELECT_CHUNK; x++) {
+                    total[x] += (ptrdiff_t)few[x];
+                    few[x] = 0;
+                }
+                pending = 0;
+            }
+        }
+    }
+}
+
+FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, FC_T *high)
+{
+    ptrdiff_t rank[FC_SELECT_CHUNK], total[FC_SELECT_CHUNK], *count = q->count + at;
+    FC_T limit[FC_SELECT_CHUNK];
+    for (int x = 0; x < FC_SELECT_CHUNK; x++)
+        count[x] = q->holes ? 0 : q->cells;
+    if (q->holes)
+        for (ptrdiff_t run = 0; run < q->runs; run++) {
+            const uint8_t *present = q->lines[q->run_line[run]].present + q->run_start[run] + at;
+            for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+                for (int x = 0; x < FC_SELECT_CHUNK; x++)
+                    count[x] += present[tap + x];
+        }
+    for (int x = 0; x < FC_SELECT_CHUNK; x++) {
+        rank[x] = fc_position(q, count[x], &q->share[at + x]);
+        low[x] = (FC_T)FC_SIGN;
+    }
+    for (int bit = 8 * (int)sizeof(FC_T) - 1; bit >= 0; bit--) {
+        for (int x = 0; x < FC_SELECT_CHUNK; x++) {
+            limit[x] = (FC_T)((FC_BITS)low[x] ^ (FC_BITS)((FC_BITS)1 << bit));
+            total[x] = 0;
+        }
+        FC_N(count_below)(q, at, limit, total, 0);
+        for (int x = 0; x < FC_SELECT_CHUNK; x++)
+            low[x] = total[x] <= rank[x] ? limit[x] : low[x];
+    }
+    if (!high)
+        return;
+    /* The next one is the same, or the least above it. */
+    for (int x = 0; x < FC_SELECT_CHUNK; x++) {
+        high[x] = (FC_T)((FC_BITS)-1 ^ FC_SIGN);
+        total[x] = 0;
+    }
+    FC_N(count_below)(q, at, low, total, 1);
+    for (ptrdiff_t run = 0; run < q->runs; run++) {
+        const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
+        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+            for (int x = 0; x < FC_SELECT_CHUNK; x++)
+                high[x] = (key[tap + x] > low[x]) & (key[tap + x] < high[x]) ? key[tap + x] : high[x];
+    }
+    for (int x = 0; x < FC_SELECT_CHUNK; x++)
+        high[x] = total[x] > rank[x] + 1 ? low[x] : high[x];
+}
+
+static void FC_N(select)(const fc_select *q)
+{
+    for (ptrdiff_t at = 0; at < q->n; at += FC_SELECT_CHUNK)
+        FC_N(select_chunk)(q, at, (FC_T *)q->low + at, q->high ? (FC_T *)q->high + at : NULL);
+}
+
+/* ---- how often each value occurs ---- */
+
+/* Shell's sort, of windows too few or too wide for histograms. */
+FC_INLINE void FC_N(sort)(FC_T *x, ptrdiff_t n)
+{
+    ptrdiff_t gap = 1;
+    while (gap < n / 3)
+        gap = 3 * gap + 1;
+    for (; gap > 0; gap /= 3)
+        for (ptrdiff_t i = gap; i < n; i++) {
+            const FC_T v = x[i];
+            ptrdiff_t j = i;
+            for (; j >= gap && x[j - gap] > v; j -= gap)
+                x[j] = x[j - gap];
+            x[j] = v;
+        }
+}
+
+static void FC_N(tally)(const fc_tally *q)
+{
+    FC_T *x = q->spare;
+    for (ptrdiff_t at = 0; at < q->n; at++) {
+        ptrdiff_t n = 0, most = 0;
+        int64_t sum = 0;
+        FC_T mode = 0;
+        for (ptrdiff_t run = 0; run < q->runs; run++) {
+            const ptrdiff_t first = q->run_start[run] + at;
+            const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + first;
+            const uint8_t *present = q->holes ? q->lines[q->run_line[run]].present + first : NULL;
+            for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
+                x[n] = q->zeros && key[tap] == (FC_T)-1 ? 0 : key[tap];
+                n += present ? present[tap] : 1;
+            }
+        }
+        FC_N(sort)(x, n);
+        for (ptrdiff_t i = 0, next; i < n; i = next) {
+            for (next = i + 1; next < n && x[next] == x[i];)
+                next++;
+            if (next - i > most)
+                mode = x[i];
+            most = next - i > most ? next - i : most;
+            sum += q->logs ? q->logs[next - i] : 0;
+        }
+        q->count[at] = n;
+        if (q->logs)
+            q->entropy[at] = n ? (double)(q->logs[n] - sum) / ((double)n * q->scale) : __builtin_nan("");
+        else
+            ((FC_T *)q->mode)[at] = mode;
+    }
+}
+
+#else
+#define FC_IS_FLOAT 1
+
+/* Floats in the order of integers: -0 before 0, a NaN at either end. */
+static void FC_N(keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n)
+{
+    const FC_INT *x = from, most = sizeof(FC_T) == 4 ? (FC_INT)INT32_MAX : (FC_INT)INT64_MAX;
+    FC_INT *key = to;
+    for (ptrdiff_t i = 0; i < n; i++)
+        key[i] = x[i] ^ ((x[i] < 0 ? -1 : 0) & most);
+    if (present)
+        for (ptrdiff_t i = 0; i < n; i++)
+            key[i] = present[i] ? key[i] : most;
+}
+
+static void FC_N(values)(void *line, ptrdiff_t n)
+{
+    FC_N(keys)(line, line, NULL, n);
+}
+
+#endif
+
+/* The result at the position between two ranks; NaN or 0 where nothing counts, NaN where one counts. */
+FC_INLINE double FC_N(between)(FC_T low, FC_T high, double share)
+{
+    const double a = (double)low, b = (double)high;
+    double d = b - a;
+    if (!FC_IS_FLOAT && sizeof(FC_T) == 8) {
+        if (share == 0.5)
+            return (double)((__int128)low + (__int128)high) * 0.5;
+        d = (double)((uint64_t)high - (uint64_t)low);
+    }
+    if (d > 0x1.fffffffffffffp1023 && share > 0)
+        return a * (1 - share) + b * share;
+    return share == 0 || a == b ? a : share < 0.5 ? a + d * share : b - d * (1 - share);
+}
+
+static void FC_N(finish)(const fc_finish *q)
+{
+    const FC_T *low = q->low, *high = q->high, *extreme = q->extreme;
+    FC_T *out = q->out;
+    double *real = q->out;
+    for (ptrdiff_t i = 0; i < q->n && low; i++) {
+        const double value = high ? FC_N(between)(low[i], high[i], q->share[i]) : (double)low[i];
+        if (q->real)
+            real[i] = q->count[i] ? value : __builtin_nan("");
+        else if (FC_IS_FLOAT)
+            out[i] = q->count[i] ? (FC_T)value : (FC_T)__builtin_nan("");
+        else
+            out[i] = q->count[i] ? low[i] : 0;
+    }
+    for (ptrdiff_t i = 0; i < q->n && FC_IS_FLOAT && extreme; i++)
+        if (extreme[i] != extreme[i]) {
+            if (q->real)
+                real[i] = __builtin_nan("");
+            else
+                out[i] = extreme[i];
+        }
+}
+
+/* ---- sorted lists ---- */
+
+/* Rows are numbered from 1, so that the rows that join on the left of a tile are whole groups. A group of level l, the rows
+ * s .. s + (1 << l) - 1 with s a multiple of their number, stays in the ring until no tile needs it. */
+typedef struct FC_N(tiles) {
+    const fc_box *q;
+    FC_N(aim) aim;
+    ptrdiff_t x, origin, rows; /* of the ring, and the row in its first place */
+    FC_N(part) *ring;
+    int level;
+} FC_N(tiles);
+
+FC_INLINE FC_N(list) FC_N(held)(const FC_N(tiles) *t, int level, ptrdiff_t start)
+{
+    const ptrdiff_t at = start - t->origin, width = t->q->width;
+    FC_N(list) group = {.cells = width << level};
+    group.base = FC_N(first_rank)(&t->aim, group.cells);
+    group.count = FC_N(end_rank)(&t->aim, group.cells) - group.base;
+    group.v = t->ring + (level * t->rows + (at < t->rows ? at : at - t->rows)) * width;
+    if (level == 0 && width <= FC_FEW_CELLS)
+        group.v += group.base;
+    return group;
+}
+
+/* Any 1 << level rows, from the ring or merged at `to` from what is there. */
+static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, FC_N(part) *to)
+{
+    const ptrdiff_t half = ((ptrdiff_t)1 << level) / 2, cells = t->q->width << level;
+    if (!(start & (2 * half - 1)) || level == 0)
+        return FC_N(held)(t, level, start);
+    const FC_N(list) a = FC_N(group)(t, level - 1, start, to + cells);
+    const FC_N(list) b = FC_N(group)(t, level - 1, start + half, to + cells + level * (cells / 2));
+    return FC_N(merge)(to, a, b, &t->aim);
+}
+
+/* Outputs first .. first + (1 << level) - 1 of the list of all rows that they share. */
+static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC_N(list) shared, FC_N(part) *to)
+{
+    const fc_box *q = t->q;
+    if (level == 0) {
+        memcpy((FC_T *)q->low[first] + t->x, &shared.v[t->aim.low - shared.base], sizeof(FC_N(part)));
+        if (q->high)
+            memcpy((FC_T *)q->high[first] + t->x, &shared.v[t->aim.high - shared.base], sizeof(FC_N(part)));
+        return;
+    }
+    const ptrdiff_t half = (ptrdiff_t)1 << --level;
+    FC_N(part) *rest = to + (level + 1) * (q->width << level);
+    for (int right = 0; right < 2; right++, first += half) {
+        if (first >= q->count)
+            return;
+        const FC_N(list) joins = FC_N(group)(t, level, right ? first - half + q->height + 1 : first + half, to);
+        if (level > 0) {
+            const FC_N(list) all = FC_N(merge)(rest, shared, joins, &t->aim);
+            FC_N(share_out)(t, first, level, all, rest + all.count);
+            continue;
+        }
+        FC_N(rank_of)((FC_T *)q->low[first] + t->x, shared, joins, t->aim.low);
+        if (q->high)
+            FC_N(rank_of)((FC_T *)q->high[first] + t->x, shared, joins, t->aim.high);
+    }
+}
+
+static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) *to)
+{
+    const fc_box *q = t->q;
+    const ptrdiff_t tile = (ptrdiff_t)1 << t->level, last = q->count + q->height - 2;
+    ptrdiff_t next[FC_TILE_LEVELS + 1];
+    for (int level = 0; level <= t->level; level++)
+        next[level] = (ptrdiff_t)1 << level;
+    t->origin = 0;
+    for (ptrdiff_t first = 0; first < q->count; first += tile) {
+        const ptrdiff_t end = first + tile + q->height;
+        if (first - t->origin >= t->rows)
+            t->origin += t->rows;
+        for (; next[0] < end; next[0]++) {
+            const FC_T *row = q->rows[next[0] - 1 < last ? next[0] - 1 : last];
+            FC_N(part) *v = FC_N(held)(t, 0, next[0]).v;
+            if (q->width <= FC_FEW_CELLS)
+                v -= FC_N(first_rank)(&t->aim, q->width);
+            FC_N(sort_list)(v, to, row + t->x, offset, q->width, &t->aim);
+        }
+        for (int level = 1; level < t->level; level++) {
+            const ptrdiff_t step = (ptrdiff_t)1 << level;
+            for (; next[level] + step <= end; next[level] += step)
+                FC_N(merge)(FC_N(held)(t, level, next[level]).v, FC_N(held)(t, level - 1, next[level]),
+                            FC_N(held)(t, level - 1, next[level] + step / 2), &t->aim);
+        }
+        /* The rows that all outputs of the tile share, in groups as large as there are. */
+        const ptrdiff_t cells = q->height * q->width;
+        FC_N(list) shared = {0};
+        int other = 0;
+        for (ptrdiff_t start = first + tile, stop = first + q->height + 1; start < stop;) {
+            int level = t->level ? t->level - 1 : 0;
+            while ((start & (((ptrdiff_t)1 << level) - 1)) || start + ((ptrdiff_t)1 << level) > stop)
+                level--;
+            const FC_N(list) joins = FC_N(held)(t, level, start);
+            shared = shared.cells ? FC_N(merge)(to + other * cells, shared, joins, &t->aim) : joins;
+            start += (ptrdiff_t)1 << level;
+            other ^= 1;
+        }
+        FC_N(share_out)(t, first, t->level, shared, to + 2 * cells);
+    }
+}
+
+/* Bytes for `box` (height of 1 for `cells`). */
+static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
+{
+    const ptrdiff_t levels = fc_tile_level(height) + 1, cells = height * width;
+    const ptrdiff_t parts = FC_N(aim_parts)(cells) + levels * fc_ring_rows(height) * width + 7 * cells;
+    return parts * (ptrdiff_t)sizeof(FC_N(part)) + width * (ptrdiff_t)sizeof(ptrdiff_t);
+}
+
+static void FC_N(box)(const fc_box *q)
+{
+    FC_N(tiles) t = {.q = q, .level = fc_tile_level(q->height), .rows = fc_ring_rows(q->height)};
+    const ptrdiff_t cells = q->height * q->width;
+    t.aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high != NULL);
+    t.ring = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
+    FC_N(part) *to = t.ring + (t.level + 1) * t.rows * q->width;
+    ptrdiff_t *offset = (ptrdiff_t *)(to + 7 * cells);
+    for (ptrdiff_t i = 0; i < q->width; i++)
+        offset[i] = i;
+    for (t.x = 0; t.x < q->n; t.x += FC_PART * FC_LANES) {
+        if (t.x > 0 && t.x + FC_PART * FC_LANES > q->n)
+            t.x = q->n - FC_PART * FC_LANES;
+        FC_N(box_strip)(&t, offset, to);
+    }
+}
+
+static void FC_N(cells)(const fc_cells *q)
+{
+    const ptrdiff_t cells = q->shared + q->own;
+    const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high[0] != NULL);
+    FC_N(part) *to = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
+    for (ptrdiff_t x = 0; x < q->n; x += FC_PART * FC_LANES) {
+        if (x > 0 && x + FC_PART * FC_LANES > q->n)
+            x = q->n - FC_PART * FC_LANES;
+        const FC_N(list) shared = FC_N(sort_list)(to, to + cells, (const FC_T *)q->from + x, q->offset, q->shared, &aim);
+        for (int o = 0; o < q->outputs; o++) {
+            FC_T *low = (FC_T *)q->low[o] + x, *high = (FC_T *)q->high[o] + x;
+            if (q->own == 0) {
+                memcpy(low, &shared.v[aim.low - shared.base], sizeof(FC_N(part)));
+                if (q->high[o])
+                    memcpy(high, &shared.v[aim.high - shared.base], sizeof(FC_N(part)));
+                continue;
+            }
+            const ptrdiff_t *offset = q->offset + q->shared + o * q->own;
+            const FC_N(list) own = FC_N(sort_list)(to + cells, to + 2 * cells, (const FC_T *)q->from + x, offset, q->own, &aim);
+            FC_N(rank_of)(low, shared, own, aim.low);
+            if (q->high[o])
+                FC_N(rank_of)(high, shared, own, aim.high);
+        }
+    }
+}
+
+static void FC_N(fill)(fc_kernels *table)
+{
+    fc_elements *k = &table->elements[FC_ELEMENT];
+    k->keys = FC_N(keys);
+    k->values = FC_N(values);
+    k->finish = FC_N(finish);
+    k->sorted_room = FC_N(sorted_room);
+    k->box = FC_N(box);
+    k->cells = FC_N(cells);
+#ifdef FC_INTEGER_TYPE
+    k->select = FC_N(select);
+    k->tally = FC_N(tally);
+#endif
+}
