@@ -214,12 +214,40 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t window, n
         int op
 
+    ctypedef struct fc_pile:
+        const void *const *lines
+        void *out
+        ptrdiff_t count, n
+        int op
+
+    enum:
+        FC_FOLD_STRIP, FC_FOLD_BYTES
+
+    ctypedef struct fc_fold:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, every, count, n, half, cells
+        int raw, squares
+        char *space
+
+    ctypedef struct fc_finish:
+        const void *wide
+        void *out
+        ptrdiff_t half, n, cells
+        int reduction, kind, doubles
+        double ddof
+
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
         void (*columns)(const fc_columns *) noexcept nogil
         void (*row)(const fc_row *) noexcept nogil
-        void (*subtract)(void *into, const void *from_, ptrdiff_t n) noexcept nogil
+        void (*pile)(const fc_pile *) noexcept nogil
+        void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
+        void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
+        void (*fold_columns)(const fc_fold *) noexcept nogil
+        void (*fold_row)(const fc_fold *) noexcept nogil
+        void (*finish)(const fc_finish *) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes
