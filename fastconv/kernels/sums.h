@@ -23,6 +23,13 @@ typedef double FC_N(sum_t);
 #define FC_SUM_T FC_N(sum_t)
 
 typedef FC_SUM_T FC_WVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(sizeof(FC_SUM_T))));
+typedef FC_T FC_N(narrow_vec)
+    __attribute__((vector_size(FC_VEC_BYTES / sizeof(FC_SUM_T) * sizeof(FC_T)), may_alias, aligned(sizeof(FC_T))));
+#ifdef FC_INTEGER_TYPE
+/* On the way from bytes to 32 bits, which compilers go in two steps only if told to. */
+typedef __typeof__(__builtin_choose_expr((FC_T)-1 < 1, (int16_t)0, (uint16_t)0)) FC_N(half_t);
+typedef FC_N(half_t) FC_N(half_vec) __attribute__((vector_size(FC_VEC_BYTES / sizeof(FC_SUM_T) * 2)));
+#endif
 
 #ifndef FC_SUMS_ONCE
 #define FC_SUMS_ONCE
@@ -120,40 +127,115 @@ FC_INLINE void FC_N(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, pt
     }
 }
 
-/* A strip of FC_FOLD_STRIP bytes of all rows, one below the other: of raw elements, or from byte `at` of wide lines. */
-FC_INLINE void FC_N(gather_strip)(char *strip, const fc_fold *q, ptrdiff_t rows, ptrdiff_t at, const int raw, const int squares)
+/* The vector at x of a row of elements if `raw`, else of wide numbers. */
+FC_INLINE FC_WVEC FC_N(widened)(const char *row, ptrdiff_t x, const int raw)
 {
-    const int doubles = FC_FOLD_STRIP / 8, sums = (int)(FC_FOLD_STRIP / sizeof(FC_SUM_T));
-    for (ptrdiff_t r = 0; r < rows; r++, strip += FC_FOLD_STRIP) {
-        const char *row = (const char *)q->rows[r * q->step] + at;
-        if (!raw) {
-            memcpy(strip, row, FC_FOLD_STRIP);
-        } else if (squares) {
-            for (int i = 0; i < doubles; i++)
-                ((double *)strip)[i] = (double)((const FC_T *)row)[i];
-        } else {
-            for (int i = 0; i < sums; i++)
-                ((FC_SUM_T *)strip)[i] = (FC_SUM_T)((const FC_T *)row)[i];
+    if (!raw || sizeof(FC_T) == sizeof(FC_SUM_T))
+        return *(const FC_WVEC *)(row + x * (ptrdiff_t)sizeof(FC_SUM_T));
+    const FC_N(narrow_vec) v = *(const FC_N(narrow_vec) *)(row + x * (ptrdiff_t)sizeof(FC_T));
+#ifdef FC_INTEGER_TYPE
+    if (sizeof(FC_T) == 1)
+        return __builtin_convertvector(__builtin_convertvector(v, FC_N(half_vec)), FC_WVEC);
+#endif
+    return __builtin_convertvector(v, FC_WVEC);
+}
+
+#ifdef FC_INTEGER_TYPE
+
+/* Integers add up exactly in any order: each sum is the one before, a row added and a row taken away. */
+FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
+{
+    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    for (ptrdiff_t x = 0; x < q->n; x += 4 * lanes) {
+        const int wide = q->n - x < 4 * lanes ? (int)((q->n - x + lanes - 1) / lanes) : 4;
+        FC_WVEC sum[4] = {{0}};
+        for (ptrdiff_t r = 0; r < q->window; r++)
+            for (int i = 0; i < wide; i++)
+                sum[i] += FC_N(widened)(q->rows[r * q->step], x + i * lanes, raw);
+        for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
+            for (; r < o * q->every; r++) {
+                const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+                    if (i < wide)
+                        sum[i] += FC_N(widened)(next, x + i * lanes, raw) - FC_N(widened)(last, x + i * lanes, raw);
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                if (i < wide)
+                    ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
         }
     }
 }
 
-FC_INLINE void FC_N(scatter_strip)(const fc_fold *q, const char *strip, ptrdiff_t at)
+#else
+
+/* One bit of a strip: row r of `to` = row r of a + row r + m (+ row r + 2m of one); rows are `a_step` and so on apart. */
+FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
+                               const int first, const int raw)
 {
-    for (ptrdiff_t o = 0; o < q->count; o++)
-        memcpy((char *)q->out[o * q->step] + at, strip + o * q->every * FC_FOLD_STRIP, FC_FOLD_STRIP);
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = (int)(FC_FOLD_STRIP / sizeof(FC_SUM_T));
+    const int last = next == q->window;
+    const ptrdiff_t rows = (q->count - 1) * q->every + 1 + q->window - next, every = last ? q->every : 1;
+    for (ptrdiff_t r = 0; r < rows; r += every) {
+        FC_SUM_T *to = last ? (FC_SUM_T *)q->out[r / every * q->step] + x : space + r * unit;
+        const char *one = q->rows[(odd ? r + 2 * m : 0) * q->step];
+        const char *a = q->rows[first ? r * q->step : 0], *b = q->rows[first ? (r + m) * q->step : 0];
+#pragma GCC unroll 8
+        for (int i = 0; i < unit; i += lanes) {
+            FC_WVEC v = first ? FC_N(widened)(a, x + i, raw) + FC_N(widened)(b, x + i, raw)
+                              : *(FC_WVEC *)(space + r * unit + i) + *(FC_WVEC *)(space + (r + m) * unit + i);
+            if (odd)
+                v += FC_N(widened)(one, x + i, raw);
+            *(FC_WVEC *)(to + i) = v;
+        }
+    }
 }
 
 FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
 {
-    const ptrdiff_t rows = (q->count - 1) * q->every + q->window, unit = FC_FOLD_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
-    char *one = q->space, *s = q->window > 1 ? one + (rows + 1) * FC_FOLD_STRIP : one;
+    const ptrdiff_t unit = FC_FOLD_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
-        const ptrdiff_t at = x * (ptrdiff_t)sizeof(FC_SUM_T);
-        FC_N(gather_strip)(one, q, rows, raw ? x * (ptrdiff_t)sizeof(FC_T) : at, raw, 0);
-        FC_N(fold_sums)((FC_SUM_T *)s, (const FC_SUM_T *)one, (rows - q->window + 1) * unit, q->window, unit);
-        FC_N(scatter_strip)(q, s, at);
+        ptrdiff_t m = 1;
+        for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
+            const int odd = (q->window & bit) != 0;
+            const ptrdiff_t next = 2 * m + odd;
+            if (m == 1 && odd)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 1, 1, raw);
+            else if (m == 1)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 0, 1, raw);
+            else if (odd)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 1, 0, raw);
+            else
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 0, 0, raw);
+            m = next;
+        }
+        for (ptrdiff_t o = 0; o < q->count && q->window == 1; o++)
+            for (int i = 0; i < (int)unit; i += (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)))
+                *(FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x + i) = FC_N(widened)(q->rows[o * q->every * q->step], x + i, raw);
     }
+}
+
+#endif
+
+/* A strip of FC_FOLD_STRIP bytes of all rows, one below the other: of raw elements, or from byte `at` of wide lines. */
+FC_INLINE void FC_N(gather_strip)(double *strip, const fc_fold *q, ptrdiff_t rows, ptrdiff_t at, const int raw)
+{
+    const int doubles = FC_FOLD_STRIP / 8;
+    for (ptrdiff_t r = 0; r < rows; r++, strip += doubles) {
+        const char *row = (const char *)q->rows[r * q->step] + at;
+        if (raw)
+            for (int i = 0; i < doubles; i++)
+                strip[i] = (double)((const FC_T *)row)[i];
+        else
+            memcpy(strip, row, FC_FOLD_STRIP);
+    }
+}
+
+FC_INLINE void FC_N(scatter_strip)(const fc_fold *q, const double *strip, ptrdiff_t at)
+{
+    for (ptrdiff_t o = 0; o < q->count; o++)
+        memcpy((char *)q->out[o * q->step] + at, strip + o * q->every * (FC_FOLD_STRIP / 8), FC_FOLD_STRIP);
 }
 
 FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
@@ -168,18 +250,18 @@ FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
         memset(space, 0, (size_t)(2 * area) * 8);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
         if (!raw) {
-            FC_N(gather_strip)((char *)one.sum, q, rows, x * 8, 0, 1);
-            FC_N(gather_strip)((char *)one.squares, q, rows, x * 8 + q->half, 0, 1);
+            FC_N(gather_strip)(one.sum, q, rows, x * 8, 0);
+            FC_N(gather_strip)(one.squares, q, rows, x * 8 + q->half, 0);
             if (local)
-                FC_N(gather_strip)((char *)one.first, q, rows, x * 8 + 2 * q->half, 0, 1);
+                FC_N(gather_strip)(one.first, q, rows, x * 8 + 2 * q->half, 0);
         } else {
-            FC_N(gather_strip)((char *)(local ? one.first : one.sum), q, rows, x * (ptrdiff_t)sizeof(FC_T), 1, 1);
+            FC_N(gather_strip)(local ? one.first : one.sum, q, rows, x * (ptrdiff_t)sizeof(FC_T), 1);
         }
         fc_fold_squares(to, one, (rows - q->window + 1) * unit, q->window, unit, (double)q->cells, raw, local);
-        FC_N(scatter_strip)(q, (const char *)to.sum, x * 8);
-        FC_N(scatter_strip)(q, (const char *)to.squares, x * 8 + q->half);
+        FC_N(scatter_strip)(q, to.sum, x * 8);
+        FC_N(scatter_strip)(q, to.squares, x * 8 + q->half);
         if (local)
-            FC_N(scatter_strip)(q, (const char *)one.first, x * 8 + 2 * q->half);
+            FC_N(scatter_strip)(q, one.first, x * 8 + 2 * q->half);
     }
 }
 
@@ -212,23 +294,28 @@ static void FC_N(fold_row)(const fc_fold *q)
 #define FC_EACH(type, value)                        \
     {                                               \
         type *restrict out = q->out;                \
-        for (ptrdiff_t x = 0; x < q->n; x++)        \
+        for (ptrdiff_t x = 0; x < n; x++)           \
             out[x] = (type)(value);                 \
         return;                                     \
     }
 
 /* Means of bytes to the nearest byte, halves to the even one: within FC_FOLD_BYTES cells the quotient of a float and a
  * reciprocal is on the right side of every half that it does not meet, and only an even number of cells meets halves. */
-#if defined(FC_INTEGER_TYPE)
-FC_INLINE void FC_N(finish_bytes)(const fc_finish *q, const FC_SUM_T *sum)
+#ifdef FC_INTEGER_TYPE
+FC_INLINE void FC_N(finish_bytes)(const fc_finish *q, const FC_SUM_T *restrict sum)
 {
-    const float cells = (float)q->cells, scale = 1 / cells, half = cells / 2;
+    const ptrdiff_t n = q->n;
+    const float cells = (float)q->cells, scale = 1 / cells, half = cells / 2, integers = 0x1p23f; /* from here on no fractions */
     uint8_t *restrict out = q->out;
     if (q->cells & 1)
-        for (ptrdiff_t x = 0; x < q->n; x++)
-            out[x] = (uint8_t)(int32_t)__builtin_rintf((float)(int32_t)sum[x] * scale);
+        for (ptrdiff_t x = 0; x < n; x++) {
+            const float near = (float)(int32_t)sum[x] * scale + integers;
+            uint32_t bits;
+            memcpy(&bits, &near, 4);
+            out[x] = (uint8_t)bits;
+        }
     else
-        for (ptrdiff_t x = 0; x < q->n; x++) {
+        for (ptrdiff_t x = 0; x < n; x++) {
             const float s = (float)(int32_t)sum[x], near = __builtin_rintf(s * scale), even = 2 * __builtin_rintf(s * scale / 2);
             out[x] = (uint8_t)(int32_t)(__builtin_fabsf(s - near * cells) == half ? even : near);
         }
@@ -237,6 +324,7 @@ FC_INLINE void FC_N(finish_bytes)(const fc_finish *q, const FC_SUM_T *sum)
 
 static void FC_N(finish)(const fc_finish *q)
 {
+    const ptrdiff_t n = q->n;
     const double cells = (double)q->cells, left = cells - q->ddof, scale = left > 0 ? 1 / left : __builtin_nan("");
     if (q->reduction == FC_NEAR_VAR || q->reduction == FC_NEAR_STD || q->doubles) {
         const double *restrict sum = q->wide, *restrict m2 = (const double *)((const char *)q->wide + q->half);
@@ -260,7 +348,7 @@ static void FC_N(finish)(const fc_finish *q)
 #ifdef FC_INTEGER_TYPE
     const FC_SUM_T *restrict sum = q->wide;
     if (q->reduction == FC_NEAR_SUM)
-        memcpy(q->out, sum, (size_t)q->n * sizeof *sum);
+        memcpy(q->out, sum, (size_t)n * sizeof *sum);
     else if (q->kind == FC_U8)
         FC_N(finish_bytes)(q, sum);
     else if (FC_LEAST == 0)
