@@ -12,25 +12,6 @@
  * FC_FOLD_STRIP bytes that stay in the first-level cache.
  */
 
-#undef FC_WVEC
-#define FC_WVEC FC_N(wide_vec)
-#undef FC_SUM_T
-#ifdef FC_INTEGER_TYPE
-typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) <= 2, (uint32_t)0, (uint64_t)0)) FC_N(sum_t);
-#else
-typedef double FC_N(sum_t);
-#endif
-#define FC_SUM_T FC_N(sum_t)
-
-typedef FC_SUM_T FC_WVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(sizeof(FC_SUM_T))));
-typedef FC_T FC_N(narrow_vec)
-    __attribute__((vector_size(FC_VEC_BYTES / sizeof(FC_SUM_T) * sizeof(FC_T)), may_alias, aligned(sizeof(FC_T))));
-#ifdef FC_INTEGER_TYPE
-/* On the way from bytes to 32 bits, which compilers go in two steps only if told to. */
-typedef __typeof__(__builtin_choose_expr((FC_T)-1 < 1, (int16_t)0, (uint16_t)0)) FC_N(half_t);
-typedef FC_N(half_t) FC_N(half_vec) __attribute__((vector_size(FC_VEC_BYTES / sizeof(FC_SUM_T) * 2)));
-#endif
-
 #ifndef FC_SUMS_ONCE
 #define FC_SUMS_ONCE
 
@@ -130,14 +111,7 @@ FC_INLINE void FC_N(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, pt
 /* The vector at x of a row of elements if `raw`, else of wide numbers. */
 FC_INLINE FC_WVEC FC_N(widened)(const char *row, ptrdiff_t x, const int raw)
 {
-    if (!raw || sizeof(FC_T) == sizeof(FC_SUM_T))
-        return *(const FC_WVEC *)(row + x * (ptrdiff_t)sizeof(FC_SUM_T));
-    const FC_N(narrow_vec) v = *(const FC_N(narrow_vec) *)(row + x * (ptrdiff_t)sizeof(FC_T));
-#ifdef FC_INTEGER_TYPE
-    if (sizeof(FC_T) == 1)
-        return __builtin_convertvector(__builtin_convertvector(v, FC_N(half_vec)), FC_WVEC);
-#endif
-    return __builtin_convertvector(v, FC_WVEC);
+    return raw ? FC_N(load_wide)((const FC_T *)row + x) : *(const FC_WVEC *)((const FC_SUM_T *)row + x);
 }
 
 #ifdef FC_INTEGER_TYPE
@@ -170,7 +144,7 @@ FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
 
 #else
 
-/* One bit of a strip: row r of `to` = row r of a + row r + m (+ row r + 2m of one); rows are `a_step` and so on apart. */
+/* One bit of a strip: row r of the sums of `next` = that of m + row r + m of them (+ row r + 2m). */
 FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
                                const int first, const int raw)
 {
