@@ -413,4 +413,101 @@ FUNCTIONS = [
     ),
 ]
 
-CASES = [*CONV, *CONTRACTION, *DISTANCE, *FUNCTIONS]
+# --- neighborhood: named reductions
+
+
+def disk(radius):
+    """The cells at most `radius` from the middle."""
+    line = np.arange(-radius, radius + 1)
+    return line[:, None] ** 2 + line**2 <= radius**2
+
+
+def ellipse(size):
+    """OpenCV's MORPH_ELLIPSE of an odd size: row y reaches round(sqrt(r^2 - y^2)) to both sides."""
+    line = np.arange(size) - size // 2
+    return np.abs(line) <= np.rint(np.sqrt((size // 2) ** 2 - line[:, None] ** 2))
+
+
+def reduction_arguments(shape, dtype, name, **options):
+    """Integers from 0 to 255, true where odd; a window made where it is used; a list gets arrays for its results, so
+    that it is not the time of fresh pages that is compared."""
+    image = np.random.default_rng(3).integers(0, 256, shape)
+    image = image % 2 == 1 if dtype == "bool" else image.astype(dtype)
+    if "window" in options:
+        make, size = options.pop("window")
+        options["footprint"] = make(size)
+    if "result" in options:
+        options["dtype"] = options.pop("result")
+    if isinstance(name, list):
+        options["out"] = [np.empty_like(image) for _ in name]
+    return (image, name), options
+
+
+def reduction_case(family, label, dtype, name, peers, target, *, shape=(1024, 1024), tolerance=0.0, **options):
+    """A row of `neighborhood_reduce` with named reductions."""
+    return Case(
+        group="neighborhood",
+        family=family,
+        label=f"{name if isinstance(name, str) else len(name)} {label}",
+        dtype=dtype,
+        op="neighborhood_reduce",
+        setup=partial(reduction_arguments, shape, dtype, name, **options),
+        peers=peers,
+        target=target,
+        tolerance=tolerance,
+    )
+
+
+BOX_TARGETS = [(3, 1.0), (7, 2.0), (15, 3.0), (31, 4.0)]
+MASK = {"mode": "constant"}
+LIST = ["mean", "std", "min", "max", "range"]
+
+REDUCTIONS = [
+    *(
+        reduction_case("extremes of boxes", f"{size}x{size}", dtype, name, CV2, target, size=size)
+        for dtype in ("uint8", "uint16", "float32")
+        for size, target in BOX_TARGETS
+        for name in ("min", "max")
+    ),
+    *(
+        reduction_case("extremes of boxes, SciPy", f"{size}x{size}", dtype, "min", SCIPY, 50.0, size=size)
+        for dtype in ("float64", "int64")
+        for size, _ in BOX_TARGETS
+    ),
+    reduction_case(
+        "extremes of boxes, SciPy", "5x5x5 of 128x128x128", "float32", "min", SCIPY, 50.0, shape=(128,) * 3, size=5
+    ),
+    *(
+        reduction_case("extremes of footprints", "ellipse 31", dtype, name, CV2, 10.0, window=(ellipse, 31))
+        for dtype in ("uint8", "float32")
+        for name in ("min", "max")
+    ),
+    reduction_case(
+        "extremes of footprints", "disk 71 of 512x512", "float32", "min", SCIPY, 500.0,
+        shape=(512, 512), window=(disk, 71),
+    ),
+    *(
+        reduction_case(
+            f"means {dtype}", f"{size}x{size}", dtype, "mean", CV2, target, size=size,
+            **({"result": np.uint8} if dtype == "uint8" else {"tolerance": 1e-6}),
+        )
+        for dtype in ("float32", "uint8")
+        for size, target in [(3, 1.0), (7, 2.0), (31, 3.0)]
+    ),
+    *(
+        reduction_case("var and std", f"{size}x{size}", "float32", name, CV2, 1.0, size=size, tolerance=1e-4)
+        for name in ("var", "std")
+        for size in (3, 9, 31)
+    ),
+    *(
+        reduction_case(f"masks, {peer}", label, "bool", name, (peer,), target, **window, **MASK)
+        for peer, target in [("scipy", 200.0), ("cv2", 2.0)]
+        for label, window in [("3x3", {"size": 3}), ("disk 9", {"window": (disk, 9)})]
+        for name in ("min", "max")
+    ),
+    reduction_case(
+        "a list", "mean std min max range, 7x7", "float32", LIST, ("fastconv-calls",), 1 / 0.7, size=7
+    ),
+]
+
+CASES = [*CONV, *CONTRACTION, *DISTANCE, *FUNCTIONS, *REDUCTIONS]

@@ -317,7 +317,53 @@ def scipy_vectorized_filter(image, function, size):
     return Ready(lambda: ndimage.vectorized_filter(image, function, size=size))
 
 
+def scipy_filter(image, reduction, size=None, footprint=None, mode="reflect"):
+    """`scipy.ndimage.minimum_filter` and `maximum_filter`, of masks `binary_erosion` and `binary_dilation`."""
+    from scipy import ndimage
+
+    if image.dtype == bool:
+        cells = np.ones((size,) * image.ndim, bool) if footprint is None else footprint
+        binary = {"min": ndimage.binary_erosion, "max": ndimage.binary_dilation}[reduction]
+        return Ready(lambda: binary(image, cells))
+    function = {"min": ndimage.minimum_filter, "max": ndimage.maximum_filter}[reduction]
+    return Ready(lambda: function(image, size, footprint, mode=mode))
+
+
+def cv2_filter(image, reduction, size=None, footprint=None, mode="reflect", dtype=None):
+    """`cv2.erode`, `dilate` and `blur`; var and std from the means of the image and of its square."""
+    import cv2
+
+    options = {"borderType": {"reflect": cv2.BORDER_REFLECT, "constant": cv2.BORDER_CONSTANT}[mode]}
+    if reduction in ("min", "max"):
+        pixels = image.view(np.uint8) if image.dtype == bool else image
+        cells = np.ones((size, size), np.uint8) if footprint is None else footprint.astype(np.uint8)
+        function = cv2.erode if reduction == "min" else cv2.dilate
+        if mode == "constant":
+            options["borderValue"] = 0
+        return Ready(lambda: function(pixels, cells, **options), lambda result: result.view(image.dtype))
+    blur = partial(cv2.blur, ksize=(size, size), **options)
+    if reduction == "mean":
+        return Ready(lambda: blur(image))
+
+    def variance():
+        mean = blur(image)
+        return blur(image * image) - mean * mean
+
+    return Ready(variance if reduction == "var" else lambda: np.sqrt(variance()))
+
+
+def calls_one_by_one(image, reductions, size, out):
+    """A call of `neighborhood_reduce` for each of a list of reductions."""
+    from fastconv import neighborhood_reduce
+
+    def calls():
+        return [neighborhood_reduce(image, one, size, out=to) for one, to in zip(reductions, out, strict=True)]
+
+    return Ready(calls, lambda results: results[0])
+
+
 PEERS = {
+    "fastconv-calls": {"neighborhood_reduce": calls_one_by_one},
     "torch": {
         "conv2d": torch_conv2d,
         "triple_product": torch_triple_product,
@@ -325,11 +371,11 @@ PEERS = {
         "cdist": torch_cdist,
         "knn": torch_knn,
     },
-    "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist},
+    "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist, "neighborhood_reduce": scipy_filter},
     "scipy-generic": {"neighborhood_reduce": scipy_generic_filter},
     "scipy-vectorized": {"neighborhood_reduce": scipy_vectorized_filter},
     "sklearn": {"cdist": sklearn_cdist, "knn": sklearn_knn},
-    "cv2": {"conv2d": cv2_conv2d},
+    "cv2": {"conv2d": cv2_conv2d, "neighborhood_reduce": cv2_filter},
     "numpy": {"conv2d": numpy_conv2d, "triple_product": numpy_triple_product, "mode_dot": numpy_mode_dot},
     "numpy-chunks-256": {"triple_product": partial(numpy_chunks_triple_product, 256)},
     "numpy-chunks-2048": {"triple_product": partial(numpy_chunks_triple_product, 2048)},

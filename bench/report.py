@@ -45,13 +45,15 @@ class WrongResult(Exception):
 
 def answer(result):
     """The array that is compared: the first of several."""
-    return result[0] if isinstance(result, tuple) else result
+    return result[0] if isinstance(result, (tuple, list)) else result
 
 
 def check(ours, theirs, tolerance, name):
     """Raise WrongResult unless the arrays agree to `tolerance` of the largest value (0: equal)."""
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         raise WrongResult(f"ours is {ours.shape} {ours.dtype}, {name} gives {theirs.shape} {theirs.dtype}")
+    if ours.dtype.kind in "bu":
+        ours, theirs = ours.astype(np.int64), theirs.astype(np.int64)
     error = np.abs(ours - theirs).max(initial=0.0)
     allowed = tolerance * np.abs(theirs).max(initial=0.0)
     if not error <= allowed:  # NaN is wrong too

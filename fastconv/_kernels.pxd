@@ -264,7 +264,7 @@ cdef extern from "kernels/kernels.h" nogil:
         double scale
         ptrdiff_t *count
 
-    ctypedef struct fc_finish:
+    ctypedef struct fc_ranked:
         const void *low
         const void *high
         const void *extreme
@@ -274,20 +274,48 @@ cdef extern from "kernels/kernels.h" nogil:
         int real
         void *out
 
+    ctypedef struct fc_pile:
+        const void *const *lines
+        void *out
+        ptrdiff_t count, n
+        int op
+
+    enum:
+        FC_FOLD_STRIP, FC_FOLD_BYTES
+
+    ctypedef struct fc_fold:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, every, count, n, half, cells
+        int raw, squares
+        char *space
+
+    ctypedef struct fc_finish:
+        const void *wide
+        void *out
+        ptrdiff_t half, n, cells
+        int reduction, kind, doubles
+        double ddof
+
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
         void (*columns)(const fc_columns *) noexcept nogil
         void (*row)(const fc_row *) noexcept nogil
-        void (*subtract)(void *into, const void *from_, ptrdiff_t n) noexcept nogil
         void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
         void (*values)(void *line, ptrdiff_t n) noexcept nogil
-        void (*finish)(const fc_finish *) noexcept nogil
+        void (*ranked)(const fc_ranked *) noexcept nogil
         ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
         void (*box)(const fc_box *) noexcept nogil
         void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
         void (*tally)(const fc_tally *) noexcept nogil
+        void (*pile)(const fc_pile *) noexcept nogil
+        void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
+        void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
+        void (*fold_columns)(const fc_fold *) noexcept nogil
+        void (*fold_row)(const fc_fold *) noexcept nogil
+        void (*finish)(const fc_finish *) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes

@@ -38,6 +38,7 @@ cdef struct Lines:               # what is the same for all blocks
     double cval                  # holds the native element (read it as native)
     bint presence                # whether lines have presence bytes
     bint omit                    # NaN do not count
+    idx width                    # bytes that reducers keep for an element of a region
     # blocks
     idx b[AXES]                  # outputs of a block
     idx r[AXES]                  # its region: (b - 1) * step + w

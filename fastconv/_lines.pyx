@@ -31,9 +31,10 @@ cnp.import_array()
 cdef enum:
     STRIP_BYTES = 6 << 10        # a line of a block, so that a few of them share the first-level cache
     LEAST_STRIP = 64             # outputs
+    WIDE_BYTES = 8 << 10         # what reducers keep for a line
     ROWS = 16                    # outputs of a block on an axis, where the window is small
     MOST_ROWS = 64
-    REGION_BYTES = 1 << 20       # a region that stays in the second-level cache
+    REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
 
 cdef double ROUND_WORK = 2e8     # cost of one thread between two looks at pending signals
 
@@ -61,7 +62,7 @@ cdef int kind_of(cnp.ndarray a) except -1:
 # ---- the plan ----
 
 cdef idx region_bytes(Lines *p) noexcept:
-    """Fills in all that follows from p.b; returns the bytes of a region."""
+    """Fills in all that follows from p.b; returns the bytes of a region and of what reducers keep for it."""
     cdef int a, last = p.ndim - 1
     p.lines = p.units = 1
     for a in range(last, -1, -1):
@@ -74,19 +75,19 @@ cdef idx region_bytes(Lines *p) noexcept:
     p.pitch = round_up(p.r[last] * p.item, 64) + FC_LINE_SLACK
     if p.presence:
         p.pitch += round_up(p.r[last], 64) + FC_LINE_SLACK
-    return p.lines * p.pitch
+    return p.lines * (p.pitch + p.width * p.r[last])
 
 
 cdef void plan_blocks(Lines *p) noexcept:
-    """Outputs of a block: a strip of a line, ROWS rows or MOST_ROWS of a large window, and likewise on the outer axes; then
+    """Outputs of a block: a strip of a line, ROWS rows or twice as many as the window has, and ROWS on the outer axes; then
     less until the region is small enough. Rows come in even numbers."""
     cdef int a, last = p.ndim - 1
-    cdef idx strips = ceil_div(p.m[last] * p.item, STRIP_BYTES), rows
+    cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
     p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
         p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
     for a in range(last):
-        rows = ROWS if p.w[a] <= 8 else MOST_ROWS
+        rows = min(max(2 * p.w[a], ROWS), MOST_ROWS)
         if a < last - 1:
             rows = min(rows, ROWS) if p.w[a] > 1 else 1
         p.b[a] = min(p.m[a], rows)
@@ -298,9 +299,10 @@ cdef class Pass:
     Parameters
     ----------
     geometry : neighborhood.Geometry
+    width : bytes that the reducers keep for each element of a block's region.
     """
 
-    def __cinit__(self, geometry):
+    def __cinit__(self, geometry, idx width=0):
         cdef Lines *p = &self.p
         cdef cnp.ndarray x = geometry.x, mask, cval
         cdef int a
@@ -327,6 +329,7 @@ cdef class Pass:
             p.w[a], p.m[a] = geometry.window[a], geometry.counts[a]
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
         self.arrange = geometry.arrange
+        p.width = width
         plan_blocks(p)
         plan_runs(p, geometry.cells)
 

@@ -1,15 +1,25 @@
-"""Driver of the named reductions other than ranks, mode and entropy: picks a kernel of kernels/neighborhood.h for each and
-walks the output lines of a block. The engine (_lines.pyx) loads the blocks and shares them out."""
+"""Driver of the named reductions other than ranks, mode and entropy: picks kernels for each and walks the output lines of a
+block. The engine (_lines.pyx) loads the blocks and shares them out. Next hop: kernels/neighborhood.h, the plain way, then
+extremes.h and sums.h.
+
+Reductions of one list that share their work are a group: the first of them, the leader, computes all, and the others,
+which follow it by `next` in the table of the pass, do nothing.
+"""
 from cpython.mem cimport PyMem_RawCalloc
+from libc.stdint cimport uint8_t
 
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
+    FC_FOLD_BYTES,
+    FC_FOLD_STRIP,
+    FC_I32,
     FC_I64,
     FC_LINE_HOLES,
     FC_LINE_NAN,
+    FC_LINE_SLACK,
     FC_NEAR_ALL,
     FC_NEAR_ANY,
     FC_NEAR_COUNT,
@@ -27,10 +37,13 @@ from fastconv._kernels cimport (
     FC_U8,
     fc_columns,
     fc_elements,
+    fc_finish,
+    fc_fold,
     fc_near,
+    fc_pile,
     fc_row,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, put
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, kind_of, locate, out_lines, put, reduce_t
 
 import numpy as np
 
@@ -43,24 +56,51 @@ _CODES = {
 }
 NAMES = tuple(_CODES)
 
+cdef enum:                       # what a group shares
+    ALONE, EXTREMES, SUMS, SQUARES
+
 
 cdef struct Near:
     int reduction
     double ddof
-    int source                   # kind of the kernel's results
+    int plain                    # kind of the plain kernel's results
+    int kind                     # kind of those of the fast ones
+    int group
+    int next                     # members of the group lie so far on in the table, 0: none
+    bint squares                 # of a leader of sums: var or std is among them
+    bint doubles                 # sums are doubles
+    bint truth                   # lines become bytes that say what is not 0
+    int lowest, highest          # levels of the runs: spans of 2^level elements cover them in pairs
 
 
-cdef inline const fc_elements *elements(const Lines *p) noexcept nogil:
+cdef inline const fc_elements *plain_elements(const Lines *p) noexcept nogil:
     return &p.k.elements[7 + p.native if p.native < FC_U8 else p.native - FC_U8]
 
 
-cdef inline idx round_up(idx bytes_) noexcept nogil:
-    return (bytes_ + 63) // 64 * 64
+cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcept nogil:
+    """The kernels of the lines that a reduction reads."""
+    if own.truth:
+        return &p.k.elements[0]
+    return plain_elements(p)
+
+
+cdef inline idx round_up(idx bytes_, idx to=64) noexcept nogil:
+    return (bytes_ + to - 1) // to * to
+
+
+cdef inline idx kind_bytes(int kind) noexcept nogil:
+    return 4 if kind == FC_F32 else 8 if kind == FC_F64 else 1 << (kind - FC_U8) // 2
 
 
 cdef inline idx span(const Lines *p, const Block *b, int a) noexcept nogil:
     """Region positions of a block on an axis."""
     return (b.count[a] - 1) * p.step[a] + p.w[a]
+
+
+cdef inline const Reducer *follower(const Reducer *r) noexcept nogil:
+    """The next member of a group, or NULL."""
+    cdef int next = (<const Near *>r.own).next
+    return r + next if next else NULL
 
 
 def parameter(name, values):
@@ -92,26 +132,83 @@ def result_dtype(name, parameter, dtype, geometry):
     return np.dtype(np.float64)
 
 
+cdef void follow(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """The leader has done it."""
+
+
 cdef void reduce_plain(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """Any window, any mask, any NaN."""
-    cdef const Near *own = <const Near *>r.own
+    """Any window, any mask, any NaN; all members of a group."""
+    cdef const Near *own
     cdef fc_near q
     cdef idx i
     cdef char *out
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.n, q.reduction, q.ddof, q.holes = dense_count(p, b), own.reduction, own.ddof, b.flags & FC_LINE_HOLES
-    q.out = scratch
-    for i in range(out_lines(p, b)):
-        q.lines = b.line + locate(p, b, r, i, &out)
-        elements(p).near(&q)
-        put(p, b, r, out, scratch, own.source)
+    q.n, q.holes, q.out = dense_count(p, b), b.flags & FC_LINE_HOLES, scratch
+    while r != NULL:
+        own = <const Near *>r.own
+        q.reduction, q.ddof = own.reduction, own.ddof
+        for i in range(out_lines(p, b)):
+            q.lines = b.line + locate(p, b, r, i, &out)
+            plain_elements(p).near(&q)
+            put(p, b, r, out, scratch, own.plain)
+        r = follower(r)
 
 
-# ---- boxes: columns first, axis by axis, then rows ----
+cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
+    """Where a kernel writes the results of output line i: where they belong if it can, else to `line`."""
+    cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
+    cdef idx item = kind_bytes(kind)
+    cdef char *out
+    locate(p, b, r, i, &out)
+    return out if r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0 else line
 
-cdef idx fold_scratch(const Lines *p) noexcept nogil:
-    """Bytes for fold_columns: two tables of lines, and the results along every axis that has a window."""
-    cdef idx size = round_up(2 * p.lines * sizeof(void *)), lines = p.lines
+
+cdef void deliver(const Lines *p, const Block *b, const Reducer *r, idx i, const char *line) noexcept nogil:
+    """Writes a line of results where it belongs, unless it stands there."""
+    cdef char *out
+    locate(p, b, r, i, &out)
+    if out != line:
+        put(p, b, r, out, line, (<const Near *>r.own).kind)
+
+
+# ---- lines of a region, in C order of the block's own region ----
+
+cdef inline idx region_line(const Lines *p, const Block *b, idx i) noexcept nogil:
+    cdef idx line = 0
+    cdef int a
+    for a in range(p.ndim - 2, -1, -1):
+        line += i % span(p, b, a) * p.stride[a]
+        i //= span(p, b, a)
+    return line
+
+
+cdef inline idx region_lines(const Lines *p, const Block *b) noexcept nogil:
+    cdef idx lines = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        lines *= span(p, b, a)
+    return lines
+
+
+cdef inline idx byte_pitch(const Lines *p) noexcept nogil:
+    return round_up(p.r[p.ndim - 1]) + FC_LINE_SLACK
+
+
+cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil:
+    """The lines of a region, or `bytes_` that say what is not 0 in them."""
+    cdef idx i
+    for i in range(region_lines(p, b)):
+        rows[i] = b.line[region_line(p, b, i)].at
+        if own.truth:
+            plain_elements(p).nonzero(<uint8_t *>bytes_ + i * byte_pitch(p), rows[i], span(p, b, p.ndim - 1))
+            rows[i] = bytes_ + i * byte_pitch(p)
+
+
+# ---- extremes of boxes: columns first, axis by axis, then rows ----
+
+cdef idx extreme_scratch(const Lines *p) noexcept nogil:
+    """Bytes for extreme_columns: two tables of lines, bytes, and the results along every axis that has a window."""
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.lines * byte_pitch(p), lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -120,25 +217,18 @@ cdef idx fold_scratch(const Lines *p) noexcept nogil:
     return size
 
 
-cdef const void **fold_columns(const Lines *p, const Block *b, char *scratch, int op) noexcept nogil:
+cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *own, char *scratch, int op) noexcept nogil:
     """Reduces the lines of a block along all axes but the last; returns the table of its output lines."""
+    cdef const fc_elements *k = elements(p, own)
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
-    cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
+    cdef char *bytes_ = scratch + round_up(2 * p.lines * sizeof(void *))
+    cdef char *memory = bytes_ + p.lines * byte_pitch(p)
     cdef int a, last = p.ndim - 1
-    cdef idx lines = 1, outer = 1, inner, i, j, o, rest, line, size, count, at
+    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
     cdef fc_columns q
-    for a in range(last):
-        lines *= span(p, b, a)
-    for i in range(lines):
-        rest, line = i, 0
-        for a in range(last - 1, -1, -1):
-            size = span(p, b, a)
-            line += rest % size * p.stride[a]
-            rest //= size
-        rows[i] = b.line[line].at
+    list_lines(p, b, own, rows, bytes_)
     q.n, q.op = span(p, b, last), op
-    inner = lines
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
@@ -151,11 +241,11 @@ cdef const void **fold_columns(const Lines *p, const Block *b, char *scratch, in
                         out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
                     q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
                     if p.w[a] > 1 and p.step[a] == 1:
-                        elements(p).columns(&q)
+                        k.columns(&q)
                     elif p.w[a] > 1:
                         q.count = 1
                         for o in range(count):
-                            elements(p).columns(&q)
+                            k.columns(&q)
                             q.rows += p.step[a] * inner
                             q.out += inner
             memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
@@ -164,96 +254,390 @@ cdef const void **fold_columns(const Lines *p, const Block *b, char *scratch, in
     return <const void **>rows
 
 
-cdef inline bint writes_through(const Lines *p, const Reducer *r, char *out, int source) noexcept nogil:
-    """Whether a kernel can write its results where they belong."""
-    cdef int last = p.ndim - 1
-    return r.out_kind == source and r.os[last] == p.item and p.step[last] == 1 and <size_t>out % p.item == 0
+cdef const Reducer *first_of(const Reducer *r, int reduction) noexcept nogil:
+    """The first member of a group with a reduction, or NULL."""
+    while r != NULL and (<const Near *>r.own).reduction != reduction:
+        r = follower(r)
+    return r
 
 
-cdef void fold_box(const Lines *p, const Block *b, const Reducer *r, char *scratch, int op) noexcept nogil:
-    """Least or greatest of a box."""
-    cdef char *spare = scratch
-    cdef char *line = scratch + p.pitch
-    cdef const void **rows = fold_columns(p, b, scratch + 2 * p.pitch, op)
+cdef bint wanted(const Reducer *r, int op) noexcept nogil:
+    """Whether a group needs the least (FC_OP_MIN) or the greatest."""
+    if (<const Near *>r.own).truth:
+        return ((<const Near *>r.own).reduction == FC_NEAR_ANY) == (op == FC_OP_MAX)
+    return first_of(r, FC_NEAR_RANGE) != NULL or first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN) != NULL
+
+
+cdef char *extreme_target(const Lines *p, const Block *b, const Reducer *r, idx i, int op, char *line) noexcept nogil:
+    cdef const Reducer *member
+    if (<const Near *>r.own).truth:
+        return target(p, b, r, i, line)
+    member = first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN)
+    return line if member == NULL else target(p, b, member, i, line)
+
+
+cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx i, char *least, char *greatest,
+                           char *line) noexcept nogil:
+    """Output line i of all members."""
+    cdef const Near *own
+    while r != NULL:
+        own = <const Near *>r.own
+        if own.reduction == FC_NEAR_RANGE:
+            elements(p, own).subtract(line, greatest, least, dense_count(p, b))
+            deliver(p, b, r, i, line)
+        else:
+            deliver(p, b, r, i, least if own.reduction == FC_NEAR_MIN or own.reduction == FC_NEAR_ALL else greatest)
+        r = follower(r)
+
+
+cdef void reduce_extremes(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min, max, range, any and all of a box."""
+    cdef const Near *own = <const Near *>r.own
+    cdef int side
+    cdef int op[2]
+    cdef char *line[2]
+    cdef const void **rows[2]
+    cdef char *tables = scratch + 4 * p.pitch
     cdef fc_row q
     cdef idx i
-    cdef char *out
-    q.window, q.n, q.op, q.spare = p.w[p.ndim - 1], dense_count(p, b), op, spare
-    for i in range(out_lines(p, b)):
-        locate(p, b, r, i, &out)
-        q.src = rows[i]
-        q.out = line
-        if writes_through(p, r, out, p.native):
-            q.out = out
-        elements(p).row(&q)
-        if q.out == line:
-            put(p, b, r, out, line, p.native)
-
-
-cdef void reduce_extreme(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """min and max of a box."""
-    cdef const Near *own = <const Near *>r.own
-    cdef int op = FC_OP_MAX if own.reduction == FC_NEAR_MAX else FC_OP_MIN
     if b.flags & FC_LINE_HOLES:
         reduce_plain(p, b, r, scratch)
         return
-    if b.flags & FC_LINE_NAN:
-        op |= FC_OP_NAN
-    fold_box(p, b, r, scratch, op)
-
-
-cdef void reduce_range(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """max - min of a box."""
-    cdef const Near *own = <const Near *>r.own
-    cdef int nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
-    cdef const void **least
-    cdef const void **greatest
-    cdef char *tables = scratch + 3 * p.pitch
-    cdef fc_row q
-    cdef idx i
-    cdef char *out
-    if b.flags & FC_LINE_HOLES:
-        reduce_plain(p, b, r, scratch)
-        return
-    least = fold_columns(p, b, tables, nan | FC_OP_MIN)
-    greatest = fold_columns(p, b, tables + fold_scratch(p), nan | FC_OP_MAX)
+    for side in range(2):
+        rows[side], line[side] = NULL, NULL
+        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0)
+        if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
+            rows[side] = extreme_columns(p, b, own, tables, op[side])
+            tables += extreme_scratch(p)
     q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
     for i in range(out_lines(p, b)):
-        locate(p, b, r, i, &out)
-        q.src, q.out, q.op = least[i], scratch + p.pitch, nan | FC_OP_MIN
-        elements(p).row(&q)
-        q.src, q.out, q.op = greatest[i], scratch + 2 * p.pitch, nan | FC_OP_MAX
-        elements(p).row(&q)
-        elements(p).subtract(scratch + p.pitch, scratch + 2 * p.pitch, q.n)
-        put(p, b, r, out, scratch + p.pitch, own.source)
+        for side in range(2):
+            if rows[side] != NULL:
+                line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
+                q.src, q.out, q.op = rows[side][i], line[side], op[side]
+                elements(p, own).row(&q)
+        deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
+
+
+# ---- extremes of other windows: tables of spans for each line, then piles of runs ----
+
+cdef inline int level_of(idx length) noexcept nogil:
+    cdef int level = 0
+    while length >> (level + 1):
+        level += 1
+    return level
+
+
+cdef inline idx tables_of(const Near *own) noexcept nogil:
+    """Lines that stand beside a line: bytes, and one for each level from the lowest on but for single elements."""
+    return own.truth + own.highest - max(own.lowest, 1) + 1 if own.highest else own.truth
+
+
+cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
+    """Bytes for reduce_runs and one of the extremes."""
+    return p.lines * tables_of(own) * p.pitch
+
+
+cdef char *table_line(const Lines *p, const Block *b, const Near *own, char *tables, idx line, int level) noexcept nogil:
+    """The spans of 2^level of a line. What is loaded stays in its memory when the block moves on, and so do its tables."""
+    cdef char *first = b.memory + (-<size_t>b.memory) % 64
+    cdef idx at = (b.line[line].at - first) // p.pitch * tables_of(own)
+    if level == 0 and not own.truth:
+        return b.line[line].at
+    if level:
+        at += own.truth + level - max(own.lowest, 1)
+    return tables + at * p.pitch
+
+
+cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
+    cdef const fc_elements *k = elements(p, own)
+    cdef idx i, line, n = span(p, b, p.ndim - 1), rows = span(p, b, p.ndim - 2)
+    cdef int level, first = max(own.lowest, 1)
+    cdef const void *pair[2]
+    cdef fc_row row
+    cdef fc_pile pile
+    row.spare, row.op, row.window = spare, op, <idx>1 << first
+    pile.lines, pile.count, pile.op = pair, 2, op
+    for i in range(region_lines(p, b)):
+        if i % rows < carried:
+            continue
+        line = region_line(p, b, i)
+        if own.truth:
+            plain_elements(p).nonzero(<uint8_t *>table_line(p, b, own, tables, line, 0), b.line[line].at, n)
+        if own.highest:
+            row.src, row.out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
+            row.n = n - row.window + 1
+            k.row(&row)
+        for level in range(first + 1, own.highest + 1):
+            pair[0] = table_line(p, b, own, tables, line, level - 1)
+            pair[1] = <char *>pair[0] + (<idx>1 << (level - 1)) * k.bytes
+            pile.out, pile.n = table_line(p, b, own, tables, line, level), n - (<idx>1 << level) + 1
+            k.pile(&pile)
+
+
+cdef void reduce_runs(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min, max, range, any and all of any window."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx *filled = <idx *>scratch           # the block whose tables stand here
+    cdef const void **runs = <const void **>(scratch + 64)
+    cdef char *spare = scratch + 64 + round_up(2 * p.runs * sizeof(void *))
+    cdef char *tables[2]
+    cdef char *line[2]
+    cdef char *unused
+    cdef idx i, j, first, carried, length
+    cdef int side, level, op
+    cdef idx item = elements(p, own).bytes
+    cdef fc_pile q
+    if b.flags & FC_LINE_HOLES:
+        filled[0] = -1
+        reduce_plain(p, b, r, spare)
+        return
+    carried = b.carried if filled[0] == b.unit - 1 else 0
+    filled[0] = b.unit
+    tables[0] = spare + 4 * p.pitch
+    tables[1] = tables[0] + (runs_scratch(p, own) if wanted(r, FC_OP_MIN) else 0)
+    for side in range(2):
+        line[side] = NULL
+        op = FC_OP_MAX if side else FC_OP_MIN
+        if wanted(r, op):
+            fill_tables(p, b, own, tables[side], spare, carried, op | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0))
+    q.lines, q.n = runs, dense_count(p, b)
+    for i in range(out_lines(p, b)):
+        first = locate(p, b, r, i, &unused)
+        for side in range(2):
+            op = FC_OP_MAX if side else FC_OP_MIN
+            if not wanted(r, op):
+                continue
+            q.count = 0
+            for j in range(p.runs):
+                length = p.run_length[j]
+                level = level_of(length)
+                runs[q.count] = table_line(p, b, own, tables[side], first + p.run_line[j], level) + p.run_start[j] * item
+                if length > <idx>1 << level:
+                    runs[q.count + 1] = <char *>runs[q.count] + (length - (<idx>1 << level)) * item
+                    q.count += 1
+                q.count += 1
+            line[side] = extreme_target(p, b, r, i, op, spare + (1 + side) * p.pitch)
+            q.out, q.op = line[side], op | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0)
+            elements(p, own).pile(&q)
+        deliver_extremes(p, b, r, i, line[0], line[1], spare + 3 * p.pitch)
+
+
+# ---- sums of boxes: columns first, axis by axis, then rows ----
+
+cdef inline idx wide_half(const Lines *p, const Near *own) noexcept nogil:
+    """Bytes of the sums of a wide line; those of its squares follow."""
+    cdef idx item = 8 if own.doubles or p.item > 2 and not own.truth else 4
+    return round_up(p.r[p.ndim - 1] * item, FC_FOLD_STRIP) + 64
+
+
+cdef inline idx wide_pitch(const Lines *p, const Near *own) noexcept nogil:
+    return wide_half(p, own) * (3 if own.squares else 1) + 64
+
+
+cdef idx fold_space(const Lines *p) noexcept nogil:
+    cdef idx rows = 0
+    cdef int a
+    for a in range(p.ndim - 1):
+        rows = max(rows, p.r[a])
+    return 5 * (rows + 1) * FC_FOLD_STRIP
+
+
+cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
+    """Bytes for reduce_sums: space, a line of results, a wide line, two tables, bytes, and the wide lines of each axis."""
+    cdef idx lines = p.lines, wide = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        lines = lines // p.r[a] * p.b[a]
+        if p.w[a] > 1 or a == p.ndim - 2:
+            wide += lines
+    return (fold_space(p) + round_up(8 * p.r[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
+            + round_up(2 * p.lines * sizeof(void *)) + (p.lines * byte_pitch(p) if own.truth else 0))
+
+
+cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, fc_fold *q, char *scratch) noexcept nogil:
+    """Sums the lines of a block along all axes but the last; returns the table of its wide output lines."""
+    cdef const fc_elements *k = elements(p, own)
+    cdef void **rows = <void **>scratch
+    cdef void **out = rows + p.lines
+    cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
+    cdef int a, last = p.ndim - 1
+    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
+    cdef bint fold
+    list_lines(p, b, own, rows, memory)
+    memory += p.lines * byte_pitch(p) if own.truth else 0
+    q.n, q.raw, q.cells = span(p, b, last), True, 1
+    for a in range(last):
+        size, count = span(p, b, a), b.count[a]
+        inner //= size
+        fold = p.w[a] > 1 or q.raw and a == last - 1
+        if fold or p.step[a] > 1:
+            q.window, q.every, q.step, q.count = p.w[a], p.step[a], inner, count
+            for i in range(outer):
+                for j in range(inner):
+                    for o in range(count):
+                        at = (i * count + o) * inner + j
+                        out[at] = memory + at * wide_pitch(p, own) if fold else rows[(i * size + o * p.step[a]) * inner + j]
+                    q.rows, q.out = <const void **>rows + i * size * inner + j, out + i * count * inner + j
+                    if fold:
+                        k.fold_columns(q)
+            if fold:
+                memory += outer * count * inner * wide_pitch(p, own)
+                q.raw = False
+            q.cells *= p.w[a]
+            rows, out = out, rows
+        outer *= count
+    return <const void **>rows
+
+
+cdef void reduce_sums(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """sum, mean, var, std and count of a box."""
+    cdef const Near *own = <const Near *>r.own
+    cdef const fc_elements *k = elements(p, own)
+    cdef char *line = scratch + fold_space(p)
+    cdef char *wide = line + round_up(8 * p.r[p.ndim - 1] + 64)
+    cdef void *sums = wide
+    cdef const Reducer *member
+    cdef const void **rows
+    cdef fc_fold q
+    cdef fc_finish f
+    cdef idx i
+    if b.flags & FC_LINE_HOLES:
+        reduce_plain(p, b, r, scratch)
+        return
+    q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
+    rows = sum_columns(p, b, own, &q, wide + wide_pitch(p, own))
+    q.window, q.n, q.out = p.w[p.ndim - 1], dense_count(p, b), &sums
+    f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
+    for i in range(out_lines(p, b)):
+        q.rows, f.wide = rows + i, rows[i]
+        if q.window > 1:
+            k.fold_row(&q)
+            f.wide = wide
+        member = r
+        while member != NULL:
+            own = <const Near *>member.own
+            f.reduction, f.ddof, f.kind = FC_NEAR_SUM if own.reduction == FC_NEAR_COUNT else own.reduction, own.ddof, own.kind
+            f.out = target(p, b, member, i, line)
+            k.finish(&f)
+            deliver(p, b, member, i, <char *>f.out)
+            member = follower(member)
+
+
+# ---- which way ----
+
+cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
+    """What a reduction shares with its kind where nothing is missing."""
+    cdef bint whole = p.native >= FC_U8
+    # Sums of bytes and of 16 bits fit 31 bits in windows of this size; doubles hold those of 32 bits in windows of the other.
+    cdef bint fits = not whole or p.item > 2 or p.cells < (<idx>1 << (23 if p.item == 1 else 15))
+    cdef bint exact = not whole or p.item < 8 and p.cells <= 1 << 21
+    if reduction <= FC_NEAR_RANGE or reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL:
+        return EXTREMES
+    if p.box and reduction == FC_NEAR_COUNT:
+        return SUMS if p.cells < <idx>1 << 31 else ALONE
+    if p.box and reduction == FC_NEAR_SUM and (fits or kind_bytes(out_kind) <= 4 and out_kind >= FC_U8):
+        return SUMS
+    if p.box and reduction == FC_NEAR_MEAN and fits and (not whole or p.item < 8):
+        return SUMS
+    if p.box and reduction in (FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD) and exact:
+        return SQUARES
+    return ALONE
+
+
+cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept:
+    """The kind of line that the kernels of a group write."""
+    if own.truth:
+        return FC_I32 if own.reduction == FC_NEAR_COUNT else FC_U8
+    if own.reduction <= FC_NEAR_MAX:
+        return p.native
+    if own.reduction == FC_NEAR_RANGE:
+        return p.native & ~1 if p.native >= FC_U8 else p.native
+    if own.doubles:
+        return FC_F32 if out_kind < FC_F64 else FC_F64
+    if own.reduction == FC_NEAR_SUM:
+        return FC_I32 if p.item <= 2 else FC_I64
+    return FC_U8 if p.native == FC_U8 and out_kind == FC_U8 and p.cells <= FC_FOLD_BYTES else FC_F64
+
+
+cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
+    """Bytes of scratch memory of a leader; the plain way, which blocks with holes take, needs a line."""
+    cdef idx sides = 2 if own.reduction == FC_NEAR_RANGE or own.next else 1
+    cdef idx plain = 8 * p.r[p.ndim - 1] + 64
+    if own.group == ALONE:
+        return plain
+    if own.group != EXTREMES:
+        return max(plain, sums_scratch(p, own))
+    if p.box:
+        return max(plain, 4 * p.pitch + sides * extreme_scratch(p))
+    return 64 + round_up(2 * p.runs * sizeof(void *)) + max(plain, 4 * p.pitch + sides * runs_scratch(p, own))
+
+
+cdef bint joins(const Lines *p, const Near *own, const Near *leader) noexcept:
+    if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
+        return False
+    # Doubles have sums of their own with squares.
+    return own.group == leader.group or p.native == FC_F32 and own.group != EXTREMES and leader.group != EXTREMES
+
+
+def width(names, geometry):
+    """Bytes beside an element of a block that named reductions keep, for the engine's plan."""
+    dtype, box, most = geometry.cval.dtype, geometry.cells is None, 0
+    for name in names:
+        if name in ("var", "std"):
+            most = max(most, 24 if dtype == np.float64 else 16)
+        elif name in ("sum", "mean") and box:
+            most = max(most, 4 if dtype.kind in "bui" and dtype.itemsize < 4 else 8)
+        elif name in ("min", "max", "range") and not box:
+            most = max(most, dtype.itemsize * int(geometry.window[len(geometry.window) - 1]).bit_length())
+        elif name in ("any", "all", "count"):
+            most = max(most, 4)
+    return most
 
 
 def add(Pass pass_, name, double ddof, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
     cdef Near *own = <Near *>PyMem_RawCalloc(1, sizeof(Near))
+    cdef Near *other
+    cdef reduce_t way = reduce_plain
+    cdef double cost = <double>p.cells
+    cdef int i, at, code = _CODES[name], out_kind = kind_of(out)
+    cdef idx j
     if own == NULL:
         raise MemoryError()
-    own.reduction, own.ddof = _CODES[name], ddof
-    if own.reduction <= FC_NEAR_RANGE:
-        own.source = p.native
-        if own.reduction == FC_NEAR_RANGE and p.native >= FC_U8:
-            own.source = p.native & ~1
-    elif own.reduction <= FC_NEAR_PROD:
-        own.source = FC_I64 if p.native >= FC_U8 else FC_F64
-    elif own.reduction == FC_NEAR_COUNT:
-        own.source = FC_I64
-    elif own.reduction >= FC_NEAR_ANY:
-        own.source = FC_U8
+    own.reduction, own.ddof = code, ddof
+    if code <= FC_NEAR_RANGE:
+        own.plain = p.native & ~1 if code == FC_NEAR_RANGE and p.native >= FC_U8 else p.native
+    elif code <= FC_NEAR_PROD:
+        own.plain = FC_I64 if p.native >= FC_U8 else FC_F64
     else:
-        own.source = FC_F64
-    # Scratch for the plain way, which blocks with holes take whatever the reduction.
-    cdef idx scratch = 8 * p.r[p.ndim - 1] + 64
-    if not p.box or p.cells == 1:
-        pass_.add(reduce_plain, own, scratch, out, <double>p.cells)
-    elif own.reduction in (FC_NEAR_MIN, FC_NEAR_MAX):
-        pass_.add(reduce_extreme, own, max(scratch, 2 * p.pitch + fold_scratch(p)), out, 8)
-    elif own.reduction == FC_NEAR_RANGE:
-        pass_.add(reduce_range, own, max(scratch, 3 * p.pitch + 2 * fold_scratch(p)), out, 16)
-    else:
-        pass_.add(reduce_plain, own, scratch, out, <double>p.cells)
+        own.plain = FC_I64 if code == FC_NEAR_COUNT else FC_U8 if code >= FC_NEAR_ANY else FC_F64
+    own.group = group_of(p, code, out_kind) if p.cells > 1 else ALONE
+    own.truth = own.group != ALONE and code >= FC_NEAR_COUNT
+    own.squares = own.group == SQUARES
+    own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
+    own.kind = kind_of_results(p, own, out_kind)
+    if own.group == EXTREMES and not p.box:
+        own.lowest = 64
+        for j in range(p.runs):
+            own.lowest, own.highest = min(own.lowest, level_of(p.run_length[j])), max(own.highest, level_of(p.run_length[j]))
+    for at in range(pass_.count):
+        # Only leaders and those that are alone have a scratch.
+        other = <Near *>pass_.reducers[at].own
+        if pass_.reducers[at].reduce != follow and joins(p, own, other):
+            other.squares |= own.squares
+            i = at
+            while (<Near *>pass_.reducers[i].own).next:
+                i += (<Near *>pass_.reducers[i].own).next
+            (<Near *>pass_.reducers[i].own).next = pass_.count - i
+            pass_.reducers[at].scratch = round_up(scratch_of(p, other))
+            pass_.add(follow, own, 0, out, 16)
+            return
+    if own.group == EXTREMES:
+        way, cost = reduce_runs, 4.0 * p.runs
+        if p.box:
+            way, cost = reduce_extremes, 8
+    elif own.group != ALONE:
+        way, cost = reduce_sums, 60 if own.squares else 16
+    pass_.add(way, own, scratch_of(p, own), out, cost)

@@ -19,7 +19,7 @@ from fastconv._kernels cimport (
     fc_box,
     fc_cells,
     fc_elements,
-    fc_finish,
+    fc_ranked,
     fc_kernels,
     fc_near,
     fc_select,
@@ -197,7 +197,7 @@ cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx
 cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx line, idx at, char *out) noexcept nogil:
     """Line `at` of values at w.low and w.high, or results at w.out, to the results of one line."""
     cdef const Rank *own = <const Rank *>r.own
-    cdef fc_finish q
+    cdef fc_ranked q
     q.extreme = find_extreme(p, b, w, line)
     q.low = NULL if own.logs else w.low + at * w.pitch
     if q.low != NULL and w.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
@@ -205,7 +205,7 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
         return
     q.n, q.real, q.out, q.share, q.count = dense_count(p, b), own.real, w.out, w.share, w.count
     q.high = NULL if w.high == NULL else w.high + at * w.pitch
-    elements(p.k, p.native).finish(&q)
+    elements(p.k, p.native).ranked(&q)
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
 

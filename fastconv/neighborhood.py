@@ -367,7 +367,8 @@ def neighborhood_reduce(
             targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
-            engine = _lines.Pass(geometry)
+            known = [name for name, _ in names if name in _neighborhood.NAMES]
+            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry))
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue

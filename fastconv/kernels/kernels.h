@@ -429,13 +429,52 @@ typedef struct fc_tally {
 
 /* Values to results: doubles if `real`, else of the line's type. Nothing counting gives NaN, or 0 where there is none, and a
  * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
-typedef struct fc_finish {
+typedef struct fc_ranked {
     const void *low, *high, *extreme;
     const double *share;
     const ptrdiff_t *count;
     ptrdiff_t n;
     int real;
     void *out;
+
+/* out[x] = op of lines[t][x], t < count, x < n, and not beyond. Reads up to a vector beyond the last. */
+typedef struct fc_pile {
+    const void *const *lines;
+    void *out;
+    ptrdiff_t count, n;
+    int op;
+} fc_pile;
+
+/* ---- sums of boxes (sums.h) ----
+ *
+ * Wide lines hold doubles; if of integers and without `squares`, uint32 for elements of up to 16 bits and uint64 for others, modulo
+ * 2^bits. With `squares` the sums of the squares of the distances from the mean stand `half` bytes further on, and those of double
+ * elements are relative to the first of each window, which stands 2 * half bytes further on.
+ *
+ * Columns: out[o * step][x] = the sum of rows[(o * every + t) * step][x], t < window, o < count, x < n and up to FC_FOLD_STRIP
+ * bytes beyond, written and read. `rows` are lines of elements if `raw`, else wide lines whose numbers stand for `cells`
+ * elements each. Needs 2 (with squares 5) times FC_FOLD_STRIP * ((count - 1) * every + window + 1) bytes of space.
+ * Rows: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n and up to a vector beyond; n + window - 1 numbers and a
+ * vector of `out` are overwritten. */
+enum { FC_FOLD_STRIP = 128 };
+typedef struct fc_fold {
+    const void *const *rows;
+    void *const *out;
+    ptrdiff_t step, window, every, count, n, half, cells;
+    int raw, squares;
+    char *space;
+} fc_fold;
+
+/* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each. The numbers are `doubles`, or integers, of
+ * which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers themselves for sum; FC_F64 for mean, and FC_U8,
+ * rounded to nearest, of bytes and at most FC_FOLD_BYTES cells. */
+enum { FC_FOLD_BYTES = 8192 };
+typedef struct fc_finish {
+    const void *wide;
+    void *out;
+    ptrdiff_t half, n, cells;
+    int reduction, kind, doubles;
+    double ddof;
 } fc_finish;
 
 /* The kernels of one element type. */
@@ -444,15 +483,20 @@ typedef struct fc_elements {
     void (*near)(const fc_near *);
     void (*columns)(const fc_columns *);
     void (*row)(const fc_row *);
-    void (*subtract)(void *into, const void *from, ptrdiff_t n); /* into = from - into, modulo 2^bits */
     void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
     void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
-    void (*finish)(const fc_finish *);
+    void (*ranked)(const fc_ranked *);
     ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width);
     void (*box)(const fc_box *);
     void (*cells)(const fc_cells *);
     void (*select)(const fc_select *); /* integers only, as those below */
     void (*tally)(const fc_tally *);
+    void (*pile)(const fc_pile *);
+    void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
+    void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n);                  /* out = src != 0 */
+    void (*fold_columns)(const fc_fold *);
+    void (*fold_row)(const fc_fold *);
+    void (*finish)(const fc_finish *);
 } fc_elements;
 
 typedef struct fc_kernels {

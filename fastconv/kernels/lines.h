@@ -1,8 +1,8 @@
 /* Lines of neighbourhoods: one line of an array read into a block, its boundary resolved, and one line of results written
  * out. Elements keep their type (float16 becomes float32), so that copying knows sizes and byte orders only.
  *
- * Counts: a line costs one copy (a load and a store each 64 bytes), `count` boundary elements one index each, and for
- * floats one comparison each vector, for NaN. Included once; next hop: neighborhood.h, whose kernels read these lines.
+ * Counts: a line costs one copy (a load and a store each 64 bytes), its ends a load and a store an element, and for floats
+ * one comparison each vector, for NaN. Included once; next hop: neighborhood.h, whose kernels read these lines.
  */
 #ifndef FC_LINES_ONCE
 #define FC_LINES_ONCE
@@ -81,6 +81,35 @@ static void fc_read_elements(char *dst, const char *src, ptrdiff_t step, ptrdiff
     }
 }
 
+/* Positions i .. end - 1 of a line, which lie outside the array: stretches of its elements, forwards or backwards. */
+static void fc_fill_end(char *dst, const char *src, ptrdiff_t step, int kind, int bytes, const fc_fill *q, ptrdiff_t i,
+                        ptrdiff_t end, const void *outside)
+{
+    const ptrdiff_t n = q->n, mirror = q->mode == FC_MIRROR && n > 1;
+    const ptrdiff_t period = q->mode == FC_REFLECT ? 2 * n : mirror ? 2 * n - 2 : n;
+    if (i >= end)
+        return;
+    ptrdiff_t at = i % period;
+    at += at < 0 ? period : 0;
+    for (ptrdiff_t count; i < end; i += count) {
+        char *to = dst + (i - q->start) * bytes;
+        count = end - i;
+        if (q->mode == FC_CONSTANT || q->mode == FC_IGNORE) {
+            for (ptrdiff_t x = 0; x < count; x++)
+                memcpy(to + x * bytes, outside, (size_t)bytes);
+        } else if (q->mode == FC_NEAREST) {
+            fc_read_elements(to, src + (i < 0 ? 0 : n - 1) * step, 0, count, kind);
+        } else if (at < n) {
+            count = n - at < count ? n - at : count;
+            fc_read_elements(to, src + at * step, step, count, kind);
+        } else {
+            count = period - at < count ? period - at : count;
+            fc_read_elements(to, src + (period - at - !mirror) * step, -step, count, kind);
+        }
+        at = at + count == period ? 0 : at + count;
+    }
+}
+
 /* The part of a line that lies in the array, then its ends, then what is outside. */
 static void fc_fill_part(char *dst, const char *src, ptrdiff_t step, int kind, int bytes, const fc_fill *q, const void *outside)
 {
@@ -88,18 +117,8 @@ static void fc_fill_part(char *dst, const char *src, ptrdiff_t step, int kind, i
     const ptrdiff_t first = q->start > 0 ? q->start : 0, last = end < q->n ? end : q->n;
     if (first < last)
         fc_read_elements(dst + (first - q->start) * bytes, src + first * step, step, last - first, kind);
-    for (ptrdiff_t i = q->start; i < end; i++) {
-        if (i == first && first < last)
-            i = last;
-        if (i == end)
-            break;
-        char *at = dst + (i - q->start) * bytes;
-        const ptrdiff_t from = fc_boundary(i, q->n, q->mode);
-        if (from < 0)
-            memcpy(at, outside, (size_t)bytes);
-        else
-            fc_read_elements(at, src + from * step, step, 1, kind);
-    }
+    fc_fill_end(dst, src, step, kind, bytes, q, q->start, end < 0 ? end : 0, outside);
+    fc_fill_end(dst, src, step, kind, bytes, q, q->start > q->n ? q->start : q->n, end, outside);
 }
 
 static void fc_repeat(char *dst, const char *value, int bytes, ptrdiff_t n)

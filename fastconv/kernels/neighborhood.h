@@ -2,6 +2,7 @@
  *
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
+ * Next hop: extremes.h and sums.h, the fast ways.
  */
 
 #include "simd.h"
@@ -13,7 +14,7 @@
 #ifndef FC_NEIGHBORHOOD_ONCE
 #define FC_NEIGHBORHOOD_ONCE
 
-enum { FC_NEAR_CHUNK = 64, FC_PAIRS = 6, FC_SEGMENT = 64 };
+enum { FC_NEAR_CHUNK = 64 };
 
 #endif
 
@@ -219,169 +220,8 @@ static void FC_N(near)(const fc_near *q)
     }
 }
 
-/* ---- boxes: least and greatest ----
- *
- * Columns first, then rows. Columns (van Herk, Gil and Werman): the outputs of a segment no longer than the window share a
- * row, so each is an operation of a suffix before it and a running prefix after it: 3 operations, 3 loads and 2 stores a
- * vector for any window; up to FC_PAIRS rows two outputs share all but two rows, w/2 operations and (w + 1)/2 loads each.
- * Rows: spans of 4 are formed from 4 unaligned loads, then of 16, and so on; at most 8 spans cover the window. */
-
-/* op(a, b); a NaN goes through where `nan` asks for it (vminps and its kin return b). */
-FC_INLINE FC_VEC FC_N(pick_extreme)(FC_VEC a, FC_VEC b, const int op)
-{
-    const FC_VEC r = op & FC_OP_MAX ? FC_N(max)(a, b) : FC_N(min)(a, b);
-#ifndef FC_INTEGER_TYPE
-    if (op & FC_OP_NAN)
-        return FC_N(pick)((FC_IVEC)(a != a), a, r);
-#endif
-    return r;
-}
-
-/* `wide` vectors from element x of all outputs. */
-#define FC_ROW(i) ((const FC_T *)q->rows[(i) * q->step])
-#define FC_OUT(i) ((FC_T *)q->out[(i) * q->step])
-FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wide, const int op)
-{
-    const ptrdiff_t w = q->window;
-    FC_VEC held[4], suffix[FC_SEGMENT][4];
-    if (w <= FC_PAIRS) {
-        ptrdiff_t o = 0;
-        for (; o + 1 < q->count && w > 1; o += 2) {
-            for (int i = 0; i < wide; i++)
-                held[i] = FC_N(load)(FC_ROW(o + 1) + x + i * FC_LANES);
-            for (ptrdiff_t t = 2; t < w; t++)
-                for (int i = 0; i < wide; i++)
-                    held[i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + t) + x + i * FC_LANES), op);
-            for (int i = 0; i < wide; i++) {
-                const ptrdiff_t at = x + i * FC_LANES;
-                FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + at), op));
-                FC_N(put)(FC_OUT(o + 1) + at, FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + w) + at), op));
-            }
-        }
-        for (; o < q->count; o++)
-            for (int i = 0; i < wide; i++) {
-                const ptrdiff_t at = x + i * FC_LANES;
-                held[i] = FC_N(load)(FC_ROW(o) + at);
-                for (ptrdiff_t t = 1; t < w; t++)
-                    held[i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + t) + at), op);
-                FC_N(put)(FC_OUT(o) + at, held[i]);
-            }
-        return;
-    }
-    const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
-    for (ptrdiff_t segment = 0; segment < segments; segment++) {
-        const ptrdiff_t first = q->count * segment / segments, last = q->count * (segment + 1) / segments - 1;
-        for (int i = 0; i < wide; i++)
-            held[i] = suffix[last - first][i] = FC_N(load)(FC_ROW(last) + x + i * FC_LANES);
-        for (ptrdiff_t o = last - 1; o >= first; o--)
-            for (int i = 0; i < wide; i++)
-                held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + x + i * FC_LANES), op);
-        /* Output o ends with row o + w - 1; held becomes the prefix of the rows after `last`. */
-        ptrdiff_t next = last + 1;
-        for (ptrdiff_t o = first; o <= last; o++) {
-            for (; next < o + w; next++)
-                for (int i = 0; i < wide; i++) {
-                    const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
-                    held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
-                }
-            for (int i = 0; i < wide; i++)
-                FC_N(put)(FC_OUT(o) + x + i * FC_LANES,
-                          next == last + 1 ? suffix[o - first][i] : FC_N(pick_extreme)(suffix[o - first][i], held[i], op));
-        }
-    }
-}
-
-#undef FC_ROW
-#undef FC_OUT
-
-FC_INLINE void FC_N(columns_op)(const fc_columns *q, const int op)
-{
-    ptrdiff_t x = 0;
-    for (; x + 3 * FC_LANES < q->n; x += 4 * FC_LANES)
-        FC_N(columns_strip)(q, x, 4, op);
-    for (; x < q->n; x += FC_LANES)
-        FC_N(columns_strip)(q, x, 1, op);
-}
-
-static void FC_N(columns)(const fc_columns *q)
-{
-    switch (q->op) {
-    case FC_OP_MIN: FC_N(columns_op)(q, FC_OP_MIN); return;
-    case FC_OP_MAX: FC_N(columns_op)(q, FC_OP_MAX); return;
-#ifndef FC_INTEGER_TYPE
-    case FC_OP_MIN | FC_OP_NAN: FC_N(columns_op)(q, FC_OP_MIN | FC_OP_NAN); return;
-    default: FC_N(columns_op)(q, FC_OP_MAX | FC_OP_NAN); return;
-#endif
-    }
-}
-
-/* The vector at x of `taps` spans, `step` apart but for the last one, which begins at `end`. */
-FC_INLINE FC_VEC FC_N(spans)(const FC_T *src, ptrdiff_t x, const int taps, ptrdiff_t step, ptrdiff_t end, const int op)
-{
-    FC_VEC v = FC_N(load)(src + x);
-#pragma GCC unroll 8
-    for (int t = 1; t < taps; t++)
-        v = FC_N(pick_extreme)(v, FC_N(load)(src + x + (t == taps - 1 ? end : t * step)), op);
-    return v;
-}
-
-/* dst may be src; with `exact` it ends after n elements. */
-FC_INLINE void FC_N(spans_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const int taps, ptrdiff_t step, ptrdiff_t end,
-                               const int exact, const int op)
-{
-    ptrdiff_t x = 0;
-    for (; x + FC_LANES <= n; x += FC_LANES)
-        FC_N(put)(dst + x, FC_N(spans)(src, x, taps, step, end, op));
-    if (x == n)
-        return;
-    const FC_VEC v = FC_N(spans)(src, x, taps, step, end, op);
-    if (exact)
-        memcpy(dst + x, &v, (size_t)(n - x) * sizeof(FC_T));
-    else
-        FC_N(put)(dst + x, v);
-}
-
-FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
-{
-    const FC_T *src = q->src;
-    ptrdiff_t span = 1;
-    for (; span * 8 < q->window; span *= 4) {
-        FC_N(spans_row)(q->spare, src, q->n + q->window - 4 * span, 4, span, 3 * span, 0, op);
-        src = q->spare;
-    }
-    const ptrdiff_t end = q->window - span;
-    switch ((q->window + span - 1) / span) {
-    case 1: FC_N(spans_row)(q->out, src, q->n, 1, span, end, 1, op); return;
-    case 2: FC_N(spans_row)(q->out, src, q->n, 2, span, end, 1, op); return;
-    case 3: FC_N(spans_row)(q->out, src, q->n, 3, span, end, 1, op); return;
-    case 4: FC_N(spans_row)(q->out, src, q->n, 4, span, end, 1, op); return;
-    case 5: FC_N(spans_row)(q->out, src, q->n, 5, span, end, 1, op); return;
-    case 6: FC_N(spans_row)(q->out, src, q->n, 6, span, end, 1, op); return;
-    case 7: FC_N(spans_row)(q->out, src, q->n, 7, span, end, 1, op); return;
-    default: FC_N(spans_row)(q->out, src, q->n, 8, span, end, 1, op); return;
-    }
-}
-
-static void FC_N(row)(const fc_row *q)
-{
-    switch (q->op) {
-    case FC_OP_MIN: FC_N(row_op)(q, FC_OP_MIN); return;
-    case FC_OP_MAX: FC_N(row_op)(q, FC_OP_MAX); return;
-#ifndef FC_INTEGER_TYPE
-    case FC_OP_MIN | FC_OP_NAN: FC_N(row_op)(q, FC_OP_MIN | FC_OP_NAN); return;
-    default: FC_N(row_op)(q, FC_OP_MAX | FC_OP_NAN); return;
-#endif
-    }
-}
-
-/* into = from - into, modulo 2^bits. */
-static void FC_N(subtract)(void *into, const void *from, ptrdiff_t n)
-{
-    FC_T *a = into;
-    const FC_T *b = from;
-    for (ptrdiff_t i = 0; i < n; i++)
-        a[i] = (FC_T)(FC_IS_FLOAT ? b[i] - a[i] : (FC_T)((FC_WIDE_T)b[i] - (FC_WIDE_T)a[i]));
-}
+#include "extremes.h"
+#include "sums.h"
 
 static void FC_N(fill)(fc_kernels *table)
 {
@@ -390,7 +230,12 @@ static void FC_N(fill)(fc_kernels *table)
     k->near = FC_N(near);
     k->columns = FC_N(columns);
     k->row = FC_N(row);
+    k->pile = FC_N(pile);
     k->subtract = FC_N(subtract);
+    k->nonzero = FC_N(nonzero);
+    k->fold_columns = FC_N(fold_columns);
+    k->fold_row = FC_N(fold_row);
+    k->finish = FC_N(finish);
 #ifndef FC_INTEGER_TYPE
     table->boundary = fc_boundary;
     table->fill_line = fc_fill_line;

@@ -250,7 +250,7 @@ FC_INLINE double FC_N(between)(FC_T low, FC_T high, double share)
     return share == 0 || a == b ? a : share < 0.5 ? a + d * share : b - d * (1 - share);
 }
 
-static void FC_N(finish)(const fc_finish *q)
+static void FC_N(finish)(const fc_ranked *q)
 {
     const FC_T *low = q->low, *high = q->high, *extreme = q->extreme;
     FC_T *out = q->out;
@@ -433,7 +433,7 @@ static void FC_N(fill)(fc_kernels *table)
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->keys = FC_N(keys);
     k->values = FC_N(values);
-    k->finish = FC_N(finish);
+    k->ranked = FC_N(finish);
     k->sorted_room = FC_N(sorted_room);
     k->box = FC_N(box);
     k->cells = FC_N(cells);

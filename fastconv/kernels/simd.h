@@ -336,3 +336,61 @@ FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
 #undef FC_EXTREME_OF
 
 #endif
+
+/* ---- wide numbers for sums: doubles of reals, 32 bits of integers of up to 16, 64 bits of the others ---- */
+
+#undef FC_SUM_T
+#undef FC_WVEC
+#define FC_SUM_T FC_N(sum_t)
+#define FC_WVEC FC_N(wide_vec)
+#ifndef FC_INTEGER_TYPE
+typedef double FC_SUM_T;
+#else
+typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) <= 2, (uint32_t)0, (uint64_t)0)) FC_SUM_T;
+#endif
+typedef FC_SUM_T FC_WVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(sizeof(FC_SUM_T))));
+
+/* As many elements as a register holds wide ones. */
+FC_INLINE FC_WVEC FC_N(load_wide)(const FC_T *p)
+{
+    if (sizeof(FC_T) == sizeof(FC_SUM_T))
+        return *(const FC_WVEC *)p;
+#ifndef FC_INTEGER_TYPE
+#if defined(__AVX512F__)
+    return (FC_WVEC)_mm512_cvtps_pd(_mm256_loadu_ps((const float *)p));
+#elif defined(__AVX2__)
+    return (FC_WVEC)_mm256_cvtps_pd(_mm_loadu_ps((const float *)p));
+#elif defined(__x86_64__)
+    return (FC_WVEC)_mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd((const double *)p)));
+#endif
+#else
+    switch (2 * (int)sizeof(FC_T) + ((FC_T)-1 < 1)) {
+#if defined(__AVX512F__)
+    case 2: return (FC_WVEC)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    case 3: return (FC_WVEC)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+    case 4: return (FC_WVEC)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    case 5: return (FC_WVEC)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    case 8: return (FC_WVEC)_mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)p));
+    case 9: return (FC_WVEC)_mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(__AVX2__)
+    case 2: return (FC_WVEC)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    case 3: return (FC_WVEC)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    case 4: return (FC_WVEC)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    case 5: return (FC_WVEC)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
+    case 8: return (FC_WVEC)_mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)p));
+    case 9: return (FC_WVEC)_mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)p));
+#elif defined(__SSE4_1__)
+    case 2: return (FC_WVEC)_mm_cvtepu8_epi32(_mm_loadu_si32(p));
+    case 3: return (FC_WVEC)_mm_cvtepi8_epi32(_mm_loadu_si32(p));
+    case 4: return (FC_WVEC)_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p));
+    case 5: return (FC_WVEC)_mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i *)p));
+    case 8: return (FC_WVEC)_mm_cvtepu32_epi64(_mm_loadl_epi64((const __m128i *)p));
+    case 9: return (FC_WVEC)_mm_cvtepi32_epi64(_mm_loadl_epi64((const __m128i *)p));
+#endif
+    }
+#endif
+    FC_WVEC wide;
+    for (int i = 0; i < (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)); i++)
+        wide[i] = (FC_SUM_T)p[i];
+    return wide;
+}

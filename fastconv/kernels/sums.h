@@ -1,0 +1,335 @@
+/* Sums of boxes, and sums of squares about the mean, for every element type: columns first, then rows.
+ *
+ * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
+ * number makes it 2m + 1. No subtraction, so nothing drifts and a NaN stays in its windows; the order of additions is the same
+ * for every output and along every axis, so that no cut of the work shows in the bits. Sums of squares (M) join as
+ * M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979), where every term is positive. Sums of doubles are
+ * `local` then, relative to the first element of their window, so that a variance is accurate at any distance from 0; those
+ * of narrower types are exact to far below their last bit as they are.
+ *
+ * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
+ * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are folded in strips of
+ * FC_FOLD_STRIP bytes that stay in the first-level cache.
+ */
+
+#ifndef FC_SUMS_ONCE
+#define FC_SUMS_ONCE
+
+typedef double fc_double_vec __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(8)));
+
+/* The windows of a fold, from the first bit on: m becomes next = 2m or 2m + 1 until it is the whole. */
+FC_INLINE ptrdiff_t fc_first_bit(ptrdiff_t window)
+{
+    return (ptrdiff_t)1 << (63 - __builtin_clzll((unsigned long long)window));
+}
+
+/* Sums, sums of squares about the mean and, where sums are `local`, the first element of each: what they are relative to. */
+typedef struct fc_parts {
+    double *sum, *squares, *first;
+} fc_parts;
+
+#define FC_AT(p, at) (*(fc_double_vec *)((p) + (at)))
+
+/* One bit: to[x] = `half` numbers of a at x and as many at x + shift and, with `odd`, one at x + 2 * shift. Each number of `one`
+ * stands for `cells` elements; with `flat` for itself, so that its squares, and local sums, are 0. */
+FC_INLINE void fc_join_squares(fc_parts to, fc_parts a, fc_parts one, ptrdiff_t count, ptrdiff_t shift, double half, double cells,
+                               const int odd, const int flat, const int local)
+{
+    const int lanes = FC_VEC_BYTES / 8, zero = flat && half == 1;
+    const double both = 2 * half, elements = half * cells;
+    const double scale = 1 / (both * cells), scale_one = 1 / (both * (both + 1) * cells);
+    for (ptrdiff_t x = 0; x < count; x += lanes) {
+        fc_double_vec left = {0}, right = {0}, m = {0};
+        if (!zero || !local)
+            left = FC_AT(a.sum, x), right = FC_AT(a.sum, x + shift);
+        if (local)
+            right += elements * (FC_AT(one.first, x + shift) - FC_AT(one.first, x));
+        if (!zero)
+            m = FC_AT(a.squares, x) + FC_AT(a.squares, x + shift);
+        const fc_double_vec d = left - right;
+        fc_double_vec sum = left + right;
+        m += d * scale * d;
+        if (odd) {
+            const ptrdiff_t at = x + 2 * shift;
+            fc_double_vec last = {0};
+            if (!flat || !local)
+                last = FC_AT(one.sum, at);
+            if (local)
+                last += cells * (FC_AT(one.first, at) - FC_AT(one.first, x));
+            const fc_double_vec e = sum - both * last;
+            sum += last;
+            m += e * scale_one * e;
+            if (!flat)
+                m += FC_AT(one.squares, at);
+        }
+        FC_AT(to.sum, x) = sum;
+        FC_AT(to.squares, x) = m;
+    }
+}
+
+#undef FC_AT
+
+/* to[x], x < n: of `window` numbers `unit` apart. */
+FC_INLINE void fc_fold_squares(fc_parts to, fc_parts one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit, double cells,
+                               const int flat, const int local)
+{
+    fc_parts a = one;
+    ptrdiff_t m = 1;
+    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
+        const int odd = (window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
+        if (odd)
+            fc_join_squares(to, a, one, count, shift, (double)m, cells, 1, flat, local);
+        else
+            fc_join_squares(to, a, one, count, shift, (double)m, cells, 0, flat, local);
+        a = to, m = next;
+    }
+}
+
+#endif
+
+/* s[x], x < n: the sums of `window` numbers `unit` apart. */
+FC_INLINE void FC_N(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit)
+{
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    const FC_SUM_T *a = one;
+    ptrdiff_t m = 1;
+    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
+        const int odd = (window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
+        if (odd)
+            for (ptrdiff_t x = 0; x < count; x += lanes)
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift)
+                                      + *(const FC_WVEC *)(one + x + 2 * shift);
+        else
+            for (ptrdiff_t x = 0; x < count; x += lanes)
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
+        a = s, m = next;
+    }
+}
+
+/* The vector at x of a row of elements if `raw`, else of wide numbers. */
+FC_INLINE FC_WVEC FC_N(widened)(const char *row, ptrdiff_t x, const int raw)
+{
+    return raw ? FC_N(load_wide)((const FC_T *)row + x) : *(const FC_WVEC *)((const FC_SUM_T *)row + x);
+}
+
+#ifdef FC_INTEGER_TYPE
+
+/* Integers add up exactly in any order: each sum is the one before, a row added and a row taken away. */
+FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
+{
+    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    for (ptrdiff_t x = 0; x < q->n; x += 4 * lanes) {
+        const int wide = q->n - x < 4 * lanes ? (int)((q->n - x + lanes - 1) / lanes) : 4;
+        FC_WVEC sum[4] = {{0}};
+        for (ptrdiff_t r = 0; r < q->window; r++)
+            for (int i = 0; i < wide; i++)
+                sum[i] += FC_N(widened)(q->rows[r * q->step], x + i * lanes, raw);
+        for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
+            for (; r < o * q->every; r++) {
+                const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+                    if (i < wide)
+                        sum[i] += FC_N(widened)(next, x + i * lanes, raw) - FC_N(widened)(last, x + i * lanes, raw);
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                if (i < wide)
+                    ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
+        }
+    }
+}
+
+#else
+
+/* One bit of a strip: row r of the sums of `next` = that of m + row r + m of them (+ row r + 2m). */
+FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
+                               const int first, const int raw)
+{
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = (int)(FC_FOLD_STRIP / sizeof(FC_SUM_T));
+    const int last = next == q->window;
+    const ptrdiff_t rows = (q->count - 1) * q->every + 1 + q->window - next, every = last ? q->every : 1;
+    for (ptrdiff_t r = 0; r < rows; r += every) {
+        FC_SUM_T *to = last ? (FC_SUM_T *)q->out[r / every * q->step] + x : space + r * unit;
+        const char *one = q->rows[(odd ? r + 2 * m : 0) * q->step];
+        const char *a = q->rows[first ? r * q->step : 0], *b = q->rows[first ? (r + m) * q->step : 0];
+#pragma GCC unroll 8
+        for (int i = 0; i < unit; i += lanes) {
+            FC_WVEC v = first ? FC_N(widened)(a, x + i, raw) + FC_N(widened)(b, x + i, raw)
+                              : *(FC_WVEC *)(space + r * unit + i) + *(FC_WVEC *)(space + (r + m) * unit + i);
+            if (odd)
+                v += FC_N(widened)(one, x + i, raw);
+            *(FC_WVEC *)(to + i) = v;
+        }
+    }
+}
+
+FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
+{
+    const ptrdiff_t unit = FC_FOLD_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
+    for (ptrdiff_t x = 0; x < q->n; x += unit) {
+        ptrdiff_t m = 1;
+        for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
+            const int odd = (q->window & bit) != 0;
+            const ptrdiff_t next = 2 * m + odd;
+            if (m == 1 && odd)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 1, 1, raw);
+            else if (m == 1)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 0, 1, raw);
+            else if (odd)
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 1, 0, raw);
+            else
+                FC_N(join_rows)(q, x, (FC_SUM_T *)q->space, m, next, 0, 0, raw);
+            m = next;
+        }
+        for (ptrdiff_t o = 0; o < q->count && q->window == 1; o++)
+            for (int i = 0; i < (int)unit; i += (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)))
+                *(FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x + i) = FC_N(widened)(q->rows[o * q->every * q->step], x + i, raw);
+    }
+}
+
+#endif
+
+/* A strip of FC_FOLD_STRIP bytes of all rows, one below the other: of raw elements, or from byte `at` of wide lines. */
+FC_INLINE void FC_N(gather_strip)(double *strip, const fc_fold *q, ptrdiff_t rows, ptrdiff_t at, const int raw)
+{
+    const int doubles = FC_FOLD_STRIP / 8;
+    for (ptrdiff_t r = 0; r < rows; r++, strip += doubles) {
+        const char *row = (const char *)q->rows[r * q->step] + at;
+        if (raw)
+            for (int i = 0; i < doubles; i++)
+                strip[i] = (double)((const FC_T *)row)[i];
+        else
+            memcpy(strip, row, FC_FOLD_STRIP);
+    }
+}
+
+FC_INLINE void FC_N(scatter_strip)(const fc_fold *q, const double *strip, ptrdiff_t at)
+{
+    for (ptrdiff_t o = 0; o < q->count; o++)
+        memcpy((char *)q->out[o * q->step] + at, strip + o * q->every * (FC_FOLD_STRIP / 8), FC_FOLD_STRIP);
+}
+
+FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
+{
+    const int local = FC_IS_FLOAT && sizeof(FC_T) == 8;
+    const ptrdiff_t rows = (q->count - 1) * q->every + q->window, unit = FC_FOLD_STRIP / 8;
+    const ptrdiff_t area = (rows + 1) * (FC_FOLD_STRIP / 8);
+    double *space = (double *)q->space;
+    const fc_parts one = {space, space + area, local ? space + 4 * area : NULL};
+    const fc_parts to = q->window > 1 ? (fc_parts){space + 2 * area, space + 3 * area, NULL} : one;
+    if (raw && q->window == 1)
+        memset(space, 0, (size_t)(2 * area) * 8);
+    for (ptrdiff_t x = 0; x < q->n; x += unit) {
+        if (!raw) {
+            FC_N(gather_strip)(one.sum, q, rows, x * 8, 0);
+            FC_N(gather_strip)(one.squares, q, rows, x * 8 + q->half, 0);
+            if (local)
+                FC_N(gather_strip)(one.first, q, rows, x * 8 + 2 * q->half, 0);
+        } else {
+            FC_N(gather_strip)(local ? one.first : one.sum, q, rows, x * (ptrdiff_t)sizeof(FC_T), 1);
+        }
+        fc_fold_squares(to, one, (rows - q->window + 1) * unit, q->window, unit, (double)q->cells, raw, local);
+        FC_N(scatter_strip)(q, to.sum, x * 8);
+        FC_N(scatter_strip)(q, to.squares, x * 8 + q->half);
+        if (local)
+            FC_N(scatter_strip)(q, one.first, x * 8 + 2 * q->half);
+    }
+}
+
+static void FC_N(fold_columns)(const fc_fold *q)
+{
+    if (q->squares && q->raw)
+        FC_N(square_columns)(q, 1);
+    else if (q->squares)
+        FC_N(square_columns)(q, 0);
+    else if (q->raw)
+        FC_N(sum_columns)(q, 1);
+    else
+        FC_N(sum_columns)(q, 0);
+}
+
+static void FC_N(fold_row)(const fc_fold *q)
+{
+    char *one = (char *)q->rows[0], *s = q->out[0];
+    const ptrdiff_t half = q->half;
+    if (q->squares)
+        fc_fold_squares((fc_parts){(double *)s, (double *)(s + half), NULL},
+                        (fc_parts){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, q->window, 1,
+                        (double)q->cells, 0, FC_IS_FLOAT && sizeof(FC_T) == 8);
+    else
+        FC_N(fold_sums)((FC_SUM_T *)s, (const FC_SUM_T *)one, q->n, q->window, 1);
+}
+
+/* ---- what sums become ---- */
+
+#define FC_EACH(type, value)                        \
+    {                                               \
+        type *restrict out = q->out;                \
+        for (ptrdiff_t x = 0; x < n; x++)           \
+            out[x] = (type)(value);                 \
+        return;                                     \
+    }
+
+/* Means of bytes to the nearest byte, halves to the even one: within FC_FOLD_BYTES cells the quotient of a float and a
+ * reciprocal is on the right side of every half that it does not meet, and only an even number of cells meets halves. */
+#ifdef FC_INTEGER_TYPE
+FC_INLINE void FC_N(finish_bytes)(const fc_finish *q, const FC_SUM_T *restrict sum)
+{
+    const ptrdiff_t n = q->n;
+    const float cells = (float)q->cells, scale = 1 / cells, half = cells / 2, integers = 0x1p23f; /* from here on no fractions */
+    uint8_t *restrict out = q->out;
+    if (q->cells & 1)
+        for (ptrdiff_t x = 0; x < n; x++) {
+            const float near = (float)(int32_t)sum[x] * scale + integers;
+            uint32_t bits;
+            memcpy(&bits, &near, 4);
+            out[x] = (uint8_t)bits;
+        }
+    else
+        for (ptrdiff_t x = 0; x < n; x++) {
+            const float s = (float)(int32_t)sum[x], near = __builtin_rintf(s * scale), even = 2 * __builtin_rintf(s * scale / 2);
+            out[x] = (uint8_t)(int32_t)(__builtin_fabsf(s - near * cells) == half ? even : near);
+        }
+}
+#endif
+
+static void FC_N(finish)(const fc_finish *q)
+{
+    const ptrdiff_t n = q->n;
+    const double cells = (double)q->cells, left = cells - q->ddof, scale = left > 0 ? 1 / left : __builtin_nan("");
+    if (q->reduction == FC_NEAR_VAR || q->reduction == FC_NEAR_STD || q->doubles) {
+        const double *restrict sum = q->wide, *restrict m2 = (const double *)((const char *)q->wide + q->half);
+        /* An infinity makes its sum infinite, and sum - sum NaN. */
+        if (q->reduction == FC_NEAR_SUM && q->kind == FC_F32)
+            FC_EACH(float, sum[x])
+        if (q->reduction == FC_NEAR_SUM)
+            FC_EACH(double, sum[x])
+        if (q->reduction == FC_NEAR_MEAN && q->kind == FC_F32)
+            FC_EACH(float, sum[x] * (1 / cells))
+        if (q->reduction == FC_NEAR_MEAN)
+            FC_EACH(double, sum[x] / cells)
+        if (q->reduction == FC_NEAR_VAR && q->kind == FC_F32)
+            FC_EACH(float, m2[x] * scale + (sum[x] - sum[x]))
+        if (q->reduction == FC_NEAR_VAR)
+            FC_EACH(double, m2[x] * scale + (sum[x] - sum[x]))
+        if (q->kind == FC_F32)
+            FC_EACH(float, __builtin_sqrtf((float)(m2[x] * scale + (sum[x] - sum[x]))))
+        FC_EACH(double, __builtin_sqrt(m2[x] * scale + (sum[x] - sum[x])))
+    }
+#ifdef FC_INTEGER_TYPE
+    const FC_SUM_T *restrict sum = q->wide;
+    if (q->reduction == FC_NEAR_SUM)
+        memcpy(q->out, sum, (size_t)n * sizeof *sum);
+    else if (q->kind == FC_U8)
+        FC_N(finish_bytes)(q, sum);
+    else if (FC_LEAST == 0)
+        FC_EACH(double, (double)sum[x] / cells)
+    else
+        FC_EACH(double, (double)(__typeof__(__builtin_choose_expr(sizeof *sum == 4, (int32_t)0, (int64_t)0)))sum[x] / cells)
+#endif
+}
+
+#undef FC_EACH
