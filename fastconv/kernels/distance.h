@@ -57,16 +57,14 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     switch (metric) {
     case FC_SQUARE: *acc += FC_N(times)(weighted, w, t) * t; return;
     case FC_CITYBLOCK: *acc += FC_N(times)(weighted, w, size); return;
-    case FC_CHEBYSHEV: {
-        FC_VEC most = size;
+    case FC_CHEBYSHEV:
         if (weighted)
-            most = FC_N(masked)(size, (FC_IVEC)(w != 0));
-        most = FC_N(max)(*acc, most);
+            t = FC_N(masked)(t, (FC_IVEC)(w != 0));
         if (careful)
-            most = FC_N(pick)((FC_IVEC)(*acc != *acc), *acc, most);
-        *acc = most;
+            *acc = FC_N(pick)((FC_IVEC)(*acc != *acc), *acc, FC_N(max)(*acc, FC_N(abs)(t)));
+        else
+            *acc = FC_N(max_size)(*acc, t);
         return;
-    }
     case FC_CANBERRA: {
         const FC_VEC sum = FC_N(abs)(a) + FC_N(abs)(b), tiny = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p-100 : (FC_T)0x1p-400);
         FC_VEC ratio;
@@ -134,11 +132,14 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     enum { M = FC_POINT_ROWS };
     const int two = metric == FC_BRAYCURTIS || metric == FC_DICE || metric == FC_SPLIT, stride = metric == FC_JENSEN ? 2 : 1;
     const ptrdiff_t width = t->vectors * FC_LANES;
-    const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
+    const ptrdiff_t step = t->a_col;
+    const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
     int first = t->first;
+    for (int i = 0; i < M; i++) /* rows that a tile lacks are its last one again */
+        a[i] = (const FC_T *)t->a + (i < t->rows ? i : t->rows - 1) * t->a_row;
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
+    for (ptrdiff_t k0 = 0, from = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
@@ -148,7 +149,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 acc[i][j] = acc2[i][j] = (FC_VEC){0};
                 s[i][j] = careful ? *(const FC_VEC *)(scale + i * width + (at + j) * FC_LANES) : (FC_VEC){0};
             }
-        for (ptrdiff_t k = 0; k < n; k += stride) {
+        for (ptrdiff_t k = 0; k < n; k += stride, from += stride * step) {
             FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
@@ -162,12 +163,11 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
-                const FC_VEC av = FC_N(splat)(a[i]), a2 = stride == 2 ? FC_N(splat)(a[M + i]) : av;
+                const FC_VEC av = FC_N(splat)(a[i][from]), a2 = stride == 2 ? FC_N(splat)(a[i][from + step]) : av;
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
                     FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
             }
-            a += stride * M;
             b += stride * width;
         }
 #pragma GCC unroll 6
@@ -318,9 +318,9 @@ FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pai
         const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
         FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
         for (ptrdiff_t j = 0; j < width; j += FC_LANES)
-            *(FC_VEC *)(dst + j) = FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
-                                                       *(const FC_VEC *)(c2 + i * width + j), s,
-                                                       *(const FC_VEC *)((const FC_T *)t->b_stats + j), root);
+            FC_N(put)(dst + j, FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
+                                                   *(const FC_VEC *)(c2 + i * width + j), s,
+                                                   *(const FC_VEC *)((const FC_T *)t->b_stats + j), root));
     }
 }
 
@@ -430,10 +430,10 @@ static void FC_N(pairs)(const fc_pairs *t)
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
-            FC_VEC *dst = (FC_VEC *)((FC_T *)t->dst + i * t->dst_step + j);
+            FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
             const FC_VEC better = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
-            *dst = FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, *dst);
+            FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
         }
 }
 

@@ -166,8 +166,8 @@ enum {
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
-/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width].
- * `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
+/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
+ * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -181,13 +181,13 @@ typedef struct fc_points {
     void *row;
 } fc_points;
 
-/* One tile of distances between FC_POINT_ROWS rows of a[k][rows] and `vectors` vectors of columns of b[k][columns].
- * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst (`rows` of its rows). */
+/* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
+ * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. */
 #define FC_POINT_ROWS 6
 typedef struct fc_pairs {
     const void *a, *b, *w;
     const void *a_stats, *b_stats;
-    ptrdiff_t count;
+    ptrdiff_t a_row, a_col, count;
     int metric, finish, rows, vectors, first, last;
     double p, n;
     void *c, *c2;

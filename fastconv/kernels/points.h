@@ -114,21 +114,26 @@ static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
     return (FC_T)set;
 }
 
-static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
+/* The statistic of a row that is compared as it is. */
+static FC_T FC_N(row_stat)(const FC_T *x, const fc_points *p)
 {
     const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-200, most = 1 / least;
-    FC_T stat = 0;
-    switch (p->prepare) {
-    case FC_FINITE:
+    FC_INT odd = 0;
+    if (p->prepare == FC_FINITE)
         for (ptrdiff_t k = 0; k < p->d; k++) {
             const FC_T v = x[k] < 0 ? -x[k] : x[k];
-            stat += (v >= least && v <= most) || v == 0 ? 0 : (FC_T)__builtin_nan("");
+            odd |= (v > most) | (v != v) | ((v < least) & (v > 0));
         }
-        return stat;
-    case FC_KNOWN:
+    if (p->prepare == FC_KNOWN)
         for (ptrdiff_t k = 0; k < p->d; k++)
-            stat += x[k] == x[k] ? 0 : (FC_T)__builtin_nan("");
-        return stat;
+            odd |= x[k] != x[k];
+    return odd ? (FC_T)__builtin_nan("") : 0;
+}
+
+static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
+{
+    FC_T stat = 0;
+    switch (p->prepare) {
     case FC_UNIT: return FC_N(normalise)(x, p, 0);
     case FC_CENTRED: return FC_N(normalise)(x, p, 1);
     case FC_SHARES: return FC_N(shares)(x, p);
@@ -144,26 +149,50 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
         }
         return stat;
     case FC_PACKED_BITS: return FC_N(bits_of_row)(x, p->d);
-    default: return 0;
+    default: return FC_N(row_stat)(x, p);
     }
+}
+
+/* dst[k][width] of rows as they are: squares of whole vectors are turned in registers. */
+static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t width)
+{
+    enum { B = FC_LANES };
+    for (ptrdiff_t r = 0; r < rows; r += B)
+        for (ptrdiff_t k = 0; k < count; k += B) {
+            const FC_T *from = src + r * step + k;
+            FC_T *into = dst + k * width + r;
+            FC_VEC square[B];
+            if (rows - r < B || count - k < B) {
+                for (ptrdiff_t i = 0; i < B && r + i < rows; i++)
+                    for (ptrdiff_t j = 0; j < B && k + j < count; j++)
+                        into[j * width + i] = from[i * step + j];
+                continue;
+            }
+#pragma GCC unroll 16
+            for (int i = 0; i < B; i++)
+                square[i] = FC_N(load)(from + i * step);
+            FC_N(turn)(square);
+#pragma GCC unroll 16
+            for (int i = 0; i < B; i++)
+                FC_N(put)(into + i * width, square[i]);
+        }
 }
 
 static void FC_N(points)(const fc_points *p)
 {
-    enum { BLOCK = 32 };
     FC_T *dst = p->dst, *stats = p->stats;
     const ptrdiff_t width = p->width, step = p->row_step / (ptrdiff_t)sizeof(FC_T);
-    const int direct = p->prepare == FC_PLAIN && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
+    const int kept = p->prepare == FC_PLAIN || p->prepare == FC_FINITE || p->prepare == FC_KNOWN;
+    const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
     for (ptrdiff_t r = 0; r < width; r++)
         stats[r] = 0;
-    for (ptrdiff_t k0 = 0; k0 < p->count && direct; k0 += BLOCK) {
-        const ptrdiff_t end = k0 + BLOCK < p->count ? k0 + BLOCK : p->count;
-        for (ptrdiff_t r = 0; r < p->rows; r++) {
-            const FC_T *src = (const FC_T *)p->src + r * step + p->first;
-            for (ptrdiff_t k = k0; k < end; k++)
-                dst[k * width + r] = src[k];
-        }
+    if (direct) {
+        for (ptrdiff_t r = 0; r < p->rows && p->prepare != FC_PLAIN; r++)
+            stats[r] = FC_N(row_stat)((const FC_T *)p->src + r * step, p);
+        if (dst == NULL)
+            return;
+        FC_N(pack_rows)(dst, (const FC_T *)p->src + p->first, step, p->rows, p->count, width);
     }
     for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
         const FC_T *row = (const FC_T *)p->row + p->first;

@@ -105,6 +105,37 @@ FC_INLINE FC_VEC FC_N(min)(FC_VEC a, FC_VEC b)
 #endif
 }
 
+/* The larger of a and |b|, a >= 0; of a number and a NaN either may come. */
+FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
+{
+#if defined(__AVX512DQ__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_range_ps((__m512)a, (__m512)b, 11) : (FC_VEC)_mm512_range_pd((__m512d)a, (__m512d)b, 11);
+#else
+    return FC_N(max)(a, FC_N(abs)(b));
+#endif
+}
+
+/* Transposes a square of FC_LANES vectors: quarters of ever larger squares change places, which compilers make shuffles of. */
+FC_INLINE void FC_N(turn)(FC_VEC v[FC_LANES])
+{
+#pragma GCC unroll 4
+    for (int half = 1; half < FC_LANES; half *= 2)
+#pragma GCC unroll 16
+        for (int i = 0; i < FC_LANES; i++) {
+            const FC_VEC a = v[i], b = v[(i + half) % FC_LANES];
+            FC_VEC x = a, y = b;
+            if (i & half)
+                continue;
+#pragma GCC unroll 16
+            for (int l = 0; l < FC_LANES; l++) {
+                x[l] = l & half ? b[l - half] : a[l];
+                y[l] = l & half ? b[l] : a[l + half];
+            }
+            v[i] = x;
+            v[i + half] = y;
+        }
+}
+
 /* Whether any lane of a comparison's result is true. */
 FC_INLINE int FC_N(any)(FC_IVEC mask)
 {
