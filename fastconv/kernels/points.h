@@ -153,29 +153,26 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
     }
 }
 
-/* dst[k][width] of rows as they are: squares of whole vectors are turned in registers. */
+/* dst[k][width] of rows as they are, a vector at a time: stores in order and loads from few lines. */
 static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t width)
 {
     enum { B = FC_LANES };
     for (ptrdiff_t r = 0; r < rows; r += B)
-        for (ptrdiff_t k = 0; k < count; k += B) {
-            const FC_T *from = src + r * step + k;
-            FC_T *into = dst + k * width + r;
-            FC_VEC square[B];
-            if (rows - r < B || count - k < B) {
-                for (ptrdiff_t i = 0; i < B && r + i < rows; i++)
-                    for (ptrdiff_t j = 0; j < B && k + j < count; j++)
-                        into[j * width + i] = from[i * step + j];
-                continue;
+        for (ptrdiff_t k0 = 0; k0 < count; k0 += B)
+            for (ptrdiff_t k = k0; k < k0 + B && k < count; k++) {
+                const FC_T *from = src + r * step + k;
+                FC_T *into = dst + k * width + r;
+                if (rows - r < B) {
+                    for (ptrdiff_t i = 0; r + i < rows; i++)
+                        into[i] = from[i * step];
+                    continue;
+                }
+                FC_VEC v;
+#pragma GCC unroll 16
+                for (int i = 0; i < B; i++)
+                    v[i] = from[i * step];
+                FC_N(put)(into, v);
             }
-#pragma GCC unroll 16
-            for (int i = 0; i < B; i++)
-                square[i] = FC_N(load)(from + i * step);
-            FC_N(turn)(square);
-#pragma GCC unroll 16
-            for (int i = 0; i < B; i++)
-                FC_N(put)(into + i * width, square[i]);
-        }
 }
 
 static void FC_N(points)(const fc_points *p)

@@ -115,27 +115,6 @@ FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
 #endif
 }
 
-/* Transposes a square of FC_LANES vectors: quarters of ever larger squares change places, which compilers make shuffles of. */
-FC_INLINE void FC_N(turn)(FC_VEC v[FC_LANES])
-{
-#pragma GCC unroll 4
-    for (int half = 1; half < FC_LANES; half *= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < FC_LANES; i++) {
-            const FC_VEC a = v[i], b = v[(i + half) % FC_LANES];
-            FC_VEC x = a, y = b;
-            if (i & half)
-                continue;
-#pragma GCC unroll 16
-            for (int l = 0; l < FC_LANES; l++) {
-                x[l] = l & half ? b[l - half] : a[l];
-                y[l] = l & half ? b[l] : a[l + half];
-            }
-            v[i] = x;
-            v[i + half] = y;
-        }
-}
-
 /* Whether any lane of a comparison's result is true. */
 FC_INLINE int FC_N(any)(FC_IVEC mask)
 {
