@@ -21,6 +21,7 @@ cimport numpy as cnp
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport (
     FC_AS_IS,
+    FC_CANBERRA,
     FC_CITYBLOCK,
     FC_F32,
     FC_F64,
@@ -32,6 +33,7 @@ from fastconv._kernels cimport (
     FC_PLAIN,
     FC_POINT_CHAIN,
     FC_POINT_ROWS,
+    FC_POSITIVE,
     FC_ROOT,
     FC_SQUARE,
     fc_emit,
@@ -115,6 +117,7 @@ cdef struct Plan:
     const char *tile_weights
     # Sums over `terms` prepared numbers, `range` at once.
     idx terms, range, ranges
+    bint twofold                 # each number of a point is prepared to two
     idx panel                    # columns of a full panel
     idx block_rows, block_cols, row_blocks, slabs, tasks
     idx band, bands              # MATRIX: blocks of rows that one thread computes, and how many such bands
@@ -204,7 +207,7 @@ cdef void block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
             t.packed = slab
             t.packed_range = range_
         a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
-        a.w = p.tile_weights + first * p.item if p.tile_weights != NULL else NULL
+        a.w = p.tile_weights + (first // 2 if p.twofold else first) * p.item if p.tile_weights != NULL else NULL
         for panel in range(panels):
             a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
             dst, a.dst_step = t.stage + (0 if p.direct else panel * p.panel) * p.item, p.stage_step
@@ -319,7 +322,7 @@ cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char *dst) noexcept nogil:
-    """One prepared row, its numbers side by side; of jensenshannon the shares alone."""
+    """One prepared row, its numbers side by side; of pairs the first alone."""
     cdef fc_points a
     cdef fc_emit e
     describe(p, t, x, batch, &a)
@@ -327,7 +330,7 @@ cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char
     a.rows = a.width = 1
     a.first, a.count, a.dst, a.stats = 0, p.terms, t.spare, t.c
     p.k.points(&a)
-    e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.metric == FC_JENSEN else 1, p.d, 1
+    e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.twofold else 1, p.d, 1
     e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
     p.k.emit(&e)
 
@@ -423,12 +426,14 @@ cdef bint is_few(const Plan *p) noexcept:
 cdef void plan(Plan *p, int threads) noexcept:
     cdef idx lanes = p.k.lanes, rows, most
     p.few = is_few(p)
-    p.in_place = (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN) and in_rows(p, &p.a)
+    p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
+                                       or p.prepare == FC_POSITIVE)
     p.direct = p.way == MATRIX and not p.stream and out_in_rows(p)
     p.terms = p.d
+    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
-    elif p.metric == FC_JENSEN:
+    elif p.twofold:
         p.terms = 2 * p.d
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)

@@ -132,8 +132,8 @@ enum {
     FC_SQUARE,     /* w (a - b)^2 */
     FC_CITYBLOCK,  /* w |a - b| */
     FC_CHEBYSHEV,  /* max |a - b|, w a mask */
-    FC_CANBERRA,   /* w |a - b| / (|a| + |b|) */
-    FC_BRAYCURTIS, /* w |a - b|; w |a + b| */
+    FC_CANBERRA,   /* w |a - b| / (|a| + |b|), a and b as FC_SIZES leaves them */
+    FC_BRAYCURTIS, /* w |a - b|; w |a + b|, only where the statistics are NaN */
     FC_HAMMING,    /* w (a != b) */
     FC_CUBE,       /* w |a - b|^3 */
     FC_QUARTIC,    /* w |a - b|^4 */
@@ -142,12 +142,13 @@ enum {
     FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p), b = (q, q log q), log to base 2 */
     FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
     FC_SPLIT,      /* w (a > b); w (a < b) */
+    FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
     FC_BITS        /* set bits of a and b */
 };
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
 enum {
-    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / c2 */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
+    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / (s + t), c2 for NaN */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
     FC_ENTROPY, FC_DICE_RATIO,
     /* from the counts of true-true, true-false, false-true: */
     FC_HAMMING_BITS, FC_JACCARD, FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
@@ -156,7 +157,9 @@ enum {
 /* What is done to a row before it is packed; its statistic. */
 enum {
     FC_PLAIN,       /* nothing; 0 */
-    FC_FINITE,      /* nothing; NaN where a number is outside 2^-60..2^60 (2^-200..2^200) and not 0, else 0 */
+    FC_FINITE,      /* nothing; NaN where a number is NaN or infinite, else 0 */
+    FC_SIZES,       /* (x, |x| + tiny); NaN where a number is outside 2^-30..2^30 (2^-64..2^100) and not 0, else 0 */
+    FC_POSITIVE,    /* nothing; the sum of w x, NaN where a number is negative or NaN */
     FC_KNOWN,       /* nothing; NaN where a number is NaN, else 0 */
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */

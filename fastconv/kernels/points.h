@@ -117,16 +117,37 @@ static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
 /* The statistic of a row that is compared as it is. */
 static FC_T FC_N(row_stat)(const FC_T *x, const fc_points *p)
 {
-    const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-200, most = 1 / least;
     FC_INT odd = 0;
+    FC_T stat = 0;
     if (p->prepare == FC_FINITE)
-        for (ptrdiff_t k = 0; k < p->d; k++) {
-            const FC_T v = x[k] < 0 ? -x[k] : x[k];
-            odd |= (v > most) | (v != v) | ((v < least) & (v > 0));
-        }
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            odd |= x[k] - x[k] != 0;
     if (p->prepare == FC_KNOWN)
         for (ptrdiff_t k = 0; k < p->d; k++)
             odd |= x[k] != x[k];
+    if (p->prepare == FC_POSITIVE) {
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            odd |= x[k] < 0;
+            p->wide[k] = (double)x[k];
+        }
+        stat = (FC_T)FC_N(wide_sum)(p->wide, p->w, p->d);
+    }
+    return odd ? (FC_T)__builtin_nan("") : stat;
+}
+
+/* Sizes whose products over FC_RATIO_GROUP terms neither overflow nor underflow; what is added to them is lost in every
+ * one but 0, and keeps 0 / 0 a number. */
+static FC_T FC_N(sizes)(FC_T *x, ptrdiff_t d)
+{
+    const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-30 : (FC_T)0x1p-64, most = sizeof(FC_T) == 4 ? (FC_T)0x1p30 : (FC_T)0x1p100;
+    const FC_T tiny = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-120;
+    FC_INT odd = 0;
+    for (ptrdiff_t k = d - 1; k >= 0; k--) { /* from the back, so that a number is read before its place is taken */
+        const FC_T v = x[k], size = v < 0 ? -v : v;
+        odd |= (size > most) | (size != size) | ((size < least) & (size > 0));
+        x[2 * k] = v;
+        x[2 * k + 1] = size + tiny;
+    }
     return odd ? (FC_T)__builtin_nan("") : 0;
 }
 
@@ -134,6 +155,7 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
 {
     FC_T stat = 0;
     switch (p->prepare) {
+    case FC_SIZES: return FC_N(sizes)(x, p->d);
     case FC_UNIT: return FC_N(normalise)(x, p, 0);
     case FC_CENTRED: return FC_N(normalise)(x, p, 1);
     case FC_SHARES: return FC_N(shares)(x, p);
@@ -179,7 +201,7 @@ static void FC_N(points)(const fc_points *p)
 {
     FC_T *dst = p->dst, *stats = p->stats;
     const ptrdiff_t width = p->width, step = p->row_step / (ptrdiff_t)sizeof(FC_T);
-    const int kept = p->prepare == FC_PLAIN || p->prepare == FC_FINITE || p->prepare == FC_KNOWN;
+    const int kept = p->prepare == FC_PLAIN || p->prepare == FC_FINITE || p->prepare == FC_KNOWN || p->prepare == FC_POSITIVE;
     const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
     for (ptrdiff_t r = 0; r < width; r++)

@@ -160,7 +160,7 @@ FC_INLINE FC_VEC FC_N(root_14)(FC_VEC x)
 }
 #endif
 
-/* x / y for y in 2^-500..2^500 (2^-60..2^60), x no larger than about y: within 1 unit in the last place. */
+/* x / y for y in 2^-1000..2^1000 (2^-120..2^120), x no larger than about y: within 1 unit in the last place. */
 FC_INLINE FC_VEC FC_N(quotient)(FC_VEC x, FC_VEC y)
 {
 #if defined(__AVX512F__)
