@@ -125,6 +125,27 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     }
 }
 
+/* Adds `terms` / 2 terms of canberra under one division; a and b hold each number and its size. */
+FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *const *a, ptrdiff_t from, ptrdiff_t step, const FC_T *b,
+                            ptrdiff_t width, FC_VEC w, FC_VEC (*acc)[FC_POINT_VECTORS])
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < FC_POINT_ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++) {
+            FC_VEC num = {0}, den = {0};
+#pragma GCC unroll 8
+            for (ptrdiff_t k = 0; k < terms; k += 2) {
+                const FC_VEC *bv = (const FC_VEC *)(b + k * width + j * FC_LANES);
+                const FC_VEC x = FC_N(abs)(a[i][from + k * step] - *bv);
+                const FC_VEC y = a[i][from + (k + 1) * step] + *(const FC_VEC *)((const FC_T *)bv + width);
+                num = k ? (FC_VEC)(num * y + x * den) : x;
+                den = k ? (FC_VEC)(den * y) : y;
+            }
+            acc[i][j] += w * FC_N(quotient)(num, den);
+        }
+}
+
 /* Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
                           const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
@@ -132,7 +153,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT;
     const int stride = metric == FC_JENSEN || metric == FC_CANBERRA ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
-    const int group = weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2;
+    const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
     const ptrdiff_t step = t->a_col;
     const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
@@ -144,16 +165,21 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     for (ptrdiff_t k0 = 0, from = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
-        FC_VEC num[M][FC_POINT_VECTORS], den[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
         for (int i = 0; i < M; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
                 acc[i][j] = acc2[i][j] = (FC_VEC){0};
-                num[i][j] = den[i][j] = (FC_VEC){0};
                 s[i][j] = careful ? *(const FC_VEC *)(scale + i * width + (at + j) * FC_LANES) : (FC_VEC){0};
             }
-        for (ptrdiff_t k = 0; k < n; k += stride, from += stride * step) {
+        for (ptrdiff_t k = 0; k < n && shared; k += group, from += group * step, b += group * width) {
+            const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
+            if (n - k >= group)
+                FC_N(ratios)(group, v, a, from, step, b, width, wv, acc);
+            else
+                FC_N(ratios)(n - k, v, a, from, step, b, width, wv, acc);
+        }
+        for (ptrdiff_t k = 0; k < n && !shared; k += stride, from += stride * step) {
             FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
@@ -169,20 +195,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             for (int i = 0; i < M; i++) {
                 const FC_VEC av = FC_N(splat)(a[i][from]), a2 = stride == 2 ? FC_N(splat)(a[i][from + step]) : av;
 #pragma GCC unroll 4
-                for (int j = 0; j < v && shared; j++) {
-                    const FC_VEC x = FC_N(abs)(av - bv[j]), y = a2 + b2[j];
-                    if (k / 2 % group == 0) {
-                        num[i][j] = x;
-                        den[i][j] = y;
-                    } else {
-                        num[i][j] = num[i][j] * y + x * den[i][j];
-                        den[i][j] *= y;
-                    }
-                    if (k / 2 % group == group - 1 || k + stride >= n)
-                        acc[i][j] += FC_N(times)(weighted, wv, FC_N(quotient)(num[i][j], den[i][j]));
-                }
-#pragma GCC unroll 4
-                for (int j = 0; j < v && !shared; j++)
+                for (int j = 0; j < v; j++)
                     FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
             }
             b += stride * width;
@@ -424,8 +437,9 @@ static void FC_N(pairs)(const fc_pairs *tile)
     }
     if (whole && (t->metric == FC_JENSEN || t->metric == FC_PRODUCT)) {
         const FC_T near = t->metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
-        for (ptrdiff_t j = 0; j < size && t->metric == FC_PRODUCT; j++)
-            c[j] = 2 - 2 * c[j];
+        if (t->metric == FC_PRODUCT)
+            for (ptrdiff_t j = 0; j < size; j += FC_LANES)
+                *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
         if (FC_N(doubtful)(t, c, 1, near, (FC_T)8)) {
             if (t->metric == FC_JENSEN)
                 FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
