@@ -3,7 +3,7 @@
 A task is a block of rows of XA times a slab of rows of XB. Its distances are computed tile by tile into `stage`, an array
 that stays in the second-level cache, and go from there to where they belong:
 
-- MATRIX: a block of the result.
+- MATRIX: a block of the result, straight into it where its elements lie side by side.
 - SYMMETRIC: XA is XB: blocks on and above the diagonal, each stored twice.
 - CONDENSED: likewise, each stored once, row by row, in SciPy's order of pdist.
 - PULL: gradients: a task goes through all slabs and adds up what each pair pulls at its rows of XA.
@@ -21,15 +21,19 @@ cimport numpy as cnp
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport (
     FC_AS_IS,
+    FC_CANBERRA,
     FC_CITYBLOCK,
     FC_F32,
     FC_F64,
     FC_JENSEN,
     FC_MAPPED,
     FC_PACKED_BITS,
+    FC_FINITE,
+    FC_KNOWN,
     FC_PLAIN,
     FC_POINT_CHAIN,
     FC_POINT_ROWS,
+    FC_POSITIVE,
     FC_ROOT,
     FC_SQUARE,
     fc_emit,
@@ -59,7 +63,7 @@ cdef enum:
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
     SMALL_WORK = 20_000          # pairs times (d + 4) below which `small` computes on the calling thread at once
     FEW_WORK = 4096              # pairs times d of a batch item computed without packing
-    STREAM_BYTES = 8 << 20       # results larger than this are written past the caches
+    STREAM_BYTES = 32 << 20      # results of the caller larger than this are written past the caches
 
 cdef enum Way:
     MATRIX, SYMMETRIC, CONDENSED, NEAREST, PULL
@@ -92,6 +96,8 @@ cdef struct Plan:
     int out_kind
     bint stream
     bint few                     # a task is a batch item, computed where its points are
+    bint in_place                # the rows of XA are read where they are
+    bint direct                  # MATRIX: whole panels of columns are written to the result, the last goes through stage
     # NEAREST: the k nearest of query q in part s at (s * queries + q) * nearest.
     char *distances
     idx *indices
@@ -111,6 +117,7 @@ cdef struct Plan:
     const char *tile_weights
     # Sums over `terms` prepared numbers, `range` at once.
     idx terms, range, ranges
+    bint twofold                 # each number of a point is prepared to two
     idx panel                    # columns of a full panel
     idx block_rows, block_cols, row_blocks, slabs, tasks
     idx band, bands              # MATRIX: blocks of rows that one thread computes, and how many such bands
@@ -158,7 +165,8 @@ cdef void describe(const Plan *p, Team *t, const Points *x, idx batch, fc_points
 
 cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, idx rows, idx width, idx first, idx count,
                char *dst, char *stats) noexcept nogil:
-    """Panels of `width` rows each; the last is as wide as its rows need, in whole vectors, where lanes lie along them."""
+    """Panels of `width` rows each; the last is as wide as its rows need, in whole vectors, where lanes lie along them.
+    With dst NULL their statistics alone."""
     cdef fc_points a
     cdef idx panel = 0
     describe(p, t, x, batch, &a)
@@ -170,41 +178,52 @@ cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
         a.src = src + panel * x.row
         a.dst = dst + panel * count * p.item
         a.stats = stats + panel * p.item
+        if dst == NULL:
+            a.dst = NULL
         p.k.points(&a)
         panel += width
 
 
-cdef void block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols) noexcept nogil:
-    """Distances of rows i0.. of XA to rows j0.. of XB, into stage."""
+cdef void block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols, char *out) noexcept nogil:
+    """Distances of rows i0.. of XA to rows j0.. of XB, into stage; with `out` panels of whole vectors go there."""
     cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel)
     cdef idx range_, first, count, panel, group, tile = 0
     cdef idx tile_size = FC_POINT_ROWS * p.panel * p.item
     cdef idx slab = batch * p.b.count + j0
+    cdef const char *rows_a = t.a
+    cdef char *dst
     cdef fc_pairs a
     a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
-    a.dst_step = p.stage_step
+    a.a_row, a.a_col = 1, FC_POINT_ROWS
+    if p.in_place:
+        rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row
+        a.a_row, a.a_col = p.a.row // p.item, 1
     for range_ in range(p.ranges):
         first = range_ * p.range
         count = min(p.range, p.terms - first)
-        pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, t.a, t.a_stats)
+        pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, NULL if p.in_place else t.a, t.a_stats)
         if t.packed != slab or t.packed_range != range_:
             pack(p, t, &p.b, batch, j0, cols, p.panel, first, count, t.b, t.b_stats)
             t.packed = slab
             t.packed_range = range_
         a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
-        a.w = p.tile_weights + first * p.item if p.tile_weights != NULL else NULL
+        a.w = p.tile_weights + (first // 2 if p.twofold else first) * p.item if p.tile_weights != NULL else NULL
         for panel in range(panels):
             a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
+            dst, a.dst_step = t.stage + (0 if p.direct else panel * p.panel) * p.item, p.stage_step
+            if out != NULL and panel * p.panel + a.vectors * p.k.lanes <= cols:
+                dst, a.dst_step = out + panel * p.panel * p.item, p.out_row // p.item
             a.b = t.b + panel * p.panel * count * p.item
             a.b_stats = t.b_stats + panel * p.panel * p.item
             for group in range(groups):
                 if p.ranges > 1:
                     tile = panel * groups + group
                 a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
-                a.a = t.a + group * FC_POINT_ROWS * count * p.item
+                a.a = rows_a + (group * FC_POINT_ROWS * p.a.row + first * p.item if p.in_place
+                                else group * FC_POINT_ROWS * count * p.item)
                 a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
                 a.c, a.c2 = t.c + tile * tile_size, t.c2 + tile * tile_size
-                a.dst = t.stage + (group * FC_POINT_ROWS * p.stage_step + panel * p.panel) * p.item
+                a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
                 p.k.pairs(&a)
 
 
@@ -231,9 +250,15 @@ cdef void matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx batch = task // p.bands, rows = min(p.block_rows, p.a.count - i0)
     if rows <= 0:
         return
-    block(p, t, batch, i0, rows, j0, cols)
-    emit(p, t, 0, 0, rows, cols, p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col, p.out_row,
-         p.out_col, p.stream)
+    cdef char *out = p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col
+    if not p.direct:
+        block(p, t, batch, i0, rows, j0, cols, NULL)
+        emit(p, t, 0, 0, rows, cols, out, p.out_row, p.out_col, p.stream)
+        return
+    block(p, t, batch, i0, rows, j0, cols, out)
+    cdef idx rest = cols % p.panel
+    if rest % p.k.lanes:
+        emit(p, t, 0, 0, rows, rest, out + (cols - rest) * p.item, p.out_row, p.out_col, False)
 
 
 cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -247,7 +272,7 @@ cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     cdef char *out = p.out + offset(p, p.lead_out, batch)
-    block(p, t, batch, i0, rows, j0, cols)
+    block(p, t, batch, i0, rows, j0, cols, NULL)
     if p.way == SYMMETRIC:
         emit(p, t, 0, 0, rows, cols, out + i0 * p.out_row + j0 * p.out_col, p.out_row, p.out_col, False)
         if i != j:
@@ -286,7 +311,7 @@ cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
     for slab in range(part * p.part_slabs, min((part + 1) * p.part_slabs, p.slabs)):
         j0 = slab * p.block_cols
         cols = min(p.block_cols, p.b.count - j0)
-        block(p, t, batch, i0, rows, j0, cols)
+        block(p, t, batch, i0, rows, j0, cols, NULL)
         for r in range(rows):
             at = ((part * p.batches + batch) * p.a.count + i0 + r) * p.nearest
             h.distances, h.indices = p.distances + at * p.item, p.indices + at
@@ -297,7 +322,7 @@ cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char *dst) noexcept nogil:
-    """One prepared row, its numbers side by side; of jensenshannon the shares alone."""
+    """One prepared row, its numbers side by side; of pairs the first alone."""
     cdef fc_points a
     cdef fc_emit e
     describe(p, t, x, batch, &a)
@@ -305,7 +330,7 @@ cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char
     a.rows = a.width = 1
     a.first, a.count, a.dst, a.stats = 0, p.terms, t.spare, t.c
     p.k.points(&a)
-    e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.metric == FC_JENSEN else 1, p.d, 1
+    e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.twofold else 1, p.d, 1
     e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
     p.k.emit(&e)
 
@@ -334,7 +359,7 @@ cdef void pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
         cols = min(p.block_cols, p.b.count - j0)
         for j in range(cols):
             flat(p, t, &p.b, batch, j0 + j, b + j * size)
-        block(p, t, batch, i0, rows, j0, cols)
+        block(p, t, batch, i0, rows, j0, cols, NULL)
         for r in range(rows):
             flat(p, t, &p.a, batch, i0 + r, a)
             one.src = p.grad + offset(p, p.lead_grad, batch) + (i0 + r) * p.grad_row + j0 * p.grad_col
@@ -372,35 +397,43 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
 # ---- planning ----
 
 cdef bint in_rows(const Plan *p, const Points *x) noexcept:
-    """Whether the kernels can read each point where it is."""
+    """Whether the kernels can read, or write, each row where it is."""
     cdef int axis
     for axis in range(p.lead):
         if x.lead[axis] % p.item:
             return False
     return (x.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>x.data % p.item == 0 and x.row % p.item == 0
-            and (x.col == p.item or p.d == 1))
+            and x.col == p.item)
+
+
+cdef bint out_in_rows(const Plan *p) noexcept:
+    cdef Points out
+    out.data, out.row, out.col, out.kind = p.out, p.out_row, p.out_col, p.out_kind
+    memcpy(out.lead, p.lead_out, sizeof(out.lead))
+    return in_rows(p, &out) and p.out_col == p.item
 
 
 cdef bint is_few(const Plan *p) noexcept:
     """Whether a batch item is so small that packing its points would cost more than its distances."""
-    cdef Points out
     if (p.way != MATRIX and p.way != SYMMETRIC) or p.d > FC_POINT_CHAIN or p.a.count * p.b.count * p.d > FEW_WORK:
         return False
     if p.prepare != FC_PLAIN or p.tile_weights != NULL or not (
             p.metric == FC_SQUARE and (p.finish == FC_AS_IS or p.finish == FC_ROOT) or p.metric == FC_CITYBLOCK):
         return False
-    out.data, out.row, out.col, out.kind = p.out, p.out_row, p.out_col, p.out_kind
-    memcpy(out.lead, p.lead_out, sizeof(out.lead))
-    return p.d > 0 and in_rows(p, &p.a) and in_rows(p, &p.b) and in_rows(p, &out) and p.out_col == p.item
+    return p.d > 0 and in_rows(p, &p.a) and in_rows(p, &p.b) and out_in_rows(p)
 
 
 cdef void plan(Plan *p, int threads) noexcept:
     cdef idx lanes = p.k.lanes, rows, most
     p.few = is_few(p)
+    p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
+                                       or p.prepare == FC_POSITIVE)
+    p.direct = p.way == MATRIX and not p.stream and out_in_rows(p)
     p.terms = p.d
+    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
-    elif p.metric == FC_JENSEN:
+    elif p.twofold:
         p.terms = 2 * p.d
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)
@@ -428,7 +461,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.block_rows = p.block_cols = min(min(round_up(p.a.count, p.panel), SQUARE), max(rows // p.panel * p.panel, p.panel))
         p.slabs = p.row_blocks = ceil_div(p.a.count, p.block_rows)
         p.tasks = p.batches * p.slabs * (p.slabs + 1) // 2
-    p.stage_step = round_up(p.block_cols, lanes) + lanes
+    p.stage_step = (p.panel if p.direct else round_up(p.block_cols, lanes)) + lanes
 
 
 cdef char *borrow(idx *size) noexcept:
@@ -517,6 +550,8 @@ cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) exce
     x.data = cnp.PyArray_BYTES(a)
     x.count, x.row, x.col = cnp.PyArray_DIM(a, own), cnp.PyArray_STRIDE(a, own), cnp.PyArray_STRIDE(a, own + 1)
     x.kind = kind_of(a)
+    if cnp.PyArray_DIM(a, own + 1) == 1:
+        x.col = cnp.PyArray_ITEMSIZE(a)
     for i in range(lead):
         x.lead[i] = 0
         if i >= lead - own and cnp.PyArray_DIM(a, i - lead + own) > 1:
@@ -555,15 +590,16 @@ cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int l
     return 0
 
 
-def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint symmetric, tuple metric, workers):
-    """Fills out (..., m, n) with distances; distance.py has checked everything. `symmetric`: xb is xa."""
+def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint symmetric, bint reused, tuple metric, workers):
+    """Fills out (..., m, n) with distances; distance.py has checked everything. `symmetric`: xb is xa; `reused`: the pages
+    of out are there already (new ones are in the caches, cleared, and stores past them would first throw them out)."""
     cdef Plan p
     cdef int lead = out.ndim - 2, threads
     cdef double work
     prepare(&p, xa, xb, out, lead, single, metric)
     p.out_row, p.out_col = cnp.PyArray_STRIDE(out, lead), cnp.PyArray_STRIDE(out, lead + 1)
     p.way = SYMMETRIC if symmetric else MATRIX
-    p.stream = cnp.PyArray_NBYTES(out) > STREAM_BYTES
+    p.stream = reused and cnp.PyArray_NBYTES(out) > STREAM_BYTES
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)

@@ -90,7 +90,8 @@ cdef extern from "kernels/kernels.h" nogil:
         const fc_pair_run *runs
         ptrdiff_t count
     enum:
-        FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED, FC_PLAIN
+        FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED,
+        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA
 
     ctypedef struct fc_points:
         void *dst
@@ -112,7 +113,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *w
         const void *a_stats
         const void *b_stats
-        ptrdiff_t count
+        ptrdiff_t a_row, a_col, count
         int metric, finish, rows, vectors, first, last
         double p, n
         void *c

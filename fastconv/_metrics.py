@@ -8,10 +8,11 @@ import numpy as np
 from . import _distance
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
-(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, BITS) = range(14)
+(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
+ BITS) = range(15)
 (AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
  RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
-PLAIN, FINITE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(9)
+PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(11)
 
 # name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
 _DIRECT = {
@@ -19,11 +20,11 @@ _DIRECT = {
     "sqeuclidean": (SQUARE, AS_IS, PLAIN, 1),
     "cityblock": (CITYBLOCK, AS_IS, PLAIN, 1),
     "chebyshev": (CHEBYSHEV, AS_IS, FINITE, 1),
-    "canberra": (CANBERRA, AS_IS, FINITE, 5),
-    "braycurtis": (BRAYCURTIS, RATIO, PLAIN, 2),
+    "canberra": (CANBERRA, AS_IS, SIZES, 3),
+    "braycurtis": (BRAYCURTIS, RATIO, POSITIVE, 1),
     "hamming": (HAMMING, SHARE, KNOWN, 2),
-    "cosine": (SQUARE, COSINE, UNIT, 1),
-    "correlation": (SQUARE, COSINE, CENTRED, 1),
+    "cosine": (PRODUCT, COSINE, UNIT, 0.5),
+    "correlation": (PRODUCT, COSINE, CENTRED, 0.5),
     "jensenshannon": (JENSEN, ENTROPY, SHARES, 12),
     "dice": (DICE, DICE_RATIO, PLAIN, 3),
 }
@@ -67,7 +68,7 @@ class Plan:
 _PULLS = {
     (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
     (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (BRAYCURTIS, RATIO): 6, (SQUARE, COSINE): 7, (JENSEN, ENTROPY): 8,
+    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8,
 }  # fmt: skip
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",

@@ -120,7 +120,7 @@ def cdist(
             plan.fill(xa, xb, target)
         else:
             single = compute == np.float32
-            _distance.matrix(xa, xb, target, single, _same(xa, xb), plan.kernel, workers)
+            _distance.matrix(xa, xb, target, single, _same(xa, xb), target is out, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer

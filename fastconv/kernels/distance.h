@@ -4,7 +4,7 @@
  * place of tile.h's multiply-accumulate, 6 rows x v vectors of columns in registers, and finishes the sums; `emit` and
  * `nearest` take the result to the output. Differences are formed before anything is squared or multiplied, so that
  * translation costs no accuracy. Counts, for one vector of pairs and one k: square 2 operations (subtract, FMA),
- * cityblock and chebyshev 3, braycurtis 6, canberra 12, halves 12, power 45, jensen 25.
+ * product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 12, power 45, jensen 25.
  *
  * Sums outside the safe range of their metric are formed again, lane by lane, by a careful body: the choice depends on
  * the pair alone, so the bits of a result do not depend on its neighbours.
@@ -18,7 +18,10 @@
 #ifndef FC_DISTANCE_ONCE
 #define FC_DISTANCE_ONCE
 
-enum { FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2 };
+enum {
+    FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
+    FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
+};
 
 #endif
 
@@ -49,7 +52,7 @@ FC_INLINE FC_VEC FC_N(times)(const int weighted, FC_VEC w, FC_VEC x)
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
-    const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN;
+    const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
     FC_VEC t = a - b;
     if (scales)
         t *= scale;
@@ -57,32 +60,27 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     switch (metric) {
     case FC_SQUARE: *acc += FC_N(times)(weighted, w, t) * t; return;
     case FC_CITYBLOCK: *acc += FC_N(times)(weighted, w, size); return;
-    case FC_CHEBYSHEV: {
-        FC_VEC most = size;
+    case FC_CHEBYSHEV:
         if (weighted)
-            most = FC_N(masked)(size, (FC_IVEC)(w != 0));
-        most = FC_N(max)(*acc, most);
+            t = FC_N(masked)(t, (FC_IVEC)(w != 0));
         if (careful)
-            most = FC_N(pick)((FC_IVEC)(*acc != *acc), *acc, most);
-        *acc = most;
-        return;
-    }
-    case FC_CANBERRA: {
-        const FC_VEC sum = FC_N(abs)(a) + FC_N(abs)(b), tiny = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p-100 : (FC_T)0x1p-400);
-        FC_VEC ratio;
-        if (careful)
-            ratio = size / FC_N(pick)((FC_IVEC)(sum == 0), FC_N(splat)(1), sum);
+            *acc = FC_N(pick)((FC_IVEC)(*acc != *acc), *acc, FC_N(max)(*acc, FC_N(abs)(t)));
         else
-            ratio = FC_N(quotient)(size, FC_N(max)(tiny, sum));
+            *acc = FC_N(max_size)(*acc, t);
+        return;
+    case FC_CANBERRA: {
+        const FC_VEC sum = FC_N(abs)(a) + FC_N(abs)(b), ratio = size / FC_N(pick)((FC_IVEC)(sum == 0), FC_N(splat)(1), sum);
         *acc += FC_N(times)(weighted, w, ratio);
         return;
     }
     case FC_BRAYCURTIS: {
         const FC_VEC sum = FC_N(abs)(a + b);
         *acc += FC_N(times)(weighted, w, size);
-        *acc2 += FC_N(times)(weighted, w, sum);
+        if (careful)
+            *acc2 += FC_N(times)(weighted, w, sum);
         return;
     }
+    case FC_PRODUCT: *acc += a * b; return;
     case FC_HAMMING: *acc += FC_N(masked)(w, (FC_IVEC)(a != b)); return;
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
@@ -127,18 +125,44 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     }
 }
 
+/* Adds `terms` / 2 terms of canberra under one division; a and b hold each number and its size. */
+FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *const *a, ptrdiff_t from, ptrdiff_t step, const FC_T *b,
+                            ptrdiff_t width, FC_VEC w, FC_VEC (*acc)[FC_POINT_VECTORS])
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < FC_POINT_ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++) {
+            FC_VEC num = {0}, den = {0};
+#pragma GCC unroll 8
+            for (ptrdiff_t k = 0; k < terms; k += 2) {
+                const FC_VEC *bv = (const FC_VEC *)(b + k * width + j * FC_LANES);
+                const FC_VEC x = FC_N(abs)(a[i][from + k * step] - *bv);
+                const FC_VEC y = a[i][from + (k + 1) * step] + *(const FC_VEC *)((const FC_T *)bv + width);
+                num = k ? (FC_VEC)(num * y + x * den) : x;
+                den = k ? (FC_VEC)(den * y) : y;
+            }
+            acc[i][j] += w * FC_N(quotient)(num, den);
+        }
+}
+
 /* Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
                           const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
-    const int two = metric == FC_BRAYCURTIS || metric == FC_DICE || metric == FC_SPLIT, stride = metric == FC_JENSEN ? 2 : 1;
+    const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT;
+    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
+    const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
-    const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
+    const ptrdiff_t step = t->a_col;
+    const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
     int first = t->first;
+    for (int i = 0; i < M; i++) /* rows that a tile lacks are its last one again */
+        a[i] = (const FC_T *)t->a + (i < t->rows ? i : t->rows - 1) * t->a_row;
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
+    for (ptrdiff_t k0 = 0, from = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
@@ -148,7 +172,14 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 acc[i][j] = acc2[i][j] = (FC_VEC){0};
                 s[i][j] = careful ? *(const FC_VEC *)(scale + i * width + (at + j) * FC_LANES) : (FC_VEC){0};
             }
-        for (ptrdiff_t k = 0; k < n; k += stride) {
+        for (ptrdiff_t k = 0; k < n && shared; k += group, from += group * step, b += group * width) {
+            const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
+            if (n - k >= group)
+                FC_N(ratios)(group, v, a, from, step, b, width, wv, acc);
+            else
+                FC_N(ratios)(n - k, v, a, from, step, b, width, wv, acc);
+        }
+        for (ptrdiff_t k = 0; k < n && !shared; k += stride, from += stride * step) {
             FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
@@ -156,18 +187,17 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 b2[j] = stride == 2 ? *(const FC_VEC *)(b + width + j * FC_LANES) : bv[j];
             }
             if (weighted)
-                wv = FC_N(splat)(w[k0 + k]);
+                wv = FC_N(splat)(w[(k0 + k) / stride]);
             if (v > 1) /* panels longer than the first-level cache holds */
                 for (int j = 0; j < v * FC_VEC_BYTES; j += 64)
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
-                const FC_VEC av = FC_N(splat)(a[i]), a2 = stride == 2 ? FC_N(splat)(a[M + i]) : av;
+                const FC_VEC av = FC_N(splat)(a[i][from]), a2 = stride == 2 ? FC_N(splat)(a[i][from + step]) : av;
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
                     FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
             }
-            a += stride * M;
             b += stride * width;
         }
 #pragma GCC unroll 6
@@ -213,8 +243,9 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
     enum { V = FC_POINT_VECTORS };
     switch (t->metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
-        FC_CASE(FC_BRAYCURTIS, V / 2) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, V / 2) FC_CASE(FC_DICE, 1)
+        FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
         FC_CASE(FC_SPLIT, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
+    case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
     case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
     default: FC_SUMS(FC_BITS, 0, V / 2) return;
     }
@@ -236,8 +267,8 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
 static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     switch (metric) {
-        FC_CASE(FC_SQUARE) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_CUBE) FC_CASE(FC_QUARTIC)
-        FC_CASE(FC_HALVES) FC_CASE(FC_POWER) FC_CASE(FC_JENSEN)
+        FC_CASE(FC_SQUARE) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
+        FC_CASE(FC_QUARTIC) FC_CASE(FC_HALVES) FC_CASE(FC_POWER) FC_CASE(FC_JENSEN)
     }
 }
 
@@ -286,7 +317,7 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
             return FC_N(sqrt)(c);
         return FC_N(root)(c);
     case FC_PTH_ROOT: return FC_N(power)(c, root[0], root[1]);
-    case FC_RATIO: return c / c2;
+    case FC_RATIO: return c / FC_N(pick)((FC_IVEC)(s + u != s + u), c2, s + u);
     case FC_SHARE: return c / n + (s + u);
     case FC_COSINE: {
         const FC_VEC half = c * (FC_T)0.5;
@@ -318,9 +349,9 @@ FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pai
         const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
         FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
         for (ptrdiff_t j = 0; j < width; j += FC_LANES)
-            *(FC_VEC *)(dst + j) = FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
-                                                       *(const FC_VEC *)(c2 + i * width + j), s,
-                                                       *(const FC_VEC *)((const FC_T *)t->b_stats + j), root);
+            FC_N(put)(dst + j, FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
+                                                   *(const FC_VEC *)(c2 + i * width + j), s,
+                                                   *(const FC_VEC *)((const FC_T *)t->b_stats + j), root));
     }
 }
 
@@ -367,19 +398,23 @@ FC_INLINE int FC_N(doubtful)(const fc_pairs *t, const FC_T *c, int by_sum, FC_T 
     return FC_N(any)(found);
 }
 
-static void FC_N(pairs)(const fc_pairs *t)
+static void FC_N(pairs)(const fc_pairs *tile)
 {
     enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
     FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
+    fc_pairs squares = *tile;
+    squares.metric = FC_SQUARE;
+    /* The careful bodies start again, so sums in several ranges of k take them at once where they may be needed. */
+    const int whole = tile->first && tile->last;
+    const fc_pairs *t = tile->metric == FC_PRODUCT && !whole ? &squares : tile;
+    const int by_stat = t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA || t->metric == FC_BRAYCURTIS;
+    const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     FC_T *c = t->c, *c2 = t->c2, p[3] = {0}, root[2] = {0};
-    const ptrdiff_t size = FC_POINT_ROWS * t->vectors * FC_LANES;
     if (t->metric == FC_HALVES || t->metric == FC_POWER) {
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(t->metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    /* The careful bodies start again, so sums in several ranges of k take them at once where they may be needed. */
-    const int whole = t->first && t->last;
-    if (!whole && (t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA || t->metric == FC_JENSEN))
+    if (!whole && (by_stat || t->metric == FC_JENSEN))
         FC_N(careful_sums)(t->metric, t, c, p, c, c2);
     else
         FC_N(fast_sums)(t, p, c, c2);
@@ -389,9 +424,8 @@ static void FC_N(pairs)(const fc_pairs *t)
         const double inverse = 1 / t->p;
         FC_N(halve)(inverse, (1 - inverse * t->p) / t->p, &root[0], &root[1]);
     }
-    if (whole && (t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA)) {
+    if (whole && by_stat) {
         if (FC_N(doubtful)(t, c, 0, 0, 0)) {
-            const ptrdiff_t width = t->vectors * FC_LANES;
             FC_N(careful_sums)(t->metric, t, c, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++) {
                 const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
@@ -401,10 +435,16 @@ static void FC_N(pairs)(const fc_pairs *t)
         FC_N(finish)(t, root, c, c2);
         return;
     }
-    if (whole && t->metric == FC_JENSEN) {
-        const FC_T near = (FC_T)0.1;
+    if (whole && (t->metric == FC_JENSEN || t->metric == FC_PRODUCT)) {
+        const FC_T near = t->metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
+        if (t->metric == FC_PRODUCT)
+            for (ptrdiff_t j = 0; j < size; j += FC_LANES)
+                *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
         if (FC_N(doubtful)(t, c, 1, near, (FC_T)8)) {
-            FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
+            if (t->metric == FC_JENSEN)
+                FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
+            else
+                FC_N(fast_sums)(&squares, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++)
                 c[j] = c[j] < near ? again[j] : c[j];
         }
@@ -427,13 +467,12 @@ static void FC_N(pairs)(const fc_pairs *t)
         memcpy(scale + j, &bits, sizeof bits);
     }
     FC_N(careful_sums)(t->metric, t, scale, p, again, c2);
-    const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
-            FC_VEC *dst = (FC_VEC *)((FC_T *)t->dst + i * t->dst_step + j);
+            FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
             const FC_VEC better = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
-            *dst = FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, *dst);
+            FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
         }
 }
 

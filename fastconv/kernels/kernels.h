@@ -137,8 +137,8 @@ enum {
     FC_SQUARE,     /* w (a - b)^2 */
     FC_CITYBLOCK,  /* w |a - b| */
     FC_CHEBYSHEV,  /* max |a - b|, w a mask */
-    FC_CANBERRA,   /* w |a - b| / (|a| + |b|) */
-    FC_BRAYCURTIS, /* w |a - b|; w |a + b| */
+    FC_CANBERRA,   /* w |a - b| / (|a| + |b|), a and b as FC_SIZES leaves them */
+    FC_BRAYCURTIS, /* w |a - b|; w |a + b|, only where the statistics are NaN */
     FC_HAMMING,    /* w (a != b) */
     FC_CUBE,       /* w |a - b|^3 */
     FC_QUARTIC,    /* w |a - b|^4 */
@@ -147,12 +147,13 @@ enum {
     FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p), b = (q, q log q), log to base 2 */
     FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
     FC_SPLIT,      /* w (a > b); w (a < b) */
+    FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
     FC_BITS        /* set bits of a and b */
 };
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
 enum {
-    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / c2 */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
+    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / (s + t), c2 for NaN */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
     FC_ENTROPY, FC_DICE_RATIO,
     /* from the counts of true-true, true-false, false-true: */
     FC_HAMMING_BITS, FC_JACCARD, FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
@@ -161,7 +162,9 @@ enum {
 /* What is done to a row before it is packed; its statistic. */
 enum {
     FC_PLAIN,       /* nothing; 0 */
-    FC_FINITE,      /* nothing; NaN where a number is outside 2^-60..2^60 (2^-200..2^200) and not 0, else 0 */
+    FC_FINITE,      /* nothing; NaN where a number is NaN or infinite, else 0 */
+    FC_SIZES,       /* (x, |x| + tiny); NaN where a number is outside 2^-30..2^30 (2^-64..2^100) and not 0, else 0 */
+    FC_POSITIVE,    /* nothing; the sum of w x, NaN where a number is negative or NaN */
     FC_KNOWN,       /* nothing; NaN where a number is NaN, else 0 */
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
@@ -171,8 +174,8 @@ enum {
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
-/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width].
- * `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
+/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
+ * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -186,13 +189,13 @@ typedef struct fc_points {
     void *row;
 } fc_points;
 
-/* One tile of distances between FC_POINT_ROWS rows of a[k][rows] and `vectors` vectors of columns of b[k][columns].
- * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst (`rows` of its rows). */
+/* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
+ * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. */
 #define FC_POINT_ROWS 6
 typedef struct fc_pairs {
     const void *a, *b, *w;
     const void *a_stats, *b_stats;
-    ptrdiff_t count;
+    ptrdiff_t a_row, a_col, count;
     int metric, finish, rows, vectors, first, last;
     double p, n;
     void *c, *c2;

@@ -34,26 +34,33 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
 static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
 {
     const double total = p->w ? FC_N(wide_sum)(p->w, NULL, p->d) : (double)p->d;
-    double *wide = p->wide, norm = 0;
-    int large = 0, small = 1;
-    for (ptrdiff_t k = 0; k < p->d; k++) {
-        const double v = (double)x[k];
-        large |= (v > 0x1p200) | (v < -0x1p200);
-        small &= (v < 0x1p-200) & (v > -0x1p-200);
-    }
-    const double scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
-    for (ptrdiff_t k = 0; k < p->d; k++)
-        wide[k] = (double)x[k] * scale;
-    for (int pass = 0; pass < 2 && centred; pass++) {
-        const double mean = FC_N(wide_sum)(wide, p->w, p->d) / total;
+    double *wide = p->wide, norm = 0, scale = 1;
+    for (int again = 0; again < 2; again++) {
         for (ptrdiff_t k = 0; k < p->d; k++)
-            wide[k] -= mean;
+            wide[k] = (double)x[k] * scale;
+        for (int pass = 0; pass < 2 && centred; pass++) {
+            const double mean = FC_N(wide_sum)(wide, p->w, p->d) / total;
+            for (ptrdiff_t k = 0; k < p->d; k++)
+                wide[k] -= mean;
+        }
+        for (ptrdiff_t k = 0; k < p->d && p->w; k++)
+            wide[k] *= __builtin_sqrt(p->w[k]);
+        norm = __builtin_sqrt(FC_N(wide_sum)(wide, wide, p->d));
+        if (again || (norm > 0x1p-400 && norm < 0x1p400))
+            break;
+        int large = 0, small = 1;
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            const double v = (double)x[k];
+            large |= (v > 0x1p200) | (v < -0x1p200);
+            small &= (v < 0x1p-200) & (v > -0x1p-200);
+        }
+        scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
     }
-    for (ptrdiff_t k = 0; k < p->d && p->w; k++)
-        wide[k] *= __builtin_sqrt(p->w[k]);
-    norm = __builtin_sqrt(FC_N(wide_sum)(wide, wide, p->d));
-    for (ptrdiff_t k = 0; k < p->d; k++)
-        x[k] = (FC_T)(wide[k] / norm);
+    const double inverse = 1 / norm;
+    for (ptrdiff_t k = 0; k < p->d; k++) {
+        const double q = wide[k] * inverse; /* and the remainder of the division */
+        x[k] = (FC_T)(q + (wide[k] - q * norm) * inverse);
+    }
     return norm > 0 ? 0 : (FC_T)__builtin_nan("");
 }
 
@@ -114,21 +121,47 @@ static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
     return (FC_T)set;
 }
 
+/* The statistic of a row that is compared as it is. */
+static FC_T FC_N(row_stat)(const FC_T *x, const fc_points *p)
+{
+    FC_INT odd = 0;
+    FC_T stat = 0;
+    if (p->prepare == FC_FINITE)
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            odd |= x[k] - x[k] != 0;
+    if (p->prepare == FC_SIZES) { /* products of FC_RATIO_GROUP sizes must neither overflow nor underflow */
+        const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-30 : (FC_T)0x1p-64, most = sizeof(FC_T) == 4 ? (FC_T)0x1p30 : (FC_T)0x1p100;
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            const FC_T size = x[k] < 0 ? -x[k] : x[k];
+            odd |= (size > most) | (size != size) | ((size < least) & (size > 0));
+        }
+    }
+    if (p->prepare == FC_KNOWN)
+        for (ptrdiff_t k = 0; k < p->d; k++)
+            odd |= x[k] != x[k];
+    if (p->prepare == FC_POSITIVE) {
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            odd |= x[k] < 0;
+            p->wide[k] = (double)x[k];
+        }
+        stat = (FC_T)FC_N(wide_sum)(p->wide, p->w, p->d);
+    }
+    return odd ? (FC_T)__builtin_nan("") : stat;
+}
+
+/* To each number of dst[k][width], in every second row, its size in the next. What is added to sizes is lost in every one
+ * but 0, and keeps 0 / 0 a number. */
+static void FC_N(add_sizes)(FC_T *dst, ptrdiff_t count, ptrdiff_t width)
+{
+    for (ptrdiff_t k = 0; k < count; k++, dst += 2 * width)
+        for (ptrdiff_t r = 0; r < width; r++)
+            dst[width + r] = (dst[r] < 0 ? -dst[r] : dst[r]) + (sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-120);
+}
+
 static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
 {
-    const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-200, most = 1 / least;
     FC_T stat = 0;
     switch (p->prepare) {
-    case FC_FINITE:
-        for (ptrdiff_t k = 0; k < p->d; k++) {
-            const FC_T v = x[k] < 0 ? -x[k] : x[k];
-            stat += (v >= least && v <= most) || v == 0 ? 0 : (FC_T)__builtin_nan("");
-        }
-        return stat;
-    case FC_KNOWN:
-        for (ptrdiff_t k = 0; k < p->d; k++)
-            stat += x[k] == x[k] ? 0 : (FC_T)__builtin_nan("");
-        return stat;
     case FC_UNIT: return FC_N(normalise)(x, p, 0);
     case FC_CENTRED: return FC_N(normalise)(x, p, 1);
     case FC_SHARES: return FC_N(shares)(x, p);
@@ -144,35 +177,60 @@ static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
         }
         return stat;
     case FC_PACKED_BITS: return FC_N(bits_of_row)(x, p->d);
-    default: return 0;
+    default: return FC_N(row_stat)(x, p);
     }
+}
+
+/* dst[k][width] of rows as they are, a vector at a time: stores in order and loads from few lines. */
+static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t width)
+{
+    enum { B = FC_LANES };
+    for (ptrdiff_t r = 0; r < rows; r += B)
+        for (ptrdiff_t k0 = 0; k0 < count; k0 += B)
+            for (ptrdiff_t k = k0; k < k0 + B && k < count; k++) {
+                const FC_T *from = src + r * step + k;
+                FC_T *into = dst + k * width + r;
+                if (rows - r < B) {
+                    for (ptrdiff_t i = 0; r + i < rows; i++)
+                        into[i] = from[i * step];
+                    continue;
+                }
+                FC_VEC v;
+#pragma GCC unroll 16
+                for (int i = 0; i < B; i++)
+                    v[i] = from[i * step];
+                FC_N(put)(into, v);
+            }
 }
 
 static void FC_N(points)(const fc_points *p)
 {
-    enum { BLOCK = 32 };
     FC_T *dst = p->dst, *stats = p->stats;
-    const ptrdiff_t width = p->width, step = p->row_step / (ptrdiff_t)sizeof(FC_T);
-    const int direct = p->prepare == FC_PLAIN && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
+    const int each = p->prepare == FC_SIZES ? 2 : 1;
+    const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), first = p->first / each, count = p->count / each;
+    const ptrdiff_t width = p->width, next = each * width;
+    const int kept = p->prepare == FC_PLAIN || p->prepare == FC_FINITE || p->prepare == FC_KNOWN || p->prepare == FC_POSITIVE
+                     || p->prepare == FC_SIZES;
+    const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
     for (ptrdiff_t r = 0; r < width; r++)
         stats[r] = 0;
-    for (ptrdiff_t k0 = 0; k0 < p->count && direct; k0 += BLOCK) {
-        const ptrdiff_t end = k0 + BLOCK < p->count ? k0 + BLOCK : p->count;
-        for (ptrdiff_t r = 0; r < p->rows; r++) {
-            const FC_T *src = (const FC_T *)p->src + r * step + p->first;
-            for (ptrdiff_t k = k0; k < end; k++)
-                dst[k * width + r] = src[k];
-        }
-    }
+    for (ptrdiff_t r = 0; r < p->rows && direct && p->prepare != FC_PLAIN; r++)
+        stats[r] = FC_N(row_stat)((const FC_T *)p->src + r * step, p);
+    if (dst == NULL)
+        return;
+    if (direct)
+        FC_N(pack_rows)(dst, (const FC_T *)p->src + first, step, p->rows, count, next);
     for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
-        const FC_T *row = (const FC_T *)p->row + p->first;
+        const FC_T *row = (const FC_T *)p->row + first;
         FC_N(fetch_row)(p->row, p->src + r * p->row_step, p);
         stats[r] = FC_N(prepare_row)(p->row, p);
-        for (ptrdiff_t k = 0; k < p->count; k++)
-            dst[k * width + r] = row[k];
+        for (ptrdiff_t k = 0; k < count; k++)
+            dst[k * next + r] = row[k];
     }
-    for (ptrdiff_t k = 0; k < p->count; k++)
+    for (ptrdiff_t k = 0; k < count; k++)
         for (ptrdiff_t r = p->rows; r < width; r++)
-            dst[k * width + r] = (FC_T)__builtin_nan("");
+            dst[k * next + r] = (FC_T)__builtin_nan("");
+    if (p->prepare == FC_SIZES)
+        FC_N(add_sizes)(dst, count, width);
 }

@@ -170,6 +170,16 @@ FC_INLINE FC_VEC FC_N(min)(FC_VEC a, FC_VEC b)
 #endif
 }
 
+/* The larger of a and |b|, a >= 0; of a number and a NaN either may come. */
+FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
+{
+#if defined(__AVX512DQ__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_range_ps((__m512)a, (__m512)b, 11) : (FC_VEC)_mm512_range_pd((__m512d)a, (__m512d)b, 11);
+#else
+    return FC_N(max)(a, FC_N(abs)(b));
+#endif
+}
+
 /* Whether any lane of a comparison's result is true. */
 FC_INLINE int FC_N(any)(FC_IVEC mask)
 {
@@ -215,7 +225,7 @@ FC_INLINE FC_VEC FC_N(root_14)(FC_VEC x)
 }
 #endif
 
-/* x / y for y in 2^-500..2^500 (2^-60..2^60), x no larger than about y: within 1 unit in the last place. */
+/* x / y for y in 2^-1000..2^1000 (2^-120..2^120), x no larger than about y: within 1 unit in the last place. */
 FC_INLINE FC_VEC FC_N(quotient)(FC_VEC x, FC_VEC y)
 {
 #if defined(__AVX512F__)
