@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import conv2d, knn, mode_dot, triple_product
+from . import conv2d, knn, mode_dot, neighborhood_reduce, triple_product
 
 LOOP_OUTPUTS = 40_000  # the four loops take microseconds for each output, so they get a crop
 
@@ -239,7 +239,64 @@ def vector_stack(photo):
     return rows, [Panel("64 shifted photographs, weighted", ours)]
 
 
-STATIONS = [filter_bank, thumbnail, layer, palette, patch_moments, vector_stack]
+def windows(image, size):
+    """The window of each pixel as NumPy users write it: padding, then a strided view of (H, W, size, size)."""
+    padded = np.pad(image, size // 2, "symmetric")
+    return np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+
+
+def disk(radius):
+    """A disk as a structuring element."""
+    line = np.arange(-radius, radius + 1)
+    return line[:, None] ** 2 + line**2 <= radius**2 + radius
+
+
+def shifted(image, element, function):
+    """Erode or dilate as people write it: the image shifted to each cell of the element, one plane after another."""
+    (h, w), side = image.shape, len(element)
+    padded, out = np.pad(image, side // 2, "symmetric"), None
+    for i, j in np.argwhere(element):
+        plane = padded[i : i + h, j : j + w]
+        out = plane.copy() if out is None else function(out, plane, out=out)
+    return out
+
+
+def coverage(windows, axis=-1):
+    """Which part of a window is set: dilation is > 0, erosion is == 1."""
+    return np.mean(windows, axis=axis)
+
+
+def neighbourhoods(photo):
+    """Each pixel from its neighbourhood: mean, median, deviation, dilation and erosion, and a function of one's own."""
+    grey = (255 * photo @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
+    real, element = grey.astype(np.float64), disk(7)
+    mask, small = grey > np.median(grey), disk(2)
+    cases = [
+        ("mean 9x9", real, "mean", 9, lambda: windows(real, 9).mean(axis=(-2, -1)), 2),
+        ("median 5x5", grey, "median", 5, lambda: np.median(windows(grey, 5), axis=(-2, -1)), 0),
+        ("deviation 9x9", real, "std", 9, lambda: windows(real, 9).std(axis=(-2, -1)), 16),
+        ("dilation, disk 7", grey, "max", element, lambda: shifted(grey, element, np.maximum), 0),
+        ("erosion, disk 7", grey, "min", element, lambda: shifted(grey, element, np.minimum), 0),
+        (
+            "own function, disk 2", mask.astype(np.float64), coverage, small,
+            lambda: shifted(mask.astype(np.float64), small, np.add) / small.sum(), 2,
+        ),
+    ]  # fmt: skip
+    rows, panels = [], []
+    for title, image, reduction, shape, formula, units in cases:
+        window = {"size": shape} if isinstance(shape, int) else {"footprint": shape}
+        theirs, theirs_ms = timed(formula)
+        ours, ours_ms = timed(lambda r=reduction, image=image, window=window: neighborhood_reduce(image, r, **window))
+        error = np.abs(ours.astype(np.float64) - theirs).max()
+        allowed = units * np.finfo(np.float64).eps * np.abs(theirs).max()
+        worst = float(error / allowed) if allowed else math.inf if error else 0.0
+        what = f"{'shifted planes' if reduction in ('max', 'min', coverage) else 'strided windows'}: {title}"
+        rows.append(Row("neighbourhoods", what, ours_ms, theirs_ms, worst))
+        panels.append(Panel(title, ours, "magma" if reduction == "std" else "gray"))
+    return rows, panels
+
+
+STATIONS = [filter_bank, thumbnail, layer, palette, patch_moments, vector_stack, neighbourhoods]
 
 
 def read_photo(path, size):
@@ -269,7 +326,8 @@ def print_table(rows):
         times = f"{r.ours_ms:.3f}", f"{r.numpy_ms:.1f}", f"{r.numpy_ms / r.ours_ms:.1f}x"
         print(line.format(r.station, r.what, *times, f"{r.difference:.3f}", "yes" if agree([r]) else "NO"))
     print("Times are medians. Difference: the largest between ours and the same formula (conv2d: in float64),")
-    print("as a fraction of the promised bound: 8u of the same sum of absolute values; for distances of the distance.")
+    print("as a fraction of the promised bound: 8u of the same sum of absolute values; for distances of the distance;")
+    print("for neighbourhoods a few units of the largest result, none for median, dilation and erosion.")
 
 
 def save_picture(panels, path):

@@ -439,6 +439,7 @@ typedef struct fc_ranked {
     ptrdiff_t n;
     int real;
     void *out;
+} fc_ranked;
 
 /* out[x] = op of lines[t][x], t < count, x < n, and not beyond. Reads up to a vector beyond the last. */
 typedef struct fc_pile {
@@ -492,7 +493,7 @@ typedef struct fc_elements {
     ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width);
     void (*box)(const fc_box *);
     void (*cells)(const fc_cells *);
-    void (*select)(const fc_select *); /* integers only, as those below */
+    void (*select)(const fc_select *); /* integers only, as tally */
     void (*tally)(const fc_tally *);
     void (*pile)(const fc_pile *);
     void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
