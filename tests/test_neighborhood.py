@@ -148,8 +148,46 @@ def test_lines_around_the_lanes(isa, rng, name, dtype, size):
             np.testing.assert_allclose(result, expected.astype(result.dtype), rtol=1e-15 if dtype.itemsize == 8 else 0)
 
 
+DISK = np.hypot(*np.ogrid[-6:7, -6:7]) <= 6
+WINDOWS = {
+    "disk": DISK,
+    "half a disk": DISK[:, :7],
+    "full": np.ones((4, 9), bool),
+    "a line and a point": np.pad(np.ones((1, 17), bool), ((0, 3), (0, 1))) | (np.arange(72).reshape(4, 18) == 71),
+    "every other cell": np.indices((5, 6)).sum(axis=0) % 2 == 0,
+    "a column": np.ones((20, 1), bool),
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float16", "float32", "int64"])
+def test_extremes_of_runs(isa, rng, window, dtype):
+    footprint = WINDOWS[window]
+    # More rows than a block has, so that tables are carried from one to the next.
+    for n in (3, *LANE_SIZES[-3:]):
+        x = rng.integers(0, 2 if dtype == "bool" else 100, (150, n)).astype(dtype)
+        cells = boxes(x, footprint.shape)[..., footprint.ravel()]
+        low, high = cells.min(axis=-1), cells.max(axis=-1)
+        for result, expected in zip(reduce_(x, ["min", "max"], footprint=footprint), (low, high), strict=True):
+            assert_same_bits(result, expected)
+        np.testing.assert_array_equal(reduce_(x, "range", footprint=footprint), high ^ low if dtype == "bool" else high - low)
+        np.testing.assert_array_equal(reduce_(x, "any", footprint=footprint), cells.any(axis=-1))
+        np.testing.assert_array_equal(reduce_(x, "all", footprint=footprint), cells.all(axis=-1))
+
+
+@pytest.mark.parametrize("window", [{"size": 9}, {"footprint": DISK}], ids=["box", "disk"])
+def test_blocks_with_and_without_holes(rng, window):
+    x = rng.integers(0, 9, (400, 70)).astype(np.float32)
+    x[150:170, 10:12] = np.nan
+    footprint = window.get("footprint", np.ones((9, 9), bool))
+    cells = boxes(x, footprint.shape)[..., footprint.ravel()]
+    for name, function in (("min", np.nanmin), ("max", np.nanmax), ("mean", np.nanmean), ("std", np.nanstd)):
+        expected = function(cells.astype(np.float64), axis=-1)
+        np.testing.assert_allclose(reduce_(x, name, nan_policy="omit", **window), expected, rtol=1e-6)
+
+
 @every_mode
-@pytest.mark.parametrize("name", ["min", "max", "sum", "std"])
+@pytest.mark.parametrize("name", ["min", "max", "sum", "std", "any"])
 @pytest.mark.parametrize("size", [2, 9, (4, 70), (100, 1)], ids=str)
 @pytest.mark.parametrize("shape", [(7, 5), (70, 90), (1, 200)], ids=str)
 def test_windows_larger_than_the_image(rng, name, size, shape, mode):
@@ -228,6 +266,28 @@ def test_rounded_means_of_bytes(isa, rng, size):
     x = rng.integers(0, 256, (50, 60), np.uint8)
     expected = np.rint(boxes(x, size).mean(axis=-1, dtype=np.float64)).astype(np.uint8)
     assert_same_bits(reduce_(x, "mean", size, dtype=np.uint8), expected)
+
+
+def test_means_of_windows_beyond_the_fast_ways():
+    x = np.full((5, 6), 255, np.uint8)
+    x[2, 3] = 0
+    exact = boxes(x, 93).mean(axis=-1, dtype=np.float64)
+    assert_same_bits(reduce_(x, "mean", 93, dtype=np.uint8), np.rint(exact).astype(np.uint8))
+    wide = x.astype(np.uint16) * 257
+    total = boxes(wide, 190).sum(axis=-1, dtype=np.int64)
+    np.testing.assert_array_equal(reduce_(wide, "sum", 190, dtype=np.int64), total)
+    np.testing.assert_array_equal(reduce_(wide, "sum", 190), total.astype(np.int32))
+    np.testing.assert_allclose(reduce_(wide, "mean", 190), total / 190**2, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", REALS, ids=str)
+def test_variances_on_a_slope(isa, dtype):
+    x = np.eye(9) if dtype.itemsize == 2 else np.arange(3 * 900).reshape(3, 900) * 64 + np.arange(900) % 2
+    x = x.astype(dtype)
+    for size in (2, 5, 12):
+        expected = boxes(x, size).astype(np.longdouble).var(axis=-1)
+        rtol = 4 * np.finfo(dtype).eps if dtype.itemsize < 8 else 1e-14
+        np.testing.assert_allclose(reduce_(x, "var", size), expected.astype(np.float64), rtol=rtol)
 
 
 def test_complex_sums_and_means(rng):
@@ -322,6 +382,15 @@ def test_threads_do_not_change_the_bits(rng, name, window):
     one = reduce_(x, name, workers=1, **window)
     for workers in (2, 3, 7):
         assert_same_bits(reduce_(x, name, workers=workers, **window), one)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("window", [{"size": 7}, {"footprint": DISK}], ids=["box", "disk"])
+def test_lists_share_their_work(rng, dtype, window):
+    x = (rng.standard_normal((90, 80)) * 100).astype(dtype)
+    names = ["var", "range", "any", "mean", "min", ("std", 1), "sum", "max", "count", "all", "prod", "min"]
+    for name, result in zip(names, reduce_(x, names, **window), strict=True):
+        assert_same_bits(result, reduce_(x, name, **window))
 
 
 def test_lists_are_the_calls_one_by_one(rng):
