@@ -58,6 +58,7 @@ cdef enum:
     B_BYTES = 512 << 10          # packed rows of XB
     BLOCK_ROWS = 96
     BLOCK_COLUMNS = 512
+    DIRECT_COLUMNS = 4096        # where no stage has to hold them
     NEAREST_ROWS = 384           # more queries for each packed slab of data
     SQUARE = 192                 # side of a block of a symmetric matrix
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
@@ -442,7 +443,7 @@ cdef void plan(Plan *p, int threads) noexcept:
     rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(p.d, lanes)
     if p.way != SYMMETRIC and p.way != CONDENSED:
-        p.block_cols = min(min(BLOCK_COLUMNS // p.panel * p.panel, most), round_up(p.b.count, lanes))
+        p.block_cols = min(min((DIRECT_COLUMNS if p.direct else BLOCK_COLUMNS) // p.panel * p.panel, most), round_up(p.b.count, lanes))
         rows = min(rows, NEAREST_ROWS if p.way == NEAREST else BLOCK_ROWS)
         # Blocks of about the same size, as many for each thread.
         p.row_blocks = ceil_div(p.a.count, rows)

@@ -142,7 +142,7 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
                 num = k ? (FC_VEC)(num * y + x * den) : x;
                 den = k ? (FC_VEC)(den * y) : y;
             }
-            acc[i][j] += w * FC_N(quotient)(num, den);
+            acc[i][j] += w * (sizeof(FC_T) == 8 ? (FC_VEC)(num / den) : FC_N(quotient)(num, den)); /* the divider has time for 8 terms, not for 2 */
         }
 }
 
@@ -380,20 +380,26 @@ FC_INLINE FC_T FC_N(safe_low)(int powers)
     return powers ? (FC_T)0x1p-100 : (FC_T)0x1p-900;
 }
 
-/* Whether a lane of the tile needs the careful body: sums outside low..high, or (unless `by_sum`) NaN statistics. */
-FC_INLINE int FC_N(doubtful)(const fc_pairs *t, const FC_T *c, int by_sum, FC_T low, FC_T high)
+/* Whether a lane of the tile needs the careful body: statistics that are NaN, or sums outside low..high. */
+FC_INLINE int FC_N(unknown)(const fc_pairs *t)
 {
-    const ptrdiff_t width = t->vectors * FC_LANES;
+    FC_T rows = 0;
+    FC_VEC columns = {0};
+    for (int i = 0; i < t->rows; i++)
+        rows += ((const FC_T *)t->a_stats)[i];
+    for (int j = 0; j < t->vectors; j++)
+        columns += ((const FC_VEC *)t->b_stats)[j];
+    columns += rows;
+    return FC_N(any)((FC_IVEC)(columns != columns));
+}
+
+FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T high)
+{
+    const ptrdiff_t size = t->rows * t->vectors * FC_LANES;
     FC_IVEC found = {0};
-    for (int i = 0; i < t->rows; i++) {
-        const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
-        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
-            const FC_VEC x = *(const FC_VEC *)(c + i * width + j), u = *(const FC_VEC *)((const FC_T *)t->b_stats + j) + s;
-            if (by_sum)
-                found |= (FC_IVEC)(x < low) | (FC_IVEC)(x > high);
-            else
-                found |= (FC_IVEC)(u != u);
-        }
+    for (ptrdiff_t j = 0; j < size; j += FC_LANES) {
+        const FC_VEC x = *(const FC_VEC *)(c + j);
+        found |= (FC_IVEC)(x < low) | (FC_IVEC)(x > high);
     }
     return FC_N(any)(found);
 }
@@ -425,7 +431,7 @@ static void FC_N(pairs)(const fc_pairs *tile)
         FC_N(halve)(inverse, (1 - inverse * t->p) / t->p, &root[0], &root[1]);
     }
     if (whole && by_stat) {
-        if (FC_N(doubtful)(t, c, 0, 0, 0)) {
+        if (FC_N(unknown)(t)) {
             FC_N(careful_sums)(t->metric, t, c, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++) {
                 const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
@@ -440,7 +446,7 @@ static void FC_N(pairs)(const fc_pairs *tile)
         if (t->metric == FC_PRODUCT)
             for (ptrdiff_t j = 0; j < size; j += FC_LANES)
                 *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
-        if (FC_N(doubtful)(t, c, 1, near, (FC_T)8)) {
+        if (FC_N(outside)(t, c, near, (FC_T)8)) {
             if (t->metric == FC_JENSEN)
                 FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
             else
@@ -454,7 +460,7 @@ static void FC_N(pairs)(const fc_pairs *tile)
     const int powers = t->metric == FC_HALVES || t->metric == FC_POWER || t->metric == FC_CUBE || t->metric == FC_QUARTIC;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
     FC_N(finish)(t, root, c, c2);
-    if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(doubtful)(t, c, 1, low, high))
+    if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
         return;
     /* Again with differences scaled by a power of 2 near their largest, pair by pair. */
     FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);

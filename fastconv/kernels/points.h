@@ -106,6 +106,27 @@ static void FC_N(map_row)(FC_T *x, const fc_points *p)
         x[j] = (FC_T)p->wide[j];
 }
 
+static FC_T FC_N(bits_of_bytes)(FC_T *x, const unsigned char *src, ptrdiff_t d)
+{
+    enum { WIDTH = 8 * sizeof(FC_T) };
+    ptrdiff_t set = 0;
+    for (ptrdiff_t k = 0; k < d; k += WIDTH) {
+        uint64_t word = 0;
+        for (ptrdiff_t at = k; at < k + WIDTH && at < d; at += 8) {
+            uint64_t bytes = 0;
+            for (int i = 0; i < 8; i++)
+                bytes |= at + i < d ? (uint64_t)src[at + i] << 8 * i : 0;
+            /* The top bit of each byte that is not 0; the product gathers all of them in its top byte. */
+            bytes = (((bytes & ~(uint64_t)0 / 255 * 127) + ~(uint64_t)0 / 255 * 127) | bytes) >> 7 & ~(uint64_t)0 / 255;
+            word |= bytes * 0x0102040810204080 >> 56 << (at - k);
+        }
+        set += __builtin_popcountll(word);
+        const FC_INT own = (FC_INT)word;
+        memcpy(x + k / WIDTH, &own, sizeof own);
+    }
+    return (FC_T)set;
+}
+
 static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
 {
     const int width = 8 * sizeof(FC_T);
@@ -223,8 +244,13 @@ static void FC_N(points)(const fc_points *p)
         FC_N(pack_rows)(dst, (const FC_T *)p->src + first, step, p->rows, count, next);
     for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
         const FC_T *row = (const FC_T *)p->row + first;
-        FC_N(fetch_row)(p->row, p->src + r * p->row_step, p);
-        stats[r] = FC_N(prepare_row)(p->row, p);
+        const char *src = p->src + r * p->row_step;
+        if (p->prepare == FC_PACKED_BITS && p->kind == FC_U8 && p->col_step == 1) {
+            stats[r] = FC_N(bits_of_bytes)(p->row, (const unsigned char *)src, p->d);
+        } else {
+            FC_N(fetch_row)(p->row, src, p);
+            stats[r] = FC_N(prepare_row)(p->row, p);
+        }
         for (ptrdiff_t k = 0; k < count; k++)
             dst[k * next + r] = row[k];
     }
