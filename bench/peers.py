@@ -317,6 +317,44 @@ def scipy_vectorized_filter(image, function, size):
     return Ready(lambda: ndimage.vectorized_filter(image, function, size=size))
 
 
+def cv2_median_blur(image, reduction, size, mode):
+    """`cv2.medianBlur`, whose border is that of `mode="nearest"`."""
+    import cv2
+
+    return Ready(lambda: cv2.medianBlur(image, size))
+
+
+def scipy_rank_filters(image, reduction, size=None, footprint=None):
+    """`median_filter`, `percentile_filter` and `rank_filter` of `scipy.ndimage`, of the first rows only."""
+    from scipy import ndimage
+
+    rows = 128
+    above = image[: rows + (size or len(footprint)) // 2]
+    name, *value = reduction if isinstance(reduction, tuple) else (reduction,)
+    function = {"median": ndimage.median_filter, "percentile": ndimage.percentile_filter, "rank": ndimage.rank_filter}[name]
+    return Ready(
+        lambda: function(above, *value, size=size, footprint=footprint),
+        lambda result: result[:rows],
+        part=(slice(rows),),
+        share=len(above) / len(image),
+    )
+
+
+def skimage_rank(image, reduction, footprint, mode):
+    """`modal` and `entropy` of `skimage.filters.rank`, to which outside pixels do not count; of the first rows only."""
+    from skimage.filters import rank
+
+    rows = 128
+    above = image[: rows + len(footprint) // 2]
+    function = {"mode": rank.modal, "entropy": rank.entropy}[reduction]
+    return Ready(
+        lambda: function(above, footprint),
+        lambda result: result[:rows],
+        part=(slice(rows),),
+        share=len(above) / len(image),
+    )
+
+
 PEERS = {
     "torch": {
         "conv2d": torch_conv2d,
@@ -328,6 +366,9 @@ PEERS = {
     "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist},
     "scipy-generic": {"neighborhood_reduce": scipy_generic_filter},
     "scipy-vectorized": {"neighborhood_reduce": scipy_vectorized_filter},
+    "scipy-rank": {"neighborhood_reduce": scipy_rank_filters},
+    "skimage-rank": {"neighborhood_reduce": skimage_rank},
+    "cv2-median": {"neighborhood_reduce": cv2_median_blur},
     "sklearn": {"cdist": sklearn_cdist, "knn": sklearn_knn},
     "cv2": {"conv2d": cv2_conv2d},
     "numpy": {"conv2d": numpy_conv2d, "triple_product": numpy_triple_product, "mode_dot": numpy_mode_dot},

@@ -254,7 +254,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
-        ptrdiff_t runs, n
+        ptrdiff_t runs, cells, n
         int holes, zeros
         void *spare
         void *mode
@@ -287,6 +287,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
         void (*tally)(const fc_tally *) noexcept nogil
+        ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes
