@@ -510,4 +510,60 @@ REDUCTIONS = [
     ),
 ]
 
-CASES = [*CONV, *CONTRACTION, *DISTANCE, *FUNCTIONS, *REDUCTIONS]
+# --- neighborhood: ranks
+
+
+def rank_arguments(dtype, reduction, size=None, radius=None, **kwargs):
+    """A random image; `radius` is that of a disk."""
+    rng = np.random.default_rng(4)
+    shape = (1024, 1024)
+    image = rng.standard_normal(shape) if dtype.startswith("f") else rng.integers(0, np.iinfo(dtype).max, shape, endpoint=True)
+    if radius is None:
+        return (image.astype(dtype), reduction, size), kwargs
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return (image.astype(dtype), reduction), {"footprint": x * x + y * y <= radius * radius, **kwargs}
+
+
+def rank_case(family, label, dtype, peer, target, reduction, tolerance=0.0, **options):
+    """A row of `neighborhood_reduce` with a rank, mode or entropy."""
+    return Case(
+        group="neighborhood",
+        family=family,
+        label=label,
+        dtype=dtype,
+        op="neighborhood_reduce",
+        setup=partial(rank_arguments, dtype, reduction, **options),
+        peers=(peer,),
+        target=target,
+        tolerance=tolerance,
+    )
+
+
+RANKS = [
+    *(
+        rank_case("median, cv2.medianBlur", f"{size}x{size}", dtype, "cv2-median", target, "median", size=size, mode="nearest")
+        for dtypes, sizes in [
+            (("uint8", "uint16", "float32"), [(3, 1.3), (5, 3)]),
+            (("uint8",), [(7, 40), (9, 20), (15, 8), (31, 2)]),
+        ]
+        for size, target in sizes
+        for dtype in dtypes
+    ),
+    *(
+        rank_case("median, scipy.ndimage", f"{size}x{size}", dtype, "scipy-rank", 200, "median", size=size)
+        for size in (7, 9, 15)
+        for dtype in REALS
+    ),
+    *(rank_case("percentile 90", "9x9", dtype, "scipy-rank", 200, ("percentile", 90), size=9) for dtype in REALS),
+    *(
+        rank_case("rank 60 of 81", "disk of radius 5", dtype, "scipy-rank", 200, ("rank", 60), radius=5)
+        for dtype in ("uint8", "uint16", *REALS)
+    ),
+    *(
+        rank_case("skimage.filters.rank", f"{name}, disk of radius 9", "uint8", "skimage-rank", 10, name, tolerance,
+                  radius=9, mode="ignore")
+        for name, tolerance in [("mode", 0.0), ("entropy", 1e-13)]
+    ),
+]
+
+CASES = [*CONV, *CONTRACTION, *DISTANCE, *FUNCTIONS, *REDUCTIONS, *RANKS]

@@ -362,6 +362,44 @@ def calls_one_by_one(image, reductions, size, out):
     return Ready(calls, lambda results: results[0])
 
 
+def cv2_median_blur(image, reduction, size, mode):
+    """`cv2.medianBlur`, whose border is that of `mode="nearest"`."""
+    import cv2
+
+    return Ready(lambda: cv2.medianBlur(image, size))
+
+
+def scipy_rank_filters(image, reduction, size=None, footprint=None):
+    """`median_filter`, `percentile_filter` and `rank_filter` of `scipy.ndimage`, of the first rows only."""
+    from scipy import ndimage
+
+    rows = 128
+    above = image[: rows + (size or len(footprint)) // 2]
+    name, *value = reduction if isinstance(reduction, tuple) else (reduction,)
+    function = {"median": ndimage.median_filter, "percentile": ndimage.percentile_filter, "rank": ndimage.rank_filter}[name]
+    return Ready(
+        lambda: function(above, *value, size=size, footprint=footprint),
+        lambda result: result[:rows],
+        part=(slice(rows),),
+        share=len(above) / len(image),
+    )
+
+
+def skimage_rank(image, reduction, footprint, mode):
+    """`modal` and `entropy` of `skimage.filters.rank`, to which outside pixels do not count; of the first rows only."""
+    from skimage.filters import rank
+
+    rows = 128
+    above = image[: rows + len(footprint) // 2]
+    function = {"mode": rank.modal, "entropy": rank.entropy}[reduction]
+    return Ready(
+        lambda: function(above, footprint),
+        lambda result: result[:rows],
+        part=(slice(rows),),
+        share=len(above) / len(image),
+    )
+
+
 PEERS = {
     "fastconv-calls": {"neighborhood_reduce": calls_one_by_one},
     "torch": {
@@ -374,6 +412,9 @@ PEERS = {
     "scipy": {"cdist": scipy_cdist, "pdist": scipy_pdist, "neighborhood_reduce": scipy_filter},
     "scipy-generic": {"neighborhood_reduce": scipy_generic_filter},
     "scipy-vectorized": {"neighborhood_reduce": scipy_vectorized_filter},
+    "scipy-rank": {"neighborhood_reduce": scipy_rank_filters},
+    "skimage-rank": {"neighborhood_reduce": skimage_rank},
+    "cv2-median": {"neighborhood_reduce": cv2_median_blur},
     "sklearn": {"cdist": sklearn_cdist, "knn": sklearn_knn},
     "cv2": {"conv2d": cv2_conv2d, "neighborhood_reduce": cv2_filter},
     "numpy": {"conv2d": numpy_conv2d, "triple_product": numpy_triple_product, "mode_dot": numpy_mode_dot},

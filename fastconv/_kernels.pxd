@@ -256,7 +256,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
-        ptrdiff_t runs, n
+        ptrdiff_t runs, cells, n
         int holes, zeros
         void *spare
         void *mode
@@ -311,6 +311,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
         void (*tally)(const fc_tally *) noexcept nogil
+        ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs) noexcept nogil
         void (*pile)(const fc_pile *) noexcept nogil
         void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
         void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil

@@ -573,7 +573,11 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
     return 64 + round_up(2 * p.runs * sizeof(void *)) + max(plain, 4 * p.pitch + sides * runs_scratch(p, own))
 
 
-cdef bint joins(const Lines *p, const Near *own, const Near *leader) noexcept:
+cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
+    """Whether a reduction can be computed with one of the pass, which may be another driver's."""
+    cdef const Near *leader = <const Near *>r.own
+    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_sums:
+        return False
     if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
         return False
     # Doubles have sums of their own with squares.
@@ -623,9 +627,8 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         for j in range(p.runs):
             own.lowest, own.highest = min(own.lowest, level_of(p.run_length[j])), max(own.highest, level_of(p.run_length[j]))
     for at in range(pass_.count):
-        # Only leaders and those that are alone have a scratch.
-        other = <Near *>pass_.reducers[at].own
-        if pass_.reducers[at].reduce != follow and joins(p, own, other):
+        if joins(p, own, &pass_.reducers[at]):
+            other = <Near *>pass_.reducers[at].own
             other.squares |= own.squares
             i = at
             while (<Near *>pass_.reducers[i].own).next:

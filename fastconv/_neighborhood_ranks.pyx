@@ -139,7 +139,8 @@ cdef inline char *take(char **at, idx size) noexcept nogil:
 
 cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexcept nogil:
     """Fills in a thread's memory; returns its bytes."""
-    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 2, spare
+    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 2
+    cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
     w.keys = take(&at, p.lines * p.pitch) if p.presence or (p.native < FC_U8 and own.way == PLAIN) else NULL
@@ -153,8 +154,9 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     w.share = <double *>take(&at, room * sizeof(double))
     w.count = <idx *>take(&at, room * sizeof(idx))
     w.offset = <idx *>take(&at, (own.shared + 2 * own.alone) * sizeof(idx))
-    spare = (p.cells + 1) * p.item if own.tally else 0
-    if own.way == BOX:
+    if own.tally:
+        spare = elements(p.k, key_kind(p.native)).tally_room(p.cells, p.runs)
+    elif own.way == BOX:
         spare = elements(p.k, p.native).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
     elif own.way == CELLS:
         spare = elements(p.k, p.native).sorted_room(1, p.cells)
@@ -319,7 +321,7 @@ cdef void reduce_tally(const Lines *p, const Block *b, const Reducer *r, char *s
     cdef char *out
     lay_out(p, own, scratch, &w)
     make_keys(p, b, &w)
-    q.run_line, q.run_start, q.run_length, q.runs = p.run_line, p.run_start, p.run_length, p.runs
+    q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
     q.n, q.holes, q.zeros, q.spare = dense_count(p, b), b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
     q.mode, q.entropy, q.scale, q.count = w.low, <double *>w.out, own.scale, w.count
     q.logs = <const int64_t *>own.table if own.logs else NULL

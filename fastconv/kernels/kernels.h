@@ -416,12 +416,12 @@ typedef struct fc_cells {
 } fc_cells;
 
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
- * count c. `zeros`: keys 0 and -1 are one value. `spare` holds the cells of a window. */
+ * count c. `zeros`: keys 0 and -1 are one value. `spare` holds tally_room(cells, runs) bytes from a 64-byte boundary. */
 typedef struct fc_tally {
     const void *const *rows;
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
-    ptrdiff_t runs, n;
+    ptrdiff_t runs, cells, n;
     int holes, zeros;
     void *spare, *mode;
     double *entropy;
@@ -495,6 +495,7 @@ typedef struct fc_elements {
     void (*cells)(const fc_cells *);
     void (*select)(const fc_select *); /* integers only, as tally */
     void (*tally)(const fc_tally *);
+    ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs);
     void (*pile)(const fc_pile *);
     void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
     void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n);                  /* out = src != 0 */

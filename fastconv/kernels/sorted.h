@@ -221,6 +221,9 @@ FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrd
     }
 }
 
+static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first,
+                             ptrdiff_t end);
+
 static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end)
 {
     if (n <= 16) {
@@ -246,9 +249,14 @@ static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare
             FC_N(clean_few)(to, at, first - 32, end - 32, 16, 4, 2);
         if (end > 48)
             FC_N(clean_rest)(to, at, n - 48, first - 48, end - 48, 4, 3);
+    } else {
+        FC_N(clean_long)(to, at, spare, n, first, end);
     }
-    if (n <= 64)
-        return;
+}
+
+static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first,
+                             ptrdiff_t end)
+{
     ptrdiff_t m = 64, step;
     while (2 * m < n)
         m *= 2;
