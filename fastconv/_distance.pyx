@@ -59,6 +59,7 @@ cdef enum:
     BLOCK_ROWS = 96
     BLOCK_COLUMNS = 512
     DIRECT_COLUMNS = 4096        # where no stage has to hold them
+    DIRECT_TERMS = 16            # fewer are over before short pieces of many rows are written: whole rows of stage go faster
     NEAREST_ROWS = 384           # more queries for each packed slab of data
     SQUARE = 192                 # side of a block of a symmetric matrix
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
@@ -429,13 +430,13 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.few = is_few(p)
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
-    p.direct = p.way == MATRIX and not p.stream and out_in_rows(p)
     p.terms = p.d
     p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
     elif p.twofold:
         p.terms = 2 * p.d
+    p.direct = p.way == MATRIX and p.terms >= DIRECT_TERMS and not p.stream and out_in_rows(p)
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)
     p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))

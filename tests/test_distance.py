@@ -121,6 +121,42 @@ def test_dtypes_and_zeros_as_scipy(isa, rng, metric, kinds):
     assert_units(result, expected.astype(np.longdouble), 40, metric in (*ABSOLUTE, "mahalanobis", "jensenshannon"))
 
 
+@pytest.mark.parametrize("metric", ["canberra", "braycurtis", "cosine"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_pairs_of_a_tile_take_their_own_way(isa, rng, metric, weighted, dtype):
+    """Zeros in common, sizes beyond the safe range, both signs and near-parallel points among ordinary ones."""
+    xa, xb = rng.random((13, 37)).astype(dtype), rng.random((39, 37)).astype(dtype)
+    xa[:, ::3] = xb[:, ::3] = 0
+    xa[3], xb[7] = xa[3] * dtype(1e-25), xb[7] * dtype(1e-25)
+    xa[4], xb[9] = xa[4] * dtype(1e18), -xb[9]
+    xa[5, 1], xb[11, 2] = -0.25, -0.5
+    xa[6] = xb[12] + dtype(1e-3) * xa[6]
+    kwargs = {"w": rng.random(37)} if weighted else {}
+    expected = reference.cdist(xa, xb, metric, **kwargs)
+    assert_units(fastconv.cdist(xa, xb, metric, **kwargs), expected, 6, metric in ABSOLUTE)
+    if metric == "cosine":
+        assert np.all(np.diagonal(fastconv.cdist(xa, xa.copy(), metric, **kwargs)) == 0)
+
+
+@pytest.mark.parametrize("shape", [(7, 31, 3), (100, 200, 5), (13, 64, 40)])
+@pytest.mark.parametrize("metric", ["euclidean", "chebyshev", "hamming"])
+def test_out_between_other_numbers(isa, rng, shape, metric):
+    m, n, d = shape
+    xa, xb = rng.random((m, d)), rng.random((n, d))
+    frame = np.full((m + 2, n + 2), -1.0)
+    fastconv.cdist(xa, xb, metric, out=frame[1:-1, 1:-1])
+    np.testing.assert_array_equal(frame[1:-1, 1:-1], fastconv.cdist(xa, xb, metric))
+    frame[1:-1, 1:-1] = -1
+    assert np.all(frame == -1)
+
+
+def test_booleans_of_any_byte(isa, rng):
+    bytes_ = rng.choice(np.array([0, 1, 2, 127, 128, 255], np.uint8), (20, 131))
+    expected = scipy_cdist(bytes_ != 0, bytes_[::-1] != 0, "jaccard")
+    assert_units(fastconv.cdist(bytes_, bytes_[::-1], "jaccard"), expected.astype(np.longdouble), 1)
+
+
 @pytest.mark.parametrize("metric", BOOLEAN)
 @pytest.mark.parametrize("d", (*LANE_SIZES, 127, 128, 129, 300))
 def test_booleans_are_exact(isa, rng, metric, d):
