@@ -161,33 +161,33 @@ static void FC_N(row)(const fc_row *q)
     }
 }
 
-/* `wide` vectors from element x of a pile. */
-FC_INLINE void FC_N(pile_strip)(const fc_pile *q, ptrdiff_t x, const int wide, FC_VEC *v, const int op)
+/* `wide` vectors from element x of one pile. */
+FC_INLINE void FC_N(pile_strip)(const void *const *lines, ptrdiff_t count, ptrdiff_t x, const int wide, FC_VEC *v, const int op)
 {
     for (int i = 0; i < wide; i++)
-        v[i] = FC_N(load)((const FC_T *)q->lines[0] + x + i * FC_LANES);
-    for (ptrdiff_t t = 1; t < q->count; t++)
+        v[i] = FC_N(load)((const FC_T *)lines[0] + x + i * FC_LANES);
+    for (ptrdiff_t t = 1; t < count; t++)
         for (int i = 0; i < wide; i++)
-            v[i] = FC_N(pick_extreme)(v[i], FC_N(load)((const FC_T *)q->lines[t] + x + i * FC_LANES), op);
+            v[i] = FC_N(pick_extreme)(v[i], FC_N(load)((const FC_T *)lines[t] + x + i * FC_LANES), op);
 }
 
+/* All piles at one strip before the next strip: neighbours share most of their lines, which then stay in the first-level cache. */
 FC_INLINE void FC_N(pile_op)(const fc_pile *q, const int op)
 {
-    FC_T *out = q->out;
     FC_VEC v[4];
     ptrdiff_t x = 0;
-    for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES) {
-        FC_N(pile_strip)(q, x, 4, v, op);
-        for (int i = 0; i < 4; i++)
-            FC_N(put)(out + x + i * FC_LANES, v[i]);
-    }
-    for (; x < q->n; x += FC_LANES) {
-        FC_N(pile_strip)(q, x, 1, v, op);
-        if (x + FC_LANES <= q->n)
-            FC_N(put)(out + x, v[0]);
-        else
-            memcpy(out + x, v, (size_t)(q->n - x) * sizeof(FC_T));
-    }
+    for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES)
+        for (ptrdiff_t o = 0; o < q->piles; o++) {
+            FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 4, v, op);
+            for (int i = 0; i < 4; i++)
+                FC_N(put)((FC_T *)q->out[o] + x + i * FC_LANES, v[i]);
+        }
+    for (; x < q->n; x += FC_LANES)
+        for (ptrdiff_t o = 0; o < q->piles; o++) {
+            const ptrdiff_t left = q->n - x < FC_LANES ? q->n - x : FC_LANES;
+            FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 1, v, op);
+            memcpy((FC_T *)q->out[o] + x, v, (size_t)left * sizeof(FC_T));
+        }
 }
 
 static void FC_N(pile)(const fc_pile *q)

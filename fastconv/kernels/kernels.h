@@ -363,11 +363,11 @@ typedef struct fc_row {
     int op;
 } fc_row;
 
-/* out[x] = op of lines[t][x], t < count, x < n, and not beyond. Reads up to a vector beyond the last. */
+/* out[o][x] = op of lines[o * count + t][x], t < count, o < piles, x < n, and not beyond. Reads up to a vector beyond the last. */
 typedef struct fc_pile {
     const void *const *lines;
-    void *out;
-    ptrdiff_t count, n;
+    void *const *out;
+    ptrdiff_t count, piles, n;
     int op;
 } fc_pile;
 
