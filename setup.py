@@ -26,7 +26,7 @@ DRIVERS = (
 )  # fmt: skip
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
-C_FLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
 
 # The flags say which instructions; one object for each instruction set and part.
@@ -91,7 +91,7 @@ class BuildExt(build_ext):
         runtime = next(e for e in self.extensions if e.name == "fastconv._runtime")
         runtime.extra_objects = self.build_kernels()
         for extension in self.extensions:
-            extension.extra_compile_args = ["-O2", "-fvisibility=hidden", *openmp]
+            extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp]
             extension.extra_link_args = openmp
         super().build_extensions()
 
@@ -106,7 +106,7 @@ class BuildExt(build_ext):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
-            for isa, flags in {"portable": [], **ISA_FLAGS.get(machine(), {})}.items():
+            for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
                 for part, (stem, integers) in PARTS.items():
                     names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
                     jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))

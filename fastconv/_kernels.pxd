@@ -277,8 +277,8 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct fc_pile:
         const void *const *lines
-        void *out
-        ptrdiff_t count, n
+        void *const *out
+        ptrdiff_t count, piles, n
         int op
 
     enum:

@@ -354,10 +354,11 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
     cdef idx i, line, n = span(p, b, p.ndim - 1), rows = span(p, b, p.ndim - 2)
     cdef int level, first = max(own.lowest, 1)
     cdef const void *pair[2]
+    cdef void *out
     cdef fc_row row
     cdef fc_pile pile
     row.spare, row.op, row.window = spare, op, <idx>1 << first
-    pile.lines, pile.count, pile.op = pair, 2, op
+    pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
     for i in range(region_lines(p, b)):
         if i % rows < carried:
             continue
@@ -371,56 +372,70 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
         for level in range(first + 1, own.highest + 1):
             pair[0] = table_line(p, b, own, tables, line, level - 1)
             pair[1] = <char *>pair[0] + (<idx>1 << (level - 1)) * k.bytes
-            pile.out, pile.n = table_line(p, b, own, tables, line, level), n - (<idx>1 << level) + 1
+            out, pile.n = table_line(p, b, own, tables, line, level), n - (<idx>1 << level) + 1
             k.pile(&pile)
+
+
+cdef idx piles_scratch(const Lines *p) noexcept nogil:
+    """Bytes for the pointers of all piles of a block, and for their results on both sides."""
+    cdef idx piles = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        piles *= p.b[a]
+    return round_up((2 * p.runs + 2) * piles * sizeof(void *)) + 2 * piles * p.pitch
+
+
+cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *tables, const void **lines) noexcept nogil:
+    """The lines of the piles of a block, one pile after the other; returns how many a pile has."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx item = elements(p, own).bytes, i, j, first, length, count = 0
+    cdef int level
+    cdef char *unused
+    for i in range(out_lines(p, b)):
+        first = locate(p, b, r, i, &unused)
+        for j in range(p.runs):
+            length = p.run_length[j]
+            level = level_of(length)
+            lines[count] = table_line(p, b, own, tables, first + p.run_line[j], level) + p.run_start[j] * item
+            count += 1
+            if length > <idx>1 << level:
+                lines[count] = <const char *>lines[count - 1] + (length - (<idx>1 << level)) * item
+                count += 1
+    return count // out_lines(p, b)
 
 
 cdef void reduce_runs(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max, range, any and all of any window."""
     cdef const Near *own = <const Near *>r.own
     cdef idx *filled = <idx *>scratch           # the block whose tables stand here
-    cdef const void **runs = <const void **>(scratch + 64)
-    cdef char *spare = scratch + 64 + round_up(2 * p.runs * sizeof(void *))
-    cdef char *tables[2]
-    cdef char *line[2]
-    cdef char *unused
-    cdef idx i, j, first, carried, length
-    cdef int side, level, op
-    cdef idx item = elements(p, own).bytes
+    cdef const void **lines = <const void **>(scratch + 64)
+    cdef idx piles = out_lines(p, b), i
+    cdef char *spare = scratch + 64 + piles_scratch(p)
+    cdef char *results = spare - 2 * piles * p.pitch
+    cdef char *tables = spare + 2 * p.pitch
+    cdef void **out[2]
+    cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0
+    cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
     cdef fc_pile q
+    filled[0] = b.unit
     if b.flags & FC_LINE_HOLES:
         filled[0] = -1
         reduce_plain(p, b, r, spare)
         return
-    carried = b.carried if filled[0] == b.unit - 1 else 0
-    filled[0] = b.unit
-    tables[0] = spare + 4 * p.pitch
-    tables[1] = tables[0] + (runs_scratch(p, own) if wanted(r, FC_OP_MIN) else 0)
+    q.lines, q.n, q.piles = lines, dense_count(p, b), piles
     for side in range(2):
-        line[side] = NULL
+        out[side] = <void **>lines + (2 * p.runs + side) * piles
         op = FC_OP_MAX if side else FC_OP_MIN
-        if wanted(r, op):
-            fill_tables(p, b, own, tables[side], spare, carried, op | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0))
-    q.lines, q.n = runs, dense_count(p, b)
-    for i in range(out_lines(p, b)):
-        first = locate(p, b, r, i, &unused)
-        for side in range(2):
-            op = FC_OP_MAX if side else FC_OP_MIN
-            if not wanted(r, op):
-                continue
-            q.count = 0
-            for j in range(p.runs):
-                length = p.run_length[j]
-                level = level_of(length)
-                runs[q.count] = table_line(p, b, own, tables[side], first + p.run_line[j], level) + p.run_start[j] * item
-                if length > <idx>1 << level:
-                    runs[q.count + 1] = <char *>runs[q.count] + (length - (<idx>1 << level)) * item
-                    q.count += 1
-                q.count += 1
-            line[side] = extreme_target(p, b, r, i, op, spare + (1 + side) * p.pitch)
-            q.out, q.op = line[side], op | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0)
-            elements(p, own).pile(&q)
-        deliver_extremes(p, b, r, i, line[0], line[1], spare + 3 * p.pitch)
+        if not wanted(r, op):
+            continue
+        fill_tables(p, b, own, tables, spare, carried, op | nan)
+        q.count, q.out, q.op = list_runs(p, b, r, tables, lines), out[side], op | nan
+        for i in range(piles):
+            out[side][i] = extreme_target(p, b, r, i, op, results + (side * piles + i) * p.pitch)
+        elements(p, own).pile(&q)
+        tables += runs_scratch(p, own)
+    for i in range(piles):
+        deliver_extremes(p, b, r, i, <char *>out[0][i], <char *>out[1][i], spare + p.pitch)
 
 
 # ---- sums of boxes: columns first, axis by axis, then rows ----
@@ -570,7 +585,7 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
         return max(plain, sums_scratch(p, own))
     if p.box:
         return max(plain, 4 * p.pitch + sides * extreme_scratch(p))
-    return 64 + round_up(2 * p.runs * sizeof(void *)) + max(plain, 4 * p.pitch + sides * runs_scratch(p, own))
+    return 64 + piles_scratch(p) + max(plain, 2 * p.pitch + sides * runs_scratch(p, own))
 
 
 cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:

@@ -34,11 +34,14 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
     if (w <= FC_PAIRS) {
         ptrdiff_t o = 0;
         for (; o + 1 < q->count && w > 1; o += 2) {
+#pragma GCC unroll 4
             for (int i = 0; i < wide; i++)
                 held[i] = FC_N(load)(FC_ROW(o + 1) + x + i * FC_LANES);
             for (ptrdiff_t t = 2; t < w; t++)
+#pragma GCC unroll 4
                 for (int i = 0; i < wide; i++)
                     held[i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + t) + x + i * FC_LANES), op);
+#pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
                 const ptrdiff_t at = x + i * FC_LANES;
                 FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + at), op));
@@ -46,6 +49,7 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
             }
         }
         for (; o < q->count; o++)
+#pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
                 const ptrdiff_t at = x + i * FC_LANES;
                 held[i] = FC_N(load)(FC_ROW(o) + at);
@@ -58,19 +62,23 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
     const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
     for (ptrdiff_t segment = 0; segment < segments; segment++) {
         const ptrdiff_t first = q->count * segment / segments, last = q->count * (segment + 1) / segments - 1;
+#pragma GCC unroll 4
         for (int i = 0; i < wide; i++)
             held[i] = suffix[last - first][i] = FC_N(load)(FC_ROW(last) + x + i * FC_LANES);
         for (ptrdiff_t o = last - 1; o >= first; o--)
+#pragma GCC unroll 4
             for (int i = 0; i < wide; i++)
                 held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + x + i * FC_LANES), op);
         /* Output o ends with row o + w - 1; held becomes the prefix of the rows after `last`. */
         ptrdiff_t next = last + 1;
         for (ptrdiff_t o = first; o <= last; o++) {
             for (; next < o + w; next++)
+#pragma GCC unroll 4
                 for (int i = 0; i < wide; i++) {
                     const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
                     held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
                 }
+#pragma GCC unroll 4
             for (int i = 0; i < wide; i++)
                 FC_N(put)(FC_OUT(o) + x + i * FC_LANES,
                           next == last + 1 ? suffix[o - first][i] : FC_N(pick_extreme)(suffix[o - first][i], held[i], op));
@@ -161,33 +169,36 @@ static void FC_N(row)(const fc_row *q)
     }
 }
 
-/* `wide` vectors from element x of a pile. */
-FC_INLINE void FC_N(pile_strip)(const fc_pile *q, ptrdiff_t x, const int wide, FC_VEC *v, const int op)
+/* `wide` vectors from element x of one pile. */
+FC_INLINE void FC_N(pile_strip)(const void *const *lines, ptrdiff_t count, ptrdiff_t x, const int wide, FC_VEC *v, const int op)
 {
+#pragma GCC unroll 4
     for (int i = 0; i < wide; i++)
-        v[i] = FC_N(load)((const FC_T *)q->lines[0] + x + i * FC_LANES);
-    for (ptrdiff_t t = 1; t < q->count; t++)
+        v[i] = FC_N(load)((const FC_T *)lines[0] + x + i * FC_LANES);
+    for (ptrdiff_t t = 1; t < count; t++)
+#pragma GCC unroll 4
         for (int i = 0; i < wide; i++)
-            v[i] = FC_N(pick_extreme)(v[i], FC_N(load)((const FC_T *)q->lines[t] + x + i * FC_LANES), op);
+            v[i] = FC_N(pick_extreme)(v[i], FC_N(load)((const FC_T *)lines[t] + x + i * FC_LANES), op);
 }
 
+/* All piles at one strip before the next strip: neighbours share most of their lines, which then stay in the first-level cache. */
 FC_INLINE void FC_N(pile_op)(const fc_pile *q, const int op)
 {
-    FC_T *out = q->out;
     FC_VEC v[4];
     ptrdiff_t x = 0;
-    for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES) {
-        FC_N(pile_strip)(q, x, 4, v, op);
-        for (int i = 0; i < 4; i++)
-            FC_N(put)(out + x + i * FC_LANES, v[i]);
-    }
-    for (; x < q->n; x += FC_LANES) {
-        FC_N(pile_strip)(q, x, 1, v, op);
-        if (x + FC_LANES <= q->n)
-            FC_N(put)(out + x, v[0]);
-        else
-            memcpy(out + x, v, (size_t)(q->n - x) * sizeof(FC_T));
-    }
+    for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES)
+        for (ptrdiff_t o = 0; o < q->piles; o++) {
+            FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 4, v, op);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                FC_N(put)((FC_T *)q->out[o] + x + i * FC_LANES, v[i]);
+        }
+    for (; x < q->n; x += FC_LANES)
+        for (ptrdiff_t o = 0; o < q->piles; o++) {
+            const ptrdiff_t left = q->n - x < FC_LANES ? q->n - x : FC_LANES;
+            FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 1, v, op);
+            memcpy((FC_T *)q->out[o] + x, v, (size_t)left * sizeof(FC_T));
+        }
 }
 
 static void FC_N(pile)(const fc_pile *q)

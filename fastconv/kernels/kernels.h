@@ -395,8 +395,8 @@ typedef struct fc_select {
 } fc_select;
 
 /* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
- * lines themselves. Writes n results, or FC_PART vectors of them if n is less. `spare` holds sorted_room(height, width) bytes from a 64-byte
- * boundary. */
+ * lines themselves. Writes n results, or FC_PART vectors of them if n is less. `spare` holds sorted_room(height, width)
+ * bytes from a 64-byte boundary. */
 typedef struct fc_box {
     const void *const *rows;
     void *const *low, *const *high;
@@ -441,11 +441,11 @@ typedef struct fc_ranked {
     void *out;
 } fc_ranked;
 
-/* out[x] = op of lines[t][x], t < count, x < n, and not beyond. Reads up to a vector beyond the last. */
+/* out[o][x] = op of lines[o * count + t][x], t < count, o < piles, x < n, and not beyond. Reads up to a vector beyond the last. */
 typedef struct fc_pile {
     const void *const *lines;
-    void *out;
-    ptrdiff_t count, n;
+    void *const *out;
+    ptrdiff_t count, piles, n;
     int op;
 } fc_pile;
 
