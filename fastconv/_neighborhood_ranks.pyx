@@ -304,8 +304,9 @@ cdef void reduce_select(const Lines *p, const Block *b, const Reducer *r, char *
     if own.way == PLAIN or b.flags & FC_LINE_HOLES:
         select_plain(p, b, r, &w)
         return
-    for i in range(dense_count(p, b)):
-        w.share[i], w.count[i] = own.share, p.cells
+    if own.pair or b.flags & FC_LINE_NAN:
+        for i in range(dense_count(p, b)):
+            w.share[i], w.count[i] = own.share, p.cells
     if own.way == BOX:
         select_box(p, b, r, &w)
     else:

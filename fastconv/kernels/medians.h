@@ -58,7 +58,6 @@ static void FC_N(median_3)(const fc_box *q, ptrdiff_t x)
  * of the four rows that both see, 20 for the outputs. */
 static void FC_N(median_5)(const fc_box *q, ptrdiff_t x)
 {
-    static const ptrdiff_t offset[5] = {0, 1, 2, 3, 4};
     const ptrdiff_t last = q->count + 3;
     FC_VEC row[8][5], pair[2][10];
     for (ptrdiff_t o = -4; o < q->count; o += 2) {
@@ -67,7 +66,7 @@ static void FC_N(median_5)(const fc_box *q, ptrdiff_t x)
             FC_VEC v[5];
 #pragma GCC unroll 5
             for (int i = 0; i < 5; i++)
-                v[i] = FC_N(load)(from + offset[i]);
+                v[i] = FC_N(load)(from + i);
 #pragma GCC unroll 60
             for (int i = 0; i < FC_COMPARATORS; i++)
                 if (fc_network[i][1] < 5)

@@ -303,7 +303,8 @@ static FC_N(list) FC_N(merge)(FC_N(part) *to, FC_N(list) a, FC_N(list) b, const 
     const ptrdiff_t first = base - a.base - b.base, count = end - base, n = a.count + b.count;
     /* Elements below all cells in between move the ranks that are wanted to the start of a block of 16. */
     ptrdiff_t below = -first & 15;
-    if (n <= 16 || ((n - 1) ^ (n + below - 1)) > ((n - 1) & (n + below - 1)) || ((first & 15) + count - 1) / 16 == (count - 1) / 16)
+    const int deeper = ((n - 1) ^ (n + below - 1)) > ((n - 1) & (n + below - 1));
+    if (n <= 16 || deeper || ((first & 15) + count - 1) / 16 == (count - 1) / 16)
         below = 0;
     const FC_N(part) **at = aim->at;
     for (ptrdiff_t i = 0; i < a.count; i++)

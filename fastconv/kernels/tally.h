@@ -10,17 +10,15 @@
 
 enum { FC_BYTES = 256, FC_MOST_COUNTED = 65535 };
 
-/* The first of the most frequent bytes. */
+/* The first of the most frequent bytes: the greatest of count and place in one number. */
 FC_SHARED int fc_most_frequent(const uint16_t *counts)
 {
-    uint16_t most = 0, first = UINT16_MAX;
-    for (int i = 0; i < FC_BYTES; i++)
-        most = counts[i] > most ? counts[i] : most;
+    uint32_t most = 0;
     for (int i = 0; i < FC_BYTES; i++) {
-        const uint16_t at = counts[i] == most ? (uint16_t)i : UINT16_MAX;
-        first = at < first ? at : first;
+        const uint32_t one = (uint32_t)counts[i] << 8 | (uint32_t)(FC_BYTES - 1 - i);
+        most = one > most ? one : most;
     }
-    return first;
+    return FC_BYTES - 1 - (int)(most & (FC_BYTES - 1));
 }
 
 #endif
@@ -117,17 +115,17 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
             q->entropy[x] = n ? (double)(q->logs[n] - sum) / ((double)n * q->scale) : __builtin_nan("");
         if (x == q->n - 1)
             return;
-        for (ptrdiff_t run = 0; run < q->runs; run++)
-            if (!holes || edges[run].left[x]) {
-                const FC_BITS bin = (FC_BITS)edges[run].leaves[x] ^ FC_SIGN;
+        for (ptrdiff_t run = 0; run < q->runs; run++) {
+            const FC_N(edge) *edge = &edges[run];
+            if (!holes || edge->left[x]) {
+                const FC_BITS bin = (FC_BITS)edge->leaves[x] ^ FC_SIGN;
                 const uint16_t count = --counts[bin];
                 sum -= logs ? q->logs[count + 1] - q->logs[count] : 0;
                 rarer |= bin == mode;
                 n--;
             }
-        for (ptrdiff_t run = 0; run < q->runs; run++)
-            if (!holes || edges[run].entered[x]) {
-                const FC_BITS bin = (FC_BITS)edges[run].enters[x] ^ FC_SIGN;
+            if (!holes || edge->entered[x]) {
+                const FC_BITS bin = (FC_BITS)edge->enters[x] ^ FC_SIGN;
                 const uint16_t count = counts[bin]++;
                 sum += logs ? q->logs[count + 1] - q->logs[count] : 0;
                 n++;
@@ -136,6 +134,7 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
                     mode = bin;
                 }
             }
+        }
     }
 }
 
@@ -156,6 +155,7 @@ static void FC_N(tally)(const fc_tally *q)
 /* Bytes for `tally`. */
 static ptrdiff_t FC_N(tally_room)(ptrdiff_t cells, ptrdiff_t runs)
 {
-    const ptrdiff_t moving = (ptrdiff_t)sizeof(uint16_t) * FC_N(BINS) + runs * (ptrdiff_t)sizeof(FC_N(edge)), sorted = (cells + 1) * (ptrdiff_t)sizeof(FC_T);
+    const ptrdiff_t moving = (ptrdiff_t)sizeof(uint16_t) * FC_N(BINS) + runs * (ptrdiff_t)sizeof(FC_N(edge));
+    const ptrdiff_t sorted = (cells + 1) * (ptrdiff_t)sizeof(FC_T);
     return moving > sorted ? moving : sorted;
 }
