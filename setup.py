@@ -97,16 +97,19 @@ class BuildExt(build_ext):
 
     def build_kernels(self) -> list[str]:
         """One object for each instruction set and part, in a folder of its own: distutils names objects by source alone."""
+        newest = max(path.stat().st_mtime for path in (*KERNELS.glob("*.[ch]"), Path(__file__)))
+
         def build(source, folder, flags):
-            return self.compiler.compile(
-                [str(KERNELS / source)],
-                output_dir=str(Path(self.build_temp, folder)),
-                extra_postargs=[*C_FLAGS, *WARNINGS, *flags],
-            )
+            folder = Path(self.build_temp, folder)
+            built = folder / KERNELS / source.replace(".c", ".o")
+            if built.exists() and built.stat().st_mtime > newest:
+                return [str(built)]
+            flags = [*C_FLAGS, *WARNINGS, *flags]
+            return self.compiler.compile([str(KERNELS / source)], output_dir=str(folder), extra_postargs=flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
-            for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
+            for isa, flags in {"portable": [], **ISA_FLAGS.get(machine(), {})}.items():
                 for part, (stem, integers) in PARTS.items():
                     names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
                     jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))
