@@ -109,7 +109,7 @@ class BuildExt(build_ext):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
-            for isa, flags in {"portable": [], **ISA_FLAGS.get(machine(), {})}.items():
+            for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
                 for part, (stem, integers) in PARTS.items():
                     names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
                     jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))

@@ -2,8 +2,9 @@
 
 Three ways, chosen in _conv_plan.pyx from the shapes of one image alone:
 
-- TILE: lanes along output channels, kernels/tile.h. A task is a block of pixels times a slab of filter panels.
-- PLANAR: few output channels, lanes along x, on planes of the input. A task is a block of rows.
+- TILE: lanes along output channels, kernels/tile.h; of few channels each has several lanes, which share its terms,
+  kernels/split.h. A task is a block of pixels times a slab of filter panels.
+- PLANAR: few output channels otherwise, lanes along x, on planes of the input. A task is a block of rows.
 - CHANNELS: depthwise, lanes along channels. A task is a block of rows times a block of channels.
 
 In each, a sum over n = Fh*Fw*C terms is cut into chunks, formed in registers and added in a scratch array c; every

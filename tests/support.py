@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
 import fastconv
 import reference
@@ -194,3 +195,39 @@ def run_script(script, *arguments, **options):
     return run_python("-c", SCRIPT_HEAD + textwrap.dedent(script), *arguments, **options).stdout.split("\n")[
         :-1
     ]
+
+
+# --- Neighbourhoods
+
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant")
+INTEGERS = tuple(np.dtype(f"{sign}{size}") for sign in "ui" for size in (1, 2, 4, 8))
+REALS = tuple(np.dtype(f"f{size}") for size in (2, 4, 8))
+DTYPES = (np.dtype(bool), *INTEGERS, *REALS)
+
+NEIGHBORHOODS = {
+    "shape": st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    "mode": st.sampled_from((*MODES, "valid", "ignore")),
+    "masked": st.booleans(),
+    "box": st.booleans(),
+    "seed": st.integers(0, 2**32 - 1),
+    "dtype": st.sampled_from(DTYPES),
+}
+
+
+def neighborhood_case(shape, mode, masked, box, seed, dtype, most=2):
+    """Return (input of integers up to `most`, footprint, arguments of neighborhood_reduce, those of the reference)."""
+    rng = np.random.default_rng(seed)
+    low, high = (0, 2) if dtype.kind == "b" else (0 if dtype.kind == "u" else -most, most + 1)
+    x = rng.integers(low, high, shape).astype(dtype)
+    ends = [size + 1 if mode == "valid" else 10 if len(shape) < 3 else 4 for size in shape]
+    sizes = tuple(int(rng.integers(1, end)) for end in ends)
+    footprint = np.ones(sizes, bool) if box else rng.random(sizes) < 0.5
+    footprint.flat[rng.integers(footprint.size)] = True
+    options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, len(shape)))}
+    if mode != "valid":
+        options["origin"] = tuple(int(rng.integers(-(n // 2), (n - 1) // 2 + 1)) for n in sizes)
+    if "constant" in mode:
+        options["cval"] = 1
+    if masked:
+        options["mask"] = rng.random(shape) < 0.5
+    return x, footprint, {**({"size": sizes} if box else {"footprint": footprint}), **options}, options

@@ -7,18 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import fastconv
 import reference
-from support import LANE_SIZES, LAYOUTS, assert_same_bits
+from support import DTYPES, INTEGERS, LANE_SIZES, LAYOUTS, NEIGHBORHOODS, REALS, assert_same_bits, neighborhood_case
 
 reduce_ = fastconv.neighborhood_reduce
-MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant")
 PAD_MODES = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap", "constant": "constant"}
-INTEGERS = tuple(np.dtype(f"{sign}{size}") for sign in "ui" for size in (1, 2, 4, 8))
-REALS = tuple(np.dtype(f"f{size}") for size in (2, 4, 8))
-DTYPES = (np.dtype(bool), *INTEGERS, *REALS)
 every_mode = pytest.mark.parametrize("mode", PAD_MODES)
 
 
@@ -105,31 +100,10 @@ def boxes(x, size, mode="reflect", cval=0):
 
 
 @every_name
-@given(
-    shape=st.lists(st.integers(1, 6), min_size=1, max_size=4),
-    mode=st.sampled_from((*MODES, "valid", "ignore")),
-    masked=st.booleans(),
-    box=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-    dtype=st.sampled_from(DTYPES),
-)
-def test_results_are_those_of_the_definition(name, shape, mode, masked, box, seed, dtype):
-    rng = np.random.default_rng(seed)
-    low, high = (0, 2) if dtype.kind == "b" else (0 if dtype.kind == "u" else -2, 3)
-    x = rng.integers(low, high, shape).astype(dtype)
-    most = [size + 1 if mode == "valid" else 10 if len(shape) < 3 else 4 for size in shape]
-    sizes = tuple(int(rng.integers(1, end)) for end in most)
-    footprint = np.ones(sizes, bool) if box else rng.random(sizes) < 0.5
-    footprint.flat[rng.integers(footprint.size)] = True
-    options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, len(shape)))}
-    if mode != "valid":
-        options["origin"] = tuple(int(rng.integers(-(n // 2), (n - 1) // 2 + 1)) for n in sizes)
-    if "constant" in mode:
-        options["cval"] = 1
-    if masked:
-        options["mask"] = rng.random(shape) < 0.5
-    window = {"size": sizes} if box else {"footprint": footprint}
-    result = reduce_(x, name, **window, **options)
+@given(**NEIGHBORHOODS)
+def test_results_are_those_of_the_definition(name, **case):
+    x, footprint, arguments, options = neighborhood_case(**case)
+    result = reduce_(x, name, **arguments)
     assert_reduces(x, name, footprint, result, **options)
 
 

@@ -216,7 +216,7 @@ static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_
                         into[i] = from[i * step];
                     continue;
                 }
-                FC_VEC v;
+                FC_VEC v = {0};
 #pragma GCC unroll 16
                 for (int i = 0; i < B; i++)
                     v[i] = from[i * step];

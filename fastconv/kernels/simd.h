@@ -69,7 +69,7 @@ FC_INLINE FC_VEC FC_N(pair_sums)(FC_VEC u, FC_VEC v)
     const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
     return (FC_VEC)_mm512_permutex2var_pd((__m512d)u, even, (__m512d)v) + (FC_VEC)_mm512_permutex2var_pd((__m512d)u, odd, (__m512d)v);
 #else
-    FC_VEC sums;
+    FC_VEC sums = {0};
     for (int i = 0; i < FC_LANES / 2; i++) {
         sums[i] = u[2 * i] + u[2 * i + 1];
         sums[FC_LANES / 2 + i] = v[2 * i] + v[2 * i + 1];
@@ -116,7 +116,7 @@ FC_INLINE FC_VEC FC_N(splat_group)(const FC_T *p, const int size)
 /* Keeps the lanes first..last-1 of each group of `size`, makes the others 0. */
 FC_INLINE FC_VEC FC_N(keep_lanes)(FC_VEC v, const int size, const int first, const int last)
 {
-    FC_IVEC mask;
+    FC_IVEC mask = {0};
     for (int i = 0; i < FC_LANES; i++)
         mask[i] = -(i % size >= first && i % size < last);
     return FC_N(masked)(v, mask);
@@ -399,7 +399,7 @@ FC_INLINE FC_WVEC FC_N(load_wide)(const FC_T *p)
 #endif
     }
 #endif
-    FC_WVEC wide;
+    FC_WVEC wide = {0};
     for (int i = 0; i < (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)); i++)
         wide[i] = (FC_SUM_T)p[i];
     return wide;
