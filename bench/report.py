@@ -22,7 +22,7 @@ from . import peers
 MIB = 2**20
 SHORTEST_SAMPLE = 200e-6  # seconds; shorter calls are repeated inside one sample
 SETTLE = 0.02  # seconds of untimed calls (a pause, if a call is long) before a sample: threads of the one before still spin
-SETTLE_BLAS = 0.15  # the same where NumPy's BLAS is among the peers: its threads spin for a tenth of a second
+SETTLE_BLAS = 0.15  # the same where a BLAS as NumPy's is among the peers: its threads spin for a tenth of a second
 SLOW = 0.5  # seconds; a call longer than this is timed in the first rounds only
 SLOW_ROUNDS = 3
 
@@ -87,7 +87,7 @@ def interleave(calls, budget):
         loops[name] = max(1, math.ceil(length / max(estimate[name], 1e-7)))
     samples = {name: [] for name in calls}
     order = list(calls)
-    settle = SETTLE_BLAS if any(name.startswith("numpy") for name in calls) else SETTLE
+    settle = SETTLE_BLAS if any(name.startswith(("numpy", "sklearn")) for name in calls) else SETTLE
     gc.collect()
     gc.disable()
     try:
