@@ -120,7 +120,8 @@ static void FC_N(panel)(const fc_panel *p)
     if (p->split > 1) {
         memset(dst, 0, (size_t)((p->count + p->split - 1) / p->split * p->width) * sizeof(FC_T));
         for (ptrdiff_t i = 0; i < p->count; i++)
-            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step, p->columns, p->kind);
+            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step,
+                       p->columns, p->kind);
         return;
     }
     for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {

@@ -142,7 +142,8 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
                 num = k ? (FC_VEC)(num * y + x * den) : x;
                 den = k ? (FC_VEC)(den * y) : y;
             }
-            acc[i][j] += w * (sizeof(FC_T) == 8 ? (FC_VEC)(num / den) : FC_N(quotient)(num, den)); /* the divider has time for 8 terms, not for 2 */
+            /* The divider has time for 8 terms, not for 2. */
+            acc[i][j] += w * (sizeof(FC_T) == 8 ? (FC_VEC)(num / den) : FC_N(quotient)(num, den));
         }
 }
 

@@ -33,9 +33,9 @@ typedef struct fc_piece {
 
 /* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
  * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead.
- * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and b[step][j * split + s] is what
- * term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets columns elements a pixel, out_step
- * apart, no bias, and may be c. */
+ * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and
+ * b[step][j * split + s] is what term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets
+ * `columns` elements a pixel, out_step apart, no bias, and may be c. */
 typedef struct fc_tile {
     const void *a, *b;
     const fc_piece *pieces;
@@ -153,7 +153,8 @@ enum {
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
 enum {
-    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / (s + t), c2 for NaN */, FC_SHARE /* c / n, NaN from s, t */, FC_COSINE /* c / 2, at most 2, NaN from s, t */,
+    FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / (s + t), c2 for NaN */, FC_SHARE /* c / n, NaN from s, t */,
+    FC_COSINE /* c / 2, at most 2, NaN from s, t */,
     FC_ENTROPY, FC_DICE_RATIO,
     /* from the counts of true-true, true-false, false-true: */
     FC_HAMMING_BITS, FC_JACCARD, FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
@@ -175,7 +176,8 @@ enum {
 };
 
 /* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
- * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
+ * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared
+ * elements, `wide` of d doubles. Steps in bytes. */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -469,9 +471,9 @@ typedef struct fc_fold {
     char *space;
 } fc_fold;
 
-/* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each. The numbers are `doubles`, or integers, of
- * which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers themselves for sum; FC_F64 for mean, and FC_U8,
- * rounded to nearest, of bytes and at most FC_FOLD_BYTES cells. */
+/* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each.
+ * The numbers are `doubles`, or integers, of which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers
+ * themselves for sum; FC_F64 for mean, and FC_U8, rounded to nearest, of bytes and at most FC_FOLD_BYTES cells. */
 enum { FC_FOLD_BYTES = 8192 };
 typedef struct fc_finish {
     const void *wide;
