@@ -208,7 +208,8 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     filter_bytes = p.terms * p.panel_width * p.item
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
-        p.slab = min(ceil_div(p.panels, threads), max(OPEN_BYTES // (p.task_rows * p.block_cols * p.panel_width * p.item), 1))
+        p.slab = min(OPEN_BYTES // (p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
+        p.slab = min(ceil_div(p.panels, threads), max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
         p.slab = min(p.slab, ceil_div(p.panels, threads))
