@@ -2,7 +2,8 @@
 
 Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
 m runs in chains of `depth` samples in registers; `blocks` chains make a span, added up in the dtype; spans are added up in
-float64. Threads share the panels of pairs or, where outputs are few, the spans. The order of every sum follows from the
+float64. Threads share the panels of pairs or, where outputs are few, the spans. Operands of few rows are read where they
+are, a block of samples after the other, with lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the
 shapes alone: the bits do not depend on threads, strides or kinds. The other contractions are in _contraction_modes.pyx.
 """
 from cpython.exc cimport PyErr_CheckSignals
@@ -12,7 +13,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport FC_F64, fc_khatri, fc_pair_run, fc_real
+from fastconv._kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
@@ -27,12 +28,16 @@ cdef enum:
     PASS_BYTES = 512 << 10       # the same for each thread where there is only one span
     SETS_BYTES = 256 << 10       # sums of the spans that one thread computes in a round
     MAX_DEPTH = 256
+    THIN_OUTPUTS = 1024          # sums of operands of few rows, at most,
+    THIN_DEPTH = 256             # and how many samples those take from each row in turn,
+    THIN_BLOCKS = 64             # so often in a span
 
 
 cdef struct Operand:             # a matrix whose columns run over one or several axes
     const char *data
     idx rows, row
     int kind, axes
+    bint in_place                # kernels can read the rows where they are
     idx shape[MAX_AXES]
     idx step[MAX_AXES]
 
@@ -44,7 +49,7 @@ cdef struct Triple:
     idx item
     Operand x, y, z, weights
     int same                     # 2: x, y and z are the same; 1: y and z are
-    bint weighted
+    bint weighted, thin          # thin: few rows, with lanes along the samples
     const double *mean           # of each row, to be subtracted (only where all are the same)
     idx m, depth, blocks, spans
     idx x_row, y_row, y_at, z_at, block_size, spare_size
@@ -163,6 +168,53 @@ cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx 
                      offset(sums, p.panel_at[panel] - p.panel_at[first], p.item), block > 0)
 
 
+cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, idx count, void *into, void *spare,
+                     fc_thin *q) noexcept nogil:
+    """`count` samples of an operand for `thin`: where they are, or copied."""
+    q.rows[which] = o.rows
+    if o.in_place and p.mean == NULL and not (which == 1 and p.weighted):
+        q.at[which], q.row[which] = o.data + start * p.item, o.row // p.item
+        q.ahead[which] = p.depth if start + 2 * p.depth <= p.m else 0
+        return
+    pack(p, o, start, count, into, spare)
+    if p.mean != NULL:
+        p.k.adjust(into, into, o.rows, count, p.depth, p.mean, NULL)
+    if which == 1 and p.weighted:
+        pack(p, &p.weights, start, count, spare, offset(spare, p.depth, p.item))
+        p.k.adjust(into, into, o.rows, count, p.depth, NULL, spare)
+    q.at[which], q.row[which], q.ahead[which] = into, p.depth, 0
+
+
+cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexcept nogil:
+    """sums = the sums of one span for all panels."""
+    cdef fc_thin q
+    cdef fc_pair_run runs[MAX_RUNS]
+    cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.k.lanes
+    cdef idx count, panel, width, lane, r, i, z, at, l
+    cdef double part[MAX_RUNS]
+    cdef char *spare = t.spare + 3 * p.spare_size * p.item
+    memset(t.products, 0, p.x.rows * p.y.rows * p.z.rows * lanes * p.item)
+    q.sums = t.products
+    while first < end:
+        q.n = min(p.depth, end - first)
+        place_thin(p, &p.x, 0, first, q.n, t.spare, spare, &q)
+        place_thin(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
+        place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
+        p.k.thin(&q)
+        first += q.n
+    for panel in range(p.panels):
+        count, width, lane = find_runs(p, panel, runs), panel_vectors(p, panel) * lanes, 0
+        for r in range(count):
+            for i in range(runs[r].length):
+                for z in range(runs[r].y + 1 if p.same else p.z.rows):
+                    at = ((runs[r].x + i) * p.y.rows + runs[r].y) * p.z.rows + z
+                    p.k.widen(part, offset(t.products, at * lanes, p.item), lanes, False)
+                    for l in range(1, lanes):
+                        part[0] += part[l]
+                    p.k.narrow(offset(sums, p.panel_at[panel] + z * width + lane, p.item), part, 1, 1)
+                lane += 1
+
+
 cdef void write_run(const Triple *p, const void *c, idx width, const void *turned, idx z_rows, const fc_pair_run *run, idx sx,
                     idx sy, idx sz) noexcept nogil:
     """out[x * sx + y * sy + z * sz], read along whichever of x and z lies closer in `out`."""
@@ -229,9 +281,14 @@ cdef void sum_part(const Triple *p, Member *t, idx span, idx base, double *total
 cdef void sum_spans(const Triple *p, Member *t) noexcept nogil:
     """A thread's spans of this round, each with sums of its own."""
     cdef idx span
+    cdef char *sums
     for span in range(t.first, t.last):
-        pack_part(p, t, span, 0, 1)
-        sum_panels(p, t, span, 0, p.panels, t.sums + (span - t.first) * p.panel_at[p.panels] * p.item)
+        sums = t.sums + (span - t.first) * p.panel_at[p.panels] * p.item
+        if p.thin:
+            sum_thin(p, t, span, sums)
+        else:
+            pack_part(p, t, span, 0, 1)
+            sum_panels(p, t, span, 0, p.panels, sums)
 
 
 cdef int split_panels(const Triple *p, int threads, Member *members, double *total) except -1:
@@ -294,7 +351,9 @@ cdef int plan_triple(Triple *p) except -1:
     cdef fc_pair_run runs[MAX_RUNS]
     p.width = p.k.vectors * lanes
     p.depth = min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item))
-    while True:
+    if p.thin:
+        p.depth = THIN_DEPTH
+    while not p.thin:
         p.x_row = round_up(p.x.rows, lanes)
         p.y_row, p.y_at = p.x_row, 0
         p.z_at = p.depth * p.x_row
@@ -306,7 +365,7 @@ cdef int plan_triple(Triple *p) except -1:
         if p.depth <= 16 or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
             break
         p.depth //= 2
-    p.blocks = max(min(SPAN_BYTES // (p.block_size * p.item), 32), 1)
+    p.blocks = THIN_BLOCKS if p.thin else max(min(SPAN_BYTES // (p.block_size * p.item), 32), 1)
     p.blocks = max(min(p.blocks, ceil_div(p.m, p.depth)), 1)
     p.spans = max(ceil_div(p.m, p.depth * p.blocks), 1)
     p.run_start = <idx *>PyMem_RawCalloc(p.y.rows + 1, sizeof(idx))
@@ -327,9 +386,11 @@ cdef int plan_triple(Triple *p) except -1:
 
 cdef int run_triple(Triple *p, int threads) except -1:
     cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1
-    cdef bint few = threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
+    cdef bint few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads
+                               and all_ * p.item <= SETS_BYTES)
     cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
-    cdef idx products_bytes = round_up((p.depth + 1) * p.width * p.item, 64), sums_bytes, total = 0, each
+    cdef idx products = THIN_OUTPUTS * p.k.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
     cdef char *raw = NULL
     cdef char *raw_total = NULL
     cdef char *memory
@@ -337,7 +398,7 @@ cdef int run_triple(Triple *p, int threads) except -1:
     cdef Member *members = NULL
     cdef int i
     p.spare_size = max(round_up(tallest, p.k.lanes) * p.depth, round_up(p.z.rows, p.k.lanes) * p.width)
-    cdef idx spare_bytes = round_up(2 * p.spare_size * p.item, 64)
+    cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
     if few:
         sets = min(max(SETS_BYTES // (all_ * p.item), 1), 64)
         sets = min(sets, ceil_div(p.spans, threads))
@@ -369,8 +430,8 @@ cdef int run_triple(Triple *p, int threads) except -1:
     return 0
 
 
-cdef int set_operand(Operand *o, cnp.ndarray a) except -1:
-    """Axis 0 is the rows; the others are the samples."""
+cdef int set_operand(Operand *o, cnp.ndarray a, idx item) except -1:
+    """Axis 0 is the rows; the others are the samples. `item`: bytes of an element of the sums."""
     cdef int i
     o.data, o.kind = <const char *>cnp.PyArray_DATA(a), kind_of(a)
     o.rows, o.row, o.axes = cnp.PyArray_DIM(a, 0), cnp.PyArray_STRIDE(a, 0), 0
@@ -382,6 +443,8 @@ cdef int set_operand(Operand *o, cnp.ndarray a) except -1:
             o.shape[o.axes] = cnp.PyArray_DIM(a, i)
             o.step[o.axes] = cnp.PyArray_STRIDE(a, i)
             o.axes += 1
+    o.in_place = (o.axes == 1 and o.kind == (FC_F64 if item == 8 else FC_F32) and <size_t>o.data % item == 0
+                  and o.row % item == 0 and o.step[0] == item)
     return 0
 
 
@@ -399,12 +462,12 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     p.out_kind = kind_of(out)
     p.item = 8 if p.out_kind == FC_F64 else 4
     p.k = &table().f64 if p.item == 8 else &table().f32
-    set_operand(&p.x, x)
-    set_operand(&p.y, y)
-    set_operand(&p.z, z)
+    set_operand(&p.x, x, p.item)
+    set_operand(&p.y, y, p.item)
+    set_operand(&p.z, z, p.item)
     p.same, p.packed, p.scale = same, packed, scale
     if weights is not None:
-        set_operand(&p.weights, weights)
+        set_operand(&p.weights, weights, p.item)
         p.weighted = True
     if mean is not None:
         centre = mean
@@ -419,6 +482,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
         p.out_x, p.out_y, p.out_z = cnp.PyArray_STRIDE(out, 0), cnp.PyArray_STRIDE(out, 1), cnp.PyArray_STRIDE(out, 2)
     work = <double>p.x.rows * p.y.rows * p.z.rows * p.m
     threads = team(workers, work)
+    p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
     try:
         plan_triple(&p)
         run_triple(&p, threads)

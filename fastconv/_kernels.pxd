@@ -89,6 +89,18 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t x_step, y_step, m, width
         const fc_pair_run *runs
         ptrdiff_t count
+
+    enum:
+        FC_THIN_ROWS
+
+    ctypedef struct fc_thin:
+        const void *at[3]
+        ptrdiff_t rows[3]
+        ptrdiff_t row[3]
+        ptrdiff_t ahead[3]
+        ptrdiff_t n
+        void *sums
+
     enum:
         FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED,
         FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA
@@ -340,6 +352,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*channel_taps)(const fc_channels *) noexcept nogil
         void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
         void (*khatri)(const fc_khatri *) noexcept nogil
+        void (*thin)(const fc_thin *) noexcept nogil
         void (*transpose)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
                           ptrdiff_t columns) noexcept nogil
         void (*adjust)(void *into, const void *from_, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,

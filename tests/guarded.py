@@ -1,4 +1,4 @@
-"""Convolutions of arrays flush against pages that must not be touched: python guarded.py ISA [--wide].
+"""Convolutions and triple products of arrays flush against pages that must not be touched: python guarded.py ISA [--wide].
 
 A read or a write one element too far ends the process with SIGSEGV; the last line printed says where.
 """
@@ -73,6 +73,11 @@ def main():
                 x, w, bias=bias, activation="relu", out=out, workers=1 + calls % 3 // 2, **options
             )
             if not np.array_equal(out, expected):
+                raise SystemExit("wrong values")
+        for (i, j, m), at_end, dtype in itertools.product(itertools.product(FEW[:3], FEW[:3], WIDE), (True, False), ("f4", "f8")):
+            print("triple product", i, j, m, dtype, "end" if at_end else "start", flush=True)
+            a, b, c = (place(np.ones((rows, m), dtype), at_end) for rows in (i, j, 2))
+            if not np.all(fastconv.triple_product(a, b, c) == m):
                 raise SystemExit("wrong values")
     print(calls)
 

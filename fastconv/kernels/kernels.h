@@ -128,6 +128,17 @@ typedef struct fc_khatri {
     ptrdiff_t count;
 } fc_khatri;
 
+/* sums[i][j][k][lane] += x[i][m] y[j][m] z[k][m], m = lane, lane + lanes, .. < n, for three operands whose rows are
+ * row[0], row[1], row[2] elements apart. Meanwhile row r of operand o is fetched from `ahead[o]` elements on, 0 for not. */
+typedef struct fc_thin {
+    const void *at[3];
+    ptrdiff_t rows[3], row[3], ahead[3], n;
+    void *sums;
+} fc_thin;
+
+/* Rows of an operand that `thin` takes, at most. */
+#define FC_THIN_ROWS 16
+
 #define FC_MAX_VECTORS 4
 
 /* ---- distances (distance.h) ---- */
@@ -311,6 +322,7 @@ typedef struct fc_real {
     void (*channel_taps)(const fc_channels *);
     void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes); /* rows of bytes, to L2 */
     void (*khatri)(const fc_khatri *);
+    void (*thin)(const fc_thin *);
     /* into[m][r] = from[r][m] */
     void (*transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     /* into[r][m] = from[r][m] - mean[r], or = from[r][m] * weights[m]: exactly one of both is given */
