@@ -2,7 +2,8 @@
 
 - mode_dot: dot products along the last axis, rows of the tensor in place against packed columns of the matrix, or lanes
   along a contiguous axis.
-- mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors.
+- mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors. Along the
+  tensor's last axis, lanes run along that and the tile takes products of the factors, in segments of the other axes.
 
 Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on threads or strides.
 """
@@ -27,7 +28,7 @@ from fastconv._contraction cimport (
     round_up,
     store,
 )
-from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_kernels, fc_real
+from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_along, fc_kernels, fc_khatri, fc_pair_run, fc_real
 from fastconv._runtime cimport table, team
 
 cnp.import_array()
@@ -425,6 +426,11 @@ cdef enum:
     MODE_TERMS = 1024            # terms of the contracted axis that a task holds packed
     MODE_PANELS = 4              # panels of a task, at most
     MODE_GROUP = 64              # products of the other axes that are added up before they join the total
+    ALONG_ROWS = 256             # rows of a task whose lanes run along them, at most,
+    ALONG_COLUMNS = 64           # its columns,
+    ALONG_TERMS = 256            # and the terms whose products with the other factors it holds
+    ALONG_CHAIN = 104            # terms of a chain
+    ALONG_TASKS = 16             # such tasks, at least: the other axes are cut where rows and columns make fewer
 
 
 cdef struct Factor:
@@ -447,8 +453,9 @@ cdef struct Unfolding:
     Factor factors[MAX_AXES]
     Factor contracted
     idx r, out_row, out_column
-    bint in_place
-    idx block_rows, width, panels, group, groups, block, blocks, tasks, depth
+    bint in_place, along         # along: lanes along the rows, which are contiguous
+    idx block_rows, width, panels, group, groups, block, blocks, tasks, depth, segments
+    char *totals                 # along: sums of each task, if there are several segments
 
 
 cdef struct Hand:                # one thread
@@ -543,37 +550,145 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
               p.out + first * p.out_row + (panel0 + panel) * p.width * p.out_column, p.out_row, p.out_column, p.out_kind)
 
 
+cdef void along_store(const Unfolding *p, const char *total, idx first, idx rows, idx column, idx columns) noexcept nogil:
+    cdef idx at = 0, count
+    while at < rows:
+        count = min(p.width, rows - at)
+        store(p.k, total + at * p.group * p.item, p.width, columns, count,
+              p.out + (first + at) * p.out_row + column * p.out_column, p.out_column, p.out_row, p.out_kind)
+        at += count
+
+
+cdef void along_terms(const Unfolding *p, Hand *h, const char *t, idx ahead, idx rows, idx columns, idx count) noexcept nogil:
+    """sums += the products in h.block of `count` terms, panel by panel, while the same terms `ahead` are fetched."""
+    cdef idx at = 0, n, length, tiles, tile, first, last, width = p.width
+    cdef fc_along q
+    q.a_step, q.b_step = ALONG_TERMS, p.term // p.item
+    tiles = ceil_div(columns, p.k.along_rows)
+    while at < rows:
+        n = 0
+        while n < count:
+            length = min(ALONG_CHAIN, count - n)
+            q.b, q.fetch, q.length, q.b_step = t + at * p.row + n * p.term, NULL, length, p.term // p.item
+            if not (p.in_place and rows - at >= width):
+                copy_matrix(p.k, p.item, h.packed, width, h.c, <const char *>q.b, p.term, p.row, length,
+                            min(width, rows - at), p.kind)
+                q.b, q.b_step = h.packed, width
+            last = 0
+            for tile in range(tiles):
+                first, last = last, columns * (tile + 1) // tiles
+                if q.b != h.packed and ahead:
+                    q.fetch = <const char *>q.b + ahead + tile % p.k.along_vectors * 64
+                q.a, q.rows = h.block + (first * ALONG_TERMS + n) * p.item, <int>(last - first)
+                q.c = h.sums + (at * p.group + first * width) * p.item
+                p.k.along(&q)
+            n += length
+        at += width
+
+
+cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
+    """Lanes along the rows: products of the factors against packed strips of the tensor, over a segment of the other axes."""
+    cdef idx segment = task % p.segments, part = task // p.segments, column = part // p.blocks * p.group
+    cdef idx first = part % p.blocks * p.block_rows, rows = min(p.block_rows, p.rows - first)
+    cdef idx columns = min(p.group, p.r - column), size = p.block_rows * p.group, wide = round_up(columns, p.k.lanes)
+    cdef idx other, start, count, at, ahead, begin = p.others * segment // p.segments
+    cdef idx end = p.others * (segment + 1) // p.segments
+    cdef char *total = h.total if p.segments == 1 else p.totals + task * size * p.item
+    cdef fc_khatri q
+    cdef fc_pair_run run
+    q.dst, q.x, q.y, q.x_step, q.y_step, q.m, q.width = h.block, h.spare, h.scale, ALONG_TERMS, 1, columns, ALONG_TERMS
+    q.runs, q.count, run.x, run.y = &run, 1, 0, 0
+    memset(h.sums, 0, size * p.item)
+    memset(total, 0, size * p.item)
+    start = 0
+    while start < p.terms:
+        count = min(ALONG_TERMS, p.terms - start)
+        run.length = count
+        copy_matrix(p.k, p.item, h.spare, ALONG_TERMS, h.c, p.contracted.data + start * p.contracted.row
+                    + column * p.contracted.column, p.contracted.column, p.contracted.row, columns, count, p.contracted.kind)
+        for other in range(begin, end):
+            at = locate_other(p, other, column, columns, wide, h.scale, h.scale + wide * p.item)
+            p.k.khatri(&q)
+            ahead = p.step[p.axes - 1] if (other + 1) % p.shape[p.axes - 1] else 0
+            along_terms(p, h, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
+            if (other + 1 - begin) % MODE_GROUP == 0 or other == end - 1:
+                p.k.fold(total, h.sums, size)
+                memset(h.sums, 0, size * p.item)
+        start += count
+    if p.segments == 1:
+        along_store(p, total, first, rows, column, columns)
+
+
 cdef void run_unfolding(const Unfolding *p, Hand *h, idx count) noexcept nogil:
     cdef idx end = min(h.first + count, h.last)
     while h.first < end:
-        unfold_task(p, h, h.first)
+        if p.along:
+            along_task(p, h, h.first)
+        else:
+            unfold_task(p, h, h.first)
         h.first += 1
 
 
+cdef void plan_unfolding(Unfolding *p, int threads) noexcept:
+    p.width, p.segments = p.k.vectors * p.k.lanes, 1
+    if p.along:
+        p.width = p.k.along_vectors * p.k.lanes
+        p.block_rows = min(ALONG_ROWS, round_up(p.rows, p.width))
+        p.blocks = ceil_div(p.rows, p.block_rows)
+        p.group = ceil_div(p.r, ceil_div(p.r, ALONG_COLUMNS))
+        p.groups = ceil_div(p.r, p.group)
+        if p.blocks * p.groups < ALONG_TASKS:
+            p.segments = min(ceil_div(ALONG_TASKS, p.blocks * p.groups), p.others)
+    else:
+        p.panels = ceil_div(p.r, p.width)
+        p.group = min(MODE_PANELS, max(p.panels // threads, 1))
+        p.groups = ceil_div(p.panels, p.group)
+        # Rows are cut where columns leave threads without work, and so that a task's rows stay in the cache.
+        p.block_rows = MODE_ROWS if magnitude(p.row) < FAR else FAR_ROWS
+        p.blocks = ceil_div(p.rows, p.block_rows)
+        if p.groups < 4 * threads:
+            p.blocks = min(round_up(p.blocks, threads), p.rows)
+        p.depth = min(p.terms, MODE_TERMS)
+    p.tasks = p.groups * p.blocks * p.segments
+
+
+cdef void add_segments(const Unfolding *p) noexcept:
+    """Adds up what the segments of each part have summed, in their order, and stores it."""
+    cdef idx size = p.block_rows * p.group, part, segment, first, column
+    cdef char *total
+    for part in range(p.blocks * p.groups):
+        total = p.totals + part * p.segments * size * p.item
+        for segment in range(1, p.segments):
+            p.k.fold(total, total + segment * size * p.item, size)
+        first, column = part % p.blocks * p.block_rows, part // p.blocks * p.group
+        along_store(p, total, first, min(p.block_rows, p.rows - first), column, min(p.group, p.r - column))
+
+
 cdef int execute_unfolding(Unfolding *p, int threads) except -1:
-    cdef idx packed, block, sums, each, total, quota, rounds, round_
+    cdef idx packed, block, spare, copies, shared, wide, sums, each, total, quota, rounds, round_
     cdef int i, workers
     cdef char *raw = NULL
     cdef char *memory
     cdef Hand *members = NULL
-    p.width = p.k.vectors * p.k.lanes
-    p.panels = ceil_div(p.r, p.width)
-    p.group = min(MODE_PANELS, max(p.panels // threads, 1))
-    p.groups = ceil_div(p.panels, p.group)
-    # Rows are cut where columns leave threads without work, and so that a task's rows stay in the cache.
-    p.block_rows = MODE_ROWS if magnitude(p.row) < FAR else FAR_ROWS
-    p.blocks = ceil_div(p.rows, p.block_rows)
-    if p.groups < 4 * threads:
-        p.blocks = min(round_up(p.blocks, threads), p.rows)
-    p.tasks = p.groups * p.blocks
-    p.depth = min(p.terms, MODE_TERMS)
+    plan_unfolding(p, threads)
     workers = <int>min(threads, p.tasks)
-    packed = round_up(p.group * p.depth * p.width * p.item, 64)
-    block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
-    sums = p.group * p.block_rows * p.width * p.item
-    each = packed + 2 * block + 3 * sums + 2 * p.width * p.item
+    wide = round_up(p.group, p.k.lanes)
+    if p.along:
+        sums = p.group * p.block_rows * p.item
+        packed = ALONG_CHAIN * p.width * p.item
+        block, spare = p.group * ALONG_TERMS * p.item, wide * ALONG_TERMS * p.item
+        copies = max(spare, round_up(ALONG_CHAIN, p.k.lanes) * p.width * p.item)
+        shared = p.tasks * sums if p.segments > 1 else 0
+    else:
+        wide *= p.width
+        sums = copies = p.group * p.block_rows * p.width * p.item
+        packed = round_up(p.group * p.depth * p.width * p.item, 64)
+        block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
+        spare, shared = block, 0
+    each = packed + block + spare + copies + 2 * sums + round_up(2 * wide * p.item, 64)
     try:
-        memory = allocate(workers * each, &raw)
+        memory = allocate(workers * each + shared, &raw)
+        p.totals = memory + workers * each
         members = <Hand *>PyMem_RawCalloc(workers, sizeof(Hand))
         if members == NULL:
             raise MemoryError()
@@ -581,14 +696,14 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
             members[i].packed = memory + i * each
             members[i].block = members[i].packed + packed
             members[i].spare = members[i].block + block
-            members[i].c = members[i].spare + block
-            members[i].sums = members[i].c + sums
+            members[i].c = members[i].spare + spare
+            members[i].sums = members[i].c + copies
             members[i].total = members[i].sums + sums
             members[i].scale = members[i].total + sums
             members[i].first = p.tasks * i // workers
             members[i].last = p.tasks * (i + 1) // workers
         total = ceil_div(p.tasks, workers)
-        quota = max(<idx>(1e9 / (<double>p.block_rows * p.group * p.width * p.others * p.terms)), 1)
+        quota = max(<idx>(1e9 / (<double>p.rows * p.r * p.others * p.terms / p.tasks)), 1)
         rounds = ceil_div(total, quota)
         for round_ in range(rounds):
             if workers == 1:
@@ -599,6 +714,8 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
                     run_unfolding(p, &members[i], quota)
             if round_ < rounds - 1:
                 PyErr_CheckSignals()
+        if shared:
+            add_segments(p)
     finally:
         PyMem_RawFree(members)
         PyMem_RawFree(raw)
@@ -611,10 +728,11 @@ cdef int set_factor(Factor *f, cnp.ndarray a) except -1:
     return 0
 
 
-def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, workers):
+def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, bint last_mode, workers):
     """Fills out[i, r] = sum over the other axes of t[i, ...] times the factors' entries [index, r].
 
-    The first axis of t is that of out; `factors` go with the others. contraction.py has checked everything.
+    The first axis of t is that of out, the last one of the user's tensor if `last_mode`; `factors` go with the others.
+    contraction.py has checked everything.
     """
     cdef Unfolding p
     cdef int a, last = t.ndim - 1
@@ -627,8 +745,9 @@ def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, workers):
     p.rows, p.row = cnp.PyArray_DIM(t, 0), cnp.PyArray_STRIDE(t, 0)
     p.terms, p.term = cnp.PyArray_DIM(t, last), cnp.PyArray_STRIDE(t, last)
     set_factor(&p.contracted, factors[last - 1])
-    p.in_place = (p.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>p.t % p.item == 0 and p.term == p.item
-                  and p.row % p.item == 0)
+    p.along = last_mode and last > 1 and p.rows >= p.k.lanes
+    p.in_place = (p.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>p.t % p.item == 0
+                  and (p.row if p.along else p.term) == p.item and (p.term if p.along else p.row) % p.item == 0)
     p.axes, p.others = last - 1, 1
     for a in range(p.axes):
         p.shape[a], p.step[a] = cnp.PyArray_DIM(t, a + 1), cnp.PyArray_STRIDE(t, a + 1)

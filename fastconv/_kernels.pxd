@@ -93,6 +93,14 @@ cdef extern from "kernels/kernels.h" nogil:
     enum:
         FC_THIN_ROWS
 
+    ctypedef struct fc_along:
+        const void *a
+        const void *b
+        const void *fetch
+        ptrdiff_t a_step, b_step, length
+        int rows
+        void *c
+
     ctypedef struct fc_thin:
         const void *at[3]
         ptrdiff_t rows[3]
@@ -340,7 +348,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int outputs
         int planar[9]
         int row_group, row_vectors
-        int pixels
+        int pixels, along_rows, along_vectors
         void (*tile)(const fc_tile *) noexcept nogil
         void (*split_tile)(const fc_tile *) noexcept nogil
         void (*window)(const fc_window *) noexcept nogil
@@ -353,6 +361,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
         void (*khatri)(const fc_khatri *) noexcept nogil
         void (*thin)(const fc_thin *) noexcept nogil
+        void (*along)(const fc_along *) noexcept nogil
         void (*transpose)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
                           ptrdiff_t columns) noexcept nogil
         void (*adjust)(void *into, const void *from_, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,

@@ -408,7 +408,7 @@ def _mttkrp(t, factors, axis, dtype):
     columns = factors[others[0]].shape[1]
     result, _ = _args.result(None, (t.shape[axis], columns), dtype)
     if t.size and columns:
-        _contraction_modes.mttkrp(t.transpose(axis, *others), [factors[n] for n in others], result, None)
+        _contraction_modes.mttkrp(t.transpose(axis, *others), [factors[n] for n in others], result, axis == t.ndim - 1, None)
     else:
         result[...] = 0
     return result

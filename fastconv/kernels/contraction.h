@@ -171,6 +171,49 @@ static void FC_N(thin)(const fc_thin *q)
     FC_N(thin_part)(&last, from, row, FC_LANES);
 }
 
+enum { FC_N(ALONG_ROWS) = 6, FC_N(ALONG_VECTORS) = FC_REGISTERS == 32 ? 4 : 2 };
+
+FC_INLINE void FC_N(along_body)(const int rows, const fc_along *q)
+{
+    const FC_T *a = q->a, *b = q->b, *fetch = q->fetch ? q->fetch : q->b;
+    const ptrdiff_t step = q->a_step;
+    FC_VEC acc[FC_N(ALONG_ROWS)][FC_N(ALONG_VECTORS)] = {{{0}}};
+    for (ptrdiff_t k = 0; k < q->length; k++, b += q->b_step, fetch += q->b_step) {
+        FC_VEC bv[FC_N(ALONG_VECTORS)];
+        __builtin_prefetch(fetch, 0, 2);
+#pragma GCC unroll 4
+        for (int j = 0; j < FC_N(ALONG_VECTORS); j++)
+            bv[j] = FC_N(load)(b + j * FC_LANES);
+#pragma GCC unroll 6
+        for (int i = 0; i < rows; i++) {
+            const FC_VEC av = FC_N(splat)(a[i * step + k]);
+#pragma GCC unroll 4
+            for (int j = 0; j < FC_N(ALONG_VECTORS); j++)
+                acc[i][j] += av * bv[j];
+        }
+    }
+    FC_T *c = q->c;
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < FC_N(ALONG_VECTORS); j++) {
+            FC_T *sum = c + (i * FC_N(ALONG_VECTORS) + j) * FC_LANES;
+            FC_N(put)(sum, FC_N(load)(sum) + acc[i][j]);
+        }
+}
+
+static void FC_N(along)(const fc_along *q)
+{
+    switch (q->rows) {
+    case 1: FC_N(along_body)(1, q); return;
+    case 2: FC_N(along_body)(2, q); return;
+    case 3: FC_N(along_body)(3, q); return;
+    case 4: FC_N(along_body)(4, q); return;
+    case 5: FC_N(along_body)(5, q); return;
+    default: FC_N(along_body)(6, q); return;
+    }
+}
+
 /* Blocks of 16 x 16 stay in the first-level cache; within, stores are sequential. */
 static void FC_N(transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns)
 {
@@ -340,6 +383,9 @@ static void FC_N(fill)(fc_kernels *table)
     fc_real *k = &table->FC_SUFFIX;
     k->khatri = FC_N(khatri);
     k->thin = FC_N(thin);
+    k->along = FC_N(along);
+    k->along_rows = FC_N(ALONG_ROWS);
+    k->along_vectors = FC_N(ALONG_VECTORS);
     k->transpose = FC_N(transpose);
     k->adjust = FC_N(adjust);
     k->widen = FC_N(widen);

@@ -139,6 +139,15 @@ typedef struct fc_thin {
 /* Rows of an operand that `thin` takes, at most. */
 #define FC_THIN_ROWS 16
 
+/* fc_tile with rows of b in place, b_step elements apart: c[p][j] += sum_k a[p * a_step + k] * b[k * b_step + j], j <
+ * along_vectors * lanes, k < length. Meanwhile fetch[k * b_step] is fetched, if there is a fetch. */
+typedef struct fc_along {
+    const void *a, *b, *fetch;
+    ptrdiff_t a_step, b_step, length;
+    int rows;
+    void *c;
+} fc_along;
+
 #define FC_MAX_VECTORS 4
 
 /* ---- distances (distance.h) ---- */
@@ -311,6 +320,7 @@ typedef struct fc_real {
     int planar[9];                    /* planar[o]: most vectors of `planar` with o outputs (1 always works) */
     int row_group, row_vectors;       /* most rows and vectors of `rows` (fewer rows, or 1 vector, always work) */
     int pixels;                       /* most pixels of `channels` */
+    int along_rows, along_vectors;    /* most rows of `along`, and its vectors */
     void (*tile)(const fc_tile *);
     void (*split_tile)(const fc_tile *);
     void (*window)(const fc_window *);
@@ -323,6 +333,7 @@ typedef struct fc_real {
     void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes); /* rows of bytes, to L2 */
     void (*khatri)(const fc_khatri *);
     void (*thin)(const fc_thin *);
+    void (*along)(const fc_along *);
     /* into[m][r] = from[r][m] */
     void (*transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     /* into[r][m] = from[r][m] - mean[r], or = from[r][m] * weights[m]: exactly one of both is given */
