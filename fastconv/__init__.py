@@ -1,4 +1,9 @@
 """Windows that slide over NumPy arrays, at the speed of the machine."""
+import pkgutil
+
+# In a clone whose package is installed elsewhere, the compiled modules are there.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
 from .contraction import (
     mode_dot,
     mode_dot_vjp,

@@ -10,6 +10,8 @@ import numpy as np
 
 LINE_BYTES = 64
 ALIGNED_BYTES = 64 << 10
+MOST_THREADS = 1 << 15
+MOST_PIXELS = 1 << 48  # of a padded axis: index arithmetic on them stays within 64 bits
 NATIVE = {np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 4}
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
@@ -35,25 +37,38 @@ def real_dtype(first, first_name, second, second_name):
     return np.result_type(first.dtype.newbyteorder("="), second.dtype.newbyteorder("="))
 
 
-def integer(name, value, least, what):
-    """`value` as an int of at least `least`."""
+def integer(name, value, least, what, most=sys.maxsize):
+    """`value` as an int from `least` to `most`."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be {what}, got {value!r}") from None
-    if not least <= number <= sys.maxsize:
+    if not least <= number <= most:
         raise ValueError(f"{name} must be {what}, got {value!r}")
     return number
 
 
 def real(name, value):
     """`value` as a float."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
+
+
+def flag(name, value):
+    """`value`, which must be a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _is_row(value):
+    return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def pair(name, value):
@@ -61,7 +76,7 @@ def pair(name, value):
     what = "a positive integer or a pair of them"
     if type(value) is int and value > 0:
         return value, value
-    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+    if _is_row(value):
         if len(value) != 2:
             raise ValueError(f"{name} must be {what}, got {value!r}")
         return integer(name, value[0], 1, what), integer(name, value[1], 1, what)
@@ -105,7 +120,7 @@ def padding(value, sizes, extents, strides):
         raise ValueError(f"padding must be {what}, got {value!r}")
     pads = []
     for side in value:
-        if isinstance(side, (tuple, list, np.ndarray)) and np.ndim(side) == 1:
+        if _is_row(side):
             if len(side) != 2:
                 raise ValueError(f"padding must be {what}, got {value!r}")
             pads.append((integer("padding", side[0], 0, what), integer("padding", side[1], 0, what)))
@@ -117,7 +132,8 @@ def padding(value, sizes, extents, strides):
 
 def workers(value):
     """None, or a positive number of threads."""
-    return None if value is None else integer("workers", value, 1, "None or a positive integer")
+    what = f"None or a positive integer up to {MOST_THREADS}"
+    return None if value is None else integer("workers", value, 1, what, MOST_THREADS)
 
 
 def empty(shape, dtype):

@@ -83,17 +83,23 @@ cdef inline void store(const fc_real *k, const void *c, idx c_row, idx rows, idx
 
 
 cdef inline void multiply(const fc_real *k, idx item, const void *a, idx a_row, idx rows, const void *b, idx length, int vectors,
-                   void *c, bint accumulate) noexcept nogil:
-    """c[r][...] (+)= sum_m a[r][m] b[m][...], in tiles of nearly equal height."""
+                   void *c, bint accumulate, idx chain) noexcept nogil:
+    """c[r][...] (+)= sum_m a[r][m] b[m][...], in tiles of nearly equal height and chains of at most `chain` terms."""
     cdef fc_tile t
     cdef fc_piece piece
-    cdef idx i, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
-    piece.offset, piece.length = 0, length
-    t.b, t.pieces, t.count, t.step, t.vectors, t.accumulate = b, &piece, 1, a_row, vectors, accumulate
+    cdef idx i, m, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
+    piece.offset = 0
+    t.pieces, t.count, t.step, t.vectors = &piece, 1, a_row, vectors
     t.out, t.out_step, t.bias = NULL, 0, NULL
     for i in range(tiles):
         first, last = last, rows * (i + 1) // tiles
         t.rows = <int>(last - first)
-        t.a = <const char *>a + first * a_row * item
         t.c = offset(c, first * vectors * k.lanes, item)
-        k.tile(&t)
+        m = 0
+        while m < length:
+            piece.length = min(chain, length - m)
+            t.a = <const char *>a + (first * a_row + m) * item
+            t.b = <const char *>b + m * vectors * k.lanes * item
+            t.accumulate = accumulate or m > 0
+            k.tile(&t)
+            m += piece.length

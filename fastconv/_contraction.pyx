@@ -1,10 +1,11 @@
 """Driver of triple_product: packs blocks, runs the tile on a team, and folds the sums. The face is contraction.py.
 
 Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
-m runs in chains of `depth` samples in registers; `blocks` chains make a span, added up in the dtype; spans are added up in
-float64. Threads share the panels of pairs or, where outputs are few, the spans. Operands of few rows are read where they
-are, a block of samples after the other, with lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the
-shapes alone: the bits do not depend on threads, strides or kinds. The other contractions are in _contraction_modes.pyx.
+m runs in chains of CHAIN samples in registers, which are added up over a few blocks of `depth` samples, and these over the
+blocks of a span, in the dtype: no sum has many terms. Spans are added up in float64. Threads share the panels of pairs or,
+where outputs are few, the spans. Operands of few rows are read where they are, a block of samples after the other, with
+lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the shapes alone: the
+bits do not depend on threads, strides or kinds. The other contractions are in _contraction_modes.pyx.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
@@ -28,9 +29,12 @@ cdef enum:
     PASS_BYTES = 512 << 10       # the same for each thread where there is only one span
     SETS_BYTES = 256 << 10       # sums of the spans that one thread computes in a round
     MAX_DEPTH = 256
+    CHAIN = 32                   # terms of a chain in registers
+    CHAIN_TERMS = 768            # and of the sums of chains, before they join those of the span
     THIN_OUTPUTS = 1024          # sums of operands of few rows, at most,
     THIN_DEPTH = 256             # and how many samples those take from each row in turn,
-    THIN_BLOCKS = 64             # so often in a span
+    THIN_CHAIN = 16              # whose sums are added up so often before they join those of the span,
+    THIN_BLOCKS = 64             # which has so many blocks
 
 
 cdef struct Operand:             # a matrix whose columns run over one or several axes
@@ -151,21 +155,30 @@ cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx 
     """sums = the sums of one span for a group of panels."""
     cdef fc_khatri q
     cdef fc_pair_run runs[MAX_RUNS]
-    cdef idx block, panel, vectors, rows, blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks)
+    cdef idx blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks), together = max(CHAIN_TERMS // p.depth, 1)
+    cdef idx start = 0, block, panel, vectors, size
     cdef char *at
+    cdef void *total
+    cdef void *c
     q.dst, q.x_step, q.y_step, q.runs = t.products, p.x_row, p.y_row, runs
-    for block in range(blocks):
-        at = t.span + block * p.block_size * p.item
-        q.x, q.y = at, at + p.y_at * p.item
-        q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
+    while start < blocks:
         for panel in range(first, last):
             vectors = panel_vectors(p, panel)
-            rows = (p.panel_at[panel + 1] - p.panel_at[panel]) // (vectors * p.k.lanes)
+            size = p.panel_at[panel + 1] - p.panel_at[panel]
             q.width = vectors * p.k.lanes
             q.count = find_runs(p, panel, runs)
-            p.k.khatri(&q)
-            multiply(p.k, p.item, at + p.z_at * p.item, p.depth, rows, t.products, q.m, <int>vectors,
-                     offset(sums, p.panel_at[panel] - p.panel_at[first], p.item), block > 0)
+            total = offset(sums, p.panel_at[panel] - p.panel_at[first], p.item)
+            c = total if start == 0 else t.spare
+            for block in range(start, min(start + together, blocks)):
+                at = t.span + block * p.block_size * p.item
+                q.x, q.y = at, at + p.y_at * p.item
+                q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
+                p.k.khatri(&q)
+                multiply(p.k, p.item, at + p.z_at * p.item, p.depth, size // q.width, t.products, q.m, <int>vectors, c,
+                         block > start, CHAIN)
+            if start > 0:
+                p.k.fold(total, c, size)
+        start += together
 
 
 cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, idx count, void *into, void *spare,
@@ -190,10 +203,11 @@ cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexc
     cdef fc_thin q
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.k.lanes
-    cdef idx count, panel, width, lane, r, i, z, at, l
+    cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
+    cdef char *total = t.products + size * p.item
     cdef double part[MAX_RUNS]
     cdef char *spare = t.spare + 3 * p.spare_size * p.item
-    memset(t.products, 0, p.x.rows * p.y.rows * p.z.rows * lanes * p.item)
+    memset(t.products, 0, 2 * size * p.item)
     q.sums = t.products
     while first < end:
         q.n = min(p.depth, end - first)
@@ -202,13 +216,17 @@ cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexc
         place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
         p.k.thin(&q)
         first += q.n
+        block += 1
+        if block % THIN_CHAIN == 0 or first == end:
+            p.k.fold(total, t.products, size)
+            memset(t.products, 0, size * p.item)
     for panel in range(p.panels):
         count, width, lane = find_runs(p, panel, runs), panel_vectors(p, panel) * lanes, 0
         for r in range(count):
             for i in range(runs[r].length):
                 for z in range(runs[r].y + 1 if p.same else p.z.rows):
                     at = ((runs[r].x + i) * p.y.rows + runs[r].y) * p.z.rows + z
-                    p.k.widen(part, offset(t.products, at * lanes, p.item), lanes, False)
+                    p.k.widen(part, offset(total, at * lanes, p.item), lanes, False)
                     for l in range(1, lanes):
                         part[0] += part[l]
                     p.k.narrow(offset(sums, p.panel_at[panel] + z * width + lane, p.item), part, 1, 1)
@@ -352,7 +370,7 @@ cdef int plan_triple(Triple *p) except -1:
     p.width = p.k.vectors * lanes
     p.depth = min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item))
     if p.thin:
-        p.depth = THIN_DEPTH
+        p.depth = min(THIN_DEPTH, CHAIN * lanes)
     while not p.thin:
         p.x_row = round_up(p.x.rows, lanes)
         p.y_row, p.y_at = p.x_row, 0
@@ -389,7 +407,7 @@ cdef int run_triple(Triple *p, int threads) except -1:
     cdef bint few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads
                                and all_ * p.item <= SETS_BYTES)
     cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
-    cdef idx products = THIN_OUTPUTS * p.k.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products = 2 * THIN_OUTPUTS * p.k.lanes if p.thin else (p.depth + 1) * p.width
     cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
     cdef char *raw = NULL
     cdef char *raw_total = NULL

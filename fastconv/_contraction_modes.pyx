@@ -5,9 +5,9 @@
 - mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors. Along the
   tensor's last axis, lanes run along that and the tile takes products of the factors, in segments of the other axes.
 
-Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on threads or strides.
+Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on
+threads or strides.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
 from libc.stdint cimport uint64_t
@@ -28,8 +28,19 @@ from fastconv._contraction cimport (
     round_up,
     store,
 )
-from fastconv._kernels cimport FC_DOT_PIECE, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_along, fc_kernels, fc_khatri, fc_pair_run, fc_real
-from fastconv._runtime cimport table, team
+from fastconv._kernels cimport (
+    FC_DOT_PIECE,
+    FC_F32,
+    FC_F64,
+    FC_SWAPPED,
+    FC_U8,
+    fc_along,
+    fc_kernels,
+    fc_khatri,
+    fc_pair_run,
+    fc_real,
+)
+from fastconv._runtime cimport Clock, Watch, table, team, tick
 
 cnp.import_array()
 
@@ -40,8 +51,8 @@ cdef enum:
     ROW_STRIP_PARTS = 1024
     DOT_STRIP = 16               # rows of a task that takes dot products, at least,
     DOT_BYTES = 128 << 10        # and how much it reads where they are short
+    DOT_PIECES = 64              # pieces of them between two looks at the clock
     PART_BYTES = 1 << 20         # packed matrix of one thread
-    ROUND_ITEMS = 1 << 27        # elements of the tensor that one thread reads between two looks at pending signals
 
 
 cdef struct Dot:
@@ -71,6 +82,7 @@ cdef struct Worker:
     char *c
     char *c2
     idx held, first, last
+    Clock clock
 
 
 cdef inline idx n_offset(const Dot *p, idx n) noexcept nogil:
@@ -120,6 +132,8 @@ cdef void vector_task(const Dot *p, Worker *w, idx task) noexcept nogil:
             p.k.fold(w.c, c, length)
         c = w.c2
         n += count
+        if tick(&w.clock, <double>length * count):
+            return
     store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
@@ -133,8 +147,10 @@ cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     while n < p.n:
         count = min(p.chain, p.n - n)
         pack_terms(p, w.packed, t, n, count, length, p.item, width)
-        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n > 0)
+        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n > 0, CHAIN)
         n += count
+        if tick(&w.clock, <double>width * count * p.r):
+            return
     for r in range(p.r):
         store(p.k, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
 
@@ -150,9 +166,12 @@ cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx e
             if first + 2 * height <= length:
                 p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
             multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
-                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item), n > 0)
+                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item), n > 0,
+                     CHAIN)
             n += count
         first += rows
+        if tick(&w.clock, <double>rows * (end - start) * width):
+            return
 
 
 cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
@@ -176,6 +195,8 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
                 w.held = key
             if p.rows_in_place:
                 rows_in_place(p, w, t, n, end, length, vectors)
+                if w.clock.watch.stop:
+                    return
                 continue
             while n < end:
                 count = min(p.chain, end - n)
@@ -186,8 +207,10 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
                     pack_terms(p, w.spare2, t, n, count, length, row, wide)
                     p.k.transpose(w.spare, CHAIN, w.spare2, wide, count, length)
                 multiply(p.k, p.item, w.spare, CHAIN, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
-                         vectors, w.c, n > 0)
+                         vectors, w.c, n > 0, CHAIN)
                 n += count
+                if tick(&w.clock, <double>length * count * width):
+                    return
         if p.r_inner == 1:
             store(p.k, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
         else:
@@ -201,14 +224,16 @@ cdef void dots_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef const char *t
     cdef char *out
     cdef idx length = locate(p, task, &t, &out), row = p.step[p.axes - 1], n = 0, count
-    if p.rows_in_place:
-        p.k.dot(w.c, t, row // p.item, p.matrix, length, p.n, False)
-    else:
-        while n < p.n:
-            count = min(FC_DOT_PIECE, p.n - n)
+    while n < p.n:
+        count = min(DOT_PIECES * FC_DOT_PIECE if p.rows_in_place else FC_DOT_PIECE, p.n - n)
+        if p.rows_in_place:
+            p.k.dot(w.c, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, n > 0)
+        else:
             copy_matrix(p.k, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
             p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n > 0)
-            n += count
+        n += count
+        if tick(&w.clock, <double>length * count):
+            return
     store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
@@ -222,6 +247,8 @@ cdef void integers_task(const Dot *p, Worker *w, idx task) noexcept nogil:
         memset(w.c, 0, length * 8)
         for n in range(p.n):
             p.table.integer_axpy(<uint64_t *>w.c, t + n * p.n_step, p.step[p.axes - 1], length, matrix[r * p.n + n], p.kind)
+            if tick(&w.clock, <double>length):
+                return
         if across == 8:
             memcpy(out + r * p.r_step, w.c, length * 8)
         else:
@@ -229,9 +256,8 @@ cdef void integers_task(const Dot *p, Worker *w, idx task) noexcept nogil:
                 memcpy(out + r * p.r_step + i * across, w.c + i * 8, 8)
 
 
-cdef void run_dot(const Dot *p, Worker *w, idx count) noexcept nogil:
-    cdef idx end = min(w.first + count, w.last)
-    while w.first < end:
+cdef void run_dot(const Dot *p, Worker *w) noexcept nogil:
+    while w.first < w.last and not w.clock.watch.stop:
         if p.integers:
             integers_task(p, w, w.first)
         elif p.dots:
@@ -324,7 +350,8 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
 
 
 cdef int execute_dot(Dot *p, int threads) except -1:
-    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, each, rounds, quota, round_, total
+    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, each
+    cdef Watch watch
     cdef int i, workers
     cdef char *raw = NULL
     cdef char *memory
@@ -356,20 +383,19 @@ cdef int execute_dot(Dot *p, int threads) except -1:
             members[i].c = members[i].spare2 + spare
             members[i].c2 = members[i].c + sums
             members[i].held = -1
-            members[i].first = p.tasks * i // workers
-            members[i].last = p.tasks * (i + 1) // workers
-        total = ceil_div(p.tasks, workers)
-        quota = max(ROUND_ITEMS // max(p.strip * max(p.n, 1) * p.r, 1), 1)
-        rounds = ceil_div(total, quota)
-        for round_ in range(rounds):
-            if workers == 1:
-                with nogil:
-                    run_dot(p, members, quota)
-            else:
-                for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
-                    run_dot(p, &members[i], quota)
-            if round_ < rounds - 1:
-                PyErr_CheckSignals()
+            # The calling thread, which looks for signals, has no less to do than others.
+            members[i].first = ceil_div(p.tasks * i, workers)
+            members[i].last = ceil_div(p.tasks * (i + 1), workers)
+            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
+        watch.stop, watch.next = 0, 0
+        if workers == 1:
+            with nogil:
+                run_dot(p, members)
+        else:
+            for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
+                run_dot(p, &members[i])
+        if watch.stop:
+            return -1
     finally:
         PyMem_RawFree(members)
         PyMem_RawFree(raw)
@@ -467,6 +493,7 @@ cdef struct Hand:                # one thread
     char *total
     char *scale
     idx first, last
+    Clock clock
 
 
 cdef idx locate_other(const Unfolding *p, idx other, idx column, idx columns, idx width, char *scale,
@@ -532,9 +559,11 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                             p.k.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
                         multiply(p.k, p.item, a + (r * a_row + n) * p.item, a_row, height,
                                  h.packed + panel * packed + n * width * p.item, length, vectors, h.c + r * width * p.item,
-                                 n > 0)
+                                 n > 0, CHAIN)
                         n += length
                     r += height
+                    if tick(&h.clock, <double>height * count * width):
+                        return
                 if p.axes:
                     p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
                 else:
@@ -583,6 +612,8 @@ cdef void along_terms(const Unfolding *p, Hand *h, const char *t, idx ahead, idx
                 q.c = h.sums + (at * p.group + first * width) * p.item
                 p.k.along(&q)
             n += length
+            if tick(&h.clock, <double>length * width * columns):
+                return
         at += width
 
 
@@ -611,6 +642,8 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
             p.k.khatri(&q)
             ahead = p.step[p.axes - 1] if (other + 1) % p.shape[p.axes - 1] else 0
             along_terms(p, h, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
+            if h.clock.watch.stop:
+                return
             if (other + 1 - begin) % MODE_GROUP == 0 or other == end - 1:
                 p.k.fold(total, h.sums, size)
                 memset(h.sums, 0, size * p.item)
@@ -619,9 +652,8 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
         along_store(p, total, first, rows, column, columns)
 
 
-cdef void run_unfolding(const Unfolding *p, Hand *h, idx count) noexcept nogil:
-    cdef idx end = min(h.first + count, h.last)
-    while h.first < end:
+cdef void run_unfolding(const Unfolding *p, Hand *h) noexcept nogil:
+    while h.first < h.last and not h.clock.watch.stop:
         if p.along:
             along_task(p, h, h.first)
         else:
@@ -665,7 +697,8 @@ cdef void add_segments(const Unfolding *p) noexcept:
 
 
 cdef int execute_unfolding(Unfolding *p, int threads) except -1:
-    cdef idx packed, block, spare, copies, shared, wide, sums, each, total, quota, rounds, round_
+    cdef idx packed, block, spare, copies, shared, wide, sums, each
+    cdef Watch watch
     cdef int i, workers
     cdef char *raw = NULL
     cdef char *memory
@@ -700,20 +733,18 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
             members[i].sums = members[i].c + copies
             members[i].total = members[i].sums + sums
             members[i].scale = members[i].total + sums
-            members[i].first = p.tasks * i // workers
-            members[i].last = p.tasks * (i + 1) // workers
-        total = ceil_div(p.tasks, workers)
-        quota = max(<idx>(1e9 / (<double>p.rows * p.r * p.others * p.terms / p.tasks)), 1)
-        rounds = ceil_div(total, quota)
-        for round_ in range(rounds):
-            if workers == 1:
-                with nogil:
-                    run_unfolding(p, members, quota)
-            else:
-                for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
-                    run_unfolding(p, &members[i], quota)
-            if round_ < rounds - 1:
-                PyErr_CheckSignals()
+            members[i].first = ceil_div(p.tasks * i, workers)
+            members[i].last = ceil_div(p.tasks * (i + 1), workers)
+            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
+        watch.stop, watch.next = 0, 0
+        if workers == 1:
+            with nogil:
+                run_unfolding(p, members)
+        else:
+            for i in prange(workers, nogil=True, num_threads=workers, schedule="static", chunksize=1):
+                run_unfolding(p, &members[i])
+        if watch.stop:
+            return -1
         if shared:
             add_segments(p)
     finally:

@@ -10,7 +10,6 @@ Three ways, chosen in _conv_plan.pyx from the shapes of one image alone:
 In each, a sum over n = Fh*Fw*C terms is cut into chunks, formed in registers and added in a scratch array c; every
 FC_GROUP chunks c is folded into c2. Thread t always computes the same range of tasks.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
@@ -43,7 +42,7 @@ from fastconv._kernels cimport (
     fc_tile,
     fc_window,
 )
-from fastconv._runtime cimport table, team
+from fastconv._runtime cimport Clock, Watch, table, team, tick
 
 import numpy as np
 
@@ -52,11 +51,10 @@ cnp.import_array()
 cdef enum:
     SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
 
-cdef double ROUND_WORK = 1e9     # multiply-adds of one thread between two looks at pending signals
-
 
 cdef struct Team:
     idx first, last              # tasks of this thread
+    Clock clock
     idx packed                   # which filters lie in `filters`, -1: none
     char *filters
     const char *ahead            # filters that come next, fetched while tiles are computed: so many rows, so many a tile
@@ -345,6 +343,8 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             for panel in range(panels):
                 tile_block(p, t, x, out, group, panel0 + panel, first, last, t.filters + panel * p.panel_size, window,
                            t.c + (block + panel * pixels) * p.panel_width * p.item, y, rows, x0, cols)
+                if tick(&t.clock, <double>rows * cols * p.panel_width * (last - first) * p.chunk):
+                    return
             if p.ranges > 1:
                 block += rows * cols
             y += rows
@@ -405,6 +405,8 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
                 a.c = c + at * p.item
                 p.k.planar_taps(&a)
         at += vectors * lanes
+        if tick(&t.clock, <double>vectors * lanes * p.terms * max(rows, outputs)):
+            return
 
 
 cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -449,6 +451,8 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
                           group * p.kg + k0)
             k0 += outputs
         y += rows
+        if t.clock.watch.stop:
+            return
 
 
 # ---- CHANNELS ----
@@ -505,13 +509,14 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
             if not p.direct:
                 store(p, t, t.c, p.chunks > FC_GROUP, width, 1, pixels, columns, out + y * p.out_row + at * p.out_col, k0)
             at += pixels
+            if tick(&t.clock, <double>pixels * columns * p.terms):
+                return
         y += 1
 
 
-cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
-    """The next `count` tasks of one thread."""
-    cdef idx end = min(t.first + count, t.last)
-    while t.first < end:
+cdef void run(const Plan *p, Team *t) noexcept nogil:
+    """The tasks of one thread."""
+    while t.first < t.last and not t.clock.watch.stop:
         if p.way == TILE:
             tile_task(p, t, t.first)
         elif p.way == PLANAR:
@@ -545,7 +550,7 @@ cdef void give_workspace(char *memory, idx size) noexcept:
     spare, spare_size = memory, size
 
 
-cdef int execute(const Plan *p, int threads, double work) except -1:
+cdef int execute(const Plan *p, int threads) except -1:
     cdef idx index_rows = p.task_rows * p.sh + (p.fh + 1) * max(p.dh, p.task_rows) + 2
     cdef idx index_cols = p.block_cols * p.sw + (p.fw + 1) * max(p.dw, p.block_cols) + 2
     index_rows = min(index_rows, max(p.window_size, 0) + 8)
@@ -554,7 +559,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx scratch = round_up(p.scratch * p.item, 64)
     cdef idx indices = 0 if p.in_place else round_up((index_rows + index_cols) * sizeof(idx), 64)
     cdef idx each = filters + window + scratch + (scratch if p.chunks > FC_GROUP else 0) + indices + 64
-    cdef idx rounds, quota, round_
+    cdef Watch watch
     cdef int i
     cdef idx size = threads * each + 64
     cdef char *memory = take_workspace(size)
@@ -565,8 +570,10 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             raise MemoryError(f"conv2d could not allocate {size} bytes of workspace")
         at = memory + (-<size_t>memory) % 64
         for i in range(threads):
-            members[i].first = p.tasks * i // threads
-            members[i].last = p.tasks * (i + 1) // threads
+            # The calling thread, which looks for signals, has no less to do than others.
+            members[i].first = ceil_div(p.tasks * i, threads)
+            members[i].last = ceil_div(p.tasks * (i + 1), threads)
+            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
             members[i].packed = -1
             members[i].filters = at + i * each
             members[i].window = members[i].filters + filters
@@ -574,18 +581,15 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             members[i].c2 = members[i].c + scratch
             members[i].row_index = <idx *>(at + (i + 1) * each - 64 - indices)
             members[i].col_index = members[i].row_index + index_rows
-        rounds = <idx>(work / threads / ROUND_WORK) + 1
-        quota = ceil_div(ceil_div(p.tasks, threads), rounds)
-        rounds = ceil_div(ceil_div(p.tasks, threads), quota)
-        for round_ in range(rounds):
-            if threads == 1:
-                with nogil:
-                    run(p, members, quota)
-            else:
-                for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                    run(p, &members[i], quota)
-            if round_ < rounds - 1:
-                PyErr_CheckSignals()
+        watch.stop, watch.next = 0, 0
+        if threads == 1:
+            with nogil:
+                run(p, members)
+        else:
+            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                run(p, &members[i])
+        if watch.stop:
+            return -1
     finally:
         give_workspace(memory, size)
         PyMem_RawFree(members)
@@ -600,7 +604,7 @@ cdef int compute(Plan *p, cnp.ndarray x, workers) except -1:
     try:
         plan(p, x, threads)
         threads = <int>min(threads, p.tasks)
-        execute(p, threads, work)
+        execute(p, threads)
     finally:
         release(p)
     return 0

@@ -5,6 +5,7 @@ import time
 from cython.parallel cimport prange
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastconv._kernels cimport fc_kernels, fc_real, fc_table
 
@@ -43,6 +44,11 @@ cdef extern from * nogil:
     int fc_watch_forks()
     const char *FC_COMPILER
 
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()     # leaves the exception of a handler as it is
+
+cdef double LOOK_SECONDS = 0.05
+
 # Below this many multiply-adds a team costs more than it saves (waking it takes 2 to 10 microseconds).
 cdef double SERIAL_WORK = 400_000
 
@@ -63,6 +69,25 @@ cdef int team(object workers, double work) except -1:
     if work < SERIAL_WORK or not fc_omp_version():
         return 1
     return _limit()
+
+
+cdef void look(Watch *watch) noexcept with gil:
+    if PyErr_CheckSignals() < 0:
+        watch.stop = 1
+
+
+cdef bint stopped(Watch *watch, bint calling) noexcept nogil:
+    """Whether a call must end; every LOOK_SECONDS its calling thread looks for signals, in the middle of its work."""
+    cdef timespec time_
+    cdef double now
+    if calling and not watch.stop:
+        clock_gettime(CLOCK_MONOTONIC, &time_)
+        now = time_.tv_sec + 1e-9 * time_.tv_nsec
+        if now > watch.next:
+            if watch.next > 0:
+                look(watch)
+            watch.next = now + LOOK_SECONDS
+    return watch.stop
 
 
 def available():

@@ -20,6 +20,10 @@ __all__ = [
 ]
 
 
+_SLAB_ROWS = 4096
+_MEAN_ITEMS = 1 << 17
+
+
 def _same(a, b):
     """Whether two arrays are one: the same object, or the same memory read in the same way."""
     return a is b or (
@@ -44,6 +48,15 @@ def _matrix(name, value):
     if a.ndim != 2:
         raise ValueError(f"{name} must have 2 axes, one row of samples for each index, got shape {a.shape}")
     return a
+
+
+def _operands(a, b, c):
+    """The three matrices, those left out being the ones before; an object given twice is one array."""
+    first = _matrix("a", a)
+    second = first if b is None or b is a else _matrix("b", b)
+    if c is None or c is b:
+        return first, second, second
+    return first, second, first if c is a else _matrix("c", c)
 
 
 def triple_product(
@@ -114,9 +127,7 @@ def triple_product(
     array([[36., -8.],
            [-8.,  4.]])
     """
-    a = _matrix("a", a)
-    b = a if b is None else _matrix("b", b)
-    c = b if c is None else _matrix("c", c)
+    a, b, c = _operands(a, b, c)
     arrays = {"a": a, "b": b, "c": c}
     if weights is not None:
         weights = arrays["weights"] = _args.array("weights", weights)
@@ -160,10 +171,20 @@ def _triple(a, b, c, dtype, weights, mean, scale, packed, out, workers):
         if weights is not None:
             weights = weights[None]
         view = target if packed else target.transpose(roles)
-        _contraction.triple_product(x, y, z, same, view, packed, weights, mean, scale, workers)
+        # Slabs of operands that need not be whole bound the memory for packing.
+        for first in _slabs(len(x), same < 2):
+            for last in _slabs(len(z), same == 0):
+                part = view if same == 2 else view[first] if same else view[first, :, last]
+                _contraction.triple_product(x[first], y, z[last], same, part, packed, weights, mean, scale, workers)
     if target is not answer:
         answer[...] = target
     return answer
+
+
+def _slabs(rows, cut):
+    """Slices of at most _SLAB_ROWS rows, or one."""
+    step = _SLAB_ROWS if cut else rows
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
@@ -268,8 +289,18 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     n, m = a.shape
     if m == 0:
         return np.full(n * (n + 1) * (n + 2) // 6 if packed else (n, n, n), np.nan, dtype)
-    mean = a.mean(axis=1, dtype=np.float64) if center else None
+    mean = _row_means(a) if center else None
     return _triple(a, a, a, dtype, None, mean, 1 / m, packed, None, None)
+
+
+def _row_means(a):
+    """Means in float64, from copies of blocks of columns: their sums are the same for any strides."""
+    n, m = a.shape
+    step = max(_MEAN_ITEMS // max(n, 1), 1)
+    total = np.zeros(n)
+    for start in range(0, m, step):
+        total += np.array(a[:, start : start + step], np.float64, order="C").sum(axis=1)
+    return total / m
 
 
 def triple_product_vjp(
@@ -321,9 +352,7 @@ def triple_product_vjp(
     """
     g = _args.array("grad", grad)
     given = [value is not None for value in (a, b, c)]
-    a = _matrix("a", a)
-    b = a if b is None else _matrix("b", b)
-    c = b if c is None else _matrix("c", c)
+    a, b, c = _operands(a, b, c)
     if g.shape != (len(a), len(b), len(c)):
         raise ValueError(f"grad must have the shape of the result, {(len(a), len(b), len(c))}, got shape {g.shape}")
     dtype = _float_dtype(grad=g, a=a, b=b, c=c)

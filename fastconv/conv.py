@@ -119,7 +119,7 @@ def conv2d(
         raise ValueError(f"filters must have 4 axes, (Fh, Fw, C // groups, K), got shape {w.shape}")
     if channels_first:
         x = np.moveaxis(x, -3, -1)
-    if flip_filters:
+    if _args.flag("flip_filters", flip_filters):
         w = w[::-1, ::-1]
     *lead, h, width, c = x.shape
     fh, fw, c_group, k = w.shape
@@ -142,6 +142,9 @@ def conv2d(
     mode = _args.choice("padding_mode", padding_mode, _args.PADDING_MODES)
     if mode and (top or bottom or left or right) and not (h and width):
         raise ValueError(f"padding_mode={padding_mode!r} needs pixels to repeat, but input has shape {np.shape(input)}")
+    for axis, size in (("height", h + top + bottom), ("width", width + left + right)):
+        if size > _args.MOST_PIXELS:
+            raise ValueError(f"padding={padding!r} makes a {axis} of {size} pixels; it may be at most {_args.MOST_PIXELS}")
     ho = (h + top + bottom - extent_h) // sh + 1
     wo = (width + left + right - extent_w) // sw + 1
     if ho < 0 or wo < 0:

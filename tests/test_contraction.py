@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import os
 import tracemalloc
 
 import numpy as np
@@ -22,6 +23,7 @@ from support import (
     embedded,
     misaligned,
     read_only,
+    run_script,
 )
 
 SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (17, 9, 33, 300), (33, 2, 7, 129), (5, 70, 40, 257), (4, 4, 4, 20_000)]
@@ -198,6 +200,21 @@ def test_long_sums_of_positive_float32_keep_their_accuracy(isa, rng):
     assert_within(fastconv.triple_product(a, b, c), expected, 1e-7 * expected)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("n", "m"), [(8, 100), (8, 2000), (30, 100), (30, 2000)])
+def test_errors_on_positive_data(isa, rng, n, m, dtype):
+    a, b, c = (rng.exponential(size=(n, m)).astype(dtype) for _ in range(3))
+    wide = [x.astype(finer(dtype)) for x in (a, b, c)]
+    expected = np.einsum("im,jm,km->ijk", wide[0][:3], wide[1], wide[2], optimize=True)
+    assert_within(fastconv.triple_product(a, b, c)[:3], expected, 8 * ROUNDOFF[np.dtype(dtype)] * expected)
+
+
+def test_the_same_list_is_the_same_array():
+    rows = [[1.0, 2.0, 3.0], [1.0, 0.0, -1.0]]
+    expected = fastconv.triple_product(rows, packed=True)
+    np.testing.assert_array_equal(fastconv.triple_product(rows, rows, rows, packed=True), expected)
+
+
 # --- Triple product: bits, layouts, out, memory
 
 
@@ -274,7 +291,9 @@ def extra_memory(call):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize(
-    "sizes", [(100, 100, 100, 2000), (4, 4, 4, 10**6), (1, 2, 5000, 1000), (257, 10, 257, 600)], ids=str
+    "sizes",
+    [(100, 100, 100, 2000), (4, 4, 4, 10**6), (1, 2, 5000, 1000), (257, 10, 257, 600), (1, 1, 200_000, 16), (2, 30_000, 3, 500)],
+    ids=str,
 )
 def test_extra_memory_is_bounded(rng, sizes, workers):
     a, b, c = (np.broadcast_to(rng.standard_normal((n, 1)), (n, sizes[3])) for n in sizes[:3])
@@ -324,6 +343,14 @@ def test_third_moment(isa, center, dtype):
 def test_third_moment_of_a_large_mean(rng):
     x = rng.exponential(size=(4, 2000))
     np.testing.assert_allclose(fastconv.third_moment(x + 2.0**20), fastconv.third_moment(x), atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_third_moment_bits_do_not_depend_on_layout(rng, dtype):
+    x = rng.normal(1, 1, (3, 70_000)).astype(dtype)
+    expected = fastconv.third_moment(x)
+    assert_same_bits(fastconv.third_moment(np.asfortranarray(x)), expected)
+    assert_same_bits(fastconv.third_moment(x.T.copy(), axis=0), expected)
 
 
 def test_third_moment_of_no_samples():
@@ -446,6 +473,42 @@ def test_mode_dot_bad_values_stay_where_they_are(rng):
         place = tuple(np.delete([3, 4, 5], mode))
         assert np.isinf(result[place])
         assert np.isfinite(result).sum() == result.size - 1
+
+
+# --- Ctrl-C
+
+
+LONG_CALLS = {
+    "rows of a matrix": "fastconv.mode_dot(wide(65536, 100000), np.ones((1000, 100000), 'f4'), 1)",
+    "lanes along an axis": "fastconv.mode_dot(wide(4, 100000, 4096), np.ones((1000, 100000), 'f4'), 1)",
+    "integers": "fastconv.mode_dot(wide(4096, 100000, dtype='i4'), np.ones((100, 100000), 'i4'), 1)",
+    "mttkrp": "fastconv.mttkrp(wide(16, 30000, 30000), [np.ones((n, 64), 'f4') for n in (16, 30000, 30000)], 0)",
+    "mttkrp of the last axis": "fastconv.mttkrp(wide(999, 3000, 3000), [np.ones((n, 64), 'f4') for n in (999, 3000, 3000)], 2)",
+    "means": "fastconv.third_moment(wide(100, 2 * 10**8))",
+    "plane": "fastconv.conv2d(wide(1, 2304, 2304, 1), np.ones((1025, 1025, 1, 1), 'f4'))",
+    "channels": "fastconv.conv2d(wide(1, 512, 512, 256), np.ones((257, 257, 1, 256), 'f4'), groups=256)",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_stops_calls_whose_tasks_are_long(tmp_path, call):
+    script = f"""
+        import fastconv
+        def wide(*shape, dtype="f4"):
+            return np.broadcast_to(np.ones((1,) * len(shape), dtype), shape)
+        sent = []
+        def interrupt():
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(0.3, interrupt).start()
+        try:
+            {LONG_CALLS[call]}
+            print("finished")
+        except KeyboardInterrupt:
+            print(time.perf_counter() - sent[0])
+    """
+    assert float(run_script(script, cwd=tmp_path)[0]) < 0.5
 
 
 # --- mttkrp

@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import json
+import os
 import platform
 import re
 import shutil
@@ -79,6 +80,24 @@ def test_installed_package_has_no_sources_of_the_build():
     assert "fastconv/py.typed" in shipped
     assert not [path for path in shipped if re.search(r"\.(c|h|pyx|o)$", path)]
     assert not [path for path in shipped if re.match(r"(tests|bench|build|\.ci)/", path)]
+
+
+def test_sources_without_compiled_modules_use_those_installed(tmp_path):
+    sources = Path(fastconv.__file__).parent
+    (tmp_path / "fastconv").mkdir()
+    for path in sources.glob("*.py"):
+        (tmp_path / "fastconv" / path.name).write_text(path.read_text())
+    (tmp_path / "fastconv" / "runtime").mkdir()
+    (tmp_path / "fastconv" / "runtime" / "__init__.py").write_text((sources / "runtime" / "__init__.py").read_text())
+    code = "import fastconv, numpy; print(fastconv.__file__, fastconv.triple_product(numpy.ones((1, 2)))[0, 0, 0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(sources.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "fastconv" / "__init__.py"), "2.0"], done.stderr
 
 
 def test_compiled_modules_are_the_drivers():

@@ -7,7 +7,7 @@ import pathlib
 import platform
 from collections.abc import Iterator
 
-from .. import _runtime
+from .. import _args, _runtime
 
 __all__ = [
     "available_isas",
@@ -25,13 +25,11 @@ _chosen: int | None = None
 _context: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastconv_num_threads", default=None)
 
 
-def _positive(n: object, name: str) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"{name} must be a positive integer, got {n!r}")
-    value = n.__index__()
-    if value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {n!r}")
-    return value
+_THREADS = f"a positive integer up to {_args.MOST_THREADS}"
+
+
+def _threads(n: object) -> int:
+    return _args.integer("n", n, 1, _THREADS, _args.MOST_THREADS)
 
 
 def _quota(text_quota: str, text_period: str) -> int | None:
@@ -116,11 +114,10 @@ def set_num_threads(n: int | None) -> None:
         If `n` is not a positive integer or None.
     """
     global _chosen
-    _chosen = None if n is None else _positive(n, "n")
+    _chosen = None if n is None else _threads(n)
 
 
-@contextlib.contextmanager
-def num_threads(n: int) -> Iterator[None]:
+def num_threads(n: int) -> contextlib.AbstractContextManager[None]:
     """Use `n` threads within a ``with`` block, in the current thread of Python only.
 
     Parameters
@@ -137,7 +134,12 @@ def num_threads(n: int) -> Iterator[None]:
     TypeError, ValueError
         If `n` is not a positive integer.
     """
-    token = _context.set(_positive(n, "n"))
+    return _use_threads(_threads(n))
+
+
+@contextlib.contextmanager
+def _use_threads(n: int) -> Iterator[None]:
+    token = _context.set(n)
     try:
         yield
     finally:
@@ -164,8 +166,7 @@ def available_isas() -> list[str]:
     return _runtime.available()
 
 
-@contextlib.contextmanager
-def use_isa(name: str) -> Iterator[None]:
+def use_isa(name: str) -> contextlib.AbstractContextManager[None]:
     """Run the kernels of another instruction set within a ``with`` block, for tests and benchmarks.
 
     The choice holds for the whole process: do not use it while other threads compute.
@@ -181,9 +182,15 @@ def use_isa(name: str) -> Iterator[None]:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If this machine or build does not have it.
     """
+    _args.choice("name", name, dict.fromkeys(available_isas()))
+    return _use_isa(name)
+
+
+@contextlib.contextmanager
+def _use_isa(name: str) -> Iterator[None]:
     before = _runtime.selected()
     _runtime.select(name)
     try:
@@ -229,8 +236,8 @@ def _start() -> None:
     _runtime.select(wanted)
     threads = os.environ.get("FASTCONV_NUM_THREADS")
     if threads:
-        if not threads.isdecimal() or int(threads) < 1:
-            raise ImportError(f"FASTCONV_NUM_THREADS must be a positive integer, got {threads!r}")
+        if not threads.isdecimal() or not 1 <= int(threads) <= _args.MOST_THREADS:
+            raise ImportError(f"FASTCONV_NUM_THREADS must be {_THREADS}, got {threads!r}")
         _chosen = int(threads)
     _runtime.set_limit(get_num_threads)
 
