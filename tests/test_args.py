@@ -103,7 +103,7 @@ NUMBERS = {
         ("flip_filters", np.array([1, 2]), TypeError, "True or False"),
         ("cval", "1.5", TypeError, "real number"),
         ("padding", 2**62, ValueError, "pixels"),
-        ("padding", ((1, (2, 3)), (1, 1)), TypeError, "integer"),
+        ("padding", ((1, (2, 3)), (1, 1)), TypeError, "padding"),
         ("padding", -1, ValueError, NOT_NEGATIVE),
         ("padding", (1, -1), ValueError, NOT_NEGATIVE),
         ("padding", ((0, 0), (-3, 0)), ValueError, NOT_NEGATIVE),
