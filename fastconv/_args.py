@@ -120,13 +120,12 @@ def padding(value, sizes, extents, strides):
         raise ValueError(f"padding must be {what}, got {value!r}")
     pads = []
     for side in value:
-        if _is_row(side):
-            if len(side) != 2:
-                raise ValueError(f"padding must be {what}, got {value!r}")
-            pads.append((integer("padding", side[0], 0, what), integer("padding", side[1], 0, what)))
-        else:
-            number = integer("padding", side, 0, what)
-            pads.append((number, number))
+        both = side if _is_row(side) else (side, side)
+        if len(both) != 2:
+            raise ValueError(f"padding must be {what}, got {value!r}")
+        if any(_is_row(number) for number in both):
+            raise TypeError(f"padding must be {what}, got {value!r}")
+        pads.append(tuple(integer("padding", number, 0, what) for number in both))
     return tuple(pads)
 
 
