@@ -759,11 +759,11 @@ cdef int set_factor(Factor *f, cnp.ndarray a) except -1:
     return 0
 
 
-def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, bint last_mode, workers):
+def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, bint last_mode, bint along, workers):
     """Fills out[i, r] = sum over the other axes of t[i, ...] times the factors' entries [index, r].
 
     The first axis of t is that of out, the last one of the user's tensor if `last_mode`; `factors` go with the others.
-    contraction.py has checked everything.
+    With `along` products of factors are formed before anything is summed. contraction.py has checked everything.
     """
     cdef Unfolding p
     cdef int a, last = t.ndim - 1
@@ -776,7 +776,7 @@ def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, bint last_mode, workers
     p.rows, p.row = cnp.PyArray_DIM(t, 0), cnp.PyArray_STRIDE(t, 0)
     p.terms, p.term = cnp.PyArray_DIM(t, last), cnp.PyArray_STRIDE(t, last)
     set_factor(&p.contracted, factors[last - 1])
-    p.along = last_mode and last > 1 and p.rows >= p.k.lanes
+    p.along = along or (last_mode and last > 1 and p.rows >= p.k.lanes)
     p.in_place = (p.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>p.t % p.item == 0
                   and (p.row if p.along else p.term) == p.item and (p.term if p.along else p.row) % p.item == 0)
     p.axes, p.others = last - 1, 1

@@ -437,7 +437,16 @@ def _mttkrp(t, factors, axis, dtype):
     columns = factors[others[0]].shape[1]
     result, _ = _args.result(None, (t.shape[axis], columns), dtype)
     if t.size and columns:
-        _contraction_modes.mttkrp(t.transpose(axis, *others), [factors[n] for n in others], result, axis == t.ndim - 1, None)
+        turned, matrices = t.transpose(axis, *others), [factors[n] for n in others]
+        _contraction_modes.mttkrp(turned, matrices, result, axis == t.ndim - 1, False, None)
+        with np.errstate(all="ignore"):
+            sums = sum(f.sum(axis=0, dtype=np.float64) for f in matrices[:-1]) + np.zeros(columns)
+        careful = np.flatnonzero(~np.isfinite(sums))
+        if len(careful):
+            # The last factor meets the others' infinities before its products are summed.
+            part = np.empty((len(result), len(careful)), dtype)
+            _contraction_modes.mttkrp(turned, [f[:, careful] for f in matrices], part, False, True, None)
+            result[:, careful] = part
     else:
         result[...] = 0
     return result

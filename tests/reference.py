@@ -124,15 +124,18 @@ def mode_dot(tensor, vector_or_matrix, mode, dtype=np.float64):
 
 
 def mttkrp(tensor, factors, mode, dtype=np.float64):
-    """Return fastconv.mttkrp of the same arguments: one column after the other, one axis after the other."""
-    axes = [n for n in range(tensor.ndim) if n != mode]
+    """Return fastconv.mttkrp of the same arguments: all products of a column, then their sums."""
+    axes = tuple(n for n in range(tensor.ndim) if n != mode)
     columns = []
     for r in range(factors[axes[0]].shape[1]):
-        left = np.asarray(tensor).astype(dtype)
-        for n in reversed(axes):
-            left = mode_dot(left, np.asarray(factors[n])[:, r], n, dtype)
-        columns.append(left)
+        products = np.asarray(tensor).astype(dtype)
+        for n in axes:
+            column = np.asarray(factors[n])[:, r].astype(dtype)
+            products = products * column.reshape([-1 if m == n else 1 for m in range(tensor.ndim)])
+        columns.append(products.sum(axis=axes))
     return np.stack(columns, axis=-1)
+
+
 def _count_pairs(u, v, w):
     """Return the weights of true-true, true-false, false-true and all."""
     u, v = u != 0, v != 0

@@ -546,6 +546,19 @@ def test_mttkrp_is_the_reference(rng):
         )
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_mttkrp_bad_values_reach_their_entries_only(rng, bad):
+    shape = (3, 4, 5, 20)
+    tensor, factors = small(rng, shape, high=1), [small(rng, (n, 6), high=1) for n in shape]
+    for n in range(4):
+        for mode in range(4):
+            broken = [f.copy() for f in factors]
+            broken[n][1, 2] = bad
+            with np.errstate(invalid="ignore"):
+                expected = reference.mttkrp(tensor, broken, mode)
+            np.testing.assert_array_equal(fastconv.mttkrp(tensor, broken, mode), expected)
+
+
 def test_mttkrp_bits_do_not_depend_on_threads(rng):
     shape = (50, 60, 1500)
     tensor, factors = rng.standard_normal(shape), [rng.standard_normal((n, 150)) for n in shape]
