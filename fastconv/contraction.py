@@ -21,7 +21,8 @@ __all__ = [
 
 
 _SLAB_ROWS = 4096
-_MEAN_ITEMS = 1 << 17
+_BLOCK_ITEMS = 1 << 17  # of arrays that are copied or cast block by block
+_COPY_BYTES = 4 << 20  # of a matrix whose rows the drivers cannot read as they are
 
 
 def _same(a, b):
@@ -219,10 +220,10 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
     p = _args.array("packed", packed)
     n = _args.integer("n", n, 0, "an integer >= 0")
     pairs = n * (n + 1) // 2
-    i = np.arange(n)
-    low, high = np.minimum(i[:, None], i), np.maximum(i[:, None], i)
-    index = high * (high + 1) // 2 + low
     if p.ndim == 1 and p.size == pairs * (n + 2) // 3:
+        i = np.arange(n)
+        low, high = np.minimum(i[:, None], i), np.maximum(i[:, None], i)
+        index = high * (high + 1) // 2 + low
         result = np.empty((n, n, n), p.dtype)
         for i in range(n):
             start, size = i * (i + 1) * (i + 2) // 6, i + 1
@@ -235,7 +236,12 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
         raise ValueError(
             f"packed must have shape ({pairs * (n + 2) // 3},) or (..., {pairs}) for n={n}, got shape {p.shape}"
         )
-    return p[..., index]
+    result = np.empty((*p.shape[:-1], n, n), p.dtype)
+    for j in range(n):
+        row = p[..., j * (j + 1) // 2 :][..., : j + 1]
+        result[..., j, : j + 1] = row
+        result[..., : j + 1, j] = row
+    return result
 
 
 def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: bool = False) -> np.ndarray:
@@ -296,7 +302,7 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
 def _row_means(a):
     """Means in float64, from copies of blocks of columns: their sums are the same for any strides."""
     n, m = a.shape
-    step = max(_MEAN_ITEMS // max(n, 1), 1)
+    step = max(_BLOCK_ITEMS // max(n, 1), 1)
     total = np.zeros(n)
     for start in range(0, m, step):
         total += np.array(a[:, start : start + step], np.float64, order="C").sum(axis=1)
@@ -359,13 +365,17 @@ def triple_product_vjp(
     for name, x in (("b", b), ("c", c)):
         if x.shape[1] != a.shape[1]:
             raise ValueError(f"{name} must have as many columns as a, {a.shape[1]}, got shape {x.shape}")
-    grads = []
-    for axis in range(3):
-        one = _mttkrp(g, [a, b, c], axis, dtype)
-        if given[axis]:
-            grads.append(one)
-        else:
-            np.add(grads[-1], one, out=grads[-1])
+    grads = [_args.result(None, x.shape, dtype)[0] for x, own in zip((a, b, c), given, strict=True) if own]
+    step = max(_BLOCK_ITEMS // max(len(a), len(b), len(c), 1), 1)
+    for start in range(0, a.shape[1], step):
+        part = [x[:, start : start + step] for x in (a, b, c)]
+        for axis in range(3):
+            target = grads[sum(given[: axis + 1]) - 1][:, start : start + step]
+            one = _mttkrp(g, part, axis, dtype)
+            if given[axis]:
+                target[...] = one
+            else:
+                target += one
     return tuple(grads)
 
 
@@ -558,18 +568,31 @@ def _product_dtype(t, m):
 def _contract(t, m, out, last, workers):
     """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays; `last`: n is the user's last axis."""
     dtype = out.dtype
+    row_bytes, copied = m.shape[1] * max(dtype.itemsize, 4), not (m.dtype == dtype and m.flags.c_contiguous)
+    step = min(max(_COPY_BYTES // row_bytes, 1), _SLAB_ROWS) if copied else _SLAB_ROWS
+    if step < len(m):
+        for start in range(0, len(m), step):
+            _contract(t, m[start : start + step], out[..., start : start + step], last, workers)
+        return
+    if row_bytes > _COPY_BYTES and (copied or dtype.kind not in "iu"):  # floats: whether copied or not, for the same bits
+        for start in range(0, m.shape[1], _BLOCK_ITEMS):
+            part = slice(start, start + _BLOCK_ITEMS)
+            _add_part(t[..., part], m[:, part], out, start, last, workers)
+        return
     if dtype.kind in "iu":
         t = t.view(np.uint8) if t.dtype.kind == "b" else t
         _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, dtype), out, 1, last, workers)
         return
     real = np.dtype(f"f{max(dtype.itemsize // (2 if dtype.kind == 'c' else 1), 4)}")
     if t.dtype.kind in "biu":
-        # Cast slab by slab.
-        axis = max(range(t.ndim - 1), key=t.shape.__getitem__, default=None)
-        step = max(t.shape[axis] * 2**17 // t.size, 1) if axis is not None else 1
-        for start in range(0, t.shape[axis] if axis is not None else 1, step):
-            part = (slice(None),) * (axis or 0) + (slice(start, start + step),) if axis is not None else ()
-            _contract(t[part].astype(real), m, out[part], last, workers)
+        # Cast slab by slab, the sum itself in parts if it is long.
+        for first in range(0, t.shape[-1], _BLOCK_ITEMS):
+            columns = slice(first, first + _BLOCK_ITEMS)
+            axis = max(range(t.ndim - 1), key=t.shape.__getitem__, default=None)
+            step = max(t.shape[axis] * _BLOCK_ITEMS // t[..., columns].size, 1) if axis is not None else 1
+            for start in range(0, t.shape[axis] if axis is not None else 1, step):
+                part = (slice(None),) * (axis or 0) + (slice(start, start + step),) if axis is not None else ()
+                _add_part(t[(*part, ..., columns)].astype(real), m[:, columns], out[part], first, last, workers)
         return
     if dtype.kind != "c":
         _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, real), out, 1, last, workers)
@@ -586,6 +609,14 @@ def _contract(t, m, out, last, workers):
         t = _parts(t)
     matrix = np.ascontiguousarray(matrix.reshape(2 * len(m), -1), real)
     _contraction_modes.mode_dot(t, matrix.shape[1] // m.shape[1], matrix, parts, 2, last, workers)
+
+
+def _add_part(t, m, out, first, last, workers):
+    """What the sum's terms from `first` on contribute to `out`."""
+    sums = np.empty_like(out) if first else out
+    _contract(t, m, sums, last, workers)
+    if first:
+        out += sums
 
 
 def _parts(a):

@@ -475,6 +475,24 @@ def test_mode_dot_bad_values_stay_where_they_are(rng):
         assert np.isfinite(result).sum() == result.size - 1
 
 
+@pytest.mark.parametrize("dtypes", [("i1", "f8"), ("i1", "i1"), ("f4", "f4"), ("f8", "c16")], ids=str)
+def test_mode_dot_of_long_sums_is_exact_and_copies_little(rng, dtypes):
+    n = 1_200_000
+    tensor, vector = small(rng, (2, n), dtypes[0], 1), small(rng, 2 * n, dtypes[1], 1)
+    expected = [np.sum(row * vector[:n], dtype=complex if dtypes[1] == "c16" else np.int64) for row in tensor]
+    np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector[:n], 1), expected)
+    backwards = vector[::-1][:n]
+    copied = fastconv.mode_dot(tensor, backwards, 1)
+    assert_same_complex_bits(copied, fastconv.mode_dot(tensor, backwards.copy(), 1))
+    assert extra_memory(lambda: fastconv.mode_dot(tensor, backwards, 1, workers=1)) <= 20
+
+
+def test_mode_dot_of_many_rows(rng):
+    tensor, matrix = small(rng, (3, 5)), small(rng, (9000, 5))
+    np.testing.assert_array_equal(fastconv.mode_dot(tensor, matrix, 1), tensor @ matrix.T)
+    np.testing.assert_array_equal(fastconv.mode_dot(tensor.T, np.asfortranarray(matrix), 0), matrix @ tensor.T)
+
+
 # --- Ctrl-C
 
 
