@@ -24,7 +24,10 @@ cdef enum:
     STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
     RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
     RIM_COLUMNS = 512            # likewise columns (times filters) of a plane
-    CHANNEL_BLOCK = 256          # channels of a depthwise task
+    CHANNEL_BLOCK = 256          # channels of a depthwise task, at most
+    CHANNEL_BYTES = 1 << 20      # its filters, unless those of one vector of channels are more
+    MOST_PLANES = 1 << 14        # channels beyond which a window of planes takes too much memory
+    PLANES_BYTES = 2 << 20       # a window beyond which blocks are narrower than planes like
 
 
 cdef idx window_steps(idx count, idx stride, idx taps, idx dilation, idx *pixel, idx *tap) noexcept nogil:
@@ -231,6 +234,9 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
             else:
                 p.block_cols = max(p.block_cols // 2, 8 * p.k.lanes)
             plan_window(p, p.task_rows, p.block_cols, channels)
+        while p.window_size * p.item > PLANES_BYTES and p.block_cols > 2 * p.k.lanes:
+            p.block_cols = max(p.block_cols // 2, 2 * p.k.lanes)
+            plan_window(p, p.task_rows, p.block_cols, channels)
     elif p.way == CHANNELS or p.wo > 8192:
         p.block_cols = min(p.wo, 8192)
         if p.way == PLANAR and p.wo % p.block_cols and p.wo % p.block_cols < p.k.lanes:
@@ -245,7 +251,7 @@ cdef void choose(Plan *p) noexcept:
     p.way, p.split = TILE, 1
     if p.terms == 0:
         return
-    if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes:
+    if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
         p.way = CHANNELS
         return
     # One or two filters fill vectors better along x, many along themselves. What is left of a run costs more than a step,
@@ -256,17 +262,19 @@ cdef void choose(Plan *p) noexcept:
         if run(p) % p.split and p.wo > 2 * lanes:
             p.split = 1
     # Lanes in use: along x at about 0.7 of the tile's rate, along channels whole vectors only.
-    if p.split == 1 and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
+    if p.split == 1 and p.cg <= MOST_PLANES and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
         p.way = PLANAR
     p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
-    cdef idx lanes = p.k.lanes
+    cdef idx lanes = p.k.lanes, block
     cdef int i
     cdef bint aligned_out
     plan_chunks(p)
-    p.panel_width = min(CHANNEL_BLOCK // p.kg * p.kg if p.kg <= CHANNEL_BLOCK else p.kg, p.groups * p.kg)
+    if p.way == CHANNELS:
+        block = max(min(CHANNEL_BYTES // (p.terms * p.item), CHANNEL_BLOCK) // lanes * lanes, lanes)
+        p.panel_width = min(max(block // p.kg, 1) * p.kg, p.groups * p.kg)
     p.in_place = readable(p, x)
     if p.way == TILE:
         p.in_place = (p.in_place and (p.x_channel == p.item or p.cg <= 1)
