@@ -283,6 +283,15 @@ def test_the_exception_of_the_function_comes_out_as_raised(workers, blocks):
     assert len(calls) <= 3 * (workers or 1)
 
 
+@pytest.mark.parametrize("workers", [None, 2])
+def test_stop_iteration_comes_out_as_raised(workers):
+    def stop(windows, axis):
+        return next(iter(()))
+
+    with pytest.raises(StopIteration):
+        reduce_(np.zeros((9, 9)), stop, 3, workers=workers)
+
+
 def returns_row(windows, axis):
     return windows
 
