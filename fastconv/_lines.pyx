@@ -34,6 +34,7 @@ cdef enum:
     WIDE_BYTES = 8 << 10         # what reducers keep for a line
     ROWS = 16                    # outputs of a block on an axis, where the window is small
     MOST_ROWS = 64
+    MOST_RUNS = 1 << 26
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
 
 cdef double ROUND_WORK = 2e8     # cost of one thread between two looks at pending signals
@@ -121,9 +122,11 @@ cdef int plan_runs(Lines *p, cells) except -1:
         cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>cells)
         for i in range(rows * width):
             count += cell[i] and (i % width == 0 or not cell[i - 1])
+    if count > MOST_RUNS:
+        raise ValueError(f"the window has {count} runs of cells, more than this library can go through")
     p.run_line = <idx *>PyMem_RawMalloc(3 * count * sizeof(idx))
     if p.run_line == NULL:
-        raise MemoryError()
+        raise MemoryError(f"neighborhood_reduce could not allocate {3 * count * sizeof(idx)} bytes for the runs of the window")
     p.run_start = p.run_line + count
     p.run_length = p.run_start + count
     for row in range(rows):

@@ -3,7 +3,8 @@ _neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,11 +62,24 @@ def _axes(axes, ndim):
 
 def _each(name, value, count, least, what):
     """An integer for each of `count` axes."""
-    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+    if isinstance(value, (Sequence, np.ndarray)) and np.ndim(value) == 1:
         if len(value) != count:
             raise ValueError(f"{name} must be {what}, or one for each of the {count} axes, got {value!r}")
         return tuple(_args.integer(name, v, least, what) for v in value)
     return (_args.integer(name, value, least, what),) * count
+
+
+def _number(cval):
+    """cval as a Python number: integers beyond 64 bits and floats compare exactly."""
+    number = np.asarray(cval)
+    number = number.item() if number.ndim == 0 else None
+    if isinstance(number, np.floating):
+        number = float(number)
+    if not isinstance(number, (int, float, complex)):
+        raise TypeError(f"cval must be a number, got {cval!r}")
+    if isinstance(number, int) and abs(number) > sys.float_info.max:
+        raise ValueError(f"cval must be a number that a double can hold, got one of {number.bit_length()} bits")
+    return number
 
 
 def _native(cval, dtype, mode):
@@ -73,16 +87,16 @@ def _native(cval, dtype, mode):
     line = np.dtype(np.float32) if dtype == np.float16 else dtype
     if mode != _MODES["constant"]:
         return np.zeros((), line)
-    number = np.asarray(cval)
-    if number.ndim or number.dtype.kind not in "buif":
+    number = _number(cval)
+    if isinstance(number, complex):
         raise TypeError(f"cval must be a real number, got {cval!r}")
     if dtype.kind in "bui":
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if not (low <= number <= high and number == np.trunc(number)):
+        if not (low <= number <= high and number == int(number)):
             raise ValueError(f"cval must be a number that {dtype} can hold, got {cval!r}")
-        return np.array(int(number)).astype(line) if int(number) >= 0 else np.array(int(number), line)
+        return np.array(int(number), line)
     with np.errstate(over="ignore"):
-        return number.astype(line)
+        return np.array(number, np.float64).astype(line)
 
 
 def _window(size, footprint, count):
@@ -105,6 +119,39 @@ def _window(size, footprint, count):
     spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(count) if b != a))) for a in range(count)]
     cells = cells[tuple(slice(span[0], span[-1] + 1) for span in spans)]
     return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans), whole
+
+
+def _mask(mask, shape):
+    """`mask` as an array, booleans or integers."""
+    if mask is None:
+        return None
+    mask = _args.array("mask", mask)
+    if mask.dtype.kind not in "bui":
+        raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {shape}")
+    return mask
+
+
+def _order(shape, window):
+    """(axes without a window, then those with one, then the axis that lines run along).
+
+    The axes with a window follow each other in an order that depends on them alone, so that no batch axis shows in the bits.
+    The last of them that is long, or the longest, is the last; lines run along it, or along an axis without a window where that
+    would be such an axis of all.
+    """
+
+    def best(axes):
+        long_axes = [a for a in axes if shape[a] >= _LONG_LINE]
+        return long_axes[-1] if long_axes else max(axes, key=lambda a: (shape[a], a))
+
+    windowed = [a for a in range(len(shape)) if window[a] > 1]
+    if windowed:
+        inner = best(windowed)
+        windowed = [a for a in windowed if a != inner] + [inner]
+    batch = [a for a in range(len(shape)) if window[a] == 1]
+    line = best(range(len(shape))) if shape else None
+    return [a for a in batch if a != line] + windowed + ([line] if line in batch else [])
 
 
 def _has_nan(x, mask):
@@ -187,7 +234,7 @@ def _named(reduction):
     """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
     if _callables.is_function(reduction):
         return None, reduction
-    name, *values = reduction if isinstance(reduction, tuple) else (reduction,)
+    name, *values = reduction if isinstance(reduction, tuple) and reduction else (reduction,)
     if not isinstance(name, str):
         raise TypeError(f"reduction must be a name, a tuple that begins with one, a callable or a list, got {reduction!r}")
     if name not in _DRIVERS:
@@ -198,24 +245,28 @@ def _named(reduction):
 def _result_dtype(dtype):
     if dtype is None:
         return None
-    wanted = np.dtype(dtype)
+    try:
+        wanted = np.dtype(dtype)
+    except (TypeError, ValueError):
+        wanted = np.dtype(object)
     if wanted.kind not in "biufc" or wanted.itemsize > (16 if wanted.kind == "c" else 8):
-        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {wanted}")
+        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
     return wanted
 
 
 def _complex(x, names, outs, dtype, options):
     """sum and mean of complex numbers: those of the parts."""
     if any(name not in ("sum", "mean") for name, _ in names):
-        raise TypeError(f"input has dtype {x.dtype}, of which there are only sum and mean, got {[name for name, _ in names]!r}")
+        raise TypeError(f"input has dtype {x.dtype}, of which there are only sum and mean, "
+                        f"got {', '.join(name or _callables.describe(value) for name, value in names)}")
     native = x.dtype.newbyteorder("=")
     wanted = native if dtype is None else dtype
     if wanted.kind != "c":
         raise TypeError(f"dtype must be complex for an input of dtype {x.dtype}, got {wanted}")
     if options["nan_policy"] == "omit":
         known = ~np.isnan(x)
-        options["mask"] = known if options["mask"] is None else known & (np.asarray(options["mask"]) != 0)
-    cval = complex(options.pop("cval"))
+        options["mask"] = known if options["mask"] is None else known & (options["mask"] != 0)
+    cval = _number(options.pop("cval"))
     geometry, shape = _plan(x.real, cval=cval.real, **options)
     targets = [_args.result(out, shape, wanted, x, options["mask"]) for out in outs]
     return [geometry, _plan(x.imag, cval=cval.imag, **options)[0]], targets
@@ -344,7 +395,7 @@ def neighborhood_reduce(
         raise ValueError(f"out must be a list of {len(names)} arrays, one for each reduction, got {out!r}")
     options = {
         "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
-        "mask": mask, "nan_policy": nan_policy,
+        "mask": _mask(mask, x.shape), "nan_policy": nan_policy,
     }  # fmt: skip
     if x.dtype.kind == "c":
         geometries, targets = _complex(x, names, outs, wanted, options)

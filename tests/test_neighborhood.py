@@ -454,8 +454,26 @@ IMAGE = np.zeros((4, 5))
         (TypeError, "input", lambda: reduce_(np.array([None, 1]), "max", 3)),
         (TypeError, "input", lambda: reduce_(IMAGE.astype(complex), "max", 3)),
         (ValueError, "workers", lambda: reduce_(IMAGE, "max", 3, workers=0)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.int64), "max", 3, mode="constant", cval=2.0**63)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.uint64), "max", 3, mode="constant", cval=2.0**64)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.int64), "max", 3, mode="constant", cval=2**70)),
+        (ValueError, "cval", lambda: reduce_(IMAGE, "max", 3, mode="constant", cval=10**400)),
+        (TypeError, "cval", lambda: reduce_(IMAGE, "max", 3, mode="constant", cval=1j)),
+        (TypeError, "cval", lambda: reduce_(IMAGE.astype(complex), "sum", 3, mode="constant", cval="a")),
+        (TypeError, "cval", lambda: reduce_(IMAGE.astype(complex), "sum", 3, mode="constant", cval=np.ones(3))),
+        (TypeError, "reduction", lambda: reduce_(IMAGE, (), 3)),
+        (TypeError, "dtype .*nonsense", lambda: reduce_(IMAGE, "max", 3, dtype="nonsense")),
+        (TypeError, "got .*ptp", lambda: reduce_(IMAGE.astype(complex), np.ptp, 3)),
+        (ValueError, "window", lambda: reduce_(np.zeros((1,) * 20), "max", 3)),
     ],
 )
 def test_bad_input(error, text, call):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_numbers_that_are_taken():
+    assert reduce_(np.zeros(1), "max", 3, mode="constant", cval=2**70) == 2.0**70
+    assert reduce_(np.zeros(1, np.uint64), "max", 3, mode="constant", cval=2**64 - 1) == 2**64 - 1
+    assert reduce_(np.zeros(1, np.int64), "min", 3, mode="constant", cval=-(2.0**63)) == -(2**63)
+    np.testing.assert_array_equal(reduce_(IMAGE, "sum", range(2, 4), mode="constant", cval=np.float32(1)).shape, IMAGE.shape)
