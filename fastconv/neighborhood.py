@@ -200,10 +200,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     shape = tuple(counts)
-    # Lines run along the last long axis; axes without a window come first, so that neighbouring rows share their lines.
-    long_axes = [a for a in range(x.ndim) if x.shape[a] >= _LONG_LINE]
-    line = long_axes[-1] if long_axes else max(range(x.ndim), key=lambda a: (x.shape[a], a), default=None)
-    order = sorted((a for a in range(x.ndim) if a != line), key=lambda a: window[a] > 1) + ([] if line is None else [line])
+    order = _order(x.shape, window)
     pad = (1,) * (2 - x.ndim)
 
     def arranged(values):
