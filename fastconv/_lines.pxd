@@ -45,6 +45,9 @@ cdef struct Lines:               # what is the same for all blocks
     idx blocks[AXES]
     idx stride[AXES]             # lines between neighbours on axis a < ndim - 1
     idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
+    idx slots                    # lines that are stored: fewer where the window is much larger than the array
+    idx slot_stride[AXES]
+    bint folded                  # whether it is so: slots are numbered by what they hold, and the last on an axis is outside
     # the window as runs of cells along the lines, in C order
     bint box                     # all cells count
     idx cells, runs
@@ -59,6 +62,7 @@ cdef struct Block:               # one of each thread
     idx count[AXES]              # its outputs, at most b
     idx carried                  # leading region rows that it shares with the block before (last rows of that one)
     fc_line *line                # lines[i].at, .present, .flags
+    fc_line *slot                # if the plan is folded
     int flags                    # of all lines of the block together
     char *memory
     char *scratch                # what open_block was asked for
@@ -77,6 +81,7 @@ ctypedef void (*reduce_t)(const Lines *, const Block *, const Reducer *, char *)
 # and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
 # along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
 cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
+cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
 cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil

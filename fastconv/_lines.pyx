@@ -65,7 +65,7 @@ cdef int kind_of(cnp.ndarray a) except -1:
 cdef idx region_bytes(Lines *p) noexcept:
     """Fills in all that follows from p.b; returns the bytes of a region and of what reducers keep for it."""
     cdef int a, last = p.ndim - 1
-    p.lines = p.units = 1
+    p.lines = p.units = p.slots = 1
     for a in range(last, -1, -1):
         p.r[a] = (p.b[a] - 1) * p.step[a] + p.w[a]
         p.blocks[a] = ceil_div(p.m[a], p.b[a])
@@ -73,10 +73,15 @@ cdef idx region_bytes(Lines *p) noexcept:
         if a < last:
             p.stride[a] = p.lines
             p.lines *= p.r[a]
+            p.slot_stride[a] = p.slots
+            p.slots *= min(p.r[a], p.n[a] + 1)
+    p.folded = 2 * p.slots <= p.lines
+    if not p.folded:
+        p.slots = p.lines
     p.pitch = round_up(p.r[last] * p.item, 64) + FC_LINE_SLACK
     if p.presence:
         p.pitch += round_up(p.r[last], 64) + FC_LINE_SLACK
-    return p.lines * (p.pitch + p.width * p.r[last])
+    return p.slots * (p.pitch + p.width * p.r[last])
 
 
 cdef void plan_blocks(Lines *p) noexcept:
@@ -151,21 +156,24 @@ cdef int plan_runs(Lines *p, cells) except -1:
 
 cdef int open_block(const Lines *p, Block *b, idx scratch) except -1:
     """Memory for the lines of one thread, and `scratch` bytes from a 64-byte boundary."""
-    cdef idx size = p.lines * (p.pitch + sizeof(fc_line)) + scratch + 192, i
+    cdef idx lines = p.lines + (p.slots if p.folded else 0), i
+    cdef idx size = p.slots * p.pitch + lines * sizeof(fc_line) + scratch + 192
     cdef char *at
+    cdef fc_line *slot
     b.unit = -1
     b.memory = <char *>PyMem_RawMalloc(size)
     if b.memory == NULL:
         raise MemoryError(f"neighborhood_reduce could not allocate {size} bytes of workspace")
     at = b.memory + (-<size_t>b.memory) % 64
-    b.line = <fc_line *>(at + p.lines * p.pitch)
-    b.scratch = at + round_up(p.lines * (p.pitch + sizeof(fc_line)), 64)
-    for i in range(p.lines):
-        b.line[i].at = at + i * p.pitch
-        b.line[i].flags = 0
-        b.line[i].present = NULL
+    b.line = <fc_line *>(at + p.slots * p.pitch)
+    b.slot = b.line + p.lines
+    b.scratch = at + round_up(p.slots * p.pitch + lines * sizeof(fc_line), 64)
+    memset(b.line, 0, lines * sizeof(fc_line))
+    for i in range(p.slots):
+        slot = (b.slot if p.folded else b.line) + i
+        slot.at = at + i * p.pitch
         if p.presence:
-            b.line[i].present = <uint8_t *>b.line[i].at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
+            slot.present = <uint8_t *>slot.at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
     return 0
 
 
@@ -173,7 +181,17 @@ cdef void close_block(Block *b) noexcept nogil:
     PyMem_RawFree(b.memory)
 
 
-cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows) noexcept nogil:
+cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil:
+    return (b.line[line].at - (b.memory + (-<size_t>b.memory) % 64)) // p.pitch
+
+
+cdef inline idx slot_at(const Lines *p, int a, idx position, idx source) noexcept nogil:
+    """The part of a slot's number that is an axis's: of its position in the region, or of what is there."""
+    return (position if p.r[a] <= p.n[a] else source if source >= 0 else p.n[a]) * p.slot_stride[a]
+
+
+cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows,
+                    fc_line *slots) noexcept nogil:
     """Fills the lines of one sheet from row b.carried; x is NULL where the sheet lies outside."""
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
@@ -184,6 +202,10 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     q.n, q.kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
         at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
+        if p.folded:
+            line[j] = slots[slot_at(p, row_axis, j, at)]
+            if line[j].flags >= 0:
+                continue
         q.src = q.mask = NULL
         if x != NULL and at >= 0:
             q.src = x + at * p.xs[row_axis]
@@ -191,15 +213,17 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
                 q.mask = mask + at * p.ms[row_axis]
         q.dst, q.present = line[j].at, line[j].present
         line[j].flags = p.k.fill_line(&q)
+        if p.folded:
+            slots[slot_at(p, row_axis, j, at)].flags = line[j].flags
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     """Makes `unit` the block that is loaded."""
     cdef int a, row_axis = p.ndim - 2, last = p.ndim - 1
-    cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first
+    cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first, slot
     cdef const char *x
     cdef const char *mask
-    cdef bint follows = b.unit >= 0 and unit == b.unit + 1
+    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.folded
     cdef fc_line spare
     # Blocks are numbered along the row axis first, then along the lines, then over the outer axes.
     b.at[row_axis] = rest % p.blocks[row_axis] * p.b[row_axis]
@@ -218,12 +242,15 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     b.carried = max(p.r[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
     b.unit = unit
     b.flags = 0
+    for i in range(p.slots if p.folded else 0):
+        b.slot[i].flags = -1
     for sheet in range(sheets):
-        x, mask, rest, first = p.x, p.mask, sheet, 0
+        x, mask, rest, first, slot = p.x, p.mask, sheet, 0, 0
         for a in range(row_axis - 1, -1, -1):
             i = (b.count[a] - 1) * p.step[a] + p.w[a]
             at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.n[a], p.mode)
             first += rest % i * p.stride[a]
+            slot += slot_at(p, a, rest % i, at)
             rest //= i
             if at < 0:
                 x = NULL
@@ -235,7 +262,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
             spare = b.line[first + i]
             b.line[first + i] = b.line[first + i + shift]
             b.line[first + i + shift] = spare
-        load_rows(p, b, b.line + first, x, mask, rows)
+        load_rows(p, b, b.line + first, x, mask, rows, b.slot + slot)
         for i in range(rows):
             b.flags |= b.line[first + i].flags
 
