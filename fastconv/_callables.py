@@ -175,14 +175,12 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
     if dtype is None:
         dtype = source if source.kind == "f" else np.dtype(np.float64)
     target, answer = _args.result(out, shape, dtype, *inputs)
-    # The driver stores real numbers.
-    real = target if dtype.kind in "iuf" else np.empty(shape)
+    if dtype.kind == "c":
+        target.imag[...] = 0
     if target.size and not Windows(geometry, source, BLOCK_BYTES).call(
-        function.address, function.user_data, geometry.arrange(real), workers
+        function.address, function.user_data, geometry.arrange(target.real), workers
     ):
         raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
-    if real is not target:
-        target[...] = real != 0 if dtype.kind == "b" else real
     return target, answer
 
 
@@ -234,9 +232,7 @@ def _run_python(function, geometry, shape, source, target, workers):
 
 
 def _store(windows, piece, result, out):
-    if out.dtype.kind == "b":
-        windows.put(piece, np.ascontiguousarray(result != 0), out)
-    elif out.dtype.kind == "c":
+    if out.dtype.kind == "c":
         windows.put(piece, np.ascontiguousarray(result.real), out.real)
         windows.put(piece, np.ascontiguousarray(result.imag), out.imag)
     else:

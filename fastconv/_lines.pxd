@@ -32,6 +32,8 @@ cdef struct Lines:               # what is the same for all blocks
     idx xs[AXES]                 # steps in bytes
     idx ms[AXES]
     int kind                     # of the array's elements (kernels.h)
+    int mask_kind
+    bint truth                   # whether the elements are boolean
     int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
     idx item                     # bytes of a native element
     int mode
@@ -64,18 +66,20 @@ cdef struct Block:               # one of each thread
     fc_line *line                # lines[i].at, .present, .flags
     fc_line *slot                # if the plan is folded
     int flags                    # of all lines of the block together
+    double until                 # when the round ends
+    idx piece                    # where the reducer at work goes on with the block, 0: at its beginning
     char *memory
     char *scratch                # what open_block was asked for
 
 cdef struct Reducer:
-    void (*reduce)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+    void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
     char *out
     idx os[AXES]                 # steps of out, in bytes
     int out_kind
 
-ctypedef void (*reduce_t)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
 
 # Outputs of a block are lines too: `out_lines` of them. locate() gives the region line of the first tap of output line i
 # and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
@@ -85,12 +89,19 @@ cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # w
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
 cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil
+cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil
+
+# A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
+# called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.
+cdef double now() noexcept nogil
+cdef bint pause(Block *b, idx piece) noexcept nogil
 
 cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
 cdef void close_block(Block *b) noexcept nogil
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
 cdef int kind_of(cnp.ndarray a) except -1
+cdef int result_kind(cnp.ndarray a) except -1
 
 
 cdef class Pass:
@@ -100,4 +111,4 @@ cdef class Pass:
     cdef double cost             # of an output, in multiply-adds
     cdef list keep
     cdef object arrange
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1

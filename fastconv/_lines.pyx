@@ -17,6 +17,7 @@ from fastconv._kernels cimport (
     FC_F64,
     FC_LINE_SLACK,
     FC_SWAPPED,
+    FC_TRUTH,
     FC_U8,
     fc_fill,
     fc_line,
@@ -37,7 +38,27 @@ cdef enum:
     MOST_RUNS = 1 << 26
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
 
-cdef double ROUND_WORK = 2e8     # cost of one thread between two looks at pending signals
+cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long long tv_sec
+        long tv_nsec
+    int TIME_UTC
+    int timespec_get(timespec *, int)
+
+
+cdef double now() noexcept nogil:
+    cdef timespec t
+    timespec_get(&t, TIME_UTC)
+    return <double>t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef bint pause(Block *b, idx piece) noexcept nogil:
+    if now() < b.until:
+        return False
+    b.piece = piece
+    return True
 
 
 cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
@@ -53,11 +74,18 @@ cdef int kind_of(cnp.ndarray a) except -1:
     cdef int size = cnp.PyArray_ITEMSIZE(a), log = (size > 1) + (size > 2) + (size > 4)
     cdef str letter = a.dtype.kind
     cdef int kind
+    if size > 8 or letter not in "fiub":
+        raise TypeError(f"arrays of dtype {a.dtype} have no kind")
     if letter == "f":
         kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
     else:
         kind = FC_U8 + 2 * log + (letter == "i")
     return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
+
+
+cdef int result_kind(cnp.ndarray a) except -1:
+    """The kind of an array that results go to: numbers become bool by being 0 or not."""
+    return kind_of(a) | (FC_TRUTH if a.dtype.kind == "b" else 0)
 
 
 # ---- the plan ----
@@ -199,7 +227,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     q.step, q.mask_step = p.xs[last], p.ms[last]
     q.start = b.at[last] * p.step[last] - p.before[last]
     q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
-    q.n, q.kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mode, p.omit, &p.cval
+    q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
         at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
         if p.folded:
@@ -294,11 +322,15 @@ cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **
 
 
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil:
+    put_some(p, r, out, src, source, 0, b.count[p.ndim - 1])
+
+
+cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil:
+    """Results first .. end - 1 of those that put() writes."""
     cdef fc_put q
     cdef int bytes = 4 if source == FC_F32 else 8 if source == FC_F64 else 1 << (source - FC_U8) // 2
-    q.dst, q.dst_step, q.kind = out, r.os[p.ndim - 1], r.out_kind
-    q.src, q.src_step, q.source = <const char *>src, p.step[p.ndim - 1] * bytes, source
-    q.n = b.count[p.ndim - 1]
+    q.dst_step, q.src_step, q.n = r.os[p.ndim - 1], p.step[p.ndim - 1] * bytes, end - first
+    q.dst, q.src, q.kind, q.source = out + first * q.dst_step, <const char *>src + first * q.src_step, r.out_kind, source
     p.k.put_line(&q)
 
 
@@ -306,21 +338,26 @@ cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const
 
 cdef struct Member:
     Block block
-    idx next, end
+    idx next, end                # blocks left
+    int at                       # the next reducer of the block
+    char *scratch                # and its memory
 
 
-cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count, idx quota) noexcept nogil:
-    """The next `quota` blocks of one thread."""
-    cdef idx end = min(t.next + quota, t.end)
-    cdef int i
-    cdef char *scratch
-    while t.next < end:
-        load(p, &t.block, t.next)
-        scratch = t.block.scratch
-        for i in range(count):
-            reducers[i].reduce(p, &t.block, &reducers[i], scratch)
-            scratch += reducers[i].scratch
+cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noexcept nogil:
+    """What one thread does in a round."""
+    while t.next < t.end:
+        if t.block.unit != t.next:
+            load(p, &t.block, t.next)
+            t.at, t.scratch = 0, t.block.scratch
+        while t.at < count:
+            reducers[t.at].reduce(p, &t.block, &reducers[t.at], t.scratch)
+            if t.block.piece:
+                return
+            t.scratch += reducers[t.at].scratch
+            t.at += 1
         t.next += 1
+        if now() >= t.block.until:
+            return
 
 
 cdef class Pass:
@@ -340,6 +377,7 @@ cdef class Pass:
         p.ndim = x.ndim
         p.x, p.kind = <const char *>cnp.PyArray_DATA(x), kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
+        p.truth = x.dtype.kind == "b"
         if p.native == FC_F16:
             p.native = FC_F32
         p.mode, p.omit = geometry.mode, geometry.omit
@@ -349,7 +387,7 @@ cdef class Pass:
         self.keep = [x]
         if geometry.mask is not None:
             mask = geometry.mask
-            p.mask = <const char *>cnp.PyArray_DATA(mask)
+            p.mask, p.mask_kind = <const char *>cnp.PyArray_DATA(mask), kind_of(mask)
             self.keep.append(mask)
             for a in range(p.ndim):
                 p.ms[a] = cnp.PyArray_STRIDE(mask, a)
@@ -370,9 +408,9 @@ cdef class Pass:
         PyMem_RawFree(self.reducers)
         PyMem_RawFree(self.p.run_line)
 
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1:
-        """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output.
-        Owns `own` from here, whatever happens."""
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
+        """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
+        `truth` its results are 0 or 1. Owns `own` from here, whatever happens."""
         cdef Reducer *r
         cdef cnp.ndarray view
         cdef int a
@@ -388,7 +426,7 @@ cdef class Pass:
         view = self.arrange(out)
         self.keep.append(view)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
-        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view) if truth else result_kind(view)
         for a in range(self.p.ndim):
             r.os[a] = cnp.PyArray_STRIDE(view, a)
         self.cost += cost
@@ -398,7 +436,9 @@ cdef class Pass:
         """Runs all reducers, once over the array."""
         cdef const Lines *p = &self.p
         cdef double work = self.cost
-        cdef idx scratch = 0, rounds, quota, round_, each
+        cdef idx scratch = 0
+        cdef double until
+        cdef bint left = True
         cdef int i, threads, opened = 0
         cdef Member *members
         for i in range(p.ndim):
@@ -417,18 +457,20 @@ cdef class Pass:
                 opened += 1
                 members[i].next = p.units * i // threads
                 members[i].end = p.units * (i + 1) // threads
-            each = ceil_div(p.units, threads)
-            rounds = min(<idx>min(work / threads / ROUND_WORK, 1e15) + 1, each)
-            quota = ceil_div(each, rounds)
-            rounds = ceil_div(each, quota)
-            for round_ in range(rounds):
+            while left:
+                until = now() + ROUND_SECONDS
+                for i in range(threads):
+                    members[i].block.until = until
                 if threads == 1:
                     with nogil:
-                        run(p, members, self.reducers, self.count, quota)
+                        run(p, members, self.reducers, self.count)
                 else:
                     for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        run(p, &members[i], self.reducers, self.count, quota)
-                if round_ < rounds - 1:
+                        run(p, &members[i], self.reducers, self.count)
+                left = False
+                for i in range(threads):
+                    left = left or members[i].next < members[i].end
+                if left:
                     PyErr_CheckSignals()
         finally:
             for i in range(opened):

@@ -28,7 +28,7 @@ class Geometry(NamedTuple):
     """Array and window with at least 2 axes, in the engine's order: the line axis last, axes without a window first."""
 
     x: np.ndarray
-    mask: np.ndarray | None  # bytes, of the same shape
+    mask: np.ndarray | None  # of the same shape, booleans or integers
     window: tuple[int, ...]
     before: tuple[int, ...]  # taps before an output's own element
     step: tuple[int, ...]
@@ -189,13 +189,6 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         window[a], every[a] = w, stride if counts[a] > 1 else 1
     if math.prod(window) > 2**40:
         raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
-    if mask is not None:
-        mask = _args.array("mask", mask)
-        if mask.dtype.kind not in "bui":
-            raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
-        if mask.shape != x.shape:
-            raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {x.shape}")
-        mask = mask.view(np.uint8) if mask.dtype.itemsize == 1 else (mask != 0).view(np.uint8)
     omit = x.dtype.kind == "f" and policy == _POLICIES["omit"]
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
@@ -335,7 +328,7 @@ def neighborhood_reduce(
         integers; bool for any and all; int64 for count. median and percentile of integers keep their dtype if every window
         has a cell at that position (an odd size, without mask and "ignore"), else give float64. A Python function decides
         by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
-        to the nearest.
+        to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
         array of its size.
@@ -361,8 +354,9 @@ def neighborhood_reduce(
     Notes
     -----
     Where no cell of a window counts, sum, count, any are 0, prod and all are 1, and the others NaN, or 0 for dtypes
-    without one. Integers are exact, modulo 2^32 or 2^64 for sums and products. The same bits come out for any number of
-    threads and any memory layout of the same values.
+    without one. Integers are exact, modulo 2^32 or 2^64 for sums and products unless `dtype` is floating; a 64-bit integer
+    `dtype` gets means and positions between two cells without a double in between. An output depends on its window alone: the
+    same bits come out for any number of threads, any batch and any memory layout of the same values.
 
     References
     ----------
@@ -407,8 +401,11 @@ def neighborhood_reduce(
                 continue
             kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
             kind = kind if wanted is None else wanted
-            targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
-        geometries, parts = [geometry], [[target for target, _ in targets]]
+            targets.append(_args.result(one, shape, kind, x, geometry.mask))
+        for target, _ in targets:
+            if target is not None and target.dtype.kind == "c":
+                target.imag[...] = 0
+        geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
     # What a function raises comes before any name has written its result.
     for i, (name, value) in enumerate(names):
         if name is None:
