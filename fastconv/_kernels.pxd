@@ -176,7 +176,7 @@ cdef extern from "kernels/kernels.h" nogil:
         uint8_t *present
         const char *src
         const char *mask
-        ptrdiff_t step, mask_step, start, length, n
+        ptrdiff_t step, mask_step, other, start, length, n
         int kind, mask_kind, mode, omit
         const void *cval
 

@@ -40,6 +40,7 @@ cdef struct Lines:               # what is the same for all blocks
     double cval                  # holds the native element (read it as native)
     bint presence                # whether lines have presence bytes
     bint omit                    # NaN do not count
+    idx other                    # bytes to the other part of a complex element, 0: there is none
     idx width                    # bytes that reducers keep for an element of a region
     # blocks
     idx b[AXES]                  # outputs of a block

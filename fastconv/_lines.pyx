@@ -224,7 +224,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
     cdef idx j, at
-    q.step, q.mask_step = p.xs[last], p.ms[last]
+    q.step, q.mask_step, q.other = p.xs[last], p.ms[last], p.other
     q.start = b.at[last] * p.step[last] - p.before[last]
     q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
     q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
@@ -380,7 +380,7 @@ cdef class Pass:
         p.truth = x.dtype.kind == "b"
         if p.native == FC_F16:
             p.native = FC_F32
-        p.mode, p.omit = geometry.mode, geometry.omit
+        p.mode, p.omit, p.other = geometry.mode, geometry.omit, geometry.other
         cval = np.ascontiguousarray(geometry.cval)
         p.item = cnp.PyArray_ITEMSIZE(cval)
         memcpy(&p.cval, cnp.PyArray_DATA(cval), p.item)

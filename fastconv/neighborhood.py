@@ -38,6 +38,7 @@ class Geometry(NamedTuple):
     mode: int
     cval: np.ndarray  # 0-d, of the lines' native dtype
     omit: bool  # NaN do not count
+    other: int  # bytes from the elements to the other parts of complex numbers, which must not be NaN either; 0: none
     presence: bool  # whether some elements may not count
     order: tuple[int, ...]
 
@@ -214,6 +215,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         mode=code,
         cval=_native(cval, x.dtype.newbyteorder("="), code),
         omit=omit,
+        other=0,
         presence=mask is not None or omit or mode == "ignore",
         order=tuple(order),
     )
@@ -253,13 +255,12 @@ def _complex(x, names, outs, dtype, options):
     wanted = native if dtype is None else dtype
     if wanted.kind != "c":
         raise TypeError(f"dtype must be complex for an input of dtype {x.dtype}, got {wanted}")
-    if options["nan_policy"] == "omit":
-        known = ~np.isnan(x)
-        options["mask"] = known if options["mask"] is None else known & (options["mask"] != 0)
     cval = _number(options.pop("cval"))
-    geometry, shape = _plan(x.real, cval=cval.real, **options)
+    real, shape = _plan(x.real, cval=cval.real, **options)
+    imag, _ = _plan(x.imag, cval=cval.imag, **options)
+    part = x.dtype.itemsize // 2
     targets = [_args.result(out, shape, wanted, x, options["mask"]) for out in outs]
-    return [geometry, _plan(x.imag, cval=cval.imag, **options)[0]], targets
+    return [real._replace(other=part), imag._replace(other=-part)], targets
 
 
 def neighborhood_reduce(

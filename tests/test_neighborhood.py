@@ -275,6 +275,30 @@ def test_complex_sums_and_means(rng):
             np.testing.assert_array_equal(result, parts.astype(dtype))
 
 
+@pytest.mark.parametrize("mode", [*PAD_MODES, "ignore"])
+@pytest.mark.parametrize("dtype", ["c8", "c16", ">c16"])
+def test_complex_nan(rng, mode, dtype):
+    x = (rng.integers(-9, 9, (30, 70)) + 1j * rng.integers(-9, 9, (30, 70))).astype(dtype)
+    x.real[rng.random(x.shape) < 0.1] = np.nan
+    x.imag[rng.random(x.shape) < 0.1] = np.nan
+    known = ~np.isnan(x)
+    for mask in (None, rng.random(x.shape) < 0.7):
+        for name in ("sum", "mean"):
+            result = reduce_(x, name, 3, mode=mode, nan_policy="omit", mask=mask)
+            counted = reduce_(x, name, 3, mode=mode, mask=known if mask is None else known & mask)
+            np.testing.assert_array_equal(result, counted)
+
+
+def test_memory_of_complex_nan(rng):
+    x = rng.standard_normal((4000, 1500)) + 0j
+    out = np.empty_like(x)
+    tracemalloc.start()
+    reduce_(x, "mean", 3, nan_policy="omit", out=out, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 << 20
+
+
 def test_complex_results_of_real_images(rng):
     x = rng.integers(0, 9, (6, 7)).astype(np.int16)
     for name in ("mean", "max", "median", ("percentile", 30), "mode"):

@@ -274,12 +274,13 @@ typedef struct fc_line {
 } fc_line;
 
 /* dst[i] = the element at position start + i of an axis of n elements, i < length; `src` is element 0, NULL if the whole
- * line is outside. `cval` is native. Returns the line's flags. */
+ * line is outside. `cval` is native; `other`, if not 0, is the way in bytes to a part of the element that must not be NaN either
+ * where NaN do not count. Returns the line's flags. */
 typedef struct fc_fill {
     void *dst;
     uint8_t *present;
     const char *src, *mask;
-    ptrdiff_t step, mask_step, start, length, n;
+    ptrdiff_t step, mask_step, other, start, length, n;
     int kind, mask_kind, mode, omit; /* mask_kind: an integer; omit: NaN do not count */
     const void *cval;
 } fc_fill;

@@ -166,6 +166,18 @@ static int fc_nan_line(const void *dst, uint8_t *present, ptrdiff_t n, int bytes
 
 #undef FC_NAN_LINE
 
+/* What has a NaN in the other part does not count. */
+static void fc_omit_other(const fc_fill *q, int bytes)
+{
+    for (ptrdiff_t i = 0; i < q->length; i++) {
+        const ptrdiff_t at = fc_boundary(q->start + i, q->n, q->mode);
+        union { float f; double d; } v = {.d = 0};
+        if (at >= 0)
+            fc_read_elements((char *)&v, q->src + q->other + at * q->step, 0, 1, q->kind);
+        q->present[i] &= bytes == 4 ? v.f == v.f : v.d == v.d;
+    }
+}
+
 static int fc_fill_line(const fc_fill *q)
 {
     static const uint8_t yes = 1, no = 0;
@@ -188,6 +200,8 @@ static int fc_fill_line(const fc_fill *q)
         else
             memset(q->present, 1, (size_t)q->length);
     }
+    if (q->src && q->other && q->omit)
+        fc_omit_other(q, bytes);
     if (kind < FC_U8 && fc_nan_line(q->dst, q->present, q->length, bytes, q->omit))
         flags |= FC_LINE_NAN;
     if (q->present && memchr(q->present, 0, (size_t)q->length))
