@@ -15,6 +15,7 @@ MOST_PIXELS = 1 << 48  # of a padded axis: index arithmetic on them stays within
 NATIVE = {np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 4}
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
+_ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
 
 
@@ -24,6 +25,8 @@ def array(name, value):
         return value
     if hasattr(value, "__dask_graph__"):
         raise TypeError(f"{name} is a lazy array ({type(value).__name__}): use fastconv.dask, or compute it first")
+    if hasattr(value, "__dlpack__") and not any(hasattr(value, name) for name in _ARRAYS):
+        return np.from_dlpack(value)
     return np.asarray(value)
 
 

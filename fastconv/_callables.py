@@ -3,7 +3,9 @@
 None of the packages that make compiled functions is imported: an object of theirs shows that it is loaded already.
 Next hop: _neighborhood_calls.pyx, which gathers windows and calls compiled functions.
 """
+import contextlib
 import contextvars
+import functools
 import inspect
 import itertools
 import math
@@ -173,14 +175,12 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
     if dtype is None:
         dtype = source if source.kind == "f" else np.dtype(np.float64)
     target, answer = _args.result(out, shape, dtype, *inputs)
-    # The driver stores real numbers.
-    real = target if dtype.kind in "iuf" else np.empty(shape)
+    if dtype.kind == "c":
+        target.imag[...] = 0
     if target.size and not Windows(geometry, source, BLOCK_BYTES).call(
-        function.address, function.user_data, geometry.arrange(real), workers
+        function.address, function.user_data, geometry.arrange(target.real), workers
     ):
         raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
-    if real is not target:
-        target[...] = real != 0 if dtype.kind == "b" else real
     return target, answer
 
 
@@ -196,37 +196,43 @@ def _run_python(function, geometry, shape, source, target, workers):
     fixed = target is not None
     blanks = []
 
+    def fill(piece, result, blank):
+        """What no value counts for."""
+        result = np.zeros(piece.outputs, target.dtype) if result is None else result.astype(target.dtype)
+        result[blank] = np.nan if target.dtype.kind in "fc" else 0
+        _store(windows, piece, result, geometry.arrange(target))
+
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
         return piece, *(function(*piece.take()) if piece.outputs else (None, None))
 
+    pieces = itertools.product(range(windows.units), range(windows.parts))
     try:
-        for piece, result, blank in in_order(task, itertools.product(range(windows.units), range(windows.parts)), threads):
-            if blank is not None:
-                blanks.append((piece, result, blank))
-            if result is None:
-                continue
-            if target is None:
-                target = _args.empty(shape, result.dtype)
-            elif not fixed:
-                target = target.astype(np.result_type(target, result), copy=False)
-            _store(windows, piece, result, geometry.arrange(target))
+        with contextlib.closing(in_order(task, pieces, threads)) as results:
+            for get in results:
+                piece, result, blank = get()
+                if result is not None and target is None:
+                    target = _args.empty(shape, result.dtype)
+                elif result is not None and not fixed:
+                    target = target.astype(np.result_type(target, result), copy=False)
+                if blank is None:
+                    if result is not None:
+                        _store(windows, piece, result, geometry.arrange(target))
+                elif fixed or (target is not None and target.dtype.kind in "fc"):
+                    fill(piece, result, blank)
+                else:  # it may yet become a dtype that has NaN
+                    blanks.append((piece, result, blank))
     finally:
         function.stopped = True
     if target is None:
         target = _args.empty(shape, np.dtype(np.float64))
-    # What no value counts for is known when the dtype is.
-    for piece, result, blank in blanks:
-        result = np.zeros(piece.outputs, target.dtype) if result is None else result.astype(target.dtype)
-        result[blank] = np.nan if target.dtype.kind in "fc" else 0
-        _store(windows, piece, result, geometry.arrange(target))
+    for one in blanks:
+        fill(*one)
     return target
 
 
 def _store(windows, piece, result, out):
-    if out.dtype.kind == "b":
-        windows.put(piece, np.ascontiguousarray(result != 0), out)
-    elif out.dtype.kind == "c":
+    if out.dtype.kind == "c":
         windows.put(piece, np.ascontiguousarray(result.real), out.real)
         windows.put(piece, np.ascontiguousarray(result.imag), out.imag)
     else:
@@ -306,14 +312,15 @@ class Python:
 
 
 def in_order(task, pieces, workers):
-    """Yield ``task(*piece)`` for each of `pieces`, in their order; `workers` threads compute them if there are more than 1.
+    """Yield a function that returns ``task(*piece)``, or raises what that raises (StopIteration too), for each of `pieces`, in
+    their order; `workers` threads compute them if there are more than 1.
 
-    The threads see the context variables of the caller (`numpy.errstate` is one). The first exception, in the order of the
-    pieces, comes out as it was raised; tasks not begun are dropped then, and none is waited for.
+    The threads see the context variables of the caller (`numpy.errstate` is one). Tasks not begun when the generator is
+    closed are dropped, and none is waited for.
     """
     if workers < 2:
         for piece in pieces:
-            yield task(*piece)
+            yield functools.partial(task, *piece)
         return
     pool = ThreadPoolExecutor(workers)
     waiting = deque()
@@ -321,8 +328,8 @@ def in_order(task, pieces, workers):
         for piece in pieces:
             waiting.append(pool.submit(contextvars.copy_context().run, task, *piece))
             if len(waiting) == 2 * workers:
-                yield waiting.popleft().result()
+                yield waiting.popleft().result
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft().result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

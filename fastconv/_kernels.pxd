@@ -8,7 +8,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
 
     enum:
-        FC_U8, FC_DOT_PIECE
+        FC_U8, FC_TRUTH, FC_NEAREST_WHOLE, FC_KINDS, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length
@@ -196,8 +196,8 @@ cdef extern from "kernels/kernels.h" nogil:
         uint8_t *present
         const char *src
         const char *mask
-        ptrdiff_t step, mask_step, start, length, n
-        int kind, mode, omit
+        ptrdiff_t step, mask_step, other, start, length, n
+        int kind, mask_kind, mode, omit
         const void *cval
 
     ctypedef struct fc_put:
@@ -215,8 +215,8 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
-        ptrdiff_t runs, cells, n
-        int reduction, holes
+        ptrdiff_t runs, cells, first, n
+        int reduction, wide, holes
         double ddof
         void *out
 
@@ -245,7 +245,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
-        ptrdiff_t runs, cells, n
+        ptrdiff_t runs, cells, first, n
         int holes
         double quantile
         ptrdiff_t rank
@@ -276,7 +276,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
-        ptrdiff_t runs, cells, n
+        ptrdiff_t runs, cells, first, n
         int holes, zeros
         void *spare
         void *mode

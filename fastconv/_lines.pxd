@@ -32,12 +32,15 @@ cdef struct Lines:               # what is the same for all blocks
     idx xs[AXES]                 # steps in bytes
     idx ms[AXES]
     int kind                     # of the array's elements (kernels.h)
+    int mask_kind
+    bint truth                   # whether the elements are boolean
     int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
     idx item                     # bytes of a native element
     int mode
     double cval                  # holds the native element (read it as native)
     bint presence                # whether lines have presence bytes
     bint omit                    # NaN do not count
+    idx other                    # bytes to the other part of a complex element, 0: there is none
     idx width                    # bytes that reducers keep for an element of a region
     # blocks
     idx b[AXES]                  # outputs of a block
@@ -45,6 +48,9 @@ cdef struct Lines:               # what is the same for all blocks
     idx blocks[AXES]
     idx stride[AXES]             # lines between neighbours on axis a < ndim - 1
     idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
+    idx slots                    # lines that are stored: fewer where the window is much larger than the array
+    idx slot_stride[AXES]
+    bint folded                  # whether it is so: slots are numbered by what they hold, and the last on an axis is outside
     # the window as runs of cells along the lines, in C order
     bint box                     # all cells count
     idx cells, runs
@@ -59,33 +65,44 @@ cdef struct Block:               # one of each thread
     idx count[AXES]              # its outputs, at most b
     idx carried                  # leading region rows that it shares with the block before (last rows of that one)
     fc_line *line                # lines[i].at, .present, .flags
+    fc_line *slot                # if the plan is folded
     int flags                    # of all lines of the block together
+    double until                 # when the round ends
+    idx piece                    # where the reducer at work goes on with the block, 0: at its beginning
     char *memory
     char *scratch                # what open_block was asked for
 
 cdef struct Reducer:
-    void (*reduce)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+    void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
     char *out
     idx os[AXES]                 # steps of out, in bytes
     int out_kind
 
-ctypedef void (*reduce_t)(const Lines *, const Block *, const Reducer *, char *) noexcept nogil
+ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
 
 # Outputs of a block are lines too: `out_lines` of them. locate() gives the region line of the first tap of output line i
 # and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
 # along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
 cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
+cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
 cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil
+cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil
+
+# A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
+# called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.
+cdef double now() noexcept nogil
+cdef bint pause(Block *b, idx piece) noexcept nogil
 
 cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
 cdef void close_block(Block *b) noexcept nogil
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
 cdef int kind_of(cnp.ndarray a) except -1
+cdef int result_kind(cnp.ndarray a) except -1
 
 
 cdef class Pass:
@@ -95,4 +112,4 @@ cdef class Pass:
     cdef double cost             # of an output, in multiply-adds
     cdef list keep
     cdef object arrange
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1

@@ -17,6 +17,7 @@ from fastconv._kernels cimport (
     FC_F64,
     FC_LINE_SLACK,
     FC_SWAPPED,
+    FC_TRUTH,
     FC_U8,
     fc_fill,
     fc_line,
@@ -34,9 +35,30 @@ cdef enum:
     WIDE_BYTES = 8 << 10         # what reducers keep for a line
     ROWS = 16                    # outputs of a block on an axis, where the window is small
     MOST_ROWS = 64
+    MOST_RUNS = 1 << 26
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
 
-cdef double ROUND_WORK = 2e8     # cost of one thread between two looks at pending signals
+cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long long tv_sec
+        long tv_nsec
+    int TIME_UTC
+    int timespec_get(timespec *, int)
+
+
+cdef double now() noexcept nogil:
+    cdef timespec t
+    timespec_get(&t, TIME_UTC)
+    return <double>t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef bint pause(Block *b, idx piece) noexcept nogil:
+    if now() < b.until:
+        return False
+    b.piece = piece
+    return True
 
 
 cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
@@ -52,6 +74,8 @@ cdef int kind_of(cnp.ndarray a) except -1:
     cdef int size = cnp.PyArray_ITEMSIZE(a), log = (size > 1) + (size > 2) + (size > 4)
     cdef str letter = a.dtype.kind
     cdef int kind
+    if size > 8 or letter not in "fiub":
+        raise TypeError(f"arrays of dtype {a.dtype} have no kind")
     if letter == "f":
         kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
     else:
@@ -59,12 +83,17 @@ cdef int kind_of(cnp.ndarray a) except -1:
     return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
 
 
+cdef int result_kind(cnp.ndarray a) except -1:
+    """The kind of an array that results go to: numbers become bool by being 0 or not."""
+    return kind_of(a) | (FC_TRUTH if a.dtype.kind == "b" else 0)
+
+
 # ---- the plan ----
 
 cdef idx region_bytes(Lines *p) noexcept:
     """Fills in all that follows from p.b; returns the bytes of a region and of what reducers keep for it."""
     cdef int a, last = p.ndim - 1
-    p.lines = p.units = 1
+    p.lines = p.units = p.slots = 1
     for a in range(last, -1, -1):
         p.r[a] = (p.b[a] - 1) * p.step[a] + p.w[a]
         p.blocks[a] = ceil_div(p.m[a], p.b[a])
@@ -72,10 +101,15 @@ cdef idx region_bytes(Lines *p) noexcept:
         if a < last:
             p.stride[a] = p.lines
             p.lines *= p.r[a]
+            p.slot_stride[a] = p.slots
+            p.slots *= min(p.r[a], p.n[a] + 1)
+    p.folded = 2 * p.slots <= p.lines
+    if not p.folded:
+        p.slots = p.lines
     p.pitch = round_up(p.r[last] * p.item, 64) + FC_LINE_SLACK
     if p.presence:
         p.pitch += round_up(p.r[last], 64) + FC_LINE_SLACK
-    return p.lines * (p.pitch + p.width * p.r[last])
+    return p.slots * (p.pitch + p.width * p.r[last])
 
 
 cdef void plan_blocks(Lines *p) noexcept:
@@ -121,9 +155,11 @@ cdef int plan_runs(Lines *p, cells) except -1:
         cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>cells)
         for i in range(rows * width):
             count += cell[i] and (i % width == 0 or not cell[i - 1])
+    if count > MOST_RUNS:
+        raise ValueError(f"the window has {count} runs of cells, more than this library can go through")
     p.run_line = <idx *>PyMem_RawMalloc(3 * count * sizeof(idx))
     if p.run_line == NULL:
-        raise MemoryError()
+        raise MemoryError(f"neighborhood_reduce could not allocate {3 * count * sizeof(idx)} bytes for the runs of the window")
     p.run_start = p.run_line + count
     p.run_length = p.run_start + count
     for row in range(rows):
@@ -148,21 +184,24 @@ cdef int plan_runs(Lines *p, cells) except -1:
 
 cdef int open_block(const Lines *p, Block *b, idx scratch) except -1:
     """Memory for the lines of one thread, and `scratch` bytes from a 64-byte boundary."""
-    cdef idx size = p.lines * (p.pitch + sizeof(fc_line)) + scratch + 192, i
+    cdef idx lines = p.lines + (p.slots if p.folded else 0), i
+    cdef idx size = p.slots * p.pitch + lines * sizeof(fc_line) + scratch + 192
     cdef char *at
+    cdef fc_line *slot
     b.unit = -1
     b.memory = <char *>PyMem_RawMalloc(size)
     if b.memory == NULL:
         raise MemoryError(f"neighborhood_reduce could not allocate {size} bytes of workspace")
     at = b.memory + (-<size_t>b.memory) % 64
-    b.line = <fc_line *>(at + p.lines * p.pitch)
-    b.scratch = at + round_up(p.lines * (p.pitch + sizeof(fc_line)), 64)
-    for i in range(p.lines):
-        b.line[i].at = at + i * p.pitch
-        b.line[i].flags = 0
-        b.line[i].present = NULL
+    b.line = <fc_line *>(at + p.slots * p.pitch)
+    b.slot = b.line + p.lines
+    b.scratch = at + round_up(p.slots * p.pitch + lines * sizeof(fc_line), 64)
+    memset(b.line, 0, lines * sizeof(fc_line))
+    for i in range(p.slots):
+        slot = (b.slot if p.folded else b.line) + i
+        slot.at = at + i * p.pitch
         if p.presence:
-            b.line[i].present = <uint8_t *>b.line[i].at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
+            slot.present = <uint8_t *>slot.at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
     return 0
 
 
@@ -170,17 +209,31 @@ cdef void close_block(Block *b) noexcept nogil:
     PyMem_RawFree(b.memory)
 
 
-cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows) noexcept nogil:
+cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil:
+    return (b.line[line].at - (b.memory + (-<size_t>b.memory) % 64)) // p.pitch
+
+
+cdef inline idx slot_at(const Lines *p, int a, idx position, idx source) noexcept nogil:
+    """The part of a slot's number that is an axis's: of its position in the region, or of what is there."""
+    return (position if p.r[a] <= p.n[a] else source if source >= 0 else p.n[a]) * p.slot_stride[a]
+
+
+cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows,
+                    fc_line *slots) noexcept nogil:
     """Fills the lines of one sheet from row b.carried; x is NULL where the sheet lies outside."""
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
     cdef idx j, at
-    q.step, q.mask_step = p.xs[last], p.ms[last]
+    q.step, q.mask_step, q.other = p.xs[last], p.ms[last], p.other
     q.start = b.at[last] * p.step[last] - p.before[last]
     q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
-    q.n, q.kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mode, p.omit, &p.cval
+    q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
         at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
+        if p.folded:
+            line[j] = slots[slot_at(p, row_axis, j, at)]
+            if line[j].flags >= 0:
+                continue
         q.src = q.mask = NULL
         if x != NULL and at >= 0:
             q.src = x + at * p.xs[row_axis]
@@ -188,15 +241,17 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
                 q.mask = mask + at * p.ms[row_axis]
         q.dst, q.present = line[j].at, line[j].present
         line[j].flags = p.k.fill_line(&q)
+        if p.folded:
+            slots[slot_at(p, row_axis, j, at)].flags = line[j].flags
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     """Makes `unit` the block that is loaded."""
     cdef int a, row_axis = p.ndim - 2, last = p.ndim - 1
-    cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first
+    cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first, slot
     cdef const char *x
     cdef const char *mask
-    cdef bint follows = b.unit >= 0 and unit == b.unit + 1
+    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.folded
     cdef fc_line spare
     # Blocks are numbered along the row axis first, then along the lines, then over the outer axes.
     b.at[row_axis] = rest % p.blocks[row_axis] * p.b[row_axis]
@@ -215,12 +270,15 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     b.carried = max(p.r[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
     b.unit = unit
     b.flags = 0
+    for i in range(p.slots if p.folded else 0):
+        b.slot[i].flags = -1
     for sheet in range(sheets):
-        x, mask, rest, first = p.x, p.mask, sheet, 0
+        x, mask, rest, first, slot = p.x, p.mask, sheet, 0, 0
         for a in range(row_axis - 1, -1, -1):
             i = (b.count[a] - 1) * p.step[a] + p.w[a]
             at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.n[a], p.mode)
             first += rest % i * p.stride[a]
+            slot += slot_at(p, a, rest % i, at)
             rest //= i
             if at < 0:
                 x = NULL
@@ -232,7 +290,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
             spare = b.line[first + i]
             b.line[first + i] = b.line[first + i + shift]
             b.line[first + i + shift] = spare
-        load_rows(p, b, b.line + first, x, mask, rows)
+        load_rows(p, b, b.line + first, x, mask, rows, b.slot + slot)
         for i in range(rows):
             b.flags |= b.line[first + i].flags
 
@@ -264,11 +322,15 @@ cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **
 
 
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil:
+    put_some(p, r, out, src, source, 0, b.count[p.ndim - 1])
+
+
+cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil:
+    """Results first .. end - 1 of those that put() writes."""
     cdef fc_put q
     cdef int bytes = 4 if source == FC_F32 else 8 if source == FC_F64 else 1 << (source - FC_U8) // 2
-    q.dst, q.dst_step, q.kind = out, r.os[p.ndim - 1], r.out_kind
-    q.src, q.src_step, q.source = <const char *>src, p.step[p.ndim - 1] * bytes, source
-    q.n = b.count[p.ndim - 1]
+    q.dst_step, q.src_step, q.n = r.os[p.ndim - 1], p.step[p.ndim - 1] * bytes, end - first
+    q.dst, q.src, q.kind, q.source = out + first * q.dst_step, <const char *>src + first * q.src_step, r.out_kind, source
     p.k.put_line(&q)
 
 
@@ -276,21 +338,26 @@ cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const
 
 cdef struct Member:
     Block block
-    idx next, end
+    idx next, end                # blocks left
+    int at                       # the next reducer of the block
+    char *scratch                # and its memory
 
 
-cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count, idx quota) noexcept nogil:
-    """The next `quota` blocks of one thread."""
-    cdef idx end = min(t.next + quota, t.end)
-    cdef int i
-    cdef char *scratch
-    while t.next < end:
-        load(p, &t.block, t.next)
-        scratch = t.block.scratch
-        for i in range(count):
-            reducers[i].reduce(p, &t.block, &reducers[i], scratch)
-            scratch += reducers[i].scratch
+cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noexcept nogil:
+    """What one thread does in a round."""
+    while t.next < t.end:
+        if t.block.unit != t.next:
+            load(p, &t.block, t.next)
+            t.at, t.scratch = 0, t.block.scratch
+        while t.at < count:
+            reducers[t.at].reduce(p, &t.block, &reducers[t.at], t.scratch)
+            if t.block.piece:
+                return
+            t.scratch += reducers[t.at].scratch
+            t.at += 1
         t.next += 1
+        if now() >= t.block.until:
+            return
 
 
 cdef class Pass:
@@ -310,16 +377,17 @@ cdef class Pass:
         p.ndim = x.ndim
         p.x, p.kind = <const char *>cnp.PyArray_DATA(x), kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
+        p.truth = x.dtype.kind == "b"
         if p.native == FC_F16:
             p.native = FC_F32
-        p.mode, p.omit = geometry.mode, geometry.omit
+        p.mode, p.omit, p.other = geometry.mode, geometry.omit, geometry.other
         cval = np.ascontiguousarray(geometry.cval)
         p.item = cnp.PyArray_ITEMSIZE(cval)
         memcpy(&p.cval, cnp.PyArray_DATA(cval), p.item)
         self.keep = [x]
         if geometry.mask is not None:
             mask = geometry.mask
-            p.mask = <const char *>cnp.PyArray_DATA(mask)
+            p.mask, p.mask_kind = <const char *>cnp.PyArray_DATA(mask), kind_of(mask)
             self.keep.append(mask)
             for a in range(p.ndim):
                 p.ms[a] = cnp.PyArray_STRIDE(mask, a)
@@ -340,9 +408,9 @@ cdef class Pass:
         PyMem_RawFree(self.reducers)
         PyMem_RawFree(self.p.run_line)
 
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost) except -1:
-        """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output.
-        Owns `own` from here, whatever happens."""
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
+        """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
+        `truth` its results are 0 or 1. Owns `own` from here, whatever happens."""
         cdef Reducer *r
         cdef cnp.ndarray view
         cdef int a
@@ -358,7 +426,7 @@ cdef class Pass:
         view = self.arrange(out)
         self.keep.append(view)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
-        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view) if truth else result_kind(view)
         for a in range(self.p.ndim):
             r.os[a] = cnp.PyArray_STRIDE(view, a)
         self.cost += cost
@@ -368,7 +436,9 @@ cdef class Pass:
         """Runs all reducers, once over the array."""
         cdef const Lines *p = &self.p
         cdef double work = self.cost
-        cdef idx scratch = 0, rounds, quota, round_, each
+        cdef idx scratch = 0
+        cdef double until
+        cdef bint left = True
         cdef int i, threads, opened = 0
         cdef Member *members
         for i in range(p.ndim):
@@ -387,18 +457,20 @@ cdef class Pass:
                 opened += 1
                 members[i].next = p.units * i // threads
                 members[i].end = p.units * (i + 1) // threads
-            each = ceil_div(p.units, threads)
-            rounds = min(<idx>min(work / threads / ROUND_WORK, 1e15) + 1, each)
-            quota = ceil_div(each, rounds)
-            rounds = ceil_div(each, quota)
-            for round_ in range(rounds):
+            while left:
+                until = now() + ROUND_SECONDS
+                for i in range(threads):
+                    members[i].block.until = until
                 if threads == 1:
                     with nogil:
-                        run(p, members, self.reducers, self.count, quota)
+                        run(p, members, self.reducers, self.count)
                 else:
                     for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        run(p, &members[i], self.reducers, self.count, quota)
-                if round_ < rounds - 1:
+                        run(p, &members[i], self.reducers, self.count)
+                left = False
+                for i in range(threads):
+                    left = left or members[i].next < members[i].end
+                if left:
                     PyErr_CheckSignals()
         finally:
             for i in range(opened):

@@ -20,6 +20,8 @@ from fastconv._kernels cimport (
     FC_LINE_HOLES,
     FC_LINE_NAN,
     FC_LINE_SLACK,
+    FC_KINDS,
+    FC_NEAREST_WHOLE,
     FC_NEAR_ALL,
     FC_NEAR_ANY,
     FC_NEAR_COUNT,
@@ -34,7 +36,9 @@ from fastconv._kernels cimport (
     FC_OP_MAX,
     FC_OP_MIN,
     FC_OP_NAN,
+    FC_TRUTH,
     FC_U8,
+    FC_U64,
     fc_columns,
     fc_elements,
     fc_finish,
@@ -43,7 +47,7 @@ from fastconv._kernels cimport (
     fc_pile,
     fc_row,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, kind_of, locate, out_lines, put, reduce_t
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, pause, put, put_some, reduce_t, result_kind, slot_of
 
 import numpy as np
 
@@ -56,6 +60,10 @@ _CODES = {
 }
 NAMES = tuple(_CODES)
 
+cdef enum:
+    PIECE_CELLS = 1 << 23        # cells of the windows of a piece, in the plain way
+    LEAST_PIECE = 64
+
 cdef enum:                       # what a group shares
     ALONE, EXTREMES, SUMS, SQUARES
 
@@ -66,6 +74,7 @@ cdef struct Near:
     int plain                    # kind of the plain kernel's results
     int kind                     # kind of those of the fast ones
     int group
+    bint wide                    # integers neither wrap nor round (kernels.h)
     int next                     # members of the group lie so far on in the table, 0: none
     bint squares                 # of a leader of sums: var or std is among them
     bint doubles                 # sums are doubles
@@ -132,26 +141,100 @@ def result_dtype(name, parameter, dtype, geometry):
     return np.dtype(np.float64)
 
 
-cdef void follow(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+cdef void follow(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """The leader has done it."""
 
 
-cdef void reduce_plain(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """Any window, any mask, any NaN; all members of a group."""
+# ---- the plain way ----
+
+cdef inline idx byte_pitch(const Lines *p) noexcept nogil:
+    return round_up(p.r[p.ndim - 1]) + FC_LINE_SLACK
+
+
+cdef inline idx plain_line(const Lines *p) noexcept nogil:
+    """Bytes of a line of results."""
+    return round_up(8 * p.r[p.ndim - 1] + 64)
+
+
+cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil:
+    """Bytes for reduce_plain, or for mend."""
+    return plain_line(p) + (2 * byte_pitch(p) + p.runs * sizeof(void *) if mends else 0)
+
+
+cdef void some_plain(const Lines *p, const Block *b, const Reducer *r, fc_near *q, idx i, idx first, idx end) noexcept nogil:
+    """Results first .. end - 1 of output line i, of all members of a group."""
     cdef const Near *own
-    cdef fc_near q
-    cdef idx i
+    cdef idx step = p.step[p.ndim - 1]
     cdef char *out
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.n, q.holes, q.out = dense_count(p, b), b.flags & FC_LINE_HOLES, scratch
+    q.first, q.n = first * step, (end - 1) * step + 1
     while r != NULL:
         own = <const Near *>r.own
-        q.reduction, q.ddof = own.reduction, own.ddof
-        for i in range(out_lines(p, b)):
-            q.lines = b.line + locate(p, b, r, i, &out)
-            plain_elements(p).near(&q)
-            put(p, b, r, out, scratch, own.plain)
+        q.reduction, q.ddof, q.wide = own.reduction, own.ddof, own.wide
+        # Compilers fuse the additions of squares in one of the two kernels: the bits must not depend on what else the block holds.
+        q.holes = p.presence if own.reduction in (FC_NEAR_VAR, FC_NEAR_STD) else b.flags & FC_LINE_HOLES
+        q.lines = b.line + locate(p, b, r, i, &out)
+        plain_elements(p).near(q)
+        put_some(p, r, out, q.out, own.plain, first, end)
         r = follower(r)
+
+
+cdef const uint8_t *whole_windows(const Lines *p, const Block *b, const Reducer *r, idx i, char *scratch) noexcept nogil:
+    """Bytes that say which windows of output line i, boxes, have no hole; NULL: all."""
+    cdef const void **rows = <const void **>(scratch + 2 * byte_pitch(p))
+    cdef char *out
+    cdef idx first = locate(p, b, r, i, &out), j
+    cdef int flags = 0
+    cdef void *least = scratch
+    cdef fc_pile pile
+    cdef fc_row row
+    for j in range(p.runs):
+        rows[j] = b.line[first + p.run_line[j]].present
+        flags |= b.line[first + p.run_line[j]].flags
+    if not flags & FC_LINE_HOLES:
+        return NULL
+    pile.lines, pile.out, pile.count, pile.piles, pile.n, pile.op = rows, &least, p.runs, 1, span(p, b, p.ndim - 1), FC_OP_MIN
+    p.k.elements[0].pile(&pile)
+    row.src, row.spare, row.out, row.op = least, least, scratch + byte_pitch(p), FC_OP_MIN
+    row.window, row.n = p.w[p.ndim - 1], dense_count(p, b)
+    p.k.elements[0].row(&row)
+    return <const uint8_t *>row.out
+
+
+cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil:
+    """All outputs of a block or, if it `mends`, those whose windows have holes. Stops in pieces, numbered from `start`."""
+    cdef idx count = b.count[p.ndim - 1], step = p.step[p.ndim - 1], piece, first, end, to
+    cdef idx size = max(PIECE_CELLS // p.cells // step // LEAST_PIECE, 1) * LEAST_PIECE
+    cdef idx parts = (count + size - 1) // size
+    cdef const uint8_t *whole
+    cdef fc_near q
+    q.out = scratch
+    for piece in range(max(b.piece - start, 0), out_lines(p, b) * parts):
+        first, whole = piece % parts * size, NULL
+        end = min(first + size, count)
+        if mends:
+            whole = whole_windows(p, b, r, piece // parts, scratch + plain_line(p))
+            if whole == NULL:
+                continue
+        while first < end:
+            to = end
+            if mends:
+                while first < end and whole[first * step]:
+                    first += 1
+                to = first
+                while to < end and not whole[to * step]:
+                    to += 1
+            if first < to:
+                some_plain(p, b, r, &q, piece // parts, first, to)
+            first = to
+        if pause(b, start + piece + 1):
+            return
+    b.piece = 0
+
+
+cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """Any window, any mask, any NaN; all members of a group."""
+    go_plain(p, b, r, scratch, 0, False)
 
 
 cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
@@ -190,25 +273,22 @@ cdef inline idx region_lines(const Lines *p, const Block *b) noexcept nogil:
     return lines
 
 
-cdef inline idx byte_pitch(const Lines *p) noexcept nogil:
-    return round_up(p.r[p.ndim - 1]) + FC_LINE_SLACK
-
-
 cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil:
     """The lines of a region, or `bytes_` that say what is not 0 in them."""
-    cdef idx i
+    cdef idx i, line
     for i in range(region_lines(p, b)):
-        rows[i] = b.line[region_line(p, b, i)].at
+        line = region_line(p, b, i)
+        rows[i] = b.line[line].at
         if own.truth:
-            plain_elements(p).nonzero(<uint8_t *>bytes_ + i * byte_pitch(p), rows[i], span(p, b, p.ndim - 1))
-            rows[i] = bytes_ + i * byte_pitch(p)
+            rows[i] = bytes_ + slot_of(p, b, line) * byte_pitch(p)
+            plain_elements(p).nonzero(<uint8_t *>rows[i], b.line[line].at, span(p, b, p.ndim - 1))
 
 
 # ---- extremes of boxes: columns first, axis by axis, then rows ----
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil:
     """Bytes for extreme_columns: two tables of lines, bytes, and the results along every axis that has a window."""
-    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.lines * byte_pitch(p), lines = p.lines
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.slots * byte_pitch(p), lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -223,7 +303,7 @@ cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *ow
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
     cdef char *bytes_ = scratch + round_up(2 * p.lines * sizeof(void *))
-    cdef char *memory = bytes_ + p.lines * byte_pitch(p)
+    cdef char *memory = bytes_ + p.slots * byte_pitch(p)
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
     cdef fc_columns q
@@ -290,7 +370,7 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
         r = follower(r)
 
 
-cdef void reduce_extremes(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max, range, any and all of a box."""
     cdef const Near *own = <const Near *>r.own
     cdef int side
@@ -335,13 +415,12 @@ cdef inline idx tables_of(const Near *own) noexcept nogil:
 
 cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
     """Bytes for reduce_runs and one of the extremes."""
-    return p.lines * tables_of(own) * p.pitch
+    return p.slots * tables_of(own) * p.pitch
 
 
 cdef char *table_line(const Lines *p, const Block *b, const Near *own, char *tables, idx line, int level) noexcept nogil:
     """The spans of 2^level of a line. What is loaded stays in its memory when the block moves on, and so do its tables."""
-    cdef char *first = b.memory + (-<size_t>b.memory) % 64
-    cdef idx at = (b.line[line].at - first) // p.pitch * tables_of(own)
+    cdef idx at = slot_of(p, b, line) * tables_of(own)
     if level == 0 and not own.truth:
         return b.line[line].at
     if level:
@@ -404,7 +483,7 @@ cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *table
     return count // out_lines(p, b)
 
 
-cdef void reduce_runs(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max, range, any and all of any window."""
     cdef const Near *own = <const Near *>r.own
     cdef idx *filled = <idx *>scratch           # the block whose tables stand here
@@ -467,7 +546,7 @@ cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
         if p.w[a] > 1 or a == p.ndim - 2:
             wide += lines
     return (fold_space(p) + round_up(8 * p.r[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
-            + round_up(2 * p.lines * sizeof(void *)) + (p.lines * byte_pitch(p) if own.truth else 0))
+            + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.truth else 0))
 
 
 cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, fc_fold *q, char *scratch) noexcept nogil:
@@ -480,7 +559,7 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
     cdef bint fold
     list_lines(p, b, own, rows, memory)
-    memory += p.lines * byte_pitch(p) if own.truth else 0
+    memory += p.slots * byte_pitch(p) if own.truth else 0
     q.n, q.raw, q.cells = span(p, b, last), True, 1
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
@@ -505,8 +584,9 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     return <const void **>rows
 
 
-cdef void reduce_sums(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """sum, mean, var, std and count of a box."""
+cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """sum, mean, var, std and count of a box. What an output depends on is its own window: those with a hole, and no others, are
+    computed anew in the plain way, which adds in another order."""
     cdef const Near *own = <const Near *>r.own
     cdef const fc_elements *k = elements(p, own)
     cdef char *line = scratch + fold_space(p)
@@ -517,8 +597,8 @@ cdef void reduce_sums(const Lines *p, const Block *b, const Reducer *r, char *sc
     cdef fc_fold q
     cdef fc_finish f
     cdef idx i
-    if b.flags & FC_LINE_HOLES:
-        reduce_plain(p, b, r, scratch)
+    if b.piece:
+        go_plain(p, b, r, scratch, 1, True)
         return
     q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
     rows = sum_columns(p, b, own, &q, wide + wide_pitch(p, own))
@@ -537,6 +617,8 @@ cdef void reduce_sums(const Lines *p, const Block *b, const Reducer *r, char *sc
             k.finish(&f)
             deliver(p, b, member, i, <char *>f.out)
             member = follower(member)
+    if b.flags & FC_LINE_HOLES:
+        go_plain(p, b, r, scratch, 1, True)
 
 
 # ---- which way ----
@@ -551,7 +633,7 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
         return EXTREMES
     if p.box and reduction == FC_NEAR_COUNT:
         return SUMS if p.cells < <idx>1 << 31 else ALONE
-    if p.box and reduction == FC_NEAR_SUM and (fits or kind_bytes(out_kind) <= 4 and out_kind >= FC_U8):
+    if p.box and reduction == FC_NEAR_SUM and (fits or FC_U8 <= out_kind < FC_TRUTH and kind_bytes(out_kind) <= 4):
         return SUMS
     if p.box and reduction == FC_NEAR_MEAN and fits and (not whole or p.item < 8):
         return SUMS
@@ -578,7 +660,7 @@ cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept
 cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
     """Bytes of scratch memory of a leader; the plain way, which blocks with holes take, needs a line."""
     cdef idx sides = 2 if own.reduction == FC_NEAR_RANGE or own.next else 1
-    cdef idx plain = 8 * p.r[p.ndim - 1] + 64
+    cdef idx plain = plain_scratch(p, own.group == SUMS or own.group == SQUARES)
     if own.group == ALONE:
         return plain
     if own.group != EXTREMES:
@@ -621,7 +703,8 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     cdef Near *other
     cdef reduce_t way = reduce_plain
     cdef double cost = <double>p.cells
-    cdef int i, at, code = _CODES[name], out_kind = kind_of(out)
+    cdef int i, at, code = _CODES[name], out_kind = result_kind(out)
+    cdef bint truth = code >= FC_NEAR_ANY or p.truth and code <= FC_NEAR_RANGE   # of the results
     cdef idx j
     if own == NULL:
         raise MemoryError()
@@ -632,7 +715,12 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         own.plain = FC_I64 if p.native >= FC_U8 else FC_F64
     else:
         own.plain = FC_I64 if code == FC_NEAR_COUNT else FC_U8 if code >= FC_NEAR_ANY else FC_F64
-    own.group = group_of(p, code, out_kind) if p.cells > 1 else ALONE
+    if p.native >= FC_U8 and (code == FC_NEAR_PROD or p.item == 8 and code == FC_NEAR_SUM):
+        own.wide = out_kind & FC_TRUTH or out_kind & FC_KINDS < FC_U8
+        own.plain = FC_F64 if own.wide else FC_I64
+    elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
+        own.wide, own.plain = True, p.native
+    own.group = group_of(p, code, out_kind) if p.cells > 1 and not own.wide else ALONE
     own.truth = own.group != ALONE and code >= FC_NEAR_COUNT
     own.squares = own.group == SQUARES
     own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
@@ -650,7 +738,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
                 i += (<Near *>pass_.reducers[i].own).next
             (<Near *>pass_.reducers[i].own).next = pass_.count - i
             pass_.reducers[at].scratch = round_up(scratch_of(p, other))
-            pass_.add(follow, own, 0, out, 16)
+            pass_.add(follow, own, 0, out, 16, truth)
             return
     if own.group == EXTREMES:
         way, cost = reduce_runs, 4.0 * p.runs
@@ -658,4 +746,6 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             way, cost = reduce_extremes, 8
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
-    pass_.add(way, own, scratch_of(p, own), out, cost)
+    pass_.add(way, own, scratch_of(p, own), out, cost, truth)
+    if own.wide and code == FC_NEAR_MEAN:
+        pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE

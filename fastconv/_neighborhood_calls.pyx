@@ -4,8 +4,6 @@
 window by window; _callables.py hands it to a Python function and brings the results back to `put`. A compiled function is
 called from here, for small batches of windows that stay in the first-level cache.
 """
-import time
-
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
@@ -27,8 +25,10 @@ from fastconv._lines cimport (
     kind_of,
     load,
     locate,
+    now,
     open_block,
     out_lines,
+    result_kind,
 )
 from fastconv._runtime cimport team
 
@@ -43,7 +43,7 @@ cdef enum:
     BATCH_BYTES = 20 << 10       # windows gathered before a compiled function is called for each
     MOST_WINDOWS = 256
 
-cdef double ROUND_SECONDS = 0.05 # a team works about as long between two looks at pending signals
+cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
 
 def capsule(value):
@@ -290,9 +290,10 @@ cdef class Windows:
         cdef const Lines *p = &self.plan.p
         cdef Calls c
         cdef Member *members
-        cdef idx quota = 8, last = 8 * self.runs[self.run_count - 1].cells, step = p.step[p.ndim - 1], scratch, left
+        cdef idx last = 8 * self.runs[self.run_count - 1].cells, step = p.step[p.ndim - 1], scratch
         cdef int i, threads, opened = 0
-        cdef bint serial = workers is None
+        cdef bint serial = workers is None, left
+        cdef double until
         if p.units == 0:
             return True
         memset(&c, 0, sizeof(c))
@@ -318,28 +319,26 @@ cdef class Windows:
                 members[i].unit, members[i].end = p.units * i // threads, p.units * (i + 1) // threads
                 members[i].line = -1
             while True:
-                start = time.perf_counter()
+                until = now() + ROUND_SECONDS
                 if serial:
-                    call_lines(&c, members, quota)
+                    call_lines(&c, members, until)
                 elif threads == 1:
                     with nogil:
-                        call_lines(&c, members, quota)
+                        call_lines(&c, members, until)
                 else:
                     for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        call_lines(&c, &members[i], quota)
+                        call_lines(&c, &members[i], until)
                 pass_on()
                 with nogil:
                     pass  # other threads have their turn
                 PyErr_CheckSignals()
                 if c.failed:
                     return False
-                left = 0
+                left = False
                 for i in range(threads):
-                    left += members[i].end - members[i].unit
-                if left == 0:
+                    left = left or members[i].unit < members[i].end
+                if not left:
                     return True
-                spent = time.perf_counter() - start
-                quota = max(min(quota * 4, <idx>(quota * ROUND_SECONDS / max(spent, 1e-6))), 1)
         finally:
             for i in range(opened):
                 close_block(&members[i].block)
@@ -353,7 +352,7 @@ cdef void pass_on() except *:
 cdef void aim(const Lines *p, Reducer *r, cnp.ndarray out) except *:
     cdef int a
     memset(r, 0, sizeof(Reducer))
-    r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out)
+    r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), result_kind(out)
     for a in range(p.ndim):
         r.os[a] = cnp.PyArray_STRIDE(out, a)
 
@@ -376,7 +375,7 @@ cdef struct Calls:
 cdef struct Member:
     Block block
     idx unit, end                # blocks left
-    idx line                     # next output line of the block, -1: not loaded
+    idx line, x                  # next output line of the block, -1: not loaded; and the next output of it
 
 
 cdef idx squeeze(double *window, const uint8_t *present, idx n) noexcept nogil:
@@ -406,10 +405,11 @@ cdef void gather_wide(char *dst, const Calls *c, const fc_line *lines, char *wid
         dst += 8 * run.cells
 
 
-cdef void call_line(Calls *c, Block *b, idx line) noexcept nogil:
-    """Calls the function for each window of an output line."""
+cdef void call_batch(Calls *c, Member *t) noexcept nogil:
+    """Calls the function for the next windows of an output line."""
     cdef const Lines *p = c.p
-    cdef idx x = 0, i, n, pixels, step = p.step[p.ndim - 1], first
+    cdef Block *b = &t.block
+    cdef idx x = t.x, i, n, pixels = min(c.windows, b.count[p.ndim - 1] - x), step = p.step[p.ndim - 1], first
     cdef char *windows = b.scratch
     cdef uint8_t *present = <uint8_t *>(windows + c.windows * c.pitch)
     cdef char *wide = <char *>present + round_up(c.windows * c.present_pitch, 8)
@@ -418,37 +418,37 @@ cdef void call_line(Calls *c, Block *b, idx line) noexcept nogil:
     cdef double[MOST_WINDOWS] results
     cdef char *out
     cdef fc_put q
-    first = locate(p, b, &c.r, line, &out)
-    while x < b.count[p.ndim - 1]:
-        pixels = min(c.windows, b.count[p.ndim - 1] - x)
-        if c.wide:
-            gather_wide(windows, c, b.line + first, wide, x, pixels)
-        else:
-            gather_windows(windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
-        if holes:
-            gather_windows(<char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
-        for i in range(pixels):
-            window = <double *>(windows + i * c.pitch)
-            n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
-            results[i] = 0 if n else NAN
-            if n and not c.function(window, n, results + i, c.data):
-                c.failed = True
-                return
-        q.src, q.src_step, q.source, q.n = <const char *>results, 8, FC_F64, pixels
-        q.dst, q.dst_step, q.kind = out + x * c.r.os[p.ndim - 1], c.r.os[p.ndim - 1], c.r.out_kind
-        p.k.put_line(&q)
-        x += pixels
+    first = locate(p, b, &c.r, t.line, &out)
+    if c.wide:
+        gather_wide(windows, c, b.line + first, wide, x, pixels)
+    else:
+        gather_windows(windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
+    if holes:
+        gather_windows(<char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
+    for i in range(pixels):
+        window = <double *>(windows + i * c.pitch)
+        n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
+        results[i] = 0 if n else NAN
+        if n and not c.function(window, n, results + i, c.data):
+            c.failed = True
+            return
+    q.src, q.src_step, q.source, q.n = <const char *>results, 8, FC_F64, pixels
+    q.dst, q.dst_step, q.kind = out + x * c.r.os[p.ndim - 1], c.r.os[p.ndim - 1], c.r.out_kind
+    p.k.put_line(&q)
+    t.x += pixels
 
 
-cdef void call_lines(Calls *c, Member *t, idx quota) noexcept nogil:
-    """The next `quota` output lines of one thread."""
-    while quota and t.unit < t.end and not c.failed:
+cdef void call_lines(Calls *c, Member *t, double until) noexcept nogil:
+    """What one thread does in a round."""
+    while t.unit < t.end and not c.failed:
         if t.line < 0:
             load(c.p, &t.block, t.unit)
-            t.line = 0
-        call_line(c, &t.block, t.line)
-        quota -= 1
-        t.line += 1
+            t.line = t.x = 0
+        call_batch(c, t)
+        if t.x == t.block.count[c.p.ndim - 1]:
+            t.line, t.x = t.line + 1, 0
         if t.line == out_lines(c.p, &t.block):
             t.line = -1
             t.unit += 1
+        if now() >= until:
+            return

@@ -13,9 +13,12 @@ from fastconv._kernels cimport (
     FC_I64,
     FC_LINE_HOLES,
     FC_LINE_NAN,
+    FC_KINDS,
+    FC_NEAREST_WHOLE,
     FC_NEAR_MAX,
     FC_SELECT_ROOM,
     FC_U8,
+    FC_U64,
     fc_box,
     fc_cells,
     fc_elements,
@@ -25,7 +28,7 @@ from fastconv._kernels cimport (
     fc_select,
     fc_tally,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, put
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, pause, put, result_kind, slot_of
 
 import operator
 
@@ -36,6 +39,9 @@ cnp.import_array()
 cdef enum:
     PLAIN, BOX, CELLS            # how ranks are found where all cells count
     MOST_CELLS = 1024            # of a window whose lists are sorted
+    PIECE_CELLS = 1 << 18        # cells of the windows of a piece, selected or sorted
+    PIECE_RUNS = 1 << 22         # runs that a histogram passes in a piece
+    LEAST_PIECE = 64
 
 NAMES = ("median", "percentile", "rank", "mode", "entropy")
 
@@ -143,7 +149,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
-    w.keys = take(&at, p.lines * p.pitch) if p.presence or (p.native < FC_U8 and own.way == PLAIN) else NULL
+    w.keys = take(&at, p.slots * p.pitch) if p.presence or (p.native < FC_U8 and own.way == PLAIN) else NULL
     w.pitch = (room * p.item + 63) // 64 * 64
     w.low = take(&at, lines * w.pitch)
     w.high = take(&at, lines * w.pitch) if own.pair else NULL
@@ -180,8 +186,8 @@ cdef void make_keys(const Lines *p, const Block *b, Work *w) noexcept nogil:
             loaded = loaded and rest % p.r[a] < (b.count[a] - 1) * p.step[a] + p.w[a]
             rest //= p.r[a]
         if loaded:
-            w.rows[i] = w.keys + i * p.pitch
-            elements(p.k, p.native).keys(w.keys + i * p.pitch, b.line[i].at, b.line[i].present if holes else NULL, length)
+            w.rows[i] = w.keys + slot_of(p, b, i) * p.pitch
+            elements(p.k, p.native).keys(<void *>w.rows[i], b.line[i].at, b.line[i].present if holes else NULL, length)
 
 
 cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx line) noexcept nogil:
@@ -191,7 +197,7 @@ cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx
         return NULL
     q.lines, q.run_line, q.run_start, q.run_length = b.line + line, p.run_line, p.run_start, p.run_length
     q.runs, q.cells, q.n, q.reduction, q.holes = p.runs, p.cells, dense_count(p, b), FC_NEAR_MAX, b.flags & FC_LINE_HOLES
-    q.ddof, q.out = 0, w.extreme
+    q.first, q.wide, q.ddof, q.out = 0, False, 0, w.extreme
     elements(p.k, p.native).near(&q)
     return w.extreme
 
@@ -211,24 +217,31 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
 
-cdef void select_plain(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
     """Any rank of any window."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_select q
-    cdef idx i, line
+    cdef idx n = dense_count(p, b), size = max(PIECE_CELLS // p.cells // LEAST_PIECE, 1) * LEAST_PIECE
+    cdef idx parts = (n + size - 1) // size, piece, line
     cdef char *out
     make_keys(p, b, w)
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.n, q.holes, q.quantile, q.rank = dense_count(p, b), b.flags & FC_LINE_HOLES, own.quantile, own.rank
+    q.holes, q.quantile, q.rank = b.flags & FC_LINE_HOLES, own.quantile, own.rank
     q.low, q.high, q.share, q.count = w.low, w.high, w.share, w.count
-    for i in range(out_lines(p, b)):
-        line = locate(p, b, r, i, &out)
+    for piece in range(b.piece, out_lines(p, b) * parts):
+        line = locate(p, b, r, piece // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
+        q.first = piece % parts * size
+        q.n = min(q.first + size, n)
         elements(p.k, key_kind(p.native)).select(&q)
-        elements(p.k, p.native).values(w.low, q.n)
-        if w.high != NULL:
-            elements(p.k, p.native).values(w.high, q.n)
-        finish(p, b, r, w, line, 0, out)
+        if q.n == n:
+            elements(p.k, p.native).values(w.low, n)
+            if w.high != NULL:
+                elements(p.k, p.native).values(w.high, n)
+            finish(p, b, r, w, line, 0, out)
+        if pause(b, piece + 1):
+            return
+    b.piece = 0
 
 
 # ---- sorted lists, where all cells count ----
@@ -242,7 +255,7 @@ cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const
     return w.low + at * w.pitch
 
 
-cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
     """One rank of boxes along the lines and the row axis."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line
@@ -251,7 +264,7 @@ cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Work *w) 
     q.low, q.high, q.n, q.count, q.rank = w.lows, NULL if w.high == NULL else w.highs, dense_count(p, b), rows, own.target
     q.height, q.width, q.spare = p.w[p.ndim - 2], p.w[p.ndim - 1], w.spare
     q.rows = w.rows
-    for i in range(out_lines(p, b) // rows):
+    for i in range(b.piece, out_lines(p, b) // rows):
         line = locate(p, b, r, i * rows, &out)
         for j in range(rows + q.height - 1):
             w.rows[j] = b.line[line + j].at
@@ -264,9 +277,12 @@ cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Work *w) 
             line = locate(p, b, r, i * rows + j, &out)
             if w.lows[j] != out:
                 finish(p, b, r, w, line, j, out)
+        if pause(b, i + 1):
+            return
+    b.piece = 0
 
 
-cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
     """One rank of any windows, two outputs of a column at a time if they share cells."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], count = own.shared + 2 * own.alone, i, j, line
@@ -274,7 +290,7 @@ cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Work *w
     cdef char *out
     cdef fc_cells q
     q.offset, q.shared, q.own, q.n, q.rank, q.spare = w.offset, own.shared, own.alone, dense_count(p, b), own.target, w.spare
-    i = 0
+    i = b.piece
     while i < out_lines(p, b):
         q.outputs = 2 if own.alone > 0 and i % rows < rows - 1 else 1
         line = locate(p, b, r, i, &out)
@@ -293,9 +309,12 @@ cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Work *w
             if q.low[j] != out:
                 finish(p, b, r, w, line, j, out)
         i += q.outputs
+        if pause(b, i):
+            return
+    b.piece = 0
 
 
-cdef void reduce_select(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+cdef void reduce_select(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """median, percentile, rank."""
     cdef const Rank *own = <const Rank *>r.own
     cdef Work w
@@ -313,25 +332,33 @@ cdef void reduce_select(const Lines *p, const Block *b, const Reducer *r, char *
         select_cells(p, b, r, &w)
 
 
-cdef void reduce_tally(const Lines *p, const Block *b, const Reducer *r, char *scratch) noexcept nogil:
+cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """mode and entropy of any window."""
     cdef const Rank *own = <const Rank *>r.own
     cdef Work w
     cdef fc_tally q
-    cdef idx i, line
+    cdef idx n = dense_count(p, b), piece, line, size, parts
     cdef char *out
     lay_out(p, own, scratch, &w)
     make_keys(p, b, &w)
+    size = PIECE_RUNS // p.runs + 1 if p.item <= (2 if own.logs else 1) else PIECE_CELLS // p.cells + 1
+    parts = (n + size - 1) // size
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.n, q.holes, q.zeros, q.spare = dense_count(p, b), b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
+    q.holes, q.zeros, q.spare = b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
     q.mode, q.entropy, q.scale, q.count = w.low, <double *>w.out, own.scale, w.count
     q.logs = <const int64_t *>own.table if own.logs else NULL
-    for i in range(out_lines(p, b)):
-        line = locate(p, b, r, i, &out)
+    for piece in range(b.piece, out_lines(p, b) * parts):
+        line = locate(p, b, r, piece // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
+        q.first = piece % parts * size
+        q.n = min(q.first + size, n)
         elements(p.k, key_kind(p.native)).tally(&q)
-        elements(p.k, p.native).values(w.low, q.n)
-        finish(p, b, r, &w, line, 0, out)
+        if q.n == n:
+            elements(p.k, p.native).values(w.low, n)
+            finish(p, b, r, &w, line, 0, out)
+        if pause(b, piece + 1):
+            return
+    b.piece = 0
 
 
 def _logarithms(cells):
@@ -397,11 +424,14 @@ def add(Pass pass_, name, value, cnp.ndarray out):
     cdef const int64_t[:] logs = None
     cdef idx i, room = 0
     cdef double position
+    cdef bint whole
     memset(&plan, 0, sizeof(Rank))
     plan.quantile, plan.rank = value
     plan.tally, plan.logs = name in ("mode", "entropy"), name == "entropy"
     plan.pair = _interpolates(name, value, p.cells, p.presence)
-    plan.real = (plan.pair and p.native >= FC_U8) or plan.logs
+    # Between two integers of 64 bits a double is not exact enough for a result of 64 bits.
+    whole = plan.pair and p.native >= FC_U64 and result_kind(out) & FC_KINDS >= FC_U64
+    plan.real = (plan.pair and p.native >= FC_U8 and not whole) or plan.logs
     if plan.logs:
         table, plan.scale = _logarithms(p.cells)
         logs = table
@@ -422,4 +452,7 @@ def add(Pass pass_, name, value, cnp.ndarray out):
             own.table[i] = logs[i]
     elif plan.way == CELLS:
         plan_cells(p, own, True)
-    pass_.add(reduce_tally if plan.tally else reduce_select, own, lay_out(p, own, NULL, &w), out, <double>p.cells * p.item)
+    pass_.add(reduce_tally if plan.tally else reduce_select, own, lay_out(p, own, NULL, &w), out, <double>p.cells * p.item,
+              p.truth and not plan.real)
+    if whole:
+        pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE

@@ -3,7 +3,8 @@ _neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ class Geometry(NamedTuple):
     """Array and window with at least 2 axes, in the engine's order: the line axis last, axes without a window first."""
 
     x: np.ndarray
-    mask: np.ndarray | None  # bytes, of the same shape
+    mask: np.ndarray | None  # of the same shape, booleans or integers
     window: tuple[int, ...]
     before: tuple[int, ...]  # taps before an output's own element
     step: tuple[int, ...]
@@ -37,6 +38,7 @@ class Geometry(NamedTuple):
     mode: int
     cval: np.ndarray  # 0-d, of the lines' native dtype
     omit: bool  # NaN do not count
+    other: int  # bytes from the elements to the other parts of complex numbers, which must not be NaN either; 0: none
     presence: bool  # whether some elements may not count
     order: tuple[int, ...]
 
@@ -61,11 +63,24 @@ def _axes(axes, ndim):
 
 def _each(name, value, count, least, what):
     """An integer for each of `count` axes."""
-    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+    if isinstance(value, (Sequence, np.ndarray)) and np.ndim(value) == 1:
         if len(value) != count:
             raise ValueError(f"{name} must be {what}, or one for each of the {count} axes, got {value!r}")
         return tuple(_args.integer(name, v, least, what) for v in value)
     return (_args.integer(name, value, least, what),) * count
+
+
+def _number(cval):
+    """cval as a Python number: integers beyond 64 bits and floats compare exactly."""
+    number = np.asarray(cval)
+    number = number.item() if number.ndim == 0 else None
+    if isinstance(number, np.floating):
+        number = float(number)
+    if not isinstance(number, (int, float, complex)):
+        raise TypeError(f"cval must be a number, got {cval!r}")
+    if isinstance(number, int) and abs(number) > sys.float_info.max:
+        raise ValueError(f"cval must be a number that a double can hold, got one of {number.bit_length()} bits")
+    return number
 
 
 def _native(cval, dtype, mode):
@@ -73,16 +88,16 @@ def _native(cval, dtype, mode):
     line = np.dtype(np.float32) if dtype == np.float16 else dtype
     if mode != _MODES["constant"]:
         return np.zeros((), line)
-    number = np.asarray(cval)
-    if number.ndim or number.dtype.kind not in "buif":
+    number = _number(cval)
+    if isinstance(number, complex):
         raise TypeError(f"cval must be a real number, got {cval!r}")
     if dtype.kind in "bui":
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if not (low <= number <= high and number == np.trunc(number)):
+        if not (low <= number <= high and number == int(number)):
             raise ValueError(f"cval must be a number that {dtype} can hold, got {cval!r}")
-        return np.array(int(number)).astype(line) if int(number) >= 0 else np.array(int(number), line)
+        return np.array(int(number), line)
     with np.errstate(over="ignore"):
-        return number.astype(line)
+        return np.array(number, np.float64).astype(line)
 
 
 def _window(size, footprint, count):
@@ -105,6 +120,39 @@ def _window(size, footprint, count):
     spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(count) if b != a))) for a in range(count)]
     cells = cells[tuple(slice(span[0], span[-1] + 1) for span in spans)]
     return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans), whole
+
+
+def _mask(mask, shape):
+    """`mask` as an array, booleans or integers."""
+    if mask is None:
+        return None
+    mask = _args.array("mask", mask)
+    if mask.dtype.kind not in "bui":
+        raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {shape}")
+    return mask
+
+
+def _order(shape, window):
+    """(axes without a window, then those with one, then the axis that lines run along).
+
+    The axes with a window follow each other in an order that depends on them alone, so that no batch axis shows in the bits.
+    The last of them that is long, or the longest, is the last; lines run along it, or along an axis without a window where that
+    would be such an axis of all.
+    """
+
+    def best(axes):
+        long_axes = [a for a in axes if shape[a] >= _LONG_LINE]
+        return long_axes[-1] if long_axes else max(axes, key=lambda a: (shape[a], a))
+
+    windowed = [a for a in range(len(shape)) if window[a] > 1]
+    if windowed:
+        inner = best(windowed)
+        windowed = [a for a in windowed if a != inner] + [inner]
+    batch = [a for a in range(len(shape)) if window[a] == 1]
+    line = best(range(len(shape))) if shape else None
+    return [a for a in batch if a != line] + windowed + ([line] if line in batch else [])
 
 
 def _has_nan(x, mask):
@@ -142,21 +190,11 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         window[a], every[a] = w, stride if counts[a] > 1 else 1
     if math.prod(window) > 2**40:
         raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
-    if mask is not None:
-        mask = _args.array("mask", mask)
-        if mask.dtype.kind not in "bui":
-            raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
-        if mask.shape != x.shape:
-            raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {x.shape}")
-        mask = mask.view(np.uint8) if mask.dtype.itemsize == 1 else (mask != 0).view(np.uint8)
     omit = x.dtype.kind == "f" and policy == _POLICIES["omit"]
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     shape = tuple(counts)
-    # Lines run along the last long axis; axes without a window come first, so that neighbouring rows share their lines.
-    long_axes = [a for a in range(x.ndim) if x.shape[a] >= _LONG_LINE]
-    line = long_axes[-1] if long_axes else max(range(x.ndim), key=lambda a: (x.shape[a], a), default=None)
-    order = sorted((a for a in range(x.ndim) if a != line), key=lambda a: window[a] > 1) + ([] if line is None else [line])
+    order = _order(x.shape, window)
     pad = (1,) * (2 - x.ndim)
 
     def arranged(values):
@@ -177,6 +215,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         mode=code,
         cval=_native(cval, x.dtype.newbyteorder("="), code),
         omit=omit,
+        other=0,
         presence=mask is not None or omit or mode == "ignore",
         order=tuple(order),
     )
@@ -187,7 +226,7 @@ def _named(reduction):
     """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
     if _callables.is_function(reduction):
         return None, reduction
-    name, *values = reduction if isinstance(reduction, tuple) else (reduction,)
+    name, *values = reduction if isinstance(reduction, tuple) and reduction else (reduction,)
     if not isinstance(name, str):
         raise TypeError(f"reduction must be a name, a tuple that begins with one, a callable or a list, got {reduction!r}")
     if name not in _DRIVERS:
@@ -198,27 +237,30 @@ def _named(reduction):
 def _result_dtype(dtype):
     if dtype is None:
         return None
-    wanted = np.dtype(dtype)
+    try:
+        wanted = np.dtype(dtype)
+    except (TypeError, ValueError):
+        wanted = np.dtype(object)
     if wanted.kind not in "biufc" or wanted.itemsize > (16 if wanted.kind == "c" else 8):
-        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {wanted}")
+        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
     return wanted
 
 
 def _complex(x, names, outs, dtype, options):
     """sum and mean of complex numbers: those of the parts."""
     if any(name not in ("sum", "mean") for name, _ in names):
-        raise TypeError(f"input has dtype {x.dtype}, of which there are only sum and mean, got {[name for name, _ in names]!r}")
+        raise TypeError(f"input has dtype {x.dtype}, of which there are only sum and mean, "
+                        f"got {', '.join(name or _callables.describe(value) for name, value in names)}")
     native = x.dtype.newbyteorder("=")
     wanted = native if dtype is None else dtype
     if wanted.kind != "c":
         raise TypeError(f"dtype must be complex for an input of dtype {x.dtype}, got {wanted}")
-    if options["nan_policy"] == "omit":
-        known = ~np.isnan(x)
-        options["mask"] = known if options["mask"] is None else known & (np.asarray(options["mask"]) != 0)
-    cval = complex(options.pop("cval"))
-    geometry, shape = _plan(x.real, cval=cval.real, **options)
+    cval = _number(options.pop("cval"))
+    real, shape = _plan(x.real, cval=cval.real, **options)
+    imag, _ = _plan(x.imag, cval=cval.imag, **options)
+    part = x.dtype.itemsize // 2
     targets = [_args.result(out, shape, wanted, x, options["mask"]) for out in outs]
-    return [geometry, _plan(x.imag, cval=cval.imag, **options)[0]], targets
+    return [real._replace(other=part), imag._replace(other=-part)], targets
 
 
 def neighborhood_reduce(
@@ -287,7 +329,7 @@ def neighborhood_reduce(
         integers; bool for any and all; int64 for count. median and percentile of integers keep their dtype if every window
         has a cell at that position (an odd size, without mask and "ignore"), else give float64. A Python function decides
         by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
-        to the nearest.
+        to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
         array of its size.
@@ -313,8 +355,9 @@ def neighborhood_reduce(
     Notes
     -----
     Where no cell of a window counts, sum, count, any are 0, prod and all are 1, and the others NaN, or 0 for dtypes
-    without one. Integers are exact, modulo 2^32 or 2^64 for sums and products. The same bits come out for any number of
-    threads and any memory layout of the same values.
+    without one. Integers are exact, modulo 2^32 or 2^64 for sums and products unless `dtype` is floating; a 64-bit integer
+    `dtype` gets means and positions between two cells without a double in between. An output depends on its window alone: the
+    same bits come out for any number of threads, any batch and any memory layout of the same values.
 
     References
     ----------
@@ -344,7 +387,7 @@ def neighborhood_reduce(
         raise ValueError(f"out must be a list of {len(names)} arrays, one for each reduction, got {out!r}")
     options = {
         "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
-        "mask": mask, "nan_policy": nan_policy,
+        "mask": _mask(mask, x.shape), "nan_policy": nan_policy,
     }  # fmt: skip
     if x.dtype.kind == "c":
         geometries, targets = _complex(x, names, outs, wanted, options)
@@ -359,8 +402,11 @@ def neighborhood_reduce(
                 continue
             kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
             kind = kind if wanted is None else wanted
-            targets.append(_args.result(one, shape, kind, x, mask if isinstance(mask, np.ndarray) else None))
-        geometries, parts = [geometry], [[target for target, _ in targets]]
+            targets.append(_args.result(one, shape, kind, x, geometry.mask))
+        for target, _ in targets:
+            if target is not None and target.dtype.kind == "c":
+                target.imag[...] = 0
+        geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
     # What a function raises comes before any name has written its result.
     for i, (name, value) in enumerate(names):
         if name is None:

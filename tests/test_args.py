@@ -283,3 +283,17 @@ def test_exceptions_of_the_input_itself_come_through():
 
     with pytest.raises(RuntimeError, match="no values today"):
         fastconv.conv2d(Broken(), W)
+
+
+def test_objects_with_dlpack_alone():
+    class Exporter:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    np.testing.assert_array_equal(fastconv.conv2d(Exporter(X), Exporter(W)), fastconv.conv2d(X, W))

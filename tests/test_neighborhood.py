@@ -1,5 +1,6 @@
 """Named reductions of neighbourhoods: values, geometry, missing elements, layouts, threads, errors."""
 
+import fractions
 import functools
 import math
 import tracemalloc
@@ -274,6 +275,95 @@ def test_complex_sums_and_means(rng):
             np.testing.assert_array_equal(result, parts.astype(dtype))
 
 
+@pytest.mark.parametrize("mode", [*PAD_MODES, "ignore"])
+@pytest.mark.parametrize("dtype", ["c8", "c16", ">c16"])
+def test_complex_nan(rng, mode, dtype):
+    x = (rng.integers(-9, 9, (30, 70)) + 1j * rng.integers(-9, 9, (30, 70))).astype(dtype)
+    x.real[rng.random(x.shape) < 0.1] = np.nan
+    x.imag[rng.random(x.shape) < 0.1] = np.nan
+    known = ~np.isnan(x)
+    for mask in (None, rng.random(x.shape) < 0.7):
+        for name in ("sum", "mean"):
+            result = reduce_(x, name, 3, mode=mode, nan_policy="omit", mask=mask)
+            counted = reduce_(x, name, 3, mode=mode, mask=known if mask is None else known & mask)
+            np.testing.assert_array_equal(result, counted)
+
+
+def test_memory_of_complex_nan(rng):
+    x = rng.standard_normal((4000, 1500)) + 0j
+    out = np.empty_like(x)
+    tracemalloc.start()
+    reduce_(x, "mean", 3, nan_policy="omit", out=out, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 << 20
+
+
+def test_complex_results_of_real_images(rng):
+    x = rng.integers(0, 9, (6, 7)).astype(np.int16)
+    for name in ("mean", "max", "median", ("percentile", 30), "mode"):
+        for dtype in (np.complex64, np.complex128):
+            result = reduce_(x, name, 3, dtype=dtype)
+            assert result.dtype == dtype
+            np.testing.assert_array_equal(result, reduce_(x, name, 3).astype(dtype))
+
+
+@pytest.mark.parametrize("reduction", [*NAMED, "median", ("percentile", 30), ("rank", 0), "mode", "entropy"], ids=str)
+def test_boolean_results_say_what_is_not_zero(rng, reduction):
+    for dtype in DTYPES:
+        # Multiples of 256 end in a zero byte.
+        x = (rng.integers(0, 3, (6, 9)) * (64 if dtype.itemsize == 1 else 256)).astype(dtype)
+        for options in ({"size": 1}, {"size": 3}, {"footprint": np.eye(3)}, {"size": 3, "mask": rng.random(x.shape) < 0.7}):
+            values = reduce_(x, reduction, **options, dtype=np.float64 if reduction == "prod" else None)
+            result = reduce_(x, reduction, dtype=bool, **options)
+            np.testing.assert_array_equal(result.view(np.uint8), values != 0)
+            out = np.ones((*x.shape, 2), bool)[..., 0]
+            reduce_(x, reduction, out=out, dtype=bool, **options)
+            np.testing.assert_array_equal(out.view(np.uint8), values != 0)
+
+
+def test_sums_of_integers_as_floats_do_not_wrap(isa):
+    full = np.full((3, 3), 255, np.uint8)
+    np.testing.assert_allclose(reduce_(full, "prod", 3, dtype=float)[1, 1], 255.0**9, rtol=1e-15)
+    assert reduce_(full, "prod", 3)[1, 1] == np.int64(pow(255, 9, 2**32)).astype(np.int32)
+    high = np.full((3, 3), 2**63, np.uint64)
+    for size in (1, 3):
+        np.testing.assert_array_equal(reduce_(high, "sum", size, dtype=np.float64), size**2 * 2.0**63)
+    low = np.full((4, 5), -(2**63), np.int64)
+    np.testing.assert_array_equal(reduce_(low, "sum", 3, dtype=np.float32), np.float32(-9 * 2.0**63))
+
+
+def test_means_of_64_bits_as_integers_are_the_nearest(isa, rng):
+    assert (reduce_(np.full(3, 2**60 + 1), "mean", 3, dtype=np.int64) == 2**60 + 1).all()
+    x = rng.integers(-(2**63), 2**63 - 1, (5, 40), np.int64, endpoint=True)
+    for size in (2, 3):
+        for image in (x, x.view(np.uint64)):
+            exact = [round(fractions.Fraction(sum(map(int, w)), size**2)) for w in boxes(image, size).reshape(-1, size**2)]
+            expected = np.array(exact, image.dtype).reshape(x.shape)
+            assert_same_bits(reduce_(image, "mean", size, dtype=image.dtype), expected)
+    clipped = np.array([max(int(v), 0) for v in x.flat], np.uint64).reshape(x.shape)
+    assert_same_bits(reduce_(x, "mean", 1, dtype=np.uint64), clipped)
+
+
+@pytest.mark.parametrize("options", [{}, {"mask": True}, {"nan_policy": "omit"}, {"mode": "ignore"}], ids=str)
+def test_variances_of_other_windows_are_local(isa, rng, options):
+    """The window's own pivot: distances from it are exact where those from 0 are not."""
+    x = 1e8 + 1e-6 * rng.standard_normal((20, 70))
+    if "mask" in options:
+        options = {"mask": rng.random(x.shape) < 0.8}
+    if "nan_policy" in options:
+        x[rng.random(x.shape) < 0.2] = np.nan
+    footprint = np.ones((5, 5), bool)
+    footprint[2, 2] = False
+    result = reduce_(x, "var", footprint=footprint, **options)
+    omit = {"omit": True} if "nan_policy" in options else {}
+    expected = reference.neighborhood(x, variance, footprint, **{k: v for k, v in options.items() if k != "nan_policy"}, **omit)
+    np.testing.assert_allclose(result, expected, rtol=1e-9)
+    for dtype in REALS:
+        constant = reduce_(np.full((7, 9), 0.1, dtype), "std", footprint=footprint)
+        np.testing.assert_array_equal(constant, 0)
+
+
 # --- What does not count
 
 
@@ -358,6 +448,40 @@ def test_threads_do_not_change_the_bits(rng, name, window):
         assert_same_bits(reduce_(x, name, workers=workers, **window), one)
 
 
+@pytest.mark.parametrize("name", ["sum", "mean", "std", "prod"])
+@pytest.mark.parametrize("shape", [(100, 30, 20), (3, 70, 200), (20, 5, 300), (70, 80, 9)], ids=str)
+@pytest.mark.parametrize("axes", [(1, 2), (1,), (2,)], ids=str)
+def test_a_batch_does_not_change_the_bits(rng, name, shape, axes):
+    x = rng.standard_normal(shape)
+    x[0, 3, 4] = np.nan  # another image's
+    for options in ({}, {"nan_policy": "omit"}, {"mask": ~np.isnan(x)}):
+        batch = reduce_(x, name, 9, axes=axes, **options)
+        for i in (1, shape[0] - 1):
+            one = {**options, "mask": options["mask"][i]} if "mask" in options else options
+            assert_same_bits(batch[i], reduce_(x[i], name, 9, axes=tuple(a - 1 for a in axes), **one))
+        step = reduce_(np.asfortranarray(x), name, 9, axes=axes, step=(2,) * len(axes), **options)
+        assert_same_bits(step, batch[tuple(slice(None, None, 2 if a in axes else None) for a in range(3))])
+
+
+@pytest.mark.parametrize("options", [{}, {"mask": True}, {"nan_policy": "omit"}, {"mode": "ignore"}], ids=str)
+@pytest.mark.parametrize("window", [{"size": 7}, {"footprint": np.tri(7)}], ids=["box", "triangle"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_holes_do_not_change_the_bits_of_others(rng, dtype, options, window):
+    """An output depends on its window alone: not on what is missing in its line or block, nor on what else is computed."""
+    x = rng.standard_normal((150, 900)).astype(dtype)
+    holes = rng.random(x.shape) < 0.0002
+    if "nan_policy" in options:
+        x[holes] = np.nan
+    options = {"mask": ~holes} if "mask" in options else options
+    names = ["mean", ("std", 1), "sum", "prod", "var", "max", "any"]
+    results = reduce_(x, names, **window, **options)
+    part = (slice(30, 120), slice(200, 500))
+    cut = {**options, "mask": options["mask"][part]} if "mask" in options else options
+    for name, result, inner in zip(names, results, reduce_(x[part], names, **window, **cut), strict=True):
+        assert_same_bits(result, reduce_(x, name, **window, **options))
+        assert_same_bits(inner[3:-3, 3:-3], result[part][3:-3, 3:-3])
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float32", "float64"])
 @pytest.mark.parametrize("window", [{"size": 7}, {"footprint": DISK}], ids=["box", "disk"])
 def test_lists_share_their_work(rng, dtype, window):
@@ -393,6 +517,31 @@ def test_out_may_overlap_the_input(rng, name):
     assert_same_bits(same, expected)
 
 
+def test_out_may_overlap_a_mask_that_is_no_array(rng):
+    class Wrapped:
+        def __init__(self, array):
+            self.array = array
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    x = rng.integers(0, 9, (30, 40), np.uint8)
+    for wrap in (Wrapped, memoryview):
+        mask = rng.integers(0, 2, x.shape, np.uint8)
+        expected = reduce_(x, "sum", 3, mask=mask.copy(), dtype=np.uint8)
+        assert_same_bits(reduce_(x, "sum", 3, mask=wrap(mask), out=mask, dtype=np.uint8), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", ">u2", "int32", ">i8", "uint64"])
+def test_masks_of_integers(rng, dtype):
+    x = rng.standard_normal((40, 70))
+    mask = (rng.integers(0, 3, x.shape) * (64 if dtype == "int8" else 256)).astype(dtype)
+    for mode in ("reflect", "wrap", "ignore", "constant"):
+        assert_same_bits(reduce_(x, "max", 5, mode=mode, mask=mask), reduce_(x, "max", 5, mode=mode, mask=mask != 0))
+    sparse = np.repeat(mask, 2, axis=1)[:, ::-2]
+    assert_same_bits(reduce_(x, "max", 5, mask=sparse), reduce_(x, "max", 5, mask=sparse != 0))
+
+
 def test_memory_is_bounded(rng):
     x = rng.standard_normal((1500, 1500))
     out = np.empty_like(x)
@@ -403,6 +552,39 @@ def test_memory_is_bounded(rng):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 24 << 20
+
+
+@pytest.mark.parametrize("names", ["min", "sum", "any", "median", ["min", "std", "count"]], ids=str)
+def test_memory_of_windows_much_larger_than_the_image(rng, names):
+    x = rng.standard_normal((40, 50))
+    size = 301 if names == "median" else 2001
+    tracemalloc.start()
+    reduce_(x, names, size, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20
+
+
+@pytest.mark.parametrize("mode", (*PAD_MODES, "ignore"))
+def test_windows_that_see_each_line_many_times(rng, mode):
+    x = rng.standard_normal((3, 2, 9))
+    size = (25, 40, 6)
+    masks = [None] if mode == "ignore" else [None, rng.random(x.shape) < 0.5]
+    for mask in masks:
+        names = ["min", "count", "std", "median", "mode"]
+        for name, result in zip(names, reduce_(x, names, size, mode=mode, cval=2, mask=mask), strict=True):
+            if mode == "ignore":
+                fits = reduce_(x, name, (5, 3, 6), mode=mode)
+            else:
+                windows = boxes(x, size, mode, 2)
+                counted = np.ones(windows.shape, bool) if mask is None else boxes(mask, size, mode, True)
+                fits = windows[..., 0].copy()
+                for i in np.ndindex(*x.shape):
+                    values = windows[i][counted[i]]
+                    unique, counts = np.unique(values, return_counts=True)
+                    function = {"std": np.std, "count": np.count_nonzero, "min": np.min, "median": np.median}.get(name)
+                    fits[i] = function(values) if function else unique[np.argmax(counts)]
+            np.testing.assert_allclose(result, fits, rtol=1e-12)
 
 
 def test_dilation_and_erosion_by_name(rng):
@@ -454,8 +636,26 @@ IMAGE = np.zeros((4, 5))
         (TypeError, "input", lambda: reduce_(np.array([None, 1]), "max", 3)),
         (TypeError, "input", lambda: reduce_(IMAGE.astype(complex), "max", 3)),
         (ValueError, "workers", lambda: reduce_(IMAGE, "max", 3, workers=0)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.int64), "max", 3, mode="constant", cval=2.0**63)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.uint64), "max", 3, mode="constant", cval=2.0**64)),
+        (ValueError, "cval", lambda: reduce_(np.zeros(3, np.int64), "max", 3, mode="constant", cval=2**70)),
+        (ValueError, "cval", lambda: reduce_(IMAGE, "max", 3, mode="constant", cval=10**400)),
+        (TypeError, "cval", lambda: reduce_(IMAGE, "max", 3, mode="constant", cval=1j)),
+        (TypeError, "cval", lambda: reduce_(IMAGE.astype(complex), "sum", 3, mode="constant", cval="a")),
+        (TypeError, "cval", lambda: reduce_(IMAGE.astype(complex), "sum", 3, mode="constant", cval=np.ones(3))),
+        (TypeError, "reduction", lambda: reduce_(IMAGE, (), 3)),
+        (TypeError, "dtype .*nonsense", lambda: reduce_(IMAGE, "max", 3, dtype="nonsense")),
+        (TypeError, "got .*ptp", lambda: reduce_(IMAGE.astype(complex), np.ptp, 3)),
+        (ValueError, "window", lambda: reduce_(np.zeros((1,) * 20), "max", 3)),
     ],
 )
 def test_bad_input(error, text, call):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_numbers_that_are_taken():
+    assert reduce_(np.zeros(1), "max", 3, mode="constant", cval=2**70) == 2.0**70
+    assert reduce_(np.zeros(1, np.uint64), "max", 3, mode="constant", cval=2**64 - 1) == 2**64 - 1
+    assert reduce_(np.zeros(1, np.int64), "min", 3, mode="constant", cval=-(2.0**63)) == -(2**63)
+    np.testing.assert_array_equal(reduce_(IMAGE, "sum", range(2, 4), mode="constant", cval=np.float32(1)).shape, IMAGE.shape)

@@ -283,6 +283,15 @@ def test_the_exception_of_the_function_comes_out_as_raised(workers, blocks):
     assert len(calls) <= 3 * (workers or 1)
 
 
+@pytest.mark.parametrize("workers", [None, 2])
+def test_stop_iteration_comes_out_as_raised(workers):
+    def stop(windows, axis):
+        return next(iter(()))
+
+    with pytest.raises(StopIteration):
+        reduce_(np.zeros((9, 9)), stop, 3, workers=workers)
+
+
 def returns_row(windows, axis):
     return windows
 
@@ -387,6 +396,49 @@ def test_an_interrupt_stops_a_long_call(tmp_path):
     assert [tuple(words) for *words, _ in lines] == [(kind, w) for kind in KINDS for w in ("None", "2")]
     for _, _, delay in lines:
         assert float(delay) < 0.5
+
+
+INTERRUPT_NAMES = """
+    import ctypes, fastconv
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1024, 1024))
+    u = rng.integers(0, 65536, x.shape, np.uint16)
+    mask = rng.random(x.shape) < 0.5
+    cube = rng.standard_normal((96, 96, 96))
+    cases = {
+        "entropy": (x, "entropy", {"size": 15}),
+        "mode": (u, "mode", {"size": 31}),
+        "mode of floats": (x.astype("f4"), "mode", {"size": 101}),
+        "entropy of a byte": (u.astype("u1"), "entropy", {"footprint": rng.random((201, 201)) < 0.5}),
+        "std": (x, "std", {"size": 301, "mask": mask}),
+        "bytes": (u.astype("u1"), "var", {"size": 1001, "mask": mask}),
+        "cube": (cube, ["sum", "prod"], {"size": 15, "mask": rng.random(cube.shape) < 0.5}),
+        "median": (x, "median", {"size": 101, "mask": mask}),
+        "cells": (np.tile(x, (4, 4)), "median", {"footprint": np.eye(31) + np.eye(31)[::-1] != 0}),
+        "box": (np.tile(x, (4, 4)), "median", {"size": 31}),
+        "random": (np.tile(x, (4, 4)), "min", {"footprint": rng.random((201, 201)) < 0.5}),
+        "transposed": (np.tile(x, (9, 9)).T, ["mean", "max", "std"], {"size": 9}),
+        "one": (np.tile(x, (9, 9)), ["mean", "max"] * 4, {"size": 1}),
+    }
+    def interrupt():
+        global sent
+        time.sleep(0.05)
+        sent = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGINT)
+    for kind, (image, reduction, window) in cases.items():
+        threading.Thread(target=interrupt).start()
+        try:
+            fastconv.neighborhood_reduce(image, reduction, workers=2, **window)
+            print(kind, "finished")
+        except KeyboardInterrupt:
+            print(kind, time.perf_counter() - sent)
+"""
+
+
+@posix
+def test_an_interrupt_stops_names(tmp_path):
+    for line in run_script(INTERRUPT_NAMES, cwd=tmp_path):
+        assert float(line.split()[-1]) < 0.5, line
 
 
 # --- Compiled functions

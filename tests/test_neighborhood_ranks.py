@@ -1,5 +1,6 @@
 """Order statistics, mode and entropy of neighbourhoods: values, dtypes, missing elements, layouts, threads, errors."""
 
+import fractions
 import functools
 import math
 
@@ -187,6 +188,23 @@ def test_a_median_between_two_is_their_mean(rng):
     with np.errstate(all="ignore"):
         expected = np.median(np.lib.stride_tricks.sliding_window_view(x, 2), axis=-1)
     np.testing.assert_array_equal(reduce_(x, "median", 2, mode="valid"), expected)
+
+
+def test_between_integers_of_64_bits(isa, rng):
+    top = np.array([2**63 - 1, 2**63 - 3], np.uint64)
+    assert (reduce_(top, "median", 2, mode="wrap", dtype=np.uint64) == 2**63 - 2).all()
+    assert (reduce_(top.astype(np.int64), "median", 2, mode="wrap", dtype=np.int64) == 2**63 - 2).all()
+    assert (reduce_(top + np.uint64(2**62), "median", 2, mode="wrap", dtype=np.int64) == 2**63 - 1).all()
+    x = rng.integers(-(2**63), 2**63 - 1, (6, 40), np.int64, endpoint=True)
+    for mask in (None, rng.random(x.shape) < 0.7):
+        for q, share in ((50, (1, 2)), (25, (1, 4))):
+            def exact(values, share=share):
+                place, rest = divmod((values.size - 1) * share[0], share[1])
+                low, high = (int(v) for v in np.sort(values)[[place, min(place + 1, values.size - 1)]])
+                return round(low + fractions.Fraction(rest, share[1]) * (high - low))
+
+            expected = reference.neighborhood(x, exact, np.ones((2, 3), bool), dtype=object, empty=0, mask=mask)
+            assert_same_bits(reduce_(x, ("percentile", q), (2, 3), mask=mask, dtype=np.int64), expected.astype(np.int64))
 
 
 @pytest.mark.parametrize("dtype", REALS, ids=str)

@@ -17,6 +17,10 @@ enum { FC_F16, FC_F32, FC_F64, FC_SWAPPED = 8 };
 /* Integers as elements: 16 + 2 log2(size) + signed; FC_SWAPPED is added likewise. */
 enum { FC_U8 = 16, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64 };
 
+/* Added to FC_U8 for the result of fc_put, and to any kind of mask: 1 for what is not 0. Added to a 64-bit kind for results from
+ * that of the other sign: the nearest there is, not modulo 2^64. */
+enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the bits of the kind itself */
+
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
 /* Longest chain of additions where few filters meet flat images; sums of more chains are cut into groups of FC_GROUP. */
@@ -290,13 +294,14 @@ typedef struct fc_line {
 } fc_line;
 
 /* dst[i] = the element at position start + i of an axis of n elements, i < length; `src` is element 0, NULL if the whole
- * line is outside. `cval` is native, the mask bytes. Returns the line's flags. */
+ * line is outside. `cval` is native; `other`, if not 0, is the way in bytes to a part of the element that must not be NaN either
+ * where NaN do not count. Returns the line's flags. */
 typedef struct fc_fill {
     void *dst;
     uint8_t *present;
     const char *src, *mask;
-    ptrdiff_t step, mask_step, start, length, n;
-    int kind, mode, omit; /* omit: NaN do not count */
+    ptrdiff_t step, mask_step, other, start, length, n;
+    int kind, mask_kind, mode, omit; /* mask_kind: an integer; omit: NaN do not count */
     const void *cval;
 } fc_fill;
 
@@ -363,17 +368,18 @@ typedef struct fc_real {
 /* ---- named reductions (neighborhood.h) ---- */
 
 /* Results: of the line's type (range: its unsigned one) to FC_NEAR_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
- * and prod; int64 for count; bytes for any and all; doubles for the others. */
+ * and prod; int64 for count; bytes for any and all; doubles for the others. `wide` ones of integers, exact where others wrap or
+ * round: doubles for sum and prod, and for mean the nearest of the line's type. */
 enum { FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD,
        FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL };
 
-/* One line of n results; `lines` begins with the first line of its window, run i covers run_length[i] taps from run_start[i]
+/* Results first .. n - 1 of a line; `lines` begins with the first line of its window, run i covers run_length[i] taps from run_start[i]
  * of lines[run_line[i]]. Reads up to 64 elements beyond the last. */
 typedef struct fc_near {
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
-    ptrdiff_t runs, cells, n;
-    int reduction, holes; /* holes: some cells may not count */
+    ptrdiff_t runs, cells, first, n;
+    int reduction, wide, holes; /* holes: some cells may not count */
     double ddof;
     void *out;
 } fc_near;
@@ -401,7 +407,7 @@ typedef struct fc_row {
 /* ---- order statistics (select.h) ----
  *
  * `rows` are the lines of a block as keys: integers in the order of the values, those that do not count the greatest. Results
- * of n outputs go to lines of keys with room for FC_SELECT_ROOM more. */
+ * of outputs first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
 enum { FC_SELECT_ROOM = 128 };
 
 /* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
@@ -410,7 +416,7 @@ typedef struct fc_select {
     const void *const *rows;
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
-    ptrdiff_t runs, cells, n;
+    ptrdiff_t runs, cells, first, n;
     int holes;
     double quantile;
     ptrdiff_t rank;
@@ -446,7 +452,7 @@ typedef struct fc_tally {
     const void *const *rows;
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
-    ptrdiff_t runs, cells, n;
+    ptrdiff_t runs, cells, first, n;
     int holes, zeros;
     void *spare, *mode;
     double *entropy;
@@ -455,7 +461,7 @@ typedef struct fc_tally {
     ptrdiff_t *count;
 } fc_tally;
 
-/* Values to results: doubles if `real`, else of the line's type. Nothing counting gives NaN, or 0 where there is none, and a
+/* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one. Nothing counting gives NaN, or 0 where there is none, and a
  * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
 typedef struct fc_ranked {
     const void *low, *high, *extreme;

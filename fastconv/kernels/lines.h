@@ -9,7 +9,7 @@
 
 static int fc_kind_bytes(int kind)
 {
-    kind &= ~FC_SWAPPED;
+    kind &= FC_KINDS;
     return kind < FC_U8 ? 2 << kind : 1 << (kind - FC_U8) / 2;
 }
 
@@ -64,10 +64,27 @@ static void fc_copy_elements(char *restrict dst, ptrdiff_t dst_step, const char 
     }
 }
 
-/* Elements of an array, of any kind, into a line of its native type. */
+FC_INLINE void fc_read_truths(char *restrict dst, const char *restrict src, ptrdiff_t step, ptrdiff_t n, const int bytes)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint64_t x = 0;
+        memcpy(&x, src + i * step, (size_t)bytes);
+        dst[i] = x != 0;
+    }
+}
+
+/* Elements of an array, of any kind, into a line of its native type, or of a mask into bytes. */
 static void fc_read_elements(char *dst, const char *src, ptrdiff_t step, ptrdiff_t n, int kind)
 {
     const int swapped = kind & FC_SWAPPED;
+    if (kind & FC_TRUTH) {
+        const int bytes = fc_kind_bytes(kind);
+        if (bytes == 1 && step == 1)
+            fc_read_truths(dst, src, 1, n, 1);
+        else
+            fc_read_truths(dst, src, step, n, bytes);
+        return;
+    }
     if ((kind & ~FC_SWAPPED) != FC_F16) {
         const int bytes = fc_kind_bytes(kind);
         fc_copy_elements(dst, bytes, src, step, n, bytes, swapped);
@@ -149,6 +166,18 @@ static int fc_nan_line(const void *dst, uint8_t *present, ptrdiff_t n, int bytes
 
 #undef FC_NAN_LINE
 
+/* What has a NaN in the other part does not count. */
+static void fc_omit_other(const fc_fill *q, int bytes)
+{
+    for (ptrdiff_t i = 0; i < q->length; i++) {
+        const ptrdiff_t at = fc_boundary(q->start + i, q->n, q->mode);
+        union { float f; double d; } v = {.d = 0};
+        if (at >= 0)
+            fc_read_elements((char *)&v, q->src + q->other + at * q->step, 0, 1, q->kind);
+        q->present[i] &= bytes == 4 ? v.f == v.f : v.d == v.d;
+    }
+}
+
 static int fc_fill_line(const fc_fill *q)
 {
     static const uint8_t yes = 1, no = 0;
@@ -164,15 +193,15 @@ static int fc_fill_line(const fc_fill *q)
         if (!q->src)
             memset(q->present, outside, (size_t)q->length);
         else if (q->mask)
-            fc_fill_part((char *)q->present, q->mask, q->mask_step, FC_U8, 1, q, outside ? &yes : &no);
+            fc_fill_part((char *)q->present, q->mask, q->mask_step, q->mask_kind | FC_TRUTH, 1, q, outside ? &yes : &no);
         else if (q->mode == FC_IGNORE)
             for (ptrdiff_t i = 0; i < q->length; i++)
                 q->present[i] = q->start + i >= 0 && q->start + i < q->n;
         else
             memset(q->present, 1, (size_t)q->length);
-        for (ptrdiff_t i = 0; i < q->length; i++)
-            q->present[i] = q->present[i] != 0;
     }
+    if (q->src && q->other && q->omit)
+        fc_omit_other(q, bytes);
     if (kind < FC_U8 && fc_nan_line(q->dst, q->present, q->length, bytes, q->omit))
         flags |= FC_LINE_NAN;
     if (q->present && memchr(q->present, 0, (size_t)q->length))
@@ -263,8 +292,9 @@ static void fc_narrow_elements(char *words, fc_wide *from, ptrdiff_t n, int kind
 
 static void fc_put_line(const fc_put *q)
 {
-    const int kind = q->kind & ~FC_SWAPPED, swapped = q->kind & FC_SWAPPED, bytes = fc_kind_bytes(kind);
-    if (kind == q->source) {
+    const int kind = q->kind & FC_KINDS, swapped = q->kind & FC_SWAPPED, bytes = fc_kind_bytes(kind);
+    const int truth = q->kind & FC_TRUTH, nearest = q->kind & FC_NEAREST_WHOLE && kind != q->source;
+    if (kind == q->source && !truth) {
         fc_copy_elements(q->dst, q->dst_step, q->src, q->src_step, q->n, bytes, swapped);
         return;
     }
@@ -273,7 +303,11 @@ static void fc_put_line(const fc_put *q)
     for (ptrdiff_t at = 0; at < q->n; at += FC_WIDE) {
         const ptrdiff_t n = q->n - at < FC_WIDE ? q->n - at : FC_WIDE;
         fc_widen_elements(&wide, q->src + at * q->src_step, q->src_step, n, q->source);
-        fc_narrow_elements(words, &wide, n, kind, q->source);
+        for (ptrdiff_t i = 0; i < n && truth; i++)
+            wide.u[i] = q->source < FC_U8 ? wide.f[i] != 0 : wide.u[i] != 0;
+        for (ptrdiff_t i = 0; i < n && nearest; i++)
+            wide.u[i] = wide.u[i] <= INT64_MAX ? wide.u[i] : q->source & 1 ? 0 : INT64_MAX;
+        fc_narrow_elements(words, &wide, n, kind, truth ? kind : q->source);
         fc_copy_elements(q->dst + at * q->dst_step, q->dst_step, words, bytes, n, bytes, swapped);
     }
 }

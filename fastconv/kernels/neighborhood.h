@@ -102,8 +102,39 @@ FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, co
         FC_CELLS(sum[x] += p ? (FC_WIDE_T)v : 0)
 }
 
-/* Means and variances: the first cell that counts is the pivot of 64-bit integers, 0 that of the others, whose sums are exact or
- * doubles; then the squares of the distances from the mean. */
+/* What FC_NEAR_SUM, FC_NEAR_PROD and FC_NEAR_MEAN of integers are where neither 64 bits nor a double hold the sum. */
+FC_INLINE void FC_N(near_wide)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, const int holes)
+{
+#ifdef FC_INTEGER_TYPE
+    if (q->reduction == FC_NEAR_PROD) {
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            c->a.real[x] = 1;
+        FC_CELLS(c->a.real[x] *= p ? (double)v : 1)
+        return;
+    }
+    __int128 sum[FC_NEAR_CHUNK] = {0};
+    FC_CELLS(sum[x] += p ? v : 0)
+    if (q->reduction == FC_NEAR_SUM) {
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            c->a.real[x] = (double)sum[x];
+        return;
+    }
+    FC_N(near_count)(q, at, c->count, holes);
+    for (int x = 0; x < FC_NEAR_CHUNK; x++) {
+        const int64_t count = c->count[x] ? c->count[x] : 1;
+        __int128 mean = sum[x] / count;
+        const int64_t rest = (int64_t)(sum[x] % count), twice = 2 * (rest < 0 ? -rest : rest);
+        if (twice > count || (twice == count && (mean & 1)))
+            mean += rest < 0 ? -1 : 1;
+        c->a.element[x] = (FC_T)mean;
+    }
+#else
+    (void)q, (void)at, (void)c, (void)holes;
+#endif
+}
+
+/* Means and variances: the first cell that counts (and, of floats, is finite) is the pivot of 64-bit integers and of the variances
+ * of floats, 0 that of the others, whose sums are exact or doubles; then the squares of the distances from the mean. */
 FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t *count, FC_N(chunk) *c, double *out,
                                   const int squares, const int holes)
 {
@@ -115,9 +146,10 @@ FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t 
         for (int x = 0; x < FC_NEAR_CHUNK; x++)
             mean[x] = (FC_T)-1 < 1 ? (double)(int64_t)c->a.wide[x] : (double)(uint64_t)c->a.wide[x];
     } else {
-        if (!FC_IS_FLOAT) {
+        if (!FC_IS_FLOAT || squares) {
             uint8_t found[FC_NEAR_CHUNK] = {0};
-            FC_CELLS(pivot[x] = p & !found[x] ? v : pivot[x]; found[x] |= (uint8_t)p)
+            FC_CELLS(const int known = p & (!FC_IS_FLOAT || v - v == 0); pivot[x] = known & !found[x] ? v : pivot[x];
+                     found[x] |= (uint8_t)known)
         }
         for (int x = 0; x < FC_NEAR_CHUNK; x++)
             mean[x] = 0;
@@ -132,7 +164,8 @@ FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t 
     }
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
         c->b.real[x] = 0;
-    FC_CELLS(const double d = FC_N(distance_from)(v, pivot[x]) - mean[x]; c->b.real[x] += p ? d * d : 0)
+    /* What does not count is at no distance. */
+    FC_CELLS(const double d = p ? FC_N(distance_from)(v, pivot[x]) - mean[x] : 0; c->b.real[x] += d * d)
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
         out[x] = count[x] > q->ddof ? c->b.real[x] / ((double)count[x] - q->ddof) : __builtin_nan("");
 }
@@ -140,6 +173,10 @@ FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t 
 FC_INLINE void FC_N(near_chunk)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, const int holes)
 {
     double *real = c->a.real;
+    if (!FC_IS_FLOAT && q->wide) {
+        FC_N(near_wide)(q, at, c, holes);
+        return;
+    }
     switch (q->reduction) {
     case FC_NEAR_MIN: FC_N(near_extreme)(q, at, c->a.element, 0, holes); break;
     case FC_NEAR_MAX: FC_N(near_extreme)(q, at, c->a.element, 1, holes); break;
@@ -195,7 +232,7 @@ FC_INLINE void FC_N(near_truth)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, 
 static void FC_N(near)(const fc_near *q)
 {
     FC_N(chunk) c;
-    for (ptrdiff_t at = 0; at < q->n; at += FC_NEAR_CHUNK) {
+    for (ptrdiff_t at = q->first; at < q->n; at += FC_NEAR_CHUNK) {
         const size_t n = (size_t)(q->n - at < FC_NEAR_CHUNK ? q->n - at : FC_NEAR_CHUNK);
         char *out = q->out;
         if (q->reduction == FC_NEAR_ANY || q->reduction == FC_NEAR_ALL) {

@@ -158,7 +158,7 @@ FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, F
 
 static void FC_N(select)(const fc_select *q)
 {
-    for (ptrdiff_t at = 0; at < q->n; at += FC_SELECT_CHUNK)
+    for (ptrdiff_t at = q->first; at < q->n; at += FC_SELECT_CHUNK)
         FC_N(select_chunk)(q, at, (FC_T *)q->low + at, q->high ? (FC_T *)q->high + at : NULL);
 }
 
@@ -201,6 +201,15 @@ FC_INLINE double FC_N(between)(FC_T low, FC_T high, double share)
     return share == 0 || a == b ? a : share < 0.5 ? a + d * share : b - d * (1 - share);
 }
 
+/* The same as an integer: the nearest, of halves the even one. */
+FC_INLINE FC_T FC_N(nearest_between)(FC_T low, FC_T high, double share)
+{
+    const unsigned __int128 part = (unsigned __int128)((uint64_t)high - (uint64_t)low) * (uint64_t)(share * 0x1p63);
+    const uint64_t half = (uint64_t)1 << 62, rest = (uint64_t)part & (2 * half - 1);
+    const uint64_t value = (uint64_t)low + (uint64_t)(part >> 63);
+    return (FC_T)(value + (rest > half || (rest == half && (value & 1))));
+}
+
 static void FC_N(finish)(const fc_ranked *q)
 {
     const FC_T *low = q->low, *high = q->high, *extreme = q->extreme;
@@ -212,6 +221,8 @@ static void FC_N(finish)(const fc_ranked *q)
             real[i] = q->count[i] ? value : __builtin_nan("");
         else if (FC_IS_FLOAT)
             out[i] = q->count[i] ? (FC_T)value : (FC_T)__builtin_nan("");
+        else if (high)
+            out[i] = q->count[i] ? FC_N(nearest_between)(low[i], high[i], q->share[i]) : 0;
         else
             out[i] = q->count[i] ? low[i] : 0;
     }

@@ -42,7 +42,7 @@ FC_INLINE void FC_N(sort)(FC_T *x, ptrdiff_t n)
 static void FC_N(tally_sorted)(const fc_tally *q)
 {
     FC_T *x = q->spare;
-    for (ptrdiff_t at = 0; at < q->n; at++) {
+    for (ptrdiff_t at = q->first; at < q->n; at++) {
         ptrdiff_t n = 0, most = 0;
         int64_t sum = 0;
         FC_T mode = 0;
@@ -92,8 +92,9 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
     int rarer = 1;
     memset(counts, 0, bytes);
     for (ptrdiff_t run = 0; run < q->runs; run++) {
-        const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run];
-        const uint8_t *present = holes ? q->lines[q->run_line[run]].present + q->run_start[run] : NULL;
+        const ptrdiff_t first = q->run_start[run] + q->first;
+        const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + first;
+        const uint8_t *present = holes ? q->lines[q->run_line[run]].present + first : NULL;
         edges[run] = (FC_N(edge)){key, key + q->run_length[run], present, holes ? present + q->run_length[run] : NULL};
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
             if (!holes || present[tap]) {
@@ -102,18 +103,18 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
                 n++;
             }
     }
-    for (ptrdiff_t x = 0;; x++) {
+    for (ptrdiff_t to = q->first, x = 0;; to++, x++) {
         if (!logs && rarer) {
             mode = 2 * counts[mode] > n ? mode : (FC_BITS)fc_most_frequent(counts);
             most = counts[mode];
             rarer = 0;
         }
-        q->count[x] = n;
+        q->count[to] = n;
         if (!logs)
-            ((FC_T *)q->mode)[x] = (FC_T)(n ? mode ^ FC_SIGN : 0);
+            ((FC_T *)q->mode)[to] = (FC_T)(n ? mode ^ FC_SIGN : 0);
         else
-            q->entropy[x] = n ? (double)(q->logs[n] - sum) / ((double)n * q->scale) : __builtin_nan("");
-        if (x == q->n - 1)
+            q->entropy[to] = n ? (double)(q->logs[n] - sum) / ((double)n * q->scale) : __builtin_nan("");
+        if (to == q->n - 1)
             return;
         for (ptrdiff_t run = 0; run < q->runs; run++) {
             const FC_N(edge) *edge = &edges[run];
