@@ -49,6 +49,7 @@ _ALIASES = {
 }  # fmt: skip
 _CHAIN = 32  # FC_POINT_CHAIN
 _PADDING = 16  # whole vectors of any instruction set
+_FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
 _CHUNK = 4096  # points at a time for variances and covariances
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
@@ -198,7 +199,7 @@ def _minkowski(p, w, d, compute):
         return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, w=w, compute=compute)
     if p == 2:
         return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute)
-    if p == math.inf:
+    if p >= _FARTHEST:
         return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, w=w, compute=compute)
     halves = p < 8 and p % 1 == 0.5
     sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)

@@ -23,6 +23,10 @@ POWERS = (0.3, 0.5, 1, 1.5, 2, 2.5, 3, 3.7, 4, 7.5, 10, 100, np.inf)
 # Cancellation is part of these formulas: their errors are measured against 1, not against the result.
 ABSOLUTE = ("correlation", "cosine")
 every_metric = pytest.mark.parametrize("metric", REAL + BOOLEAN)
+# Each of the kernels' sums: those of minkowski depend on p.
+every_sum = pytest.mark.parametrize(
+    "metric, p", [(metric, None) for metric in REAL + BOOLEAN] + [("minkowski", p) for p in (1.5, 3, 3.5, 3.7, 4, 7.5)]
+)
 
 
 def scipy_cdist(xa, xb, metric, **kwargs):
@@ -31,7 +35,7 @@ def scipy_cdist(xa, xb, metric, **kwargs):
         return scipy_distance.cdist(xa, xb, metric, **kwargs)
 
 
-def arguments(metric, points, rng):
+def arguments(metric, points, rng, p=None):
     """Return what the metric needs besides points, so that all parts of a collection are treated alike."""
     d = points.shape[-1]
     if metric == "seuclidean":
@@ -39,7 +43,7 @@ def arguments(metric, points, rng):
     if metric == "mahalanobis":
         root = rng.standard_normal((d, d)) + 2 * np.eye(d)
         return {"VI": root @ root.T}
-    return {}
+    return {} if p is None else {"p": p}
 
 
 def assert_units(actual, expected, units, absolute=False):
@@ -218,6 +222,55 @@ def test_over_and_underflow(isa, rng, p, dtype):
         assert_units(result / scale, expected.astype(np.longdouble), 8)
 
 
+@pytest.mark.parametrize("p", (1, 2, 2.5, 3, 3.7, 4, 7.5, 50, np.inf))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_weights_of_zero_leave_numbers_out_whatever_their_size(isa, rng, p, dtype):
+    xa, xb = rng.random((7, 12)).astype(dtype), rng.random((35, 12)).astype(dtype)
+    w = np.r_[np.ones(9), np.zeros(3)]
+    xa[:, 9:] *= dtype(1e30 if dtype == np.float32 else 1e200)
+    xb[3, :9] = xa[2, :9]
+    kept = fastconv.cdist(xa[:, :9], xb[:, :9], "minkowski", p=p)
+    assert kept[2, 3] == 0
+    result = fastconv.cdist(xa, xb, "minkowski", p=p, w=w)
+    assert_units(result, kept.astype(np.longdouble), 4)
+    if p != np.inf:
+        grad = rng.standard_normal(kept.shape)
+        a, b = fastconv.cdist_vjp(grad, xa, xb, "minkowski", p=p, w=w)
+        c, d = fastconv.cdist_vjp(grad, xa[:, :9], xb[:, :9], "minkowski", p=p)
+        np.testing.assert_allclose(a, np.pad(c, ((0, 0), (0, 3))), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(b, np.pad(d, ((0, 0), (0, 3))), rtol=1e-4, atol=1e-5)
+    xa[0, 11] = np.inf
+    if p != np.inf:
+        assert np.isnan(fastconv.cdist(xa, xb, "minkowski", p=p, w=w)[0]).all()
+
+
+def test_matrices_that_leave_numbers_out(isa):
+    u, v = np.array([[1.0, 2]]), np.array([[1.0, 5]])
+    assert fastconv.cdist(u, v, "seuclidean", V=[1, np.inf]) == 0
+    assert fastconv.cdist(u, v, "mahalanobis", VI=[[1, 0], [0, 0]]) == 0
+    assert fastconv.knn(u, [[3.0, 2], [1, 5]], 1, w=[1, 0])[1] == 1
+
+
+@pytest.mark.parametrize("p", (129, 1040, 1e4, 1e6, 1e12, 1e18, 1e300))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_large_powers(isa, rng, p, dtype):
+    xa, xb = rng.standard_normal((7, 20)).astype(dtype), rng.standard_normal((35, 20)).astype(dtype)
+    difference = np.abs(xa[:, None].astype(np.longdouble) - xb)
+    largest = difference.max(-1)
+    expected = largest * ((difference / largest[..., None]) ** np.longdouble(p)).sum(-1) ** (1 / np.longdouble(p))
+    for scale in (dtype(1), dtype(1e-30), dtype(1e30)):
+        result = fastconv.cdist(xa * scale, xb * scale, "minkowski", p=p)
+        assert_units(result / scale, expected, 8)
+    assert fastconv.cdist(np.zeros((1, 1), dtype), np.full((1, 1), dtype(1.75)), "minkowski", p=p) == dtype(1.75)
+
+
+def test_jensenshannon_of_negative_zeros(isa, rng):
+    x = rng.random((7, 9))
+    x[:, ::2] = 0
+    negative = np.where(x == 0, -0.0, x)
+    assert_same_bits(fastconv.cdist(negative, x[::-1], "jensenshannon"), fastconv.cdist(x, x[::-1], "jensenshannon"))
+
+
 def test_cosine_of_nearly_parallel_vectors(isa):
     u = np.array([[1.0, 1.0, 1.0]])
     for delta in (1e-3, 1e-6, 1e-9):
@@ -248,6 +301,10 @@ def test_infinities(isa):
         with np.errstate(all="ignore"):
             expected = reference.cdist(x, x, metric, np.float64)
         np.testing.assert_array_equal(fastconv.cdist(x, x, metric), expected, metric)
+    for p in (0.5, 1.5, 2.5, 3, 3.7, 4, 7.5):
+        with np.errstate(all="ignore"):
+            expected = reference.cdist(x, x, "minkowski", np.float64, p=p)
+        np.testing.assert_array_equal(fastconv.cdist(x, x, "minkowski", p=p), expected)
 
 
 @pytest.mark.parametrize("d", [4095, 4097, 9000])
@@ -272,11 +329,11 @@ def test_batches_broadcast_and_do_not_change_the_bits(isa, rng, metric):
             assert_same_bits(result[i, j], fastconv.cdist(xa[i, 0], xb[0, j], metric, **kwargs))
 
 
-@every_metric
+@every_sum
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, dtype):
+def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, p, dtype):
     x = rng.random((203, 9)).astype(dtype)
-    kwargs = arguments(metric, x, rng)
+    kwargs = arguments(metric, x, rng, p)
     whole = fastconv.cdist(x, x, metric, **kwargs)
     assert_same_bits(whole, whole.T.copy())
     assert_same_bits(whole, fastconv.cdist(x, x.copy(), metric, **kwargs))
@@ -324,10 +381,10 @@ def test_layouts(rng, layout, metric, dtype):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
-@every_metric
-def test_threads_do_not_change_the_bits(rng, workers, metric):
+@every_sum
+def test_threads_do_not_change_the_bits(rng, workers, metric, p):
     xa, xb = rng.random((150, 20)), rng.random((600, 20))
-    kwargs = arguments(metric, xa, rng)
+    kwargs = arguments(metric, xa, rng, p)
     expected = fastconv.cdist(xa, xb, metric, workers=1, **kwargs)
     assert_same_bits(fastconv.cdist(xa, xb, metric, workers=workers, **kwargs), expected)
     distances, indices = fastconv.knn(xa, xb, 5, metric, workers=workers, **kwargs)

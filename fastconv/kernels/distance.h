@@ -49,13 +49,23 @@ FC_INLINE FC_VEC FC_N(times)(const int weighted, FC_VEC w, FC_VEC x)
     return x;
 }
 
+/* Whether the careful body divides by the largest difference itself, whose power is then 1 however large p is; it
+ * multiplies by a power of 2 for the others. */
+FC_INLINE int FC_N(divides)(const int metric)
+{
+    return metric == FC_HALVES || metric == FC_POWER;
+}
+
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
     const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
+    const int powers = metric == FC_CUBE || metric == FC_QUARTIC || metric == FC_HALVES || metric == FC_POWER;
     FC_VEC t = a - b;
+    if (weighted && (scales || powers)) /* a power may overflow where the weight is 0; 0 * infinity stays NaN */
+        t = FC_N(masked)(t, (FC_IVEC)(w != 0) | (FC_IVEC)(t - t != 0));
     if (scales)
-        t *= scale;
+        t = FC_N(divides)(metric) ? t / scale : t * scale;
     const FC_VEC size = FC_N(abs)(t), square = t * t;
     switch (metric) {
     case FC_SQUARE: *acc += FC_N(times)(weighted, w, t) * t; return;
@@ -85,13 +95,14 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        FC_VEC y = FC_N(root)(size);
+        FC_VEC y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, FC_N(root)(size));
         if (p[2] >= 4)
             y *= square * square;
         if ((int)p[2] & 2)
             y *= square;
         if ((int)p[2] & 1)
             y *= size;
+        FC_KEEP(y); /* compilers fuse a product with the sum, and would in some rows of a tile only */
         *acc += FC_N(times)(weighted, w, y);
         return;
     }
@@ -463,22 +474,27 @@ static void FC_N(pairs)(const fc_pairs *tile)
     FC_N(finish)(t, root, c, c2);
     if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
         return;
-    /* Again with differences scaled by a power of 2 near their largest, pair by pair. */
+    /* Again with differences scaled by their largest or a power of 2 near it, pair by pair. */
     FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);
+    const int divides = FC_N(divides)(t->metric);
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
         memcpy(&bits, scale + j, sizeof bits);
         bits = most - (bits >> FC_N(MANTISSA) & (most + 1));
         bits = (bits < 1 ? 1 : bits) << FC_N(MANTISSA);
-        memcpy(scale + j, &bits, sizeof bits);
+        if (!divides)
+            memcpy(scale + j, &bits, sizeof bits);
+        else if (scale[j] == 0 || scale[j] - scale[j] != 0)
+            scale[j] = 1;
     }
     FC_N(careful_sums)(t->metric, t, scale, p, again, c2);
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
-            const FC_VEC better = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC better = divides ? y * factor : y / factor;
             FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
         }
 }

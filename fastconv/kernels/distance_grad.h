@@ -73,8 +73,10 @@ FC_INLINE void FC_N(pull_body)(const int kind, const fc_pull *t)
         const FC_VEC c = FC_N(splat)(factor), d = FC_N(splat)(distance);
         for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
             FC_VEC slope = FC_N(slope)(kind, FC_N(load)(a + k), FC_N(load)(b + k), c, d, p);
-            if (w)
-                slope *= FC_N(load)(w + k);
+            if (w) { /* a slope may overflow where the weight is 0 */
+                const FC_VEC wv = FC_N(load)(w + k);
+                slope = FC_N(masked)(slope, (FC_IVEC)(wv != 0) | (FC_IVEC)(d != d)) * wv;
+            }
             FC_N(put)(sum + k, FC_N(load)(sum + k) + slope);
         }
     }

@@ -73,8 +73,8 @@ static FC_T FC_N(shares)(FC_T *x, const fc_points *p)
         negative |= x[k] < 0;
         sum += (double)x[k];
     }
-    for (ptrdiff_t k = 0; k < p->d; k++)
-        x[k] = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum);
+    for (ptrdiff_t k = 0; k < p->d; k++) /* + 0: the logarithm knows no -0 */
+        x[k] = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum) + 0;
     /* From the back, so that a share is read before its place is taken. */
     for (ptrdiff_t end = p->d; end > 0; end -= FC_LANES) {
         const ptrdiff_t n = end < FC_LANES ? end : FC_LANES;

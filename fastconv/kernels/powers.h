@@ -43,7 +43,8 @@ FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
     FC_VEC e, f;
     FC_N(log2_parts)(x, &e, &f);
     const FC_VEC whole = e * high, rest = e * low + f * (high + low);
-    FC_VEC y = whole + rest;
+    const FC_VEC exponent = whole + rest;
+    FC_VEC y = exponent;
     y = FC_N(pick)((FC_IVEC)(y < -bias), FC_N(splat)(-bias), y);
     y = FC_N(pick)((FC_IVEC)(y > bias + 1), FC_N(splat)(bias + 1), y);
     const FC_VEC shifted = y + magic, n = shifted - magic;
@@ -69,6 +70,6 @@ FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
     q = q * r + 1;
     /* 2^n through the exponent; n = -bias gives 0, bias + 1 infinity. */
     const FC_IVEC scale = ((FC_IVEC)shifted + (FC_INT)FC_N(BIAS)) << FC_N(MANTISSA);
-    const FC_VEC result = FC_N(masked)(q * (FC_VEC)scale, (FC_IVEC)(x != 0));
+    const FC_VEC result = FC_N(masked)(q * (FC_VEC)scale, (FC_IVEC)(x != 0) & (FC_IVEC)(exponent > -bias));
     return FC_N(pick)((FC_IVEC)(x <= most), result, x);
 }
