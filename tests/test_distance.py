@@ -1,5 +1,6 @@
 """Distances: every metric against SciPy and against the formula in long double, and what the interface promises."""
 
+import time
 import warnings
 
 import numpy as np
@@ -315,6 +316,36 @@ def test_long_points_go_through_ranges(rng, metric, d):
     assert_units(result, expected, 24)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "jensenshannon", "jaccard", "dice", "hamming", "yule", "euclidean"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ranges_of_prepared_points(rng, metric, weighted):
+    if weighted and metric in UNWEIGHTED:
+        pytest.skip("takes no weights")
+    xa, xb = rng.random((7, 9001)), rng.random((20, 9001))
+    if metric in BOOLEAN:
+        xa, xb = xa < 0.5, xb < 0.5
+    else:  # not read in place
+        xa, xb = xa.astype(np.float16), xb.astype(np.float16)
+    kwargs = {"w": rng.random(9001)} if weighted else {}
+    result = fastconv.cdist(xa, xb, metric, dtype="float32", **kwargs)
+    expected = reference.cdist(xa, xb, metric, **kwargs)
+    assert_units(result, expected, 40 if metric == "yule" else 24, metric in ABSOLUTE)
+
+
+@pytest.mark.parametrize("metric, dtype", [("cosine", np.float32), ("jaccard", bool), ("euclidean", np.float16)])
+def test_time_is_linear_in_the_length_of_points(rng, metric, dtype):
+    def seconds(d):
+        x = (rng.random((6, d)) * 2).astype(dtype)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            fastconv.cdist(x, x[:5], metric, workers=1)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert seconds(1 << 20) < 64 * seconds(1 << 16)  # 16 times the numbers
+
+
 # --- Batches, layouts, threads
 
 
@@ -570,15 +601,24 @@ def test_dtype_argument(rng):
 # --- Running
 
 
-def test_an_interrupt_stops_a_long_call(tmp_path):
-    script = """
+@pytest.mark.parametrize(
+    "shapes, call",
+    [
+        ([(20_000, 64), (20_000, 64)], "cdist(a, b, out=np.empty((20_000, 20_000), np.float32), dtype='float32', "),
+        ([(96, 200_000), (96, 200_000)], "cdist(a, b, "),  # one block, in ranges
+        ([(384, 16), (400_000, 16)], "knn(a, b, 3, "),  # one block of rows
+        ([(90, 32), (400_000, 32)], "cdist_vjp(np.broadcast_to(1.0, (90, 400_000)), a, b, "),
+    ],
+    ids=["matrix", "long points", "knn", "gradient"],
+)
+def test_an_interrupt_stops_a_long_call(tmp_path, shapes, call):
+    script = f"""
     import fastconv
-    x = np.random.default_rng(0).random((20_000, 64))
-    out = np.empty((20_000, 20_000), np.float32)
+    a, b = (np.random.default_rng(0).random(shape) for shape in {shapes})
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     start = time.perf_counter()
     try:
-        fastconv.cdist(x, x, "minkowski", p=2.7, out=out, dtype="float32", workers=1)
+        fastconv.{call}metric="minkowski", p=2.7, workers=1)
     except KeyboardInterrupt:
         print("stopped" if time.perf_counter() - start < 1.5 else "late")
     """

@@ -176,8 +176,10 @@ enum {
 };
 
 /* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
- * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared
- * elements, `wide` of d doubles. Steps in bytes. */
+ * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
+ * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on. `row` is
+ * scratch of `length` prepared elements, `wide` of d doubles. Steps in bytes. */
+#define FC_MEASURES 4
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -187,7 +189,7 @@ typedef struct fc_points {
     const char *origin; /* of FC_MAPPED: a row as it lies in memory, its numbers that are not finite taken as 0 */
     ptrdiff_t origin_step;
     int origin_kind;
-    double *wide;
+    double *wide, *measures;
     void *row;
 } fc_points;
 
