@@ -27,7 +27,6 @@ from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
     FC_JENSEN,
-    FC_MAPPED,
     FC_MEASURES,
     FC_PACKED_BITS,
     FC_FINITE,
@@ -38,6 +37,7 @@ from fastconv._kernels cimport (
     FC_POSITIVE,
     FC_ROOT,
     FC_SQUARE,
+    FC_WORDS,
     fc_emit,
     fc_few,
     fc_nearest,
@@ -163,13 +163,10 @@ cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
 
 # ---- a block of distances ----
 
-cdef void describe(const Plan *p, Team *t, const Points *x, idx batch, fc_points *a) noexcept nogil:
+cdef void describe(const Plan *p, Team *t, const Points *x, fc_points *a) noexcept nogil:
     """What all rows of a collection have in common."""
     a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
     a.prepare, a.w, a.matrix, a.row, a.wide = p.prepare, p.weights, p.matrix, t.line, t.wide
-    if p.prepare == FC_MAPPED:
-        a.origin = p.b.data + offset(p, p.b.lead, batch)
-        a.origin_step, a.origin_kind = p.b.col, p.b.kind
 
 
 cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, idx rows, idx width, idx first, idx count,
@@ -178,7 +175,7 @@ cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
     With dst NULL their statistics alone."""
     cdef fc_points a
     cdef idx panel = 0
-    describe(p, t, x, batch, &a)
+    describe(p, t, x, &a)
     a.first, a.count = first, count
     cdef const char *src = x.data + offset(p, x.lead, batch) + start * x.row
     while panel < rows:
@@ -336,11 +333,11 @@ cdef bint nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char *dst) noexcept nogil:
-    """One prepared row, its numbers side by side; of pairs the first alone."""
+    """One prepared row, its numbers side by side; of pairs the first alone, second words after the first."""
     cdef fc_points a
     cdef fc_emit e
     cdef double[FC_MEASURES] measures
-    describe(p, t, x, batch, &a)
+    describe(p, t, x, &a)
     a.measures = measures
     a.src = x.data + offset(p, x.lead, batch) + row * x.row
     a.rows = a.width = 1
@@ -349,12 +346,15 @@ cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char
     e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.twofold else 1, p.d, 1
     e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
     p.k.emit(&e)
+    if p.metric == FC_WORDS:
+        e.src, e.out = t.spare + p.item, dst + p.length * p.item
+        p.k.emit(&e)
 
 
 cdef bint pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx batch = task // p.row_blocks, r = t.row, j, j0 = t.slab * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
-    cdef idx size = p.length * p.item
+    cdef idx size = p.length * (2 if p.metric == FC_WORDS else 1) * p.item
     cdef char *a = t.rows
     cdef char *sums = a + size
     cdef char *b = sums + size
@@ -378,7 +378,7 @@ cdef bint pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
     one.kind, one.prepare, one.d, one.count = p.grad_kind, FC_PLAIN, cols, cols
     p.k.points(&one)
     u.a, u.b, u.w, u.g, u.sum = a, b, p.tile_weights, g, sums
-    u.b_step = u.length = p.length
+    u.b_step, u.length = size // p.item, p.length
     u.kind, u.p = p.pull, p.p
     u.n, u.distances = cols, t.stage + r * p.stage_step * p.item
     p.k.pull(&u)
@@ -451,7 +451,7 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
     p.terms = p.d
-    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA
+    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA or p.metric == FC_WORDS
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
     elif p.twofold:
@@ -513,11 +513,11 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx a = round_up(rows * p.range * p.item, 64), a_stats = round_up(rows * p.item, 64)
     cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
     cdef idx c = tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
-    cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(p.d * 8, 64)
+    cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(2 * p.d * sizeof(double), 64)
     cdef idx measures = round_up(FC_MEASURES * (rows + cols) * sizeof(double), 64)
     cdef idx prepared = 0, spare = 0, totals = 0
     if p.way == PULL:
-        prepared = round_up(((cols + 2) * p.length + cols) * p.item, 64)
+        prepared = round_up(((cols + 2) * (2 if p.metric == FC_WORDS else 1) * p.length + cols) * p.item, 64)
         spare = round_up(p.terms * p.item, 64)
         totals = rows * p.length * sizeof(double)
     cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide + measures + prepared + spare + totals

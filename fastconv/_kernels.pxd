@@ -91,7 +91,7 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t count
     enum:
         FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED,
-        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES
+        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS
 
     ctypedef struct fc_points:
         void *dst
@@ -101,9 +101,6 @@ cdef extern from "kernels/kernels.h" nogil:
         int kind, prepare
         const double *w
         const double *matrix
-        const char *origin
-        ptrdiff_t origin_step
-        int origin_kind
         double *wide
         double *measures
         void *row

@@ -9,7 +9,7 @@ from . import _distance
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
- BITS) = range(15)
+ BITS, WORDS) = range(16)
 (AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
  RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
 PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(11)
@@ -69,7 +69,7 @@ class Plan:
 _PULLS = {
     (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
     (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8,
+    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
 }  # fmt: skip
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
@@ -240,10 +240,13 @@ def _mahalanobis(vi, xa, xb, compute):
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
     symmetric = vi / 2 + vi.T / 2
     try:
-        root, w = np.linalg.cholesky(symmetric), None
+        root, w = np.ascontiguousarray(np.linalg.cholesky(symmetric)), None
     except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
         w, root = np.linalg.eigh(symmetric)
-    return _kernel(SQUARE, ROOT, MAPPED, 1, d, w=w, compute=compute, matrix=np.ascontiguousarray(root))
+        root = np.ascontiguousarray(root)
+    # The kernels multiply in two words, from numbers and their high halves.
+    halves = (root.view(np.int64) & ~np.int64(2**27 - 1)).view(np.float64)
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]))
 
 
 def _items(*arrays):

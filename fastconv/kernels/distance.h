@@ -4,7 +4,7 @@
  * place of tile.h's multiply-accumulate, 6 rows x v vectors of columns in registers, and finishes the sums; `emit` and
  * `nearest` take the result to the output. Differences are formed before anything is squared or multiplied, so that
  * translation costs no accuracy. Counts, for one vector of pairs and one k: square 2 operations (subtract, FMA),
- * product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 12, power 45, jensen 25.
+ * words 4, product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 12, power 45, jensen 25.
  *
  * Sums outside the safe range of their metric are formed again, lane by lane, by a careful body: the choice depends on
  * the pair alone, so the bits of a result do not depend on its neighbours.
@@ -62,13 +62,16 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
     const int powers = metric == FC_CUBE || metric == FC_QUARTIC || metric == FC_HALVES || metric == FC_POWER;
     FC_VEC t = a - b;
+    if (metric == FC_WORDS || careful == 2)
+        t += a2 - b2;
     if (weighted && (scales || powers)) /* a power may overflow where the weight is 0; 0 * infinity stays NaN */
         t = FC_N(masked)(t, (FC_IVEC)(w != 0) | (FC_IVEC)(t - t != 0));
     if (scales)
         t = FC_N(divides)(metric) ? t / scale : t * scale;
     const FC_VEC size = FC_N(abs)(t), square = t * t;
     switch (metric) {
-    case FC_SQUARE: *acc += FC_N(times)(weighted, w, t) * t; return;
+    case FC_SQUARE:
+    case FC_WORDS: *acc += FC_N(times)(weighted, w, t) * t; return;
     case FC_CITYBLOCK: *acc += FC_N(times)(weighted, w, size); return;
     case FC_CHEBYSHEV:
         if (weighted)
@@ -158,13 +161,14 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
         }
 }
 
-/* Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
+/* `careful` is 2 for numbers in two words where the metric itself does not say so.
+ * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
                           const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT;
-    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
+    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
     const ptrdiff_t step = t->a_col;
@@ -256,7 +260,7 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
     switch (t->metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
-        FC_CASE(FC_SPLIT, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
+        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
     case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
     case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
     default: FC_SUMS(FC_BITS, 0, V / 2) return;
@@ -266,36 +270,31 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
 #undef FC_SUMS
 #undef FC_CASE
 
-#define FC_CASE(metric)                                                                          \
-    case metric:                                                                                 \
-        if (t->w)                                                                                \
-            for (int at = 0; at < t->vectors; at++)                                              \
-                FC_N(sums)(metric, 1, 1, 1, t, at, scale, p, c, c2);                             \
-        else                                                                                     \
-            for (int at = 0; at < t->vectors; at++)                                              \
-                FC_N(sums)(metric, 0, 1, 1, t, at, scale, p, c, c2);                             \
-        return;
+#define FC_SUMS(metric, careful)                                                                 \
+    if (t->w)                                                                                    \
+        for (int at = 0; at < t->vectors; at++)                                                  \
+            FC_N(sums)(metric, 1, careful, 1, t, at, scale, p, c, c2);                           \
+    else                                                                                         \
+        for (int at = 0; at < t->vectors; at++)                                                  \
+            FC_N(sums)(metric, 0, careful, 1, t, at, scale, p, c, c2);
+#define FC_CASE(metric) case metric: FC_SUMS(metric, 1) return;
 
 static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
+    if (metric == FC_CHEBYSHEV && t->metric == FC_WORDS) {
+        FC_SUMS(FC_CHEBYSHEV, 2)
+        return;
+    }
     switch (metric) {
-        FC_CASE(FC_SQUARE) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
+        FC_CASE(FC_SQUARE) FC_CASE(FC_WORDS) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
         FC_CASE(FC_QUARTIC) FC_CASE(FC_HALVES) FC_CASE(FC_POWER) FC_CASE(FC_JENSEN)
     }
 }
 
+#undef FC_SUMS
 #undef FC_CASE
 
 /* ---- finishing ---- */
-
-/* high + low = x, high with half the bits. */
-FC_INLINE void FC_N(halve)(double x, double rest, FC_T *high, FC_T *low)
-{
-    union { double d; uint64_t u; } v = {.d = x};
-    v.u &= sizeof(FC_T) == 4 ? ~(uint64_t)0 << 40 : ~(uint64_t)0 << 27;
-    *high = (FC_T)v.d;
-    *low = (FC_T)(x - v.d + rest);
-}
 
 FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC n)
 {

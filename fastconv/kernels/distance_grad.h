@@ -72,7 +72,13 @@ FC_INLINE void FC_N(pull_body)(const int kind, const fc_pull *t)
         const FC_T factor = kind == FC_PULL_BRAYCURTIS ? g[j] * FC_N(inverse_sum)(t, b) : g[j];
         const FC_VEC c = FC_N(splat)(factor), d = FC_N(splat)(distance);
         for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
-            FC_VEC slope = FC_N(slope)(kind, FC_N(load)(a + k), FC_N(load)(b + k), c, d, p);
+            FC_VEC slope;
+            if (kind == FC_PULL_WORDS) {
+                const FC_VEC low = FC_N(load)(a + t->length + k) - FC_N(load)(b + t->length + k);
+                slope = FC_N(slope)(FC_PULL_ROOT, (FC_N(load)(a + k) - FC_N(load)(b + k)) + low, (FC_VEC){0}, c, d, p);
+            } else {
+                slope = FC_N(slope)(kind, FC_N(load)(a + k), FC_N(load)(b + k), c, d, p);
+            }
             if (w) { /* a slope may overflow where the weight is 0 */
                 const FC_VEC wv = FC_N(load)(w + k);
                 slope = FC_N(masked)(slope, (FC_IVEC)(wv != 0) | (FC_IVEC)(d != d)) * wv;
@@ -89,7 +95,7 @@ static void FC_N(pull)(const fc_pull *t)
     memset(t->sum, 0, (size_t)t->length * sizeof(FC_T));
     switch (t->kind) {
         FC_CASE(FC_PULL_SQUARE) FC_CASE(FC_PULL_ROOT) FC_CASE(FC_PULL_CITYBLOCK) FC_CASE(FC_PULL_POWER)
-        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN)
+        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN) FC_CASE(FC_PULL_WORDS)
     default: FC_N(pull_farthest)(t);
     }
 }

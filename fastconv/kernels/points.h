@@ -107,20 +107,31 @@ static void FC_N(shares)(FC_T *x, ptrdiff_t n, double sum)
     }
 }
 
+/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles the products of halves
+ * are exact, so compilers may fuse them with sums; what is lost in the sums comes back in `low`. */
 static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
-    for (ptrdiff_t j = 0; j < n; j++)
-        p->wide[j] = 0;
+    double *restrict y = p->wide, *restrict low = y + n;
+    memset(y, 0, 2 * (size_t)n * sizeof(double));
     for (ptrdiff_t i = 0; i < p->d; i++) {
-        const double o = FC_N(number)(p->origin + i * p->origin_step, p->origin_kind);
-        const double v = (double)x[i] - (o - o == 0 ? o : 0);
-        const double *restrict row = p->matrix + i * p->d + k0;
-        double *restrict y = p->wide;
-        for (ptrdiff_t j = 0; j < n; j++)
+        const double *restrict row = p->matrix + i * p->d + k0, *restrict high = row + p->d * p->d;
+        const double v = (double)x[i];
+        FC_T v_high = 0, v_low = 0;
+        if (sizeof(FC_T) == 8)
+            FC_N(halve)(v, 0, &v_high, &v_low);
+        for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 4; j++)
             y[j] += v * row[j];
+        for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 8; j++) {
+            const double product = (double)v_high * high[j], sum = y[j] + product, part = sum - y[j];
+            low[j] += ((y[j] - (sum - part)) + (product - part)) + ((double)v_high * (row[j] - high[j]) + (double)v_low * row[j]);
+            y[j] = sum;
+        }
     }
-    for (ptrdiff_t j = 0; j < n; j++)
-        x[j] = (FC_T)p->wide[j];
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const FC_T high = (FC_T)(y[j] + low[j]), rest = (FC_T)((y[j] - (double)high) + low[j]);
+        x[2 * j] = high;
+        x[2 * j + 1] = high - high == 0 ? rest : 0;
+    }
 }
 
 static FC_T FC_N(bits_of_bytes)(FC_T *x, const unsigned char *src, ptrdiff_t d)
@@ -254,7 +265,7 @@ static void FC_N(points)(const fc_points *p)
     const int prepare = p->prepare, sizes = prepare == FC_SIZES, measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
     const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
     ptrdiff_t k0 = p->first, n = p->count;
-    if (sizes || prepare == FC_SHARES) {
+    if (sizes || prepare == FC_SHARES || prepare == FC_MAPPED) {
         k0 /= 2;
         n /= 2;
     } else if (prepare == FC_PACKED_BITS) {

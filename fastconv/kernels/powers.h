@@ -33,6 +33,15 @@ FC_INLINE void FC_N(log2_parts)(FC_VEC x, FC_VEC *e, FC_VEC *f)
     *f = s * (p * s2 + c);
 }
 
+/* high + low = x, high with half the bits. */
+FC_INLINE void FC_N(halve)(double x, double rest, FC_T *high, FC_T *low)
+{
+    union { double d; uint64_t u; } v = {.d = x};
+    v.u &= sizeof(FC_T) == 4 ? ~(uint64_t)0 << 40 : ~(uint64_t)0 << 27;
+    *high = (FC_T)v.d;
+    *low = (FC_T)(x - v.d + rest);
+}
+
 /* x^p for x >= 0 and p = high + low > 0, high with few bits: within 3 units in the last place plus p * 0.4 of them.
  * The whole part of p log2 x is exact, so a large exponent costs no accuracy. */
 FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
