@@ -115,7 +115,7 @@ cdef struct Plan:
     idx length
     # The metric.
     int metric, finish, prepare
-    double p, n
+    double p, n, factor
     const double *weights
     const double *matrix
     const char *tile_weights
@@ -140,7 +140,6 @@ cdef struct Team:
     char *b
     char *b_stats
     char *c
-    char *c2
     char *stage
     char *line                   # a row as it is prepared
     double *wide
@@ -201,6 +200,7 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
     cdef char *dst
     cdef fc_pairs a
     a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
+    a.factor = 1 if p.way == PULL else p.factor
     a.a_row, a.a_col = 1, FC_POINT_ROWS
     if p.in_place:
         rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row
@@ -226,7 +226,8 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
             a.a = rows_a + (group * FC_POINT_ROWS * p.a.row + first * p.item if p.in_place
                             else group * FC_POINT_ROWS * count * p.item)
             a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
-            a.c, a.c2 = t.c + tile * tile_size, t.c2 + tile * tile_size
+            a.c = t.c + 4 * tile * tile_size
+            a.c2, a.c3, a.c4 = a.c + tile_size, a.c + 2 * tile_size, a.c + 3 * tile_size
             a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
             p.k.pairs(&a)
     t.range = 0 if range_ == p.ranges - 1 else range_ + 1
@@ -387,7 +388,7 @@ cdef bint pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
         e.total = total
         e.x = p.a.data + offset(p, p.a.lead, batch) + (i0 + r) * p.a.row
         e.x_step, e.d, e.kind, e.prepare = p.a.col, p.d, p.a.kind, p.prepare
-        e.w, e.matrix, e.wide = p.weights, p.matrix, t.wide
+        e.w, e.matrix, e.wide, e.factor = p.weights, p.matrix, t.wide, p.factor
         e.out = p.pulled + (batch * p.a.count + i0 + r) * p.d * p.item
         p.k.unprepare(&e)
     t.row = (r + 1) % rows
@@ -512,7 +513,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx tiles = 1 if p.ranges == 1 else rows // FC_POINT_ROWS * (cols // p.panel)
     cdef idx a = round_up(rows * p.range * p.item, 64), a_stats = round_up(rows * p.item, 64)
     cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
-    cdef idx c = tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
+    cdef idx c = 4 * tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
     cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(2 * p.d * sizeof(double), 64)
     cdef idx measures = round_up(FC_MEASURES * (rows + cols) * sizeof(double), 64)
     cdef idx prepared = 0, spare = 0, totals = 0
@@ -520,7 +521,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
         prepared = round_up(((cols + 2) * (2 if p.metric == FC_WORDS else 1) * p.length + cols) * p.item, 64)
         spare = round_up(p.terms * p.item, 64)
         totals = rows * p.length * sizeof(double)
-    cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide + measures + prepared + spare + totals
+    cdef idx each = a + a_stats + b + b_stats + c + stage + row + wide + measures + prepared + spare + totals
     cdef idx steps, rounds, quota, round_
     cdef int i
     cdef idx size = threads * each + 64
@@ -543,8 +544,7 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             members[i].b = members[i].a_stats + a_stats
             members[i].b_stats = members[i].b + b
             members[i].c = members[i].b_stats + b_stats
-            members[i].c2 = members[i].c + c
-            members[i].stage = members[i].c2 + c
+            members[i].stage = members[i].c + c
             members[i].line = members[i].stage + stage
             members[i].wide = <double *>(members[i].line + row)
             members[i].a_measures = <double *>(members[i].line + row + wide)
@@ -592,7 +592,7 @@ cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) exce
 
 
 cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int lead, bint single, tuple metric) except -1:
-    """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost)."""
+    """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost, factor)."""
     cdef int i
     cdef cnp.ndarray array
     p.k = &table().f32 if single else &table().f64
@@ -607,6 +607,7 @@ cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int l
     take(p, &p.b, xb, out, lead)
     p.out, p.out_kind = cnp.PyArray_BYTES(out), kind_of(out)
     p.metric, p.finish, p.prepare, p.p, p.n = metric[0], metric[1], metric[2], metric[3], metric[4]
+    p.factor = metric[9]
     p.weights = p.matrix = NULL
     p.tile_weights = NULL
     if metric[5] is not None:
@@ -674,7 +675,7 @@ def small(xa, xb, metric):
     take(&p, &p.b, b, out, 0)
     p.out, p.out_kind, p.out_row, p.out_col = cnp.PyArray_BYTES(out), p.a.kind, n * p.item, p.item
     p.metric, p.finish, p.prepare = (<tuple>code)[0], (<tuple>code)[1], (<tuple>code)[2]
-    p.p, p.n = 2, d
+    p.p, p.n, p.factor = 2, d, 1
     p.weights = p.matrix = NULL
     p.tile_weights = NULL
     p.way = MATRIX

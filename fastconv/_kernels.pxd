@@ -113,9 +113,11 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *b_stats
         ptrdiff_t a_row, a_col, count
         int metric, finish, rows, vectors, first, last
-        double p, n
+        double p, n, factor
         void *c
         void *c2
+        void *c3
+        void *c4
         void *dst
         ptrdiff_t dst_step
 
@@ -156,6 +158,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int kind, prepare
         const double *w
         const double *matrix
+        double factor
         double *wide
         void *out
 

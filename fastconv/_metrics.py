@@ -132,8 +132,12 @@ def plan(metric, kwargs, xa, xb, compute):
             v = _scatter(xa, xb, diagonal=True)
         else:
             v = _vector("V", kwargs["V"], d)
-        with np.errstate(divide="ignore"):
-            return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=1 / v, compute=compute)
+        # 1 / V, V over a power of 2 near its least, so that it does not overflow.
+        least = v[v > 0].min(initial=math.inf)
+        exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            w = 1 / np.ldexp(v, -exponent)
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
             return Plan(items=_items)
@@ -142,21 +146,36 @@ def plan(metric, kwargs, xa, xb, compute):
     if name in _BITS and (booleans or name not in _DIRECT):
         if w is None:
             return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d)
-        return _kernel(SPLIT, _BITS[name], NONZERO, 3, d, w=w, compute=compute, n=_total(w, compute))
+        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, w=w, compute=compute)
     sums, ending, preparation, cost = _DIRECT[name]
     if preparation in (UNIT, CENTRED):
         return _kernel(sums, ending, preparation, cost, d, w=w)
-    n = None if w is None else _total(w, compute)
-    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute, n=n)
+    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute)
 
 
-def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, n=None, matrix=None):
-    """A Plan for the kernels; weights reach the sums where `compute` is given, else the preparation alone."""
-    tile = None
-    if w is not None and compute is not None:
-        tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
-        tile[:d] = w
-    return Plan(kernel=(sums, ending, preparation, float(p), float(d if n is None else n), w, tile, matrix, cost))
+def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, matrix=None, exponent=0):
+    """A Plan for the kernels; weights, times 2**exponent, reach the sums where `compute` is given, else the preparation
+    alone. The kernels see them without their power of 2, so that they and their products stay within any precision."""
+    tile, n, factor = None, d, 1.0
+    if w is not None:
+        w, more = _reduced(w)
+        exponent += more
+        if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
+            factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
+        if compute is not None:
+            tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
+            tile[:d] = w != 0 if sums == CHEBYSHEV else w
+            n = _total(w, compute)
+    elif exponent:
+        factor = 2.0 ** (exponent / 2)
+    return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor))
+
+
+def _reduced(x):
+    """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
+    sizes = np.abs(x, where=np.isfinite(x), out=np.zeros_like(x))
+    exponent = math.frexp(sizes.max(initial=0))[1] // 2 * 2
+    return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
 
 
 def _vector(name, value, d):
@@ -238,6 +257,7 @@ def _mahalanobis(vi, xa, xb, compute):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
     if not np.isfinite(vi).all():
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
+    vi, exponent = _reduced(vi)
     symmetric = vi / 2 + vi.T / 2
     try:
         root, w = np.ascontiguousarray(np.linalg.cholesky(symmetric)), None
@@ -246,7 +266,7 @@ def _mahalanobis(vi, xa, xb, compute):
         root = np.ascontiguousarray(root)
     # The kernels multiply in two words, from numbers and their high halves.
     halves = (root.view(np.int64) & ~np.int64(2**27 - 1)).view(np.float64)
-    return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]))
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]), exponent=exponent)
 
 
 def _items(*arrays):

@@ -90,7 +90,7 @@ def test_weights(isa, rng, metric, dtype):
     if metric in BOOLEAN:
         xa, xb = np.round(xa), np.round(xb)
     assert_units(
-        fastconv.cdist(xa, xb, metric, w=w), reference.cdist(xa, xb, metric, w=w), 40 if metric == "yule" else 6,
+        fastconv.cdist(xa, xb, metric, w=w), reference.cdist(xa, xb, metric, w=w), 8 if metric == "yule" else 6,
         metric in ABSOLUTE,
     )
     ones = fastconv.cdist(xa, xb, metric, w=np.ones(40))
@@ -270,6 +270,46 @@ def test_mahalanobis_of_near_points(isa, rng, dtype, near):
     expected = difference / np.diagonal(reference.cdist(xa, xb[1:], "mahalanobis", **kwargs))[:, None]
     slope = fastconv.cdist_vjp(grad, xa, xb, "mahalanobis", **kwargs)[0]
     np.testing.assert_allclose(slope, expected.astype(float), rtol=0, atol=3000 * ROUNDOFF[np.dtype(dtype)])
+
+
+@pytest.mark.parametrize("metric", WEIGHTED)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_weights_of_any_size(isa, rng, metric, dtype):
+    xa, xb, w = rng.random((7, 12)).astype(dtype), rng.random((35, 12)).astype(dtype), rng.random(12)
+    if metric in BOOLEAN:
+        xa, xb = np.round(xa), np.round(xb)
+    power = {"cityblock": 1, "sqeuclidean": 1, "canberra": 1, "euclidean": 0.5, "minkowski": 0.5}.get(metric, 0)
+    expected = fastconv.cdist(xa, xb, metric, w=w).astype(np.longdouble)
+    for exponent in (-120, -60, 60, 120) if dtype == np.float32 else (-1000, 1000):
+        result = fastconv.cdist(xa, xb, metric, w=np.ldexp(w, exponent)).astype(np.longdouble)
+        assert_units((result * 2.0 ** (-exponent * power)).astype(dtype), expected, 8, metric in ABSOLUTE)
+
+
+def test_matrices_of_any_size(isa, rng):
+    x, v = rng.random((9, 6)), rng.random(6)
+    vi = arguments("mahalanobis", x, rng)["VI"]
+    for exponent in (-1020, -300, 300):
+        result = fastconv.cdist(x, x[::-1], "seuclidean", V=np.ldexp(v, exponent))
+        expected = fastconv.cdist(x, x[::-1], "seuclidean", V=v) * 2.0 ** (-exponent // 2)
+        assert_units(result, expected.astype(np.longdouble), 4)
+    small = (x * 1e-20).astype(np.float32)
+    result = fastconv.cdist(small, small[::-1], "seuclidean", V=v * 1e-40)
+    np.testing.assert_allclose(result, fastconv.cdist(x, x[::-1], "seuclidean", V=v), rtol=1e-6)
+    result = fastconv.cdist(small, small[::-1], "mahalanobis", VI=vi * 1e40)
+    np.testing.assert_allclose(result, fastconv.cdist(x, x[::-1], "mahalanobis", VI=vi), rtol=1e-5)
+    for metric in ("euclidean", "seuclidean", "mahalanobis", "cityblock"):
+        kwargs = {"seuclidean": {"V": v}, "mahalanobis": {"VI": vi}}.get(metric, {"w": v})
+        large = {name: np.ldexp(a, 200) for name, a in kwargs.items()}
+        factor = {"seuclidean": 2.0**-100, "cityblock": 2.0**200}.get(metric, 2.0**100)
+        a = fastconv.cdist_vjp([[1.0]], x[:1], x[1:2], metric, **large)[0]
+        b = fastconv.cdist_vjp([[1.0]], x[:1], x[1:2], metric, **kwargs)[0]
+        np.testing.assert_allclose(a, b * factor, rtol=1e-13)
+
+
+def test_yule_of_light_numbers_does_not_cancel(isa):
+    u, v = np.array([[True, True, False]]), np.array([[True, False, True]])
+    assert fastconv.cdist(u, v, "yule", w=[1, 1e-9, 1e-9]) == 2
+    assert fastconv.cdist(u, u, "russellrao", w=[1, 1, 1e-9]) == pytest.approx(5e-10, rel=1e-9)
 
 
 @pytest.mark.parametrize("p", (129, 1040, 1e4, 1e6, 1e12, 1e18, 1e300))
@@ -691,6 +731,16 @@ def test_gradients_of_coincident_points_are_zero(metric):
     x = np.random.default_rng(0).random((1, 20)) + 0.5
     for a in fastconv.cdist_vjp([[1.0]], x, x, metric, **arguments(metric, x, np.random.default_rng(1))):
         np.testing.assert_array_equal(a, 0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation"])
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_gradients_of_points_of_any_size(rng, metric, scale):
+    xa, xb, grad = rng.random((3, 5)), rng.random((4, 5)), rng.random((3, 4))
+    expected = fastconv.cdist_vjp(grad, xa, xb, metric)
+    result = fastconv.cdist_vjp(grad, xa * scale, xb, metric)
+    np.testing.assert_allclose(result[0] * scale, expected[0], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(result[1], expected[1], rtol=1e-12, atol=1e-14)
 
 
 def test_gradients_refuse(rng):

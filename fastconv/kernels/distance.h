@@ -135,6 +135,10 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         *acc += FC_N(masked)(w, (FC_IVEC)(a > b));
         *acc2 += FC_N(masked)(w, (FC_IVEC)(a < b));
         return;
+    case FC_SAME:
+        *acc += FC_N(masked)(w, (FC_IVEC)(a + b == 2));
+        *acc2 += FC_N(masked)(w, (FC_IVEC)(a + b == 0));
+        return;
     default: *acc = (FC_VEC)((FC_IVEC)*acc + FC_N(popcount)((FC_IVEC)a & (FC_IVEC)b)); return;
     }
 }
@@ -167,7 +171,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                           const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
-    const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT;
+    const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
     const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
@@ -260,7 +264,7 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
     switch (t->metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
-        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
+        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
     case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
     case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
     default: FC_SUMS(FC_BITS, 0, V / 2) return;
@@ -296,7 +300,7 @@ static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale,
 
 /* ---- finishing ---- */
 
-FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC n)
+FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC ff, FC_VEC n)
 {
     const FC_VEC differ = tf + ft;
     switch (finish) {
@@ -307,10 +311,10 @@ FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VE
     }
     case FC_DICE_BITS: return FC_N(quotient)(differ, tt + tt + differ);
     case FC_ROGERSTANIMOTO: return FC_N(quotient)(differ + differ, n + differ);
-    case FC_RUSSELLRAO: return FC_N(quotient)(n - tt, n);
+    case FC_RUSSELLRAO: return FC_N(quotient)(differ + ff, n);
     case FC_SOKALSNEATH: return FC_N(quotient)(differ + differ, tt + (differ + differ));
     default: {
-        const FC_VEC mixed = tf * ft, den = tt * ((n - tt) - differ) + mixed;
+        const FC_VEC mixed = tf * ft, den = tt * ff + mixed;
         const FC_VEC ratio = FC_N(quotient)(mixed + mixed, FC_N(pick)((FC_IVEC)(mixed == 0), FC_N(splat)(1), den));
         return FC_N(masked)(ratio, (FC_IVEC)(mixed != 0));
     }
@@ -338,31 +342,38 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     case FC_DICE_RATIO: return c / (c2 + c2 + c);
     default: break;
     }
-    FC_VEC tt, tf, ft;
+    FC_VEC tt, tf, ft, ff;
     if (t->metric == FC_BITS) {
         const FC_T magic = sizeof(FC_T) == 4 ? (FC_T)0x1p23 : (FC_T)0x1p52;
         const FC_INT magic_bits = (FC_INT)(FC_N(BIAS) + FC_N(MANTISSA)) << FC_N(MANTISSA);
         tt = (FC_VEC)((FC_IVEC)c | magic_bits) - magic;
         tf = s - tt;
         ft = u - tt;
+        ff = n - (s + ft);
     } else {
         tf = c;
         ft = c2;
-        tt = FC_N(max)(((s - tf) + (u - ft)) * (FC_T)0.5, FC_N(splat)(0));
+        tt = s;
+        ff = u;
     }
-    return FC_N(finish_bits)(finish, tt, tf, ft, n);
+    return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
 }
 
 FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
-        const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
+        FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
         FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
-        for (ptrdiff_t j = 0; j < width; j += FC_LANES)
+        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
+            FC_VEC u = *(const FC_VEC *)((const FC_T *)t->b_stats + j);
+            if (t->metric == FC_SPLIT) {
+                s = *(const FC_VEC *)((const FC_T *)t->c3 + i * width + j);
+                u = *(const FC_VEC *)((const FC_T *)t->c4 + i * width + j);
+            }
             FC_N(put)(dst + j, FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
-                                                   *(const FC_VEC *)(c2 + i * width + j), s,
-                                                   *(const FC_VEC *)((const FC_T *)t->b_stats + j), root));
+                                                   *(const FC_VEC *)(c2 + i * width + j), s, u, root));
+        }
     }
 }
 
@@ -415,7 +426,7 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     return FC_N(any)(found);
 }
 
-static void FC_N(pairs)(const fc_pairs *tile)
+static void FC_N(distances)(const fc_pairs *tile)
 {
     enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
     FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
@@ -435,6 +446,11 @@ static void FC_N(pairs)(const fc_pairs *tile)
         FC_N(careful_sums)(t->metric, t, c, p, c, c2);
     else
         FC_N(fast_sums)(t, p, c, c2);
+    if (t->metric == FC_SPLIT) {
+        fc_pairs same = *t;
+        same.metric = FC_SAME;
+        FC_N(fast_sums)(&same, p, t->c3, t->c4);
+    }
     if (!t->last)
         return;
     if (t->finish == FC_PTH_ROOT) {
@@ -496,6 +512,16 @@ static void FC_N(pairs)(const fc_pairs *tile)
             const FC_VEC better = divides ? y * factor : y / factor;
             FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
         }
+}
+
+static void FC_N(pairs)(const fc_pairs *t)
+{
+    FC_N(distances)(t);
+    for (int i = 0; i < t->rows && t->last && t->factor != 1; i++) {
+        FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
+        for (int j = 0; j < t->vectors * FC_LANES; j += FC_LANES)
+            FC_N(put)(dst + j, FC_N(load)(dst + j) * (FC_T)t->factor);
+    }
 }
 
 /* ---- small sets ---- */

@@ -111,7 +111,7 @@ static void FC_N(add_wide)(double *into, const void *from, ptrdiff_t count)
 static void FC_N(unprepare)(const fc_unprepare *u)
 {
     double *total = u->total, *x = u->wide;
-    double sum = 0, weight = 0, dot = 0, norm = 0;
+    double sum = 0, weight = 0, dot = 0, norm = 0, scale = 1;
     for (ptrdiff_t k = 0; k < u->d; k++) {
         x[k] = FC_N(number)(u->x + k * u->x_step, u->kind);
         sum += (u->w ? u->w[k] : 1) * x[k];
@@ -134,20 +134,34 @@ static void FC_N(unprepare)(const fc_unprepare *u)
         break;
     case FC_UNIT:
     case FC_CENTRED: {
+        double most = 0; /* squares may overflow, sums too where numbers are near the largest */
+        for (ptrdiff_t k = 0; k < u->d; k++)
+            most = __builtin_fmax(most, __builtin_fabs(x[k]));
+        int exponent = 0;
+        if (most - most == 0)
+            __builtin_frexp(most, &exponent);
+        sum = 0;
+        for (ptrdiff_t k = 0; k < u->d; k++) {
+            x[k] = __builtin_ldexp(x[k], -exponent);
+            sum += (u->w ? u->w[k] : 1) * x[k];
+        }
         const double mean = u->prepare == FC_CENTRED ? sum / weight : 0;
         for (ptrdiff_t k = 0; k < u->d; k++)
             norm += (u->w ? u->w[k] : 1) * (x[k] - mean) * (x[k] - mean);
         norm = __builtin_sqrt(norm);
+        scale = __builtin_ldexp(1, -exponent);
         for (ptrdiff_t k = 0; k < u->d; k++) {
             total[k] *= (u->w ? __builtin_sqrt(u->w[k]) : 1) / norm;
             dot += total[k];
         }
         for (ptrdiff_t k = 0; k < u->d && u->prepare == FC_CENTRED; k++)
             total[k] -= (u->w ? u->w[k] : 1) / weight * dot;
+        for (ptrdiff_t k = 0; k < u->d; k++)
+            total[k] *= scale;
         break;
     }
     default: break;
     }
     for (ptrdiff_t k = 0; k < u->d; k++)
-        ((FC_T *)u->out)[k] = (FC_T)total[k];
+        ((FC_T *)u->out)[k] = (FC_T)(total[k] * u->factor);
 }

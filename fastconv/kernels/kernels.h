@@ -149,7 +149,8 @@ enum {
     FC_SPLIT,      /* w (a > b); w (a < b) */
     FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
     FC_BITS,       /* set bits of a and b */
-    FC_WORDS       /* w (a - b)^2 of numbers in two words each */
+    FC_WORDS,      /* w (a - b)^2 of numbers in two words each */
+    FC_SAME        /* w (a = b = 1), w (a = b = 0): formed after FC_SPLIT, in c3 and c4 */
 };
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
@@ -172,7 +173,7 @@ enum {
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p); 0, or infinity for a row that is no distribution */
     FC_MAPPED,      /* times a matrix, in two words; 0 */
-    FC_NONZERO,     /* 1 where not 0; the sum of w */
+    FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
@@ -199,8 +200,8 @@ typedef struct fc_pairs {
     const void *a_stats, *b_stats;
     ptrdiff_t a_row, a_col, count;
     int metric, finish, rows, vectors, first, last;
-    double p, n;
-    void *c, *c2;
+    double p, n, factor; /* the results are multiplied by the factor */
+    void *c, *c2, *c3, *c4;
     void *dst;
     ptrdiff_t dst_step;
 } fc_pairs;
@@ -237,14 +238,15 @@ typedef struct fc_pull {
     void *sum;
 } fc_pull;
 
-/* Through the preparation of a row of d numbers: total, the gradient of the prepared row, becomes that of the row x. */
+/* Through the preparation of a row of d numbers: total, the gradient of the prepared row,
+ * becomes factor times that of the row x. */
 typedef struct fc_unprepare {
     double *total;
     const char *x;
     ptrdiff_t x_step, d;
     int kind, prepare;
     const double *w, *matrix;
-    double *wide;
+    double factor, *wide;
     void *out;
 } fc_unprepare;
 

@@ -216,22 +216,15 @@ static FC_T FC_N(measure)(const FC_T *x, const fc_points *p, double *measures)
 /* Prepares the n numbers from k0 on, which lie at x (a whole row where it is mapped); what they add to the statistic. */
 static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    FC_T stat = 0;
     switch (p->prepare) {
     case FC_UNIT:
     case FC_CENTRED: FC_N(normalise)(x, p, k0, n, measures); return 0;
     case FC_SHARES: FC_N(shares)(x, n, measures[0]); return 0;
     case FC_MAPPED: FC_N(map_row)(x, p, k0, n); return 0;
     case FC_NONZERO:
-        for (ptrdiff_t first = 0; first < n; first += FC_POINT_CHAIN) { /* in the chains of the sums, so that they cancel */
-            FC_T chain = 0;
-            for (ptrdiff_t k = first; k < first + FC_POINT_CHAIN && k < n; k++) {
-                x[k] = x[k] != 0;
-                chain += x[k] != 0 ? (FC_T)p->w[k0 + k] : 0;
-            }
-            stat += chain;
-        }
-        return stat;
+        for (ptrdiff_t k = 0; k < n; k++)
+            x[k] = x[k] != 0;
+        return 0;
     case FC_PACKED_BITS: return FC_N(bits_of_row)(x, n);
     default: return FC_N(plain_stat)(x, p, k0, n);
     }
