@@ -50,7 +50,7 @@ _ALIASES = {
 _CHAIN = 32  # FC_POINT_CHAIN
 _PADDING = 16  # whole vectors of any instruction set
 _FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
-_CHUNK = 4096  # points at a time for variances and covariances
+_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -164,8 +164,9 @@ def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, 
             factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
         if compute is not None:
             tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
-            tile[:d] = w != 0 if sums == CHEBYSHEV else w
-            n = _total(w, compute)
+            with np.errstate(over="ignore", under="ignore"):
+                tile[:d] = w != 0 if sums == CHEBYSHEV else w
+                n = _total(w, compute)
     elif exponent:
         factor = 2.0 ** (exponent / 2)
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor))
@@ -179,13 +180,18 @@ def _reduced(x):
 
 
 def _vector(name, value, d):
-    try:
-        vector = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a vector of real numbers, got {value!r}") from None
+    vector = _real(name, "a vector", value)
     if vector.shape != (d,):
         raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
-    return np.ascontiguousarray(vector)
+    return vector
+
+
+def _real(name, what, value):
+    """A copy of an argument of real numbers in float64, C-contiguous, so that `out` may lie in the argument."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
+    return np.array(array, np.float64, order="C")
 
 
 def _total(w, compute):
@@ -204,10 +210,9 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    try:
-        p = float(p)
-    except (TypeError, ValueError):
-        raise TypeError(f"p must be a number >= 0, got {p!r}") from None
+    if np.ndim(p) or np.asarray(p).dtype.kind not in "fiub":
+        raise TypeError(f"p must be a number >= 0, got {p!r}")
+    p = float(p)
     if not p >= 0:
         raise ValueError(f"p must be a number >= 0, got {p}")
     if p == 0 or 1 / p == math.inf:
@@ -229,8 +234,9 @@ def _scatter(xa, xb, diagonal):
     """The variances or the covariances, ddof 1, of the points of both, in blocks."""
     both = [xa] if xb is None else [xa, xb]
     count, d = sum(len(x) for x in both), xa.shape[-1]
-    blocks = [x[i : i + _CHUNK] for x in both for i in range(0, len(x), _CHUNK)]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
+    blocks = [x[i : i + chunk] for x in both for i in range(0, len(x), chunk)]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         mean = sum((block.astype(np.float64).sum(0) for block in blocks), np.zeros(d)) / np.float64(count)
         total = np.zeros(d if diagonal else (d, d))
         for block in blocks:
@@ -249,10 +255,7 @@ def _mahalanobis(vi, xa, xb, compute):
             )
         vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
     else:
-        try:
-            vi = np.asarray(vi, np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"VI must be a matrix of real numbers, got {vi!r}") from None
+        vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
     if not np.isfinite(vi).all():

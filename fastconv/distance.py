@@ -185,9 +185,9 @@ def pdist(
                 pdist(x[index], metric, out=target[index], dtype=target_dtype, workers=workers, **kwargs)
         elif plan.fill is not None:
             for index in np.ndindex(*lead):
-                matrix = np.empty((n, n), target_dtype)
-                plan.fill(x[index], x[index], matrix)
-                target[index] = squareform(matrix, "tovector", checks=False)
+                points = x[index]
+                for i, row in _rows_of_condensed(n):
+                    plan.fill(points[i : i + 1], points[i + 1 :], target[index][None, row])
         else:
             _distance.condensed(x, target, compute == np.float32, plan.kernel, workers)
     if target is not answer:
@@ -344,7 +344,8 @@ def knn(
         distances, indices = (np.take_along_axis(a, order, -1) for a in (distances, indices))
     else:
         distances, indices = distances[0], indices[0]
-    return distances.astype(target_dtype, copy=False), indices
+    with np.errstate(over="ignore", under="ignore"):
+        return distances.astype(target_dtype, copy=False), indices
 
 
 def pairwise_argmin(

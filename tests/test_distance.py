@@ -627,6 +627,12 @@ def test_empty_collections(metric):
         (ValueError, "w must have shape", lambda x: fastconv.cdist(x, x, w=np.ones(2))),
         (ValueError, "non-negative", lambda x: fastconv.cdist(x, x, w=[1, -1, 1])),
         (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w="abc")),
+        (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w=np.ones(3) + 0j)),
+        (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w=np.ones(3, object))),
+        (TypeError, "V must be", lambda x: fastconv.cdist(x, x, "seuclidean", V=["1", "1", "1"])),
+        (TypeError, "VI must be", lambda x: fastconv.cdist(x, x, "mahalanobis", VI=np.eye(3) + 0j)),
+        (TypeError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p=np.complex128(3))),
+        (TypeError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p="3")),
         (ValueError, "V must have shape", lambda x: fastconv.cdist(x, x, "seuclidean", V=np.ones(4))),
         (ValueError, "VI must have shape", lambda x: fastconv.cdist(x, x, "mahalanobis", VI=np.eye(2))),
         (ValueError, "more points", lambda x: fastconv.pdist(x[:2], "mahalanobis")),
@@ -648,6 +654,38 @@ def test_empty_collections(metric):
 def test_bad_input(error, text, call):
     with pytest.raises(error, match=text):
         call(np.arange(15.0).reshape(5, 3))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "braycurtis", "euclidean"])
+def test_out_may_overlap_weights(rng, metric):
+    x, memory = rng.random((6, 36)), rng.random(36)
+    expected = fastconv.cdist(x, x[::-1], metric, w=memory.copy())
+    assert_same_bits(fastconv.cdist(x, x[::-1], metric, w=memory, out=memory.reshape(6, 6)), expected)
+
+
+def test_no_warnings(rng):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        half = np.array([[60_000.0], [-60_000]], np.float16)
+        assert fastconv.knn(half, half, 2)[0][0, 1] == np.inf
+        large = np.array([[1e160, 1], [2e160, 3], [1e155, 5]])
+        fastconv.cdist(large, large, "seuclidean")
+        single = np.ones((2, 2), np.float32)
+        fastconv.cdist(single, single, w=[1e-60, 1])
+        fastconv.cdist(single, single, "seuclidean", V=[1e60, 1])
+
+
+def test_pdist_of_a_callable_calls_it_once_for_each_pair(rng):
+    x, pairs = rng.random((2, 7, 3)), []
+
+    def metric(u, v):
+        pairs.append((u, v))
+        return u[0] - v[1]
+
+    result = fastconv.pdist(x, metric)
+    assert len(pairs) == 2 * 21
+    rows, columns = np.triu_indices(7, 1)
+    np.testing.assert_array_equal(result, x[:, rows, 0] - x[:, columns, 1])
 
 
 def test_dtype_argument(rng):
