@@ -663,7 +663,7 @@ def small(xa, xb, metric):
         return None
     cdef Plan p
     cdef idx m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(b, 0), d = cnp.PyArray_DIM(a, 1)
-    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or m * n * (d + 4) > SMALL_WORK:
+    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or <double>m * n * (d + 4) > SMALL_WORK:
         return None
     cdef cnp.npy_intp[2] shape
     shape[0], shape[1] = m, n

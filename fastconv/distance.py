@@ -57,7 +57,8 @@ def cdist(
     XB : array_like, shape (..., n, d)
         Points. The leading axes of both are batch and broadcast.
     metric : str or callable, default "euclidean"
-        One of the above, in any case, SciPy's short names included, or a function of two points.
+        One of the above, in any case, SciPy's short names included, or a function of two points (SciPy's own too, with
+        the arguments given: ``scipy.spatial.distance.seuclidean`` and ``mahalanobis`` then need V and VI).
     out : ndarray, shape (..., m, n), optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs.
     dtype : dtype, optional
@@ -287,7 +288,8 @@ def knn(
     distances : ndarray, shape (..., m, k)
         Ascending, the bits those of `cdist`; NaN last.
     indices : ndarray of intp, shape (..., m, k)
-        Rows of `data`; of equal distances the lowest index comes first.
+        Rows of `data`; of equal distances the lowest index comes first. Which points are nearest is decided before
+        distances are rounded to float16 or `dtype`, in which more of them may be equal.
 
     Raises
     ------
@@ -318,8 +320,7 @@ def knn(
     if m * math.prod(lead) < 6 * threads and n >= 4096 * threads:
         parts = max(min(threads, _PART_BYTES // max(m * math.prod(lead) * k * 16, 1)), 1)
     shape = (parts, *lead, m, k)
-    _args.result(None, (0, *shape[1:]), np.dtype(np.float64))
-    distances, indices = np.empty(shape, compute), np.empty(shape, np.intp)
+    distances, indices = (_args.result(None, shape, np.dtype(t))[0] for t in (compute, np.intp))
     if distances.size:
         if plan.items is not None:
             for a, b, d, i in plan.items(q, x, distances[0], indices[0]):
@@ -344,8 +345,12 @@ def knn(
         distances, indices = (np.take_along_axis(a, order, -1) for a in (distances, indices))
     else:
         distances, indices = distances[0], indices[0]
-    with np.errstate(over="ignore", under="ignore"):
-        return distances.astype(target_dtype, copy=False), indices
+    if target_dtype != compute:
+        with np.errstate(over="ignore", under="ignore"):
+            distances = distances.astype(target_dtype)
+        order = np.lexsort((indices, distances), axis=-1)  # rounding makes ties
+        indices = np.take_along_axis(indices, order, -1)
+    return distances, indices
 
 
 def pairwise_argmin(
@@ -377,7 +382,7 @@ def pairwise_argmin(
     Returns
     -------
     indices : ndarray of intp, shape (..., m)
-        Rows of `XB`; the lowest of equally near ones.
+        Rows of `XB`; the lowest of equally near ones, before distances are rounded to float16 or `dtype`.
     distances : ndarray, shape (..., m)
         The bits are those of `cdist`; NaN only where all are.
 
@@ -434,7 +439,7 @@ def cdist_vjp(
     Returns
     -------
     grad_XA : ndarray, of the shape of `XA`
-        float32 for float32 points, else float64.
+        float32 for float32 points, float16 (computed in float32) for float16, else float64.
     grad_XB : ndarray, of the shape of `XB`
         Summed over the axes along which `XB` was broadcast.
 
@@ -459,7 +464,7 @@ def cdist_vjp(
     """
     g, xa, xb = _args.array("grad", grad), _args.array("XA", XA), _args.array("XB", XB)
     lead = _shapes("XA", xa, "XB", xb)
-    compute, _ = _metrics.dtypes("XA", xa, "XB", xb, None)
+    compute, target_dtype = _metrics.dtypes("XA", xa, "XB", xb, None)
     _metrics.dtypes("grad", g, "grad", g, None)
     workers = _args.workers(workers)
     shape = (*lead, xa.shape[-2], xb.shape[-2])
@@ -479,7 +484,8 @@ def cdist_vjp(
         extra = len(lead) - (a.ndim - 2)
         axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
         results.append(pulled.sum(axis=axes).reshape(a.shape) if axes else pulled)
-    return tuple(results)
+    with np.errstate(over="ignore", under="ignore"):
+        return tuple(result.astype(target_dtype, copy=False) for result in results)
 
 
 def _rows_of_condensed(n):

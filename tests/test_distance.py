@@ -579,6 +579,23 @@ def test_knn_in_batches_and_half_precision(rng):
     assert_same_bits(indices[2, 1], fastconv.knn(queries[2, 0], data[1], 3)[1])
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_knn_sorts_ties_that_rounding_makes(rng, half):
+    queries, data = rng.random((5, 3)), rng.random((4000, 3))
+    if half:
+        queries, data = queries.astype(np.float16), data.astype(np.float16)
+    distances, indices = fastconv.knn(queries, data, 500, dtype=None if half else "float16")
+    assert distances.dtype == np.float16
+    assert (np.lexsort((indices, distances), axis=-1) == np.arange(500)).all()
+
+
+def test_sizes_that_do_not_fit():
+    many = np.broadcast_to(np.ones(3), (2**31, 3))
+    for call in (lambda: fastconv.cdist(many, many), lambda: fastconv.knn(many, many, 2**31 - 1)):
+        with pytest.raises(ValueError, match="more bytes"):
+            call()
+
+
 @pytest.mark.parametrize("metric", [*REAL, *BOOLEAN, scipy_distance.cityblock])
 def test_pairwise_argmin(rng, metric):
     xa, xb = rng.random((20, 5)), rng.random((30, 5))
@@ -769,6 +786,14 @@ def test_gradients_of_coincident_points_are_zero(metric):
     x = np.random.default_rng(0).random((1, 20)) + 0.5
     for a in fastconv.cdist_vjp([[1.0]], x, x, metric, **arguments(metric, x, np.random.default_rng(1))):
         np.testing.assert_array_equal(a, 0)
+
+
+def test_gradients_of_half_precision(rng):
+    x, grad = rng.random((4, 3)).astype(np.float16), rng.random((4, 4)).astype(np.float16)
+    result = fastconv.cdist_vjp(grad, x, x[::-1])
+    expected = fastconv.cdist_vjp(grad, x.astype(np.float32), x[::-1].astype(np.float32))
+    for a, b in zip(result, expected, strict=True):
+        assert_same_bits(a, b.astype(np.float16))
 
 
 @pytest.mark.parametrize("metric", ["cosine", "correlation"])
