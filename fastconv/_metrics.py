@@ -128,7 +128,7 @@ def plan(metric, kwargs, xa, xb, compute):
     if name == "seuclidean":
         if kwargs.get("V") is None:
             if xa.ndim > 2 or own.ndim > 2:
-                return Plan(items=_items)
+                return Plan(items=items)
             v = _scatter(xa, xb, diagonal=True)
         else:
             v = _vector("V", kwargs["V"], d)
@@ -140,7 +140,7 @@ def plan(metric, kwargs, xa, xb, compute):
         return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
-            return Plan(items=_items)
+            return Plan(items=items)
         return _mahalanobis(kwargs.get("VI"), xa, xb, compute)
     booleans = xa.dtype.kind == own.dtype.kind == "b"
     if name in _BITS and (booleans or name not in _DIRECT):
@@ -272,7 +272,7 @@ def _mahalanobis(vi, xa, xb, compute):
     return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]), exponent=exponent)
 
 
-def _items(*arrays):
+def items(*arrays):
     """The items of a batch, each array's leading axes broadcast to those of the last."""
     lead = arrays[-1].shape[:-2]
     wide = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays[:2]] + list(arrays[2:])

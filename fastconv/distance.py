@@ -14,6 +14,7 @@ from .runtime import get_num_threads
 __all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]
 
 _PART_BYTES = 1 << 20  # what knn may use for the results of parts of the data, where queries are few
+_PULL_BYTES = 16 << 20  # gradients of a batch that are added up over broadcast axes at once
 
 
 def cdist(
@@ -327,12 +328,12 @@ def knn(
                 d[...], i[...] = knn(a, b, k, metric, dtype=compute, workers=workers, **kwargs)
             parts = 1
         elif plan.fill is not None:
-            row = np.empty((*lead, 1, n), compute)
-            for j in range(m):
-                plan.fill(q[..., j : j + 1, :], x, row)
-                order = np.argsort(row, axis=-1, kind="stable")[..., :k]
-                indices[0, ..., j : j + 1, :] = order
-                distances[0, ..., j : j + 1, :] = np.take_along_axis(row, order, -1)
+            row = np.empty((1, n), compute)
+            for a, b, d, i in _metrics.items(q, x, distances[0], indices[0]):
+                for j in range(m):
+                    plan.fill(a[j : j + 1], b, row)
+                    i[j] = np.argsort(row[0], kind="stable")[:k]
+                    d[j] = row[0, i[j]]
             parts = 1
         else:
             if parts > 1:
@@ -478,14 +479,29 @@ def cdist_vjp(
     kind = _metrics.gradient(metric, plan)
     results = []
     for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):
-        pulled = np.zeros((*lead, *a.shape[-2:]), compute)
-        if pulled.size and b.shape[-2]:
-            _distance.pull(upstream, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
-        extra = len(lead) - (a.ndim - 2)
-        axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
-        results.append(pulled.sum(axis=axes).reshape(a.shape) if axes else pulled)
+        results.append(_pull_back(upstream, a, b, lead, kind, compute, plan, workers))
     with np.errstate(over="ignore", under="ignore"):
         return tuple(result.astype(target_dtype, copy=False) for result in results)
+
+
+def _pull_back(grad, a, b, lead, kind, compute, plan, workers):
+    """The gradient with respect to `a`, summed over the leading axes along which it was broadcast."""
+    extra = len(lead) - (a.ndim - 2)
+    axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
+    shape = (*lead, *a.shape[-2:])
+    longest = max(axes, key=lambda axis: lead[axis], default=None)
+    if axes and lead[longest] > 1 and math.prod(shape) * compute.itemsize > _PULL_BYTES:
+        total = np.zeros(a.shape, compute)
+        grad, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (grad, b))
+        rest = (*lead[:longest], 1, *lead[longest + 1 :])
+        for i in range(lead[longest]):
+            at = (slice(None),) * longest + (slice(i, i + 1),)
+            total += _pull_back(grad[at], a, b[at], rest, kind, compute, plan, workers)
+        return total
+    pulled = np.zeros(shape, compute)
+    if pulled.size and b.shape[-2]:
+        _distance.pull(grad, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
+    return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled
 
 
 def _rows_of_condensed(n):

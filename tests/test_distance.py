@@ -1,6 +1,7 @@
 """Distances: every metric against SciPy and against the formula in long double, and what the interface promises."""
 
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -786,6 +787,20 @@ def test_gradients_of_coincident_points_are_zero(metric):
     x = np.random.default_rng(0).random((1, 20)) + 0.5
     for a in fastconv.cdist_vjp([[1.0]], x, x, metric, **arguments(metric, x, np.random.default_rng(1))):
         np.testing.assert_array_equal(a, 0)
+
+
+def test_gradients_of_broadcast_batches_take_little_memory(rng, monkeypatch):
+    xa, xb, grad = rng.random((40, 1, 300, 50)), rng.random((5, 2, 50)), rng.random((40, 5, 300, 2))
+    for points, upstream in ((xa, grad), (xa[0], grad[0])):
+        expected = fastconv.cdist_vjp(upstream, points, xb)
+        monkeypatch.setattr(fastconv.distance, "_PULL_BYTES", 1 << 18)
+        tracemalloc.start()
+        result = fastconv.cdist_vjp(upstream, points, xb)
+        assert tracemalloc.get_traced_memory()[1] < 2 * points.nbytes + (6 << 20)
+        tracemalloc.stop()
+        monkeypatch.undo()
+        for a, b in zip(result, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_of_half_precision(rng):
