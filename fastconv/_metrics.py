@@ -258,8 +258,10 @@ def _mahalanobis(vi, xa, xb, compute):
         vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if not np.isfinite(vi).all():
+    if np.isnan(vi).any():
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
+    if np.isinf(vi).any():
+        return Plan(fill=_caller(_quadratic, {"vi": vi}))
     vi, exponent = _reduced(vi)
     symmetric = vi / 2 + vi.T / 2
     try:
@@ -278,6 +280,13 @@ def items(*arrays):
     wide = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays[:2]] + list(arrays[2:])
     for index in np.ndindex(*lead):
         yield tuple(a[index] for a in wide)
+
+
+def _quadratic(u, v, vi):
+    """mahalanobis by its formula, for matrices that have no factors."""
+    with np.errstate(all="ignore"):
+        difference = np.subtract(u, v, dtype=np.float64)
+        return np.sqrt(difference @ (vi @ difference))
 
 
 def _caller(metric, kwargs):

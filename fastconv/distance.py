@@ -476,6 +476,8 @@ def cdist_vjp(
         if name in metrics and kwargs.get(argument) is None:
             raise ValueError(f"{argument} must be given for the gradient of {metric}")
     plan = _metrics.plan(metric, kwargs, xa, xb, compute)
+    if plan.fill is not None and "VI" in kwargs and isinstance(metric, str):
+        raise ValueError(f"VI must be finite for the gradient of {metric}")
     kind = _metrics.gradient(metric, plan)
     results = []
     for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):

@@ -189,6 +189,13 @@ def test_mahalanobis_with_a_matrix_that_is_not_positive_definite(rng):
         np.testing.assert_allclose(fastconv.cdist(xa, xb, "mahalanobis", VI=vi), expected, rtol=1e-9, atol=1e-7)
     with np.errstate(all="ignore"):
         assert np.isnan(fastconv.cdist(xa, xb, "mahalanobis", VI=np.full((4, 4), np.nan))).all()
+    infinite = np.eye(4)
+    infinite[1, 1] = np.inf
+    expected = scipy_cdist(xa, xb, "mahalanobis", VI=infinite)
+    assert np.isinf(expected).all()
+    np.testing.assert_array_equal(fastconv.cdist(xa, xb, "mahalanobis", VI=infinite), expected)
+    with pytest.raises(ValueError, match="VI must be finite"):
+        fastconv.cdist_vjp(np.ones((9, 8)), xa, xb, "mahalanobis", VI=infinite)
 
 
 def test_short_names_are_those_of_scipy(rng):
