@@ -91,8 +91,9 @@ def cdist(
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
+    mahalanobis of a point with an infinite number is NaN or infinite.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
-    max(8, 8 / p) units in the last place.
+    max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 
     References
     ----------
