@@ -172,7 +172,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
-    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
+    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
+    const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
     const ptrdiff_t step = t->a_col;
