@@ -9,7 +9,8 @@ that stays in the second-level cache, and go from there to where they belong:
 - PULL: gradients: a task goes through all slabs and adds up what each pair pulls at its rows of XA.
 - NEAREST: a task goes through all slabs of its part of the data and keeps the k nearest of each row.
 
-Where a point has more numbers than RANGE, the sums go through ranges of them. Thread t always computes the same tasks.
+Where a point has more numbers than RANGE, the sums go through ranges of them. Thread t always computes the same tasks,
+in steps (a range of a slab, or the gradients of a row), between which it may stop to look at signals.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
@@ -26,7 +27,7 @@ from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
     FC_JENSEN,
-    FC_MAPPED,
+    FC_MEASURES,
     FC_PACKED_BITS,
     FC_FINITE,
     FC_KNOWN,
@@ -36,6 +37,7 @@ from fastconv._kernels cimport (
     FC_POSITIVE,
     FC_ROOT,
     FC_SQUARE,
+    FC_WORDS,
     fc_emit,
     fc_few,
     fc_nearest,
@@ -113,7 +115,7 @@ cdef struct Plan:
     idx length
     # The metric.
     int metric, finish, prepare
-    double p, n
+    double p, n, factor
     const double *weights
     const double *matrix
     const char *tile_weights
@@ -128,6 +130,9 @@ cdef struct Plan:
 
 cdef struct Team:
     idx first, last              # tasks of this thread
+    idx range, slab              # the next step of the first task; the slab: of NEAREST and PULL
+    bint pulls                   # PULL: distances are in stage, the next step is the gradients of `row`
+    idx row
     idx packed                   # which slab lies in b, -1: none
     idx packed_range
     char *a
@@ -135,10 +140,11 @@ cdef struct Team:
     char *b
     char *b_stats
     char *c
-    char *c2
     char *stage
-    char *row
+    char *line                   # a row as it is prepared
     double *wide
+    double *a_measures
+    double *b_measures
     char *rows                   # PULL: a prepared row of XA, a sum, the rows of a slab of XB, the gradients of a row
     char *spare
     double *totals
@@ -156,22 +162,19 @@ cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
 
 # ---- a block of distances ----
 
-cdef void describe(const Plan *p, Team *t, const Points *x, idx batch, fc_points *a) noexcept nogil:
+cdef void describe(const Plan *p, Team *t, const Points *x, fc_points *a) noexcept nogil:
     """What all rows of a collection have in common."""
     a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
-    a.prepare, a.w, a.matrix, a.row, a.wide = p.prepare, p.weights, p.matrix, t.row, t.wide
-    if p.prepare == FC_MAPPED:
-        a.origin = p.b.data + offset(p, p.b.lead, batch)
-        a.origin_step, a.origin_kind = p.b.col, p.b.kind
+    a.prepare, a.w, a.matrix, a.row, a.wide = p.prepare, p.weights, p.matrix, t.line, t.wide
 
 
 cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, idx rows, idx width, idx first, idx count,
-               char *dst, char *stats) noexcept nogil:
+               char *dst, char *stats, double *measures) noexcept nogil:
     """Panels of `width` rows each; the last is as wide as its rows need, in whole vectors, where lanes lie along them.
     With dst NULL their statistics alone."""
     cdef fc_points a
     cdef idx panel = 0
-    describe(p, t, x, batch, &a)
+    describe(p, t, x, &a)
     a.first, a.count = first, count
     cdef const char *src = x.data + offset(p, x.lead, batch) + start * x.row
     while panel < rows:
@@ -179,54 +182,56 @@ cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
         a.width = width if width == FC_POINT_ROWS else round_up(a.rows, p.k.lanes)
         a.src = src + panel * x.row
         a.dst = dst + panel * count * p.item
-        a.stats = stats + panel * p.item
+        a.stats, a.measures = stats + panel * p.item, measures + panel * FC_MEASURES
         if dst == NULL:
             a.dst = NULL
         p.k.points(&a)
         panel += width
 
 
-cdef void block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols, char *out) noexcept nogil:
-    """Distances of rows i0.. of XA to rows j0.. of XB, into stage; with `out` panels of whole vectors go there."""
+cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols, char *out) noexcept nogil:
+    """The next range of the distances of rows i0.. of XA to rows j0.. of XB; whether it was the last, and they are in stage:
+    with `out` panels of whole vectors go there."""
     cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel)
-    cdef idx range_, first, count, panel, group, tile = 0
+    cdef idx range_ = t.range, first = range_ * p.range, count = min(p.range, p.terms - first), panel, group, tile = 0
     cdef idx tile_size = FC_POINT_ROWS * p.panel * p.item
     cdef idx slab = batch * p.b.count + j0
     cdef const char *rows_a = t.a
     cdef char *dst
     cdef fc_pairs a
     a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
+    a.factor = 1 if p.way == PULL else p.factor
     a.a_row, a.a_col = 1, FC_POINT_ROWS
     if p.in_place:
         rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row
         a.a_row, a.a_col = p.a.row // p.item, 1
-    for range_ in range(p.ranges):
-        first = range_ * p.range
-        count = min(p.range, p.terms - first)
-        pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, NULL if p.in_place else t.a, t.a_stats)
-        if t.packed != slab or t.packed_range != range_:
-            pack(p, t, &p.b, batch, j0, cols, p.panel, first, count, t.b, t.b_stats)
-            t.packed = slab
-            t.packed_range = range_
-        a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
-        a.w = p.tile_weights + (first // 2 if p.twofold else first) * p.item if p.tile_weights != NULL else NULL
-        for panel in range(panels):
-            a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
-            dst, a.dst_step = t.stage + (0 if p.direct else panel * p.panel) * p.item, p.stage_step
-            if out != NULL and panel * p.panel + a.vectors * p.k.lanes <= cols:
-                dst, a.dst_step = out + panel * p.panel * p.item, p.out_row // p.item
-            a.b = t.b + panel * p.panel * count * p.item
-            a.b_stats = t.b_stats + panel * p.panel * p.item
-            for group in range(groups):
-                if p.ranges > 1:
-                    tile = panel * groups + group
-                a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
-                a.a = rows_a + (group * FC_POINT_ROWS * p.a.row + first * p.item if p.in_place
-                                else group * FC_POINT_ROWS * count * p.item)
-                a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
-                a.c, a.c2 = t.c + tile * tile_size, t.c2 + tile * tile_size
-                a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
-                p.k.pairs(&a)
+    pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, NULL if p.in_place else t.a, t.a_stats, t.a_measures)
+    if t.packed != slab or t.packed_range != range_:
+        pack(p, t, &p.b, batch, j0, cols, p.panel, first, count, t.b, t.b_stats, t.b_measures)
+        t.packed = slab
+        t.packed_range = range_
+    a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
+    a.w = p.tile_weights + (first // 2 if p.twofold else first) * p.item if p.tile_weights != NULL else NULL
+    for panel in range(panels):
+        a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
+        dst, a.dst_step = t.stage + (0 if p.direct else panel * p.panel) * p.item, p.stage_step
+        if out != NULL and panel * p.panel + a.vectors * p.k.lanes <= cols:
+            dst, a.dst_step = out + panel * p.panel * p.item, p.out_row // p.item
+        a.b = t.b + panel * p.panel * count * p.item
+        a.b_stats = t.b_stats + panel * p.panel * p.item
+        for group in range(groups):
+            if p.ranges > 1:
+                tile = panel * groups + group
+            a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
+            a.a = rows_a + (group * FC_POINT_ROWS * p.a.row + first * p.item if p.in_place
+                            else group * FC_POINT_ROWS * count * p.item)
+            a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
+            a.c = t.c + 4 * tile * tile_size
+            a.c2, a.c3, a.c4 = a.c + tile_size, a.c + 2 * tile_size, a.c + 3 * tile_size
+            a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
+            p.k.pairs(&a)
+    t.range = 0 if range_ == p.ranges - 1 else range_ + 1
+    return t.range == 0
 
 
 cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, char *out, idx out_row, idx out_col,
@@ -239,9 +244,9 @@ cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, cha
     p.k.emit(&e)
 
 
-# ---- tasks ----
+# ---- tasks: the next step of each, and whether it was the last ----
 
-cdef void matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
     """Blocks of a band of rows, slab after slab: a band is one thread's, so that no two threads touch new pages of the
     result at once, which the system would clear for both."""
     cdef idx i0 = task % p.band * p.block_rows
@@ -251,19 +256,22 @@ cdef void matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
     i0 += task % p.bands * p.band * p.block_rows
     cdef idx batch = task // p.bands, rows = min(p.block_rows, p.a.count - i0)
     if rows <= 0:
-        return
+        return True
     cdef char *out = p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col
     if not p.direct:
-        block(p, t, batch, i0, rows, j0, cols, NULL)
+        if not block(p, t, batch, i0, rows, j0, cols, NULL):
+            return False
         emit(p, t, 0, 0, rows, cols, out, p.out_row, p.out_col, p.stream)
-        return
-    block(p, t, batch, i0, rows, j0, cols, out)
+        return True
+    if not block(p, t, batch, i0, rows, j0, cols, out):
+        return False
     cdef idx rest = cols % p.panel
     if rest % p.k.lanes:
         emit(p, t, 0, 0, rows, rest, out + (cols - rest) * p.item, p.out_row, p.out_col, False)
+    return True
 
 
-cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef bint square_task(const Plan *p, Team *t, idx task) noexcept nogil:
     """Task number j (j + 1) / 2 + i is block (i, j), i <= j."""
     cdef idx each = p.slabs * (p.slabs + 1) // 2
     cdef idx batch = task // each, j = 0, i, r, row, col, first
@@ -274,21 +282,23 @@ cdef void square_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     cdef char *out = p.out + offset(p, p.lead_out, batch)
-    block(p, t, batch, i0, rows, j0, cols, NULL)
+    if not block(p, t, batch, i0, rows, j0, cols, NULL):
+        return False
     if p.way == SYMMETRIC:
         emit(p, t, 0, 0, rows, cols, out + i0 * p.out_row + j0 * p.out_col, p.out_row, p.out_col, False)
         if i != j:
             emit(p, t, 0, 0, rows, cols, out + j0 * p.out_row + i0 * p.out_col, p.out_col, p.out_row, False)
-        return
+        return True
     for r in range(rows):
         row = i0 + r
         col = max(row + 1, j0)
         if col < j0 + cols:
             first = row * (2 * p.a.count - row - 1) // 2 + col - row - 1
             emit(p, t, r, col - j0, 1, j0 + cols - col, out + first * p.out_col, 0, p.out_col, False)
+    return True
 
 
-cdef void few_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef bint few_task(const Plan *p, Team *t, idx task) noexcept nogil:
     """A whole batch item."""
     cdef fc_few a
     a.a, a.b = p.a.data + offset(p, p.a.lead, task), p.b.data + offset(p, p.b.lead, task)
@@ -296,38 +306,40 @@ cdef void few_task(const Plan *p, Team *t, idx task) noexcept nogil:
     a.a_step, a.b_step, a.out_step = p.a.row // p.item, p.b.row // p.item, p.out_row // p.item
     a.m, a.n, a.d, a.metric, a.finish = p.a.count, p.b.count, p.d, p.metric, p.finish
     if not p.k.few(&a):
-        return
-    if p.way == MATRIX:
-        matrix_task(p, t, task)
-    else:
-        square_task(p, t, task)
+        return True
+    return matrix_task(p, t, task) if p.way == MATRIX else square_task(p, t, task)
 
 
-cdef void nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef bint nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx part = task % p.parts
     task //= p.parts
     cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
-    cdef idx batch = task // p.row_blocks, slab, r, j0, cols, at
-    cdef idx first = part * p.part_slabs * p.block_cols
+    cdef idx batch = task // p.row_blocks, r, at
+    cdef idx first = part * p.part_slabs * p.block_cols, end = min(first + p.part_slabs * p.block_cols, p.b.count)
+    cdef idx j0 = first + t.slab * p.block_cols, cols = min(p.block_cols, end - j0)
     cdef fc_nearest h
-    for slab in range(part * p.part_slabs, min((part + 1) * p.part_slabs, p.slabs)):
-        j0 = slab * p.block_cols
-        cols = min(p.block_cols, p.b.count - j0)
-        block(p, t, batch, i0, rows, j0, cols, NULL)
-        for r in range(rows):
-            at = ((part * p.batches + batch) * p.a.count + i0 + r) * p.nearest
-            h.distances, h.indices = p.distances + at * p.item, p.indices + at
-            h.k, h.held = p.nearest, min(p.nearest, j0 - first)
-            p.k.nearest(&h, t.stage + r * p.stage_step * p.item, cols, j0)
-            if j0 + cols == min(first + p.part_slabs * p.block_cols, p.b.count):
-                p.k.nearest_sort(&h)
+    if cols <= 0:
+        return True
+    if not block(p, t, batch, i0, rows, j0, cols, NULL):
+        return False
+    for r in range(rows):
+        at = ((part * p.batches + batch) * p.a.count + i0 + r) * p.nearest
+        h.distances, h.indices = p.distances + at * p.item, p.indices + at
+        h.k, h.held = p.nearest, min(p.nearest, j0 - first)
+        p.k.nearest(&h, t.stage + r * p.stage_step * p.item, cols, j0)
+        if j0 + cols == end:
+            p.k.nearest_sort(&h)
+    t.slab += 1
+    return j0 + cols == end
 
 
 cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char *dst) noexcept nogil:
-    """One prepared row, its numbers side by side; of pairs the first alone."""
+    """One prepared row, its numbers side by side; of pairs the first alone, second words after the first."""
     cdef fc_points a
     cdef fc_emit e
-    describe(p, t, x, batch, &a)
+    cdef double[FC_MEASURES] measures
+    describe(p, t, x, &a)
+    a.measures = measures
     a.src = x.data + offset(p, x.lead, batch) + row * x.row
     a.rows = a.width = 1
     a.first, a.count, a.dst, a.stats = 0, p.terms, t.spare, t.c
@@ -335,65 +347,74 @@ cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, char
     e.src, e.src_step, e.rows, e.columns = t.spare, 2 if p.twofold else 1, p.d, 1
     e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
     p.k.emit(&e)
+    if p.metric == FC_WORDS:
+        e.src, e.out = t.spare + p.item, dst + p.length * p.item
+        p.k.emit(&e)
 
 
-cdef void pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef bint pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx i0 = task % p.row_blocks * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
-    cdef idx batch = task // p.row_blocks, slab, r, j, j0, cols
-    cdef idx size = p.length * p.item
+    cdef idx batch = task // p.row_blocks, r = t.row, j, j0 = t.slab * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
+    cdef idx size = p.length * (2 if p.metric == FC_WORDS else 1) * p.item
     cdef char *a = t.rows
     cdef char *sums = a + size
     cdef char *b = sums + size
     cdef char *g = b + p.block_cols * size
+    cdef double *total = t.totals + r * p.length
     cdef fc_pull u
     cdef fc_unprepare e
     cdef fc_points one
-    memset(t.rows, 0, 2 * size + p.block_cols * size)
-    memset(t.totals, 0, rows * p.length * sizeof(double))
-    u.a, u.b, u.w, u.g, u.sum = a, b, p.tile_weights, g, sums
-    u.b_step = u.length = p.length
-    u.kind, u.p = p.pull, p.p
-    one.dst, one.stats, one.row, one.wide = g, t.c, t.row, t.wide
-    one.row_step, one.col_step, one.rows, one.width, one.first = 0, p.grad_col, 1, 1, 0
-    one.kind, one.prepare = p.grad_kind, FC_PLAIN
-    for slab in range(p.slabs):
-        j0 = slab * p.block_cols
-        cols = min(p.block_cols, p.b.count - j0)
-        for j in range(cols):
+    if not t.pulls:
+        if t.slab == 0 and t.range == 0:
+            memset(t.rows, 0, 2 * size + p.block_cols * size)
+            memset(t.totals, 0, rows * p.length * sizeof(double))
+        t.pulls = block(p, t, batch, i0, rows, j0, cols, NULL)
+        for j in range(cols if t.pulls else 0):
             flat(p, t, &p.b, batch, j0 + j, b + j * size)
-        block(p, t, batch, i0, rows, j0, cols, NULL)
-        for r in range(rows):
-            flat(p, t, &p.a, batch, i0 + r, a)
-            one.src = p.grad + offset(p, p.lead_grad, batch) + (i0 + r) * p.grad_row + j0 * p.grad_col
-            one.d = one.count = cols
-            p.k.points(&one)
-            u.n, u.distances = cols, t.stage + r * p.stage_step * p.item
-            p.k.pull(&u)
-            p.k.add_wide(t.totals + r * p.length, sums, p.d)
-    for r in range(rows):
-        e.total = t.totals + r * p.length
+        return False
+    flat(p, t, &p.a, batch, i0 + r, a)
+    one.src = p.grad + offset(p, p.lead_grad, batch) + (i0 + r) * p.grad_row + j0 * p.grad_col
+    one.dst, one.stats, one.row, one.wide = g, t.c, t.line, t.wide
+    one.row_step, one.col_step, one.rows, one.width, one.first = 0, p.grad_col, 1, 1, 0
+    one.kind, one.prepare, one.d, one.count = p.grad_kind, FC_PLAIN, cols, cols
+    p.k.points(&one)
+    u.a, u.b, u.w, u.g, u.sum = a, b, p.tile_weights, g, sums
+    u.b_step, u.length = size // p.item, p.length
+    u.kind, u.p = p.pull, p.p
+    u.n, u.distances = cols, t.stage + r * p.stage_step * p.item
+    p.k.pull(&u)
+    p.k.add_wide(total, sums, p.d)
+    if t.slab == p.slabs - 1:
+        e.total = total
         e.x = p.a.data + offset(p, p.a.lead, batch) + (i0 + r) * p.a.row
         e.x_step, e.d, e.kind, e.prepare = p.a.col, p.d, p.a.kind, p.prepare
-        e.w, e.matrix, e.wide = p.weights, p.matrix, t.wide
+        e.w, e.matrix, e.wide, e.factor = p.weights, p.matrix, t.wide, p.factor
         e.out = p.pulled + (batch * p.a.count + i0 + r) * p.d * p.item
         p.k.unprepare(&e)
+    t.row = (r + 1) % rows
+    t.pulls = t.row > 0
+    t.slab += t.row == 0
+    return t.slab == p.slabs
 
 
 cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
-    """The next `count` tasks of one thread."""
-    cdef idx end = min(t.first + count, t.last)
-    while t.first < end:
+    """The next `count` steps of one thread."""
+    cdef bint done
+    while count and t.first < t.last:
         if p.few:
-            few_task(p, t, t.first)
+            done = few_task(p, t, t.first)
         elif p.way == MATRIX:
-            matrix_task(p, t, t.first)
+            done = matrix_task(p, t, t.first)
         elif p.way == NEAREST:
-            nearest_task(p, t, t.first)
+            done = nearest_task(p, t, t.first)
         elif p.way == PULL:
-            pull_task(p, t, t.first)
+            done = pull_task(p, t, t.first)
         else:
-            square_task(p, t, t.first)
-        t.first += 1
+            done = square_task(p, t, t.first)
+        if done:
+            t.first += 1
+            t.slab = 0
+        count -= 1
 
 
 # ---- planning ----
@@ -431,7 +452,7 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
     p.terms = p.d
-    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA
+    p.twofold = p.metric == FC_JENSEN or p.metric == FC_CANBERRA or p.metric == FC_WORDS
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
     elif p.twofold:
@@ -492,15 +513,16 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
     cdef idx tiles = 1 if p.ranges == 1 else rows // FC_POINT_ROWS * (cols // p.panel)
     cdef idx a = round_up(rows * p.range * p.item, 64), a_stats = round_up(rows * p.item, 64)
     cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
-    cdef idx c = tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
-    cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(p.d * 8, 64)
+    cdef idx c = 4 * tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
+    cdef idx row = round_up(max(max(p.terms, p.d), cols) * p.item, 64), wide = round_up(2 * p.d * sizeof(double), 64)
+    cdef idx measures = round_up(FC_MEASURES * (rows + cols) * sizeof(double), 64)
     cdef idx prepared = 0, spare = 0, totals = 0
     if p.way == PULL:
-        prepared = round_up(((cols + 2) * p.length + cols) * p.item, 64)
+        prepared = round_up(((cols + 2) * (2 if p.metric == FC_WORDS else 1) * p.length + cols) * p.item, 64)
         spare = round_up(p.terms * p.item, 64)
         totals = rows * p.length * sizeof(double)
-    cdef idx each = a + a_stats + b + b_stats + 2 * c + stage + row + wide + prepared + spare + totals
-    cdef idx rounds, quota, round_
+    cdef idx each = a + a_stats + b + b_stats + c + stage + row + wide + measures + prepared + spare + totals
+    cdef idx steps, rounds, quota, round_
     cdef int i
     cdef idx size = threads * each + 64
     cdef char *memory = borrow(&size)
@@ -515,21 +537,29 @@ cdef int execute(const Plan *p, int threads, double work) except -1:
             members[i].first = p.tasks * i // threads
             members[i].last = p.tasks * (i + 1) // threads
             members[i].packed = -1
+            members[i].range = members[i].slab = members[i].row = 0
+            members[i].pulls = False
             members[i].a = at + i * each
             members[i].a_stats = members[i].a + a
             members[i].b = members[i].a_stats + a_stats
             members[i].b_stats = members[i].b + b
             members[i].c = members[i].b_stats + b_stats
-            members[i].c2 = members[i].c + c
-            members[i].stage = members[i].c2 + c
-            members[i].row = members[i].stage + stage
-            members[i].wide = <double *>(members[i].row + row)
-            members[i].rows = members[i].row + row + wide
+            members[i].stage = members[i].c + c
+            members[i].line = members[i].stage + stage
+            members[i].wide = <double *>(members[i].line + row)
+            members[i].a_measures = <double *>(members[i].line + row + wide)
+            members[i].b_measures = members[i].a_measures + FC_MEASURES * rows
+            members[i].rows = members[i].line + row + wide + measures
             members[i].spare = members[i].rows + prepared
             members[i].totals = <double *>(members[i].spare + spare)
-        rounds = <idx>(work / threads / ROUND_WORK) + 1
-        quota = ceil_div(ceil_div(p.tasks, threads), rounds)
-        rounds = ceil_div(ceil_div(p.tasks, threads), quota)
+        steps = p.ranges
+        if p.way == NEAREST:
+            steps *= p.part_slabs
+        elif p.way == PULL:
+            steps = (steps + p.block_rows) * p.slabs
+        steps *= ceil_div(p.tasks, threads)
+        quota = ceil_div(steps, <idx>(work / threads / ROUND_WORK) + 1)
+        rounds = ceil_div(steps, quota)
         for round_ in range(rounds):
             if threads == 1:
                 with nogil:
@@ -562,7 +592,7 @@ cdef int take(Plan *p, Points *x, cnp.ndarray a, cnp.ndarray out, int lead) exce
 
 
 cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int lead, bint single, tuple metric) except -1:
-    """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost)."""
+    """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost, factor)."""
     cdef int i
     cdef cnp.ndarray array
     p.k = &table().f32 if single else &table().f64
@@ -577,6 +607,7 @@ cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int l
     take(p, &p.b, xb, out, lead)
     p.out, p.out_kind = cnp.PyArray_BYTES(out), kind_of(out)
     p.metric, p.finish, p.prepare, p.p, p.n = metric[0], metric[1], metric[2], metric[3], metric[4]
+    p.factor = metric[9]
     p.weights = p.matrix = NULL
     p.tile_weights = NULL
     if metric[5] is not None:
@@ -632,7 +663,7 @@ def small(xa, xb, metric):
         return None
     cdef Plan p
     cdef idx m = cnp.PyArray_DIM(a, 0), n = cnp.PyArray_DIM(b, 0), d = cnp.PyArray_DIM(a, 1)
-    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or m * n * (d + 4) > SMALL_WORK:
+    if d != cnp.PyArray_DIM(b, 1) or m == 0 or n == 0 or <double>m * n * (d + 4) > SMALL_WORK:
         return None
     cdef cnp.npy_intp[2] shape
     shape[0], shape[1] = m, n
@@ -644,7 +675,7 @@ def small(xa, xb, metric):
     take(&p, &p.b, b, out, 0)
     p.out, p.out_kind, p.out_row, p.out_col = cnp.PyArray_BYTES(out), p.a.kind, n * p.item, p.item
     p.metric, p.finish, p.prepare = (<tuple>code)[0], (<tuple>code)[1], (<tuple>code)[2]
-    p.p, p.n = 2, d
+    p.p, p.n, p.factor = 2, d, 1
     p.weights = p.matrix = NULL
     p.tile_weights = NULL
     p.way = MATRIX

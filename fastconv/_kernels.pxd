@@ -111,7 +111,7 @@ cdef extern from "kernels/kernels.h" nogil:
 
     enum:
         FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED,
-        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA
+        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS
 
     ctypedef struct fc_points:
         void *dst
@@ -121,10 +121,8 @@ cdef extern from "kernels/kernels.h" nogil:
         int kind, prepare
         const double *w
         const double *matrix
-        const char *origin
-        ptrdiff_t origin_step
-        int origin_kind
         double *wide
+        double *measures
         void *row
 
     ctypedef struct fc_pairs:
@@ -135,9 +133,11 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *b_stats
         ptrdiff_t a_row, a_col, count
         int metric, finish, rows, vectors, first, last
-        double p, n
+        double p, n, factor
         void *c
         void *c2
+        void *c3
+        void *c4
         void *dst
         ptrdiff_t dst_step
 
@@ -178,6 +178,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int kind, prepare
         const double *w
         const double *matrix
+        double factor
         double *wide
         void *out
 

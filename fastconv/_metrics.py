@@ -9,7 +9,7 @@ from . import _distance
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
- BITS) = range(15)
+ BITS, WORDS) = range(16)
 (AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
  RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
 PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(11)
@@ -49,7 +49,8 @@ _ALIASES = {
 }  # fmt: skip
 _CHAIN = 32  # FC_POINT_CHAIN
 _PADDING = 16  # whole vectors of any instruction set
-_CHUNK = 4096  # points at a time for variances and covariances
+_FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
+_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -68,7 +69,7 @@ class Plan:
 _PULLS = {
     (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
     (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8,
+    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
 }  # fmt: skip
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
@@ -127,45 +128,70 @@ def plan(metric, kwargs, xa, xb, compute):
     if name == "seuclidean":
         if kwargs.get("V") is None:
             if xa.ndim > 2 or own.ndim > 2:
-                return Plan(items=_items)
+                return Plan(items=items)
             v = _scatter(xa, xb, diagonal=True)
         else:
             v = _vector("V", kwargs["V"], d)
-        with np.errstate(divide="ignore"):
-            return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=1 / v, compute=compute)
+        # 1 / V, V over a power of 2 near its least, so that it does not overflow.
+        least = v[v > 0].min(initial=math.inf)
+        exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            w = 1 / np.ldexp(v, -exponent)
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
-            return Plan(items=_items)
+            return Plan(items=items)
         return _mahalanobis(kwargs.get("VI"), xa, xb, compute)
     booleans = xa.dtype.kind == own.dtype.kind == "b"
     if name in _BITS and (booleans or name not in _DIRECT):
         if w is None:
             return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d)
-        return _kernel(SPLIT, _BITS[name], NONZERO, 3, d, w=w, compute=compute, n=_total(w, compute))
+        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, w=w, compute=compute)
     sums, ending, preparation, cost = _DIRECT[name]
     if preparation in (UNIT, CENTRED):
         return _kernel(sums, ending, preparation, cost, d, w=w)
-    n = None if w is None else _total(w, compute)
-    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute, n=n)
+    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute)
 
 
-def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, n=None, matrix=None):
-    """A Plan for the kernels; weights reach the sums where `compute` is given, else the preparation alone."""
-    tile = None
-    if w is not None and compute is not None:
-        tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
-        tile[:d] = w
-    return Plan(kernel=(sums, ending, preparation, float(p), float(d if n is None else n), w, tile, matrix, cost))
+def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, matrix=None, exponent=0):
+    """A Plan for the kernels; weights, times 2**exponent, reach the sums where `compute` is given, else the preparation
+    alone. The kernels see them without their power of 2, so that they and their products stay within any precision."""
+    tile, n, factor = None, d, 1.0
+    if w is not None:
+        w, more = _reduced(w)
+        exponent += more
+        if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
+            factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
+        if compute is not None:
+            tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
+            with np.errstate(over="ignore", under="ignore"):
+                tile[:d] = w != 0 if sums == CHEBYSHEV else w
+                n = _total(w, compute)
+    elif exponent:
+        factor = 2.0 ** (exponent / 2)
+    return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor))
+
+
+def _reduced(x):
+    """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
+    sizes = np.abs(x, where=np.isfinite(x), out=np.zeros_like(x))
+    exponent = math.frexp(sizes.max(initial=0))[1] // 2 * 2
+    return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
 
 
 def _vector(name, value, d):
-    try:
-        vector = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a vector of real numbers, got {value!r}") from None
+    vector = _real(name, "a vector", value)
     if vector.shape != (d,):
         raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
-    return np.ascontiguousarray(vector)
+    return vector
+
+
+def _real(name, what, value):
+    """A copy of an argument of real numbers in float64, C-contiguous, so that `out` may lie in the argument."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
+    return np.array(array, np.float64, order="C")
 
 
 def _total(w, compute):
@@ -184,10 +210,9 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    try:
-        p = float(p)
-    except (TypeError, ValueError):
-        raise TypeError(f"p must be a number >= 0, got {p!r}") from None
+    if np.ndim(p) or np.asarray(p).dtype.kind not in "fiub":
+        raise TypeError(f"p must be a number >= 0, got {p!r}")
+    p = float(p)
     if not p >= 0:
         raise ValueError(f"p must be a number >= 0, got {p}")
     if p == 0 or 1 / p == math.inf:
@@ -198,7 +223,7 @@ def _minkowski(p, w, d, compute):
         return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, w=w, compute=compute)
     if p == 2:
         return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute)
-    if p == math.inf:
+    if p >= _FARTHEST:
         return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, w=w, compute=compute)
     halves = p < 8 and p % 1 == 0.5
     sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
@@ -209,8 +234,9 @@ def _scatter(xa, xb, diagonal):
     """The variances or the covariances, ddof 1, of the points of both, in blocks."""
     both = [xa] if xb is None else [xa, xb]
     count, d = sum(len(x) for x in both), xa.shape[-1]
-    blocks = [x[i : i + _CHUNK] for x in both for i in range(0, len(x), _CHUNK)]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
+    blocks = [x[i : i + chunk] for x in both for i in range(0, len(x), chunk)]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         mean = sum((block.astype(np.float64).sum(0) for block in blocks), np.zeros(d)) / np.float64(count)
         total = np.zeros(d if diagonal else (d, d))
         for block in blocks:
@@ -229,28 +255,38 @@ def _mahalanobis(vi, xa, xb, compute):
             )
         vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
     else:
-        try:
-            vi = np.asarray(vi, np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"VI must be a matrix of real numbers, got {vi!r}") from None
+        vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if not np.isfinite(vi).all():
+    if np.isnan(vi).any():
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
+    if np.isinf(vi).any():
+        return Plan(fill=_caller(_quadratic, {"vi": vi}))
+    vi, exponent = _reduced(vi)
     symmetric = vi / 2 + vi.T / 2
     try:
-        root, w = np.linalg.cholesky(symmetric), None
+        root, w = np.ascontiguousarray(np.linalg.cholesky(symmetric)), None
     except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
         w, root = np.linalg.eigh(symmetric)
-    return _kernel(SQUARE, ROOT, MAPPED, 1, d, w=w, compute=compute, matrix=np.ascontiguousarray(root))
+        root = np.ascontiguousarray(root)
+    # The kernels multiply in two words, from numbers and their high halves.
+    halves = (root.view(np.int64) & ~np.int64(2**27 - 1)).view(np.float64)
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]), exponent=exponent)
 
 
-def _items(*arrays):
+def items(*arrays):
     """The items of a batch, each array's leading axes broadcast to those of the last."""
     lead = arrays[-1].shape[:-2]
     wide = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays[:2]] + list(arrays[2:])
     for index in np.ndindex(*lead):
         yield tuple(a[index] for a in wide)
+
+
+def _quadratic(u, v, vi):
+    """mahalanobis by its formula, for matrices that have no factors."""
+    with np.errstate(all="ignore"):
+        difference = np.subtract(u, v, dtype=np.float64)
+        return np.sqrt(difference @ (vi @ difference))
 
 
 def _caller(metric, kwargs):

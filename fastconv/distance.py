@@ -14,6 +14,7 @@ from .runtime import get_num_threads
 __all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]
 
 _PART_BYTES = 1 << 20  # what knn may use for the results of parts of the data, where queries are few
+_PULL_BYTES = 16 << 20  # gradients of a batch that are added up over broadcast axes at once
 
 
 def cdist(
@@ -57,7 +58,8 @@ def cdist(
     XB : array_like, shape (..., n, d)
         Points. The leading axes of both are batch and broadcast.
     metric : str or callable, default "euclidean"
-        One of the above, in any case, SciPy's short names included, or a function of two points.
+        One of the above, in any case, SciPy's short names included, or a function of two points (SciPy's own too, with
+        the arguments given: ``scipy.spatial.distance.seuclidean`` and ``mahalanobis`` then need V and VI).
     out : ndarray, shape (..., m, n), optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs.
     dtype : dtype, optional
@@ -89,8 +91,9 @@ def cdist(
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
+    mahalanobis of a point with an infinite number is NaN or infinite.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
-    max(8, 8 / p) units in the last place.
+    max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 
     References
     ----------
@@ -185,9 +188,9 @@ def pdist(
                 pdist(x[index], metric, out=target[index], dtype=target_dtype, workers=workers, **kwargs)
         elif plan.fill is not None:
             for index in np.ndindex(*lead):
-                matrix = np.empty((n, n), target_dtype)
-                plan.fill(x[index], x[index], matrix)
-                target[index] = squareform(matrix, "tovector", checks=False)
+                points = x[index]
+                for i, row in _rows_of_condensed(n):
+                    plan.fill(points[i : i + 1], points[i + 1 :], target[index][None, row])
         else:
             _distance.condensed(x, target, compute == np.float32, plan.kernel, workers)
     if target is not answer:
@@ -287,7 +290,8 @@ def knn(
     distances : ndarray, shape (..., m, k)
         Ascending, the bits those of `cdist`; NaN last.
     indices : ndarray of intp, shape (..., m, k)
-        Rows of `data`; of equal distances the lowest index comes first.
+        Rows of `data`; of equal distances the lowest index comes first. Which points are nearest is decided before
+        distances are rounded to float16 or `dtype`, in which more of them may be equal.
 
     Raises
     ------
@@ -318,20 +322,19 @@ def knn(
     if m * math.prod(lead) < 6 * threads and n >= 4096 * threads:
         parts = max(min(threads, _PART_BYTES // max(m * math.prod(lead) * k * 16, 1)), 1)
     shape = (parts, *lead, m, k)
-    _args.result(None, (0, *shape[1:]), np.dtype(np.float64))
-    distances, indices = np.empty(shape, compute), np.empty(shape, np.intp)
+    distances, indices = (_args.result(None, shape, np.dtype(t))[0] for t in (compute, np.intp))
     if distances.size:
         if plan.items is not None:
             for a, b, d, i in plan.items(q, x, distances[0], indices[0]):
                 d[...], i[...] = knn(a, b, k, metric, dtype=compute, workers=workers, **kwargs)
             parts = 1
         elif plan.fill is not None:
-            row = np.empty((*lead, 1, n), compute)
-            for j in range(m):
-                plan.fill(q[..., j : j + 1, :], x, row)
-                order = np.argsort(row, axis=-1, kind="stable")[..., :k]
-                indices[0, ..., j : j + 1, :] = order
-                distances[0, ..., j : j + 1, :] = np.take_along_axis(row, order, -1)
+            row = np.empty((1, n), compute)
+            for a, b, d, i in _metrics.items(q, x, distances[0], indices[0]):
+                for j in range(m):
+                    plan.fill(a[j : j + 1], b, row)
+                    i[j] = np.argsort(row[0], kind="stable")[:k]
+                    d[j] = row[0, i[j]]
             parts = 1
         else:
             if parts > 1:
@@ -344,7 +347,12 @@ def knn(
         distances, indices = (np.take_along_axis(a, order, -1) for a in (distances, indices))
     else:
         distances, indices = distances[0], indices[0]
-    return distances.astype(target_dtype, copy=False), indices
+    if target_dtype != compute:
+        with np.errstate(over="ignore", under="ignore"):
+            distances = distances.astype(target_dtype)
+        order = np.lexsort((indices, distances), axis=-1)  # rounding makes ties
+        indices = np.take_along_axis(indices, order, -1)
+    return distances, indices
 
 
 def pairwise_argmin(
@@ -376,7 +384,7 @@ def pairwise_argmin(
     Returns
     -------
     indices : ndarray of intp, shape (..., m)
-        Rows of `XB`; the lowest of equally near ones.
+        Rows of `XB`; the lowest of equally near ones, before distances are rounded to float16 or `dtype`.
     distances : ndarray, shape (..., m)
         The bits are those of `cdist`; NaN only where all are.
 
@@ -433,7 +441,7 @@ def cdist_vjp(
     Returns
     -------
     grad_XA : ndarray, of the shape of `XA`
-        float32 for float32 points, else float64.
+        float32 for float32 points, float16 (computed in float32) for float16, else float64.
     grad_XB : ndarray, of the shape of `XB`
         Summed over the axes along which `XB` was broadcast.
 
@@ -458,7 +466,7 @@ def cdist_vjp(
     """
     g, xa, xb = _args.array("grad", grad), _args.array("XA", XA), _args.array("XB", XB)
     lead = _shapes("XA", xa, "XB", xb)
-    compute, _ = _metrics.dtypes("XA", xa, "XB", xb, None)
+    compute, target_dtype = _metrics.dtypes("XA", xa, "XB", xb, None)
     _metrics.dtypes("grad", g, "grad", g, None)
     workers = _args.workers(workers)
     shape = (*lead, xa.shape[-2], xb.shape[-2])
@@ -469,16 +477,34 @@ def cdist_vjp(
         if name in metrics and kwargs.get(argument) is None:
             raise ValueError(f"{argument} must be given for the gradient of {metric}")
     plan = _metrics.plan(metric, kwargs, xa, xb, compute)
+    if plan.fill is not None and "VI" in kwargs and isinstance(metric, str):
+        raise ValueError(f"VI must be finite for the gradient of {metric}")
     kind = _metrics.gradient(metric, plan)
     results = []
     for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):
-        pulled = np.zeros((*lead, *a.shape[-2:]), compute)
-        if pulled.size and b.shape[-2]:
-            _distance.pull(upstream, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
-        extra = len(lead) - (a.ndim - 2)
-        axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
-        results.append(pulled.sum(axis=axes).reshape(a.shape) if axes else pulled)
-    return tuple(results)
+        results.append(_pull_back(upstream, a, b, lead, kind, compute, plan, workers))
+    with np.errstate(over="ignore", under="ignore"):
+        return tuple(result.astype(target_dtype, copy=False) for result in results)
+
+
+def _pull_back(grad, a, b, lead, kind, compute, plan, workers):
+    """The gradient with respect to `a`, summed over the leading axes along which it was broadcast."""
+    extra = len(lead) - (a.ndim - 2)
+    axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
+    shape = (*lead, *a.shape[-2:])
+    longest = max(axes, key=lambda axis: lead[axis], default=None)
+    if axes and lead[longest] > 1 and math.prod(shape) * compute.itemsize > _PULL_BYTES:
+        total = np.zeros(a.shape, compute)
+        grad, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (grad, b))
+        rest = (*lead[:longest], 1, *lead[longest + 1 :])
+        for i in range(lead[longest]):
+            at = (slice(None),) * longest + (slice(i, i + 1),)
+            total += _pull_back(grad[at], a, b[at], rest, kind, compute, plan, workers)
+        return total
+    pulled = np.zeros(shape, compute)
+    if pulled.size and b.shape[-2]:
+        _distance.pull(grad, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
+    return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled
 
 
 def _rows_of_condensed(n):

@@ -1,5 +1,7 @@
 """Distances: every metric against SciPy and against the formula in long double, and what the interface promises."""
 
+import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -23,6 +25,10 @@ POWERS = (0.3, 0.5, 1, 1.5, 2, 2.5, 3, 3.7, 4, 7.5, 10, 100, np.inf)
 # Cancellation is part of these formulas: their errors are measured against 1, not against the result.
 ABSOLUTE = ("correlation", "cosine")
 every_metric = pytest.mark.parametrize("metric", REAL + BOOLEAN)
+# Each of the kernels' sums: those of minkowski depend on p.
+every_sum = pytest.mark.parametrize(
+    "metric, p", [(metric, None) for metric in REAL + BOOLEAN] + [("minkowski", p) for p in (1.5, 3, 3.5, 3.7, 4, 7.5)]
+)
 
 
 def scipy_cdist(xa, xb, metric, **kwargs):
@@ -31,7 +37,7 @@ def scipy_cdist(xa, xb, metric, **kwargs):
         return scipy_distance.cdist(xa, xb, metric, **kwargs)
 
 
-def arguments(metric, points, rng):
+def arguments(metric, points, rng, p=None):
     """Return what the metric needs besides points, so that all parts of a collection are treated alike."""
     d = points.shape[-1]
     if metric == "seuclidean":
@@ -39,7 +45,7 @@ def arguments(metric, points, rng):
     if metric == "mahalanobis":
         root = rng.standard_normal((d, d)) + 2 * np.eye(d)
         return {"VI": root @ root.T}
-    return {}
+    return {} if p is None else {"p": p}
 
 
 def assert_units(actual, expected, units, absolute=False):
@@ -85,7 +91,7 @@ def test_weights(isa, rng, metric, dtype):
     if metric in BOOLEAN:
         xa, xb = np.round(xa), np.round(xb)
     assert_units(
-        fastconv.cdist(xa, xb, metric, w=w), reference.cdist(xa, xb, metric, w=w), 40 if metric == "yule" else 6,
+        fastconv.cdist(xa, xb, metric, w=w), reference.cdist(xa, xb, metric, w=w), 8 if metric == "yule" else 6,
         metric in ABSOLUTE,
     )
     ones = fastconv.cdist(xa, xb, metric, w=np.ones(40))
@@ -183,6 +189,13 @@ def test_mahalanobis_with_a_matrix_that_is_not_positive_definite(rng):
         np.testing.assert_allclose(fastconv.cdist(xa, xb, "mahalanobis", VI=vi), expected, rtol=1e-9, atol=1e-7)
     with np.errstate(all="ignore"):
         assert np.isnan(fastconv.cdist(xa, xb, "mahalanobis", VI=np.full((4, 4), np.nan))).all()
+    infinite = np.eye(4)
+    infinite[1, 1] = np.inf
+    expected = scipy_cdist(xa, xb, "mahalanobis", VI=infinite)
+    assert np.isinf(expected).all()
+    np.testing.assert_array_equal(fastconv.cdist(xa, xb, "mahalanobis", VI=infinite), expected)
+    with pytest.raises(ValueError, match="VI must be finite"):
+        fastconv.cdist_vjp(np.ones((9, 8)), xa, xb, "mahalanobis", VI=infinite)
 
 
 def test_short_names_are_those_of_scipy(rng):
@@ -204,7 +217,11 @@ def test_translation_costs_no_accuracy(isa, rng, metric, dtype):
     xa, xb = rng.integers(-8, 9, (9, 30)).astype(dtype), rng.integers(-8, 9, (35, 30)).astype(dtype)
     kwargs = arguments(metric, xa, rng) | ({"p": 3} if metric == "minkowski" else {})
     there = fastconv.cdist(xa + dtype(shift), xb + dtype(shift), metric, **kwargs)
-    assert_same_bits(there, fastconv.cdist(xa, xb, metric, **kwargs))
+    here = fastconv.cdist(xa, xb, metric, **kwargs)
+    if metric == "mahalanobis":
+        assert_units(there, here.astype(np.longdouble), 4)
+    else:
+        assert_same_bits(there, here)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -216,6 +233,111 @@ def test_over_and_underflow(isa, rng, p, dtype):
     for scale in (dtype(2) ** -exponent, dtype(2) ** exponent):
         result = fastconv.cdist(x[:7] * scale, x * scale, "minkowski", p=p)
         assert_units(result / scale, expected.astype(np.longdouble), 8)
+
+
+@pytest.mark.parametrize("p", (1, 2, 2.5, 3, 3.7, 4, 7.5, 50, np.inf))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_weights_of_zero_leave_numbers_out_whatever_their_size(isa, rng, p, dtype):
+    xa, xb = rng.random((7, 12)).astype(dtype), rng.random((35, 12)).astype(dtype)
+    w = np.r_[np.ones(9), np.zeros(3)]
+    xa[:, 9:] *= dtype(1e30 if dtype == np.float32 else 1e200)
+    xb[3, :9] = xa[2, :9]
+    kept = fastconv.cdist(xa[:, :9], xb[:, :9], "minkowski", p=p)
+    assert kept[2, 3] == 0
+    result = fastconv.cdist(xa, xb, "minkowski", p=p, w=w)
+    assert_units(result, kept.astype(np.longdouble), 4)
+    if p != np.inf:
+        grad = rng.standard_normal(kept.shape)
+        a, b = fastconv.cdist_vjp(grad, xa, xb, "minkowski", p=p, w=w)
+        c, d = fastconv.cdist_vjp(grad, xa[:, :9], xb[:, :9], "minkowski", p=p)
+        np.testing.assert_allclose(a, np.pad(c, ((0, 0), (0, 3))), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(b, np.pad(d, ((0, 0), (0, 3))), rtol=1e-4, atol=1e-5)
+    xa[0, 11] = np.inf
+    if p != np.inf:
+        assert np.isnan(fastconv.cdist(xa, xb, "minkowski", p=p, w=w)[0]).all()
+
+
+def test_matrices_that_leave_numbers_out(isa):
+    u, v = np.array([[1.0, 2]]), np.array([[1.0, 5]])
+    assert fastconv.cdist(u, v, "seuclidean", V=[1, np.inf]) == 0
+    assert fastconv.cdist(u, v, "mahalanobis", VI=[[1, 0], [0, 0]]) == 0
+    assert fastconv.knn(u, [[3.0, 2], [1, 5]], 1, w=[1, 0])[1] == 1
+
+
+@pytest.mark.parametrize("dtype, near", [(np.float32, 1e-4), (np.float64, 1e-9)])
+def test_mahalanobis_of_near_points(isa, rng, dtype, near):
+    """Points nearer to each other than to all others, far from the origin and from the first of XB."""
+    xa = (rng.standard_normal((9, 6)) + 3).astype(dtype)
+    xb = np.concatenate([-30 * xa[:1], xa + near * rng.standard_normal((9, 6))]).astype(dtype)
+    kwargs = arguments("mahalanobis", xa, rng)
+    result = fastconv.cdist(xa, xb, "mahalanobis", **kwargs)
+    assert_units(result, reference.cdist(xa, xb, "mahalanobis", **kwargs), 500)
+    assert_same_bits(fastconv.cdist(xa, xb[1:], "mahalanobis", **kwargs), result[:, 1:])
+    grad = np.eye(9, 10, k=1)
+    difference = (xa.astype(np.longdouble) - xb[1:]) @ kwargs["VI"]
+    expected = difference / np.diagonal(reference.cdist(xa, xb[1:], "mahalanobis", **kwargs))[:, None]
+    slope = fastconv.cdist_vjp(grad, xa, xb, "mahalanobis", **kwargs)[0]
+    np.testing.assert_allclose(slope, expected.astype(float), rtol=0, atol=3000 * ROUNDOFF[np.dtype(dtype)])
+
+
+@pytest.mark.parametrize("metric", WEIGHTED)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_weights_of_any_size(isa, rng, metric, dtype):
+    xa, xb, w = rng.random((7, 12)).astype(dtype), rng.random((35, 12)).astype(dtype), rng.random(12)
+    if metric in BOOLEAN:
+        xa, xb = np.round(xa), np.round(xb)
+    power = {"cityblock": 1, "sqeuclidean": 1, "canberra": 1, "euclidean": 0.5, "minkowski": 0.5}.get(metric, 0)
+    expected = fastconv.cdist(xa, xb, metric, w=w).astype(np.longdouble)
+    for exponent in (-120, -60, 60, 120) if dtype == np.float32 else (-1000, 1000):
+        result = fastconv.cdist(xa, xb, metric, w=np.ldexp(w, exponent)).astype(np.longdouble)
+        assert_units((result * 2.0 ** (-exponent * power)).astype(dtype), expected, 8, metric in ABSOLUTE)
+
+
+def test_matrices_of_any_size(isa, rng):
+    x, v = rng.random((9, 6)), rng.random(6)
+    vi = arguments("mahalanobis", x, rng)["VI"]
+    for exponent in (-1020, -300, 300):
+        result = fastconv.cdist(x, x[::-1], "seuclidean", V=np.ldexp(v, exponent))
+        expected = fastconv.cdist(x, x[::-1], "seuclidean", V=v) * 2.0 ** (-exponent // 2)
+        assert_units(result, expected.astype(np.longdouble), 4)
+    small = (x * 1e-20).astype(np.float32)
+    result = fastconv.cdist(small, small[::-1], "seuclidean", V=v * 1e-40)
+    np.testing.assert_allclose(result, fastconv.cdist(x, x[::-1], "seuclidean", V=v), rtol=1e-6)
+    result = fastconv.cdist(small, small[::-1], "mahalanobis", VI=vi * 1e40)
+    np.testing.assert_allclose(result, fastconv.cdist(x, x[::-1], "mahalanobis", VI=vi), rtol=1e-5)
+    for metric in ("euclidean", "seuclidean", "mahalanobis", "cityblock"):
+        kwargs = {"seuclidean": {"V": v}, "mahalanobis": {"VI": vi}}.get(metric, {"w": v})
+        large = {name: np.ldexp(a, 200) for name, a in kwargs.items()}
+        factor = {"seuclidean": 2.0**-100, "cityblock": 2.0**200}.get(metric, 2.0**100)
+        a = fastconv.cdist_vjp([[1.0]], x[:1], x[1:2], metric, **large)[0]
+        b = fastconv.cdist_vjp([[1.0]], x[:1], x[1:2], metric, **kwargs)[0]
+        np.testing.assert_allclose(a, b * factor, rtol=1e-13)
+
+
+def test_yule_of_light_numbers_does_not_cancel(isa):
+    u, v = np.array([[True, True, False]]), np.array([[True, False, True]])
+    assert fastconv.cdist(u, v, "yule", w=[1, 1e-9, 1e-9]) == 2
+    assert fastconv.cdist(u, u, "russellrao", w=[1, 1, 1e-9]) == pytest.approx(5e-10, rel=1e-9)
+
+
+@pytest.mark.parametrize("p", (129, 1040, 1e4, 1e6, 1e12, 1e18, 1e300))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_large_powers(isa, rng, p, dtype):
+    xa, xb = rng.standard_normal((7, 20)).astype(dtype), rng.standard_normal((35, 20)).astype(dtype)
+    difference = np.abs(xa[:, None].astype(np.longdouble) - xb)
+    largest = difference.max(-1)
+    expected = largest * ((difference / largest[..., None]) ** np.longdouble(p)).sum(-1) ** (1 / np.longdouble(p))
+    for scale in (dtype(1), dtype(1e-30), dtype(1e30)):
+        result = fastconv.cdist(xa * scale, xb * scale, "minkowski", p=p)
+        assert_units(result / scale, expected, 8)
+    assert fastconv.cdist(np.zeros((1, 1), dtype), np.full((1, 1), dtype(1.75)), "minkowski", p=p) == dtype(1.75)
+
+
+def test_jensenshannon_of_negative_zeros(isa, rng):
+    x = rng.random((7, 9))
+    x[:, ::2] = 0
+    negative = np.where(x == 0, -0.0, x)
+    assert_same_bits(fastconv.cdist(negative, x[::-1], "jensenshannon"), fastconv.cdist(x, x[::-1], "jensenshannon"))
 
 
 def test_cosine_of_nearly_parallel_vectors(isa):
@@ -248,6 +370,10 @@ def test_infinities(isa):
         with np.errstate(all="ignore"):
             expected = reference.cdist(x, x, metric, np.float64)
         np.testing.assert_array_equal(fastconv.cdist(x, x, metric), expected, metric)
+    for p in (0.5, 1.5, 2.5, 3, 3.7, 4, 7.5):
+        with np.errstate(all="ignore"):
+            expected = reference.cdist(x, x, "minkowski", np.float64, p=p)
+        np.testing.assert_array_equal(fastconv.cdist(x, x, "minkowski", p=p), expected)
 
 
 @pytest.mark.parametrize("d", [4095, 4097, 9000])
@@ -256,6 +382,36 @@ def test_long_points_go_through_ranges(rng, metric, d):
     xa, xb = rng.random((7, d)).astype(np.float32), rng.random((9, d)).astype(np.float32)
     result, expected = fastconv.cdist(xa, xb, metric), reference.cdist(xa, xb, metric)
     assert_units(result, expected, 24)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "jensenshannon", "jaccard", "dice", "hamming", "yule", "euclidean"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ranges_of_prepared_points(rng, metric, weighted):
+    if weighted and metric in UNWEIGHTED:
+        pytest.skip("takes no weights")
+    xa, xb = rng.random((7, 9001)), rng.random((20, 9001))
+    if metric in BOOLEAN:
+        xa, xb = xa < 0.5, xb < 0.5
+    else:  # not read in place
+        xa, xb = xa.astype(np.float16), xb.astype(np.float16)
+    kwargs = {"w": rng.random(9001)} if weighted else {}
+    result = fastconv.cdist(xa, xb, metric, dtype="float32", **kwargs)
+    expected = reference.cdist(xa, xb, metric, **kwargs)
+    assert_units(result, expected, 40 if metric == "yule" else 24, metric in ABSOLUTE)
+
+
+@pytest.mark.parametrize("metric, dtype", [("cosine", np.float32), ("jaccard", bool), ("euclidean", np.float16)])
+def test_time_is_linear_in_the_length_of_points(rng, metric, dtype):
+    def seconds(d):
+        x = (rng.random((6, d)) * 2).astype(dtype)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            fastconv.cdist(x, x[:5], metric, workers=1)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert seconds(1 << 20) < 64 * seconds(1 << 16)  # 16 times the numbers
 
 
 # --- Batches, layouts, threads
@@ -272,20 +428,18 @@ def test_batches_broadcast_and_do_not_change_the_bits(isa, rng, metric):
             assert_same_bits(result[i, j], fastconv.cdist(xa[i, 0], xb[0, j], metric, **kwargs))
 
 
-@every_metric
+@every_sum
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, dtype):
+def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, p, dtype):
     x = rng.random((203, 9)).astype(dtype)
-    kwargs = arguments(metric, x, rng)
+    kwargs = arguments(metric, x, rng, p)
     whole = fastconv.cdist(x, x, metric, **kwargs)
     assert_same_bits(whole, whole.T.copy())
     assert_same_bits(whole, fastconv.cdist(x, x.copy(), metric, **kwargs))
     assert_same_bits(fastconv.pdist(x, metric, **kwargs), whole[np.triu_indices(203, 1)])
     if metric not in ("russellrao", "dice"):
         assert not np.diagonal(whole).any()
-    part = fastconv.cdist(x[50:57], x[101:], metric, **kwargs)
-    if metric != "mahalanobis":  # centred at the first point of XB
-        assert_same_bits(part, whole[50:57, 101:])
+    assert_same_bits(fastconv.cdist(x[50:57], x[101:], metric, **kwargs), whole[50:57, 101:])
 
 
 @pytest.mark.parametrize("d", [1, 3, 32])
@@ -324,10 +478,10 @@ def test_layouts(rng, layout, metric, dtype):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
-@every_metric
-def test_threads_do_not_change_the_bits(rng, workers, metric):
+@every_sum
+def test_threads_do_not_change_the_bits(rng, workers, metric, p):
     xa, xb = rng.random((150, 20)), rng.random((600, 20))
-    kwargs = arguments(metric, xa, rng)
+    kwargs = arguments(metric, xa, rng, p)
     expected = fastconv.cdist(xa, xb, metric, workers=1, **kwargs)
     assert_same_bits(fastconv.cdist(xa, xb, metric, workers=workers, **kwargs), expected)
     distances, indices = fastconv.knn(xa, xb, 5, metric, workers=workers, **kwargs)
@@ -433,6 +587,23 @@ def test_knn_in_batches_and_half_precision(rng):
     assert_same_bits(indices[2, 1], fastconv.knn(queries[2, 0], data[1], 3)[1])
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_knn_sorts_ties_that_rounding_makes(rng, half):
+    queries, data = rng.random((5, 3)), rng.random((4000, 3))
+    if half:
+        queries, data = queries.astype(np.float16), data.astype(np.float16)
+    distances, indices = fastconv.knn(queries, data, 500, dtype=None if half else "float16")
+    assert distances.dtype == np.float16
+    assert (np.lexsort((indices, distances), axis=-1) == np.arange(500)).all()
+
+
+def test_sizes_that_do_not_fit():
+    many = np.broadcast_to(np.ones(3), (2**31, 3))
+    for call in (lambda: fastconv.cdist(many, many), lambda: fastconv.knn(many, many, 2**31 - 1)):
+        with pytest.raises(ValueError, match="more bytes"):
+            call()
+
+
 @pytest.mark.parametrize("metric", [*REAL, *BOOLEAN, scipy_distance.cityblock])
 def test_pairwise_argmin(rng, metric):
     xa, xb = rng.random((20, 5)), rng.random((30, 5))
@@ -481,6 +652,12 @@ def test_empty_collections(metric):
         (ValueError, "w must have shape", lambda x: fastconv.cdist(x, x, w=np.ones(2))),
         (ValueError, "non-negative", lambda x: fastconv.cdist(x, x, w=[1, -1, 1])),
         (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w="abc")),
+        (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w=np.ones(3) + 0j)),
+        (TypeError, "w must be", lambda x: fastconv.cdist(x, x, w=np.ones(3, object))),
+        (TypeError, "V must be", lambda x: fastconv.cdist(x, x, "seuclidean", V=["1", "1", "1"])),
+        (TypeError, "VI must be", lambda x: fastconv.cdist(x, x, "mahalanobis", VI=np.eye(3) + 0j)),
+        (TypeError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p=np.complex128(3))),
+        (TypeError, "p must be", lambda x: fastconv.cdist(x, x, "minkowski", p="3")),
         (ValueError, "V must have shape", lambda x: fastconv.cdist(x, x, "seuclidean", V=np.ones(4))),
         (ValueError, "VI must have shape", lambda x: fastconv.cdist(x, x, "mahalanobis", VI=np.eye(2))),
         (ValueError, "more points", lambda x: fastconv.pdist(x[:2], "mahalanobis")),
@@ -504,6 +681,38 @@ def test_bad_input(error, text, call):
         call(np.arange(15.0).reshape(5, 3))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "braycurtis", "euclidean"])
+def test_out_may_overlap_weights(rng, metric):
+    x, memory = rng.random((6, 36)), rng.random(36)
+    expected = fastconv.cdist(x, x[::-1], metric, w=memory.copy())
+    assert_same_bits(fastconv.cdist(x, x[::-1], metric, w=memory, out=memory.reshape(6, 6)), expected)
+
+
+def test_no_warnings(rng):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        half = np.array([[60_000.0], [-60_000]], np.float16)
+        assert fastconv.knn(half, half, 2)[0][0, 1] == np.inf
+        large = np.array([[1e160, 1], [2e160, 3], [1e155, 5]])
+        fastconv.cdist(large, large, "seuclidean")
+        single = np.ones((2, 2), np.float32)
+        fastconv.cdist(single, single, w=[1e-60, 1])
+        fastconv.cdist(single, single, "seuclidean", V=[1e60, 1])
+
+
+def test_pdist_of_a_callable_calls_it_once_for_each_pair(rng):
+    x, pairs = rng.random((2, 7, 3)), []
+
+    def metric(u, v):
+        pairs.append((u, v))
+        return u[0] - v[1]
+
+    result = fastconv.pdist(x, metric)
+    assert len(pairs) == 2 * 21
+    rows, columns = np.triu_indices(7, 1)
+    np.testing.assert_array_equal(result, x[:, rows, 0] - x[:, columns, 1])
+
+
 def test_dtype_argument(rng):
     x = rng.random((6, 4))
     assert_same_bits(fastconv.cdist(x, x, dtype="float32"), fastconv.cdist(x, x).astype(np.float32))
@@ -513,15 +722,24 @@ def test_dtype_argument(rng):
 # --- Running
 
 
-def test_an_interrupt_stops_a_long_call(tmp_path):
-    script = """
+@pytest.mark.parametrize(
+    "shapes, call",
+    [
+        ([(20_000, 64), (20_000, 64)], "cdist(a, b, out=np.empty((20_000, 20_000), np.float32), dtype='float32', "),
+        ([(96, 200_000), (96, 200_000)], "cdist(a, b, "),  # one block, in ranges
+        ([(384, 16), (400_000, 16)], "knn(a, b, 3, "),  # one block of rows
+        ([(90, 32), (400_000, 32)], "cdist_vjp(np.broadcast_to(1.0, (90, 400_000)), a, b, "),
+    ],
+    ids=["matrix", "long points", "knn", "gradient"],
+)
+def test_an_interrupt_stops_a_long_call(tmp_path, shapes, call):
+    script = f"""
     import fastconv
-    x = np.random.default_rng(0).random((20_000, 64))
-    out = np.empty((20_000, 20_000), np.float32)
+    a, b = (np.random.default_rng(0).random(shape) for shape in {shapes})
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     start = time.perf_counter()
     try:
-        fastconv.cdist(x, x, "minkowski", p=2.7, out=out, dtype="float32", workers=1)
+        fastconv.{call}metric="minkowski", p=2.7, workers=1)
     except KeyboardInterrupt:
         print("stopped" if time.perf_counter() - start < 1.5 else "late")
     """
@@ -576,6 +794,38 @@ def test_gradients_of_coincident_points_are_zero(metric):
     x = np.random.default_rng(0).random((1, 20)) + 0.5
     for a in fastconv.cdist_vjp([[1.0]], x, x, metric, **arguments(metric, x, np.random.default_rng(1))):
         np.testing.assert_array_equal(a, 0)
+
+
+def test_gradients_of_broadcast_batches_take_little_memory(rng, monkeypatch):
+    xa, xb, grad = rng.random((40, 1, 300, 50)), rng.random((5, 2, 50)), rng.random((40, 5, 300, 2))
+    for points, upstream in ((xa, grad), (xa[0], grad[0])):
+        expected = fastconv.cdist_vjp(upstream, points, xb)
+        monkeypatch.setattr(fastconv.distance, "_PULL_BYTES", 1 << 18)
+        tracemalloc.start()
+        result = fastconv.cdist_vjp(upstream, points, xb)
+        assert tracemalloc.get_traced_memory()[1] < 2 * points.nbytes + (6 << 20)
+        tracemalloc.stop()
+        monkeypatch.undo()
+        for a, b in zip(result, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_of_half_precision(rng):
+    x, grad = rng.random((4, 3)).astype(np.float16), rng.random((4, 4)).astype(np.float16)
+    result = fastconv.cdist_vjp(grad, x, x[::-1])
+    expected = fastconv.cdist_vjp(grad, x.astype(np.float32), x[::-1].astype(np.float32))
+    for a, b in zip(result, expected, strict=True):
+        assert_same_bits(a, b.astype(np.float16))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation"])
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_gradients_of_points_of_any_size(rng, metric, scale):
+    xa, xb, grad = rng.random((3, 5)), rng.random((4, 5)), rng.random((3, 4))
+    expected = fastconv.cdist_vjp(grad, xa, xb, metric)
+    result = fastconv.cdist_vjp(grad, xa * scale, xb, metric)
+    np.testing.assert_allclose(result[0] * scale, expected[0], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(result[1], expected[1], rtol=1e-12, atol=1e-14)
 
 
 def test_gradients_refuse(rng):

@@ -4,7 +4,7 @@
  * place of tile.h's multiply-accumulate, 6 rows x v vectors of columns in registers, and finishes the sums; `emit` and
  * `nearest` take the result to the output. Differences are formed before anything is squared or multiplied, so that
  * translation costs no accuracy. Counts, for one vector of pairs and one k: square 2 operations (subtract, FMA),
- * product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 12, power 45, jensen 25.
+ * words 4, product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 12, power 45, jensen 25.
  *
  * Sums outside the safe range of their metric are formed again, lane by lane, by a careful body: the choice depends on
  * the pair alone, so the bits of a result do not depend on its neighbours.
@@ -49,16 +49,29 @@ FC_INLINE FC_VEC FC_N(times)(const int weighted, FC_VEC w, FC_VEC x)
     return x;
 }
 
+/* Whether the careful body divides by the largest difference itself, whose power is then 1 however large p is; it
+ * multiplies by a power of 2 for the others. */
+FC_INLINE int FC_N(divides)(const int metric)
+{
+    return metric == FC_HALVES || metric == FC_POWER;
+}
+
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
     const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
+    const int powers = metric == FC_CUBE || metric == FC_QUARTIC || metric == FC_HALVES || metric == FC_POWER;
     FC_VEC t = a - b;
+    if (metric == FC_WORDS || careful == 2)
+        t += a2 - b2;
+    if (weighted && (scales || powers)) /* a power may overflow where the weight is 0; 0 * infinity stays NaN */
+        t = FC_N(masked)(t, (FC_IVEC)(w != 0) | (FC_IVEC)(t - t != 0));
     if (scales)
-        t *= scale;
+        t = FC_N(divides)(metric) ? t / scale : t * scale;
     const FC_VEC size = FC_N(abs)(t), square = t * t;
     switch (metric) {
-    case FC_SQUARE: *acc += FC_N(times)(weighted, w, t) * t; return;
+    case FC_SQUARE:
+    case FC_WORDS: *acc += FC_N(times)(weighted, w, t) * t; return;
     case FC_CITYBLOCK: *acc += FC_N(times)(weighted, w, size); return;
     case FC_CHEBYSHEV:
         if (weighted)
@@ -85,13 +98,14 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        FC_VEC y = FC_N(root)(size);
+        FC_VEC y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, FC_N(root)(size));
         if (p[2] >= 4)
             y *= square * square;
         if ((int)p[2] & 2)
             y *= square;
         if ((int)p[2] & 1)
             y *= size;
+        FC_KEEP(y); /* compilers fuse a product with the sum, and would in some rows of a tile only */
         *acc += FC_N(times)(weighted, w, y);
         return;
     }
@@ -121,6 +135,10 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         *acc += FC_N(masked)(w, (FC_IVEC)(a > b));
         *acc2 += FC_N(masked)(w, (FC_IVEC)(a < b));
         return;
+    case FC_SAME:
+        *acc += FC_N(masked)(w, (FC_IVEC)(a + b == 2));
+        *acc2 += FC_N(masked)(w, (FC_IVEC)(a + b == 0));
+        return;
     default: *acc = (FC_VEC)((FC_IVEC)*acc + FC_N(popcount)((FC_IVEC)a & (FC_IVEC)b)); return;
     }
 }
@@ -147,13 +165,15 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
         }
 }
 
-/* Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
+/* `careful` is 2 for numbers in two words where the metric itself does not say so.
+ * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
                           const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
-    const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT;
-    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA ? 2 : 1, shared = metric == FC_CANBERRA && !careful;
+    const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
+    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
+    const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = t->vectors * FC_LANES;
     const ptrdiff_t step = t->a_col;
@@ -245,7 +265,7 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
     switch (t->metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
-        FC_CASE(FC_SPLIT, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
+        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
     case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
     case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
     default: FC_SUMS(FC_BITS, 0, V / 2) return;
@@ -255,38 +275,33 @@ static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
 #undef FC_SUMS
 #undef FC_CASE
 
-#define FC_CASE(metric)                                                                          \
-    case metric:                                                                                 \
-        if (t->w)                                                                                \
-            for (int at = 0; at < t->vectors; at++)                                              \
-                FC_N(sums)(metric, 1, 1, 1, t, at, scale, p, c, c2);                             \
-        else                                                                                     \
-            for (int at = 0; at < t->vectors; at++)                                              \
-                FC_N(sums)(metric, 0, 1, 1, t, at, scale, p, c, c2);                             \
-        return;
+#define FC_SUMS(metric, careful)                                                                 \
+    if (t->w)                                                                                    \
+        for (int at = 0; at < t->vectors; at++)                                                  \
+            FC_N(sums)(metric, 1, careful, 1, t, at, scale, p, c, c2);                           \
+    else                                                                                         \
+        for (int at = 0; at < t->vectors; at++)                                                  \
+            FC_N(sums)(metric, 0, careful, 1, t, at, scale, p, c, c2);
+#define FC_CASE(metric) case metric: FC_SUMS(metric, 1) return;
 
 static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
+    if (metric == FC_CHEBYSHEV && t->metric == FC_WORDS) {
+        FC_SUMS(FC_CHEBYSHEV, 2)
+        return;
+    }
     switch (metric) {
-        FC_CASE(FC_SQUARE) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
+        FC_CASE(FC_SQUARE) FC_CASE(FC_WORDS) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
         FC_CASE(FC_QUARTIC) FC_CASE(FC_HALVES) FC_CASE(FC_POWER) FC_CASE(FC_JENSEN)
     }
 }
 
+#undef FC_SUMS
 #undef FC_CASE
 
 /* ---- finishing ---- */
 
-/* high + low = x, high with half the bits. */
-FC_INLINE void FC_N(halve)(double x, double rest, FC_T *high, FC_T *low)
-{
-    union { double d; uint64_t u; } v = {.d = x};
-    v.u &= sizeof(FC_T) == 4 ? ~(uint64_t)0 << 40 : ~(uint64_t)0 << 27;
-    *high = (FC_T)v.d;
-    *low = (FC_T)(x - v.d + rest);
-}
-
-FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC n)
+FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC ff, FC_VEC n)
 {
     const FC_VEC differ = tf + ft;
     switch (finish) {
@@ -297,10 +312,10 @@ FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VE
     }
     case FC_DICE_BITS: return FC_N(quotient)(differ, tt + tt + differ);
     case FC_ROGERSTANIMOTO: return FC_N(quotient)(differ + differ, n + differ);
-    case FC_RUSSELLRAO: return FC_N(quotient)(n - tt, n);
+    case FC_RUSSELLRAO: return FC_N(quotient)(differ + ff, n);
     case FC_SOKALSNEATH: return FC_N(quotient)(differ + differ, tt + (differ + differ));
     default: {
-        const FC_VEC mixed = tf * ft, den = tt * ((n - tt) - differ) + mixed;
+        const FC_VEC mixed = tf * ft, den = tt * ff + mixed;
         const FC_VEC ratio = FC_N(quotient)(mixed + mixed, FC_N(pick)((FC_IVEC)(mixed == 0), FC_N(splat)(1), den));
         return FC_N(masked)(ratio, (FC_IVEC)(mixed != 0));
     }
@@ -328,31 +343,38 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     case FC_DICE_RATIO: return c / (c2 + c2 + c);
     default: break;
     }
-    FC_VEC tt, tf, ft;
+    FC_VEC tt, tf, ft, ff;
     if (t->metric == FC_BITS) {
         const FC_T magic = sizeof(FC_T) == 4 ? (FC_T)0x1p23 : (FC_T)0x1p52;
         const FC_INT magic_bits = (FC_INT)(FC_N(BIAS) + FC_N(MANTISSA)) << FC_N(MANTISSA);
         tt = (FC_VEC)((FC_IVEC)c | magic_bits) - magic;
         tf = s - tt;
         ft = u - tt;
+        ff = n - (s + ft);
     } else {
         tf = c;
         ft = c2;
-        tt = FC_N(max)(((s - tf) + (u - ft)) * (FC_T)0.5, FC_N(splat)(0));
+        tt = s;
+        ff = u;
     }
-    return FC_N(finish_bits)(finish, tt, tf, ft, n);
+    return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
 }
 
 FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
-        const FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
+        FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
         FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
-        for (ptrdiff_t j = 0; j < width; j += FC_LANES)
+        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
+            FC_VEC u = *(const FC_VEC *)((const FC_T *)t->b_stats + j);
+            if (t->metric == FC_SPLIT) {
+                s = *(const FC_VEC *)((const FC_T *)t->c3 + i * width + j);
+                u = *(const FC_VEC *)((const FC_T *)t->c4 + i * width + j);
+            }
             FC_N(put)(dst + j, FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
-                                                   *(const FC_VEC *)(c2 + i * width + j), s,
-                                                   *(const FC_VEC *)((const FC_T *)t->b_stats + j), root));
+                                                   *(const FC_VEC *)(c2 + i * width + j), s, u, root));
+        }
     }
 }
 
@@ -405,7 +427,7 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     return FC_N(any)(found);
 }
 
-static void FC_N(pairs)(const fc_pairs *tile)
+static void FC_N(distances)(const fc_pairs *tile)
 {
     enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
     FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
@@ -425,6 +447,11 @@ static void FC_N(pairs)(const fc_pairs *tile)
         FC_N(careful_sums)(t->metric, t, c, p, c, c2);
     else
         FC_N(fast_sums)(t, p, c, c2);
+    if (t->metric == FC_SPLIT) {
+        fc_pairs same = *t;
+        same.metric = FC_SAME;
+        FC_N(fast_sums)(&same, p, t->c3, t->c4);
+    }
     if (!t->last)
         return;
     if (t->finish == FC_PTH_ROOT) {
@@ -463,24 +490,39 @@ static void FC_N(pairs)(const fc_pairs *tile)
     FC_N(finish)(t, root, c, c2);
     if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
         return;
-    /* Again with differences scaled by a power of 2 near their largest, pair by pair. */
+    /* Again with differences scaled by their largest or a power of 2 near it, pair by pair. */
     FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);
+    const int divides = FC_N(divides)(t->metric);
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
         memcpy(&bits, scale + j, sizeof bits);
         bits = most - (bits >> FC_N(MANTISSA) & (most + 1));
         bits = (bits < 1 ? 1 : bits) << FC_N(MANTISSA);
-        memcpy(scale + j, &bits, sizeof bits);
+        if (!divides)
+            memcpy(scale + j, &bits, sizeof bits);
+        else if (scale[j] == 0 || scale[j] - scale[j] != 0)
+            scale[j] = 1;
     }
     FC_N(careful_sums)(t->metric, t, scale, p, again, c2);
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
-            const FC_VEC better = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root) / *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC better = divides ? y * factor : y / factor;
             FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
         }
+}
+
+static void FC_N(pairs)(const fc_pairs *t)
+{
+    FC_N(distances)(t);
+    for (int i = 0; i < t->rows && t->last && t->factor != 1; i++) {
+        FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
+        for (int j = 0; j < t->vectors * FC_LANES; j += FC_LANES)
+            FC_N(put)(dst + j, FC_N(load)(dst + j) * (FC_T)t->factor);
+    }
 }
 
 /* ---- small sets ---- */

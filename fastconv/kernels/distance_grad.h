@@ -72,9 +72,17 @@ FC_INLINE void FC_N(pull_body)(const int kind, const fc_pull *t)
         const FC_T factor = kind == FC_PULL_BRAYCURTIS ? g[j] * FC_N(inverse_sum)(t, b) : g[j];
         const FC_VEC c = FC_N(splat)(factor), d = FC_N(splat)(distance);
         for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
-            FC_VEC slope = FC_N(slope)(kind, FC_N(load)(a + k), FC_N(load)(b + k), c, d, p);
-            if (w)
-                slope *= FC_N(load)(w + k);
+            FC_VEC slope;
+            if (kind == FC_PULL_WORDS) {
+                const FC_VEC low = FC_N(load)(a + t->length + k) - FC_N(load)(b + t->length + k);
+                slope = FC_N(slope)(FC_PULL_ROOT, (FC_N(load)(a + k) - FC_N(load)(b + k)) + low, (FC_VEC){0}, c, d, p);
+            } else {
+                slope = FC_N(slope)(kind, FC_N(load)(a + k), FC_N(load)(b + k), c, d, p);
+            }
+            if (w) { /* a slope may overflow where the weight is 0 */
+                const FC_VEC wv = FC_N(load)(w + k);
+                slope = FC_N(masked)(slope, (FC_IVEC)(wv != 0) | (FC_IVEC)(d != d)) * wv;
+            }
             FC_N(put)(sum + k, FC_N(load)(sum + k) + slope);
         }
     }
@@ -87,7 +95,7 @@ static void FC_N(pull)(const fc_pull *t)
     memset(t->sum, 0, (size_t)t->length * sizeof(FC_T));
     switch (t->kind) {
         FC_CASE(FC_PULL_SQUARE) FC_CASE(FC_PULL_ROOT) FC_CASE(FC_PULL_CITYBLOCK) FC_CASE(FC_PULL_POWER)
-        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN)
+        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN) FC_CASE(FC_PULL_WORDS)
     default: FC_N(pull_farthest)(t);
     }
 }
@@ -103,7 +111,7 @@ static void FC_N(add_wide)(double *into, const void *from, ptrdiff_t count)
 static void FC_N(unprepare)(const fc_unprepare *u)
 {
     double *total = u->total, *x = u->wide;
-    double sum = 0, weight = 0, dot = 0, norm = 0;
+    double sum = 0, weight = 0, dot = 0, norm = 0, scale = 1;
     for (ptrdiff_t k = 0; k < u->d; k++) {
         x[k] = FC_N(number)(u->x + k * u->x_step, u->kind);
         sum += (u->w ? u->w[k] : 1) * x[k];
@@ -126,20 +134,34 @@ static void FC_N(unprepare)(const fc_unprepare *u)
         break;
     case FC_UNIT:
     case FC_CENTRED: {
+        double most = 0; /* squares may overflow, sums too where numbers are near the largest */
+        for (ptrdiff_t k = 0; k < u->d; k++)
+            most = __builtin_fmax(most, __builtin_fabs(x[k]));
+        int exponent = 0;
+        if (most - most == 0)
+            __builtin_frexp(most, &exponent);
+        sum = 0;
+        for (ptrdiff_t k = 0; k < u->d; k++) {
+            x[k] = __builtin_ldexp(x[k], -exponent);
+            sum += (u->w ? u->w[k] : 1) * x[k];
+        }
         const double mean = u->prepare == FC_CENTRED ? sum / weight : 0;
         for (ptrdiff_t k = 0; k < u->d; k++)
             norm += (u->w ? u->w[k] : 1) * (x[k] - mean) * (x[k] - mean);
         norm = __builtin_sqrt(norm);
+        scale = __builtin_ldexp(1, -exponent);
         for (ptrdiff_t k = 0; k < u->d; k++) {
             total[k] *= (u->w ? __builtin_sqrt(u->w[k]) : 1) / norm;
             dot += total[k];
         }
         for (ptrdiff_t k = 0; k < u->d && u->prepare == FC_CENTRED; k++)
             total[k] -= (u->w ? u->w[k] : 1) / weight * dot;
+        for (ptrdiff_t k = 0; k < u->d; k++)
+            total[k] *= scale;
         break;
     }
     default: break;
     }
     for (ptrdiff_t k = 0; k < u->d; k++)
-        ((FC_T *)u->out)[k] = (FC_T)total[k];
+        ((FC_T *)u->out)[k] = (FC_T)(total[k] * u->factor);
 }

@@ -172,7 +172,9 @@ enum {
     FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
     FC_SPLIT,      /* w (a > b); w (a < b) */
     FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
-    FC_BITS        /* set bits of a and b */
+    FC_BITS,       /* set bits of a and b */
+    FC_WORDS,      /* w (a - b)^2 of numbers in two words each */
+    FC_SAME        /* w (a = b = 1), w (a = b = 0): formed after FC_SPLIT, in c3 and c4 */
 };
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
@@ -194,24 +196,23 @@ enum {
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p); 0, or infinity for a row that is no distribution */
-    FC_MAPPED,      /* (x - origin) times a matrix; 0 */
-    FC_NONZERO,     /* 1 where not 0; the sum of w */
+    FC_MAPPED,      /* times a matrix, in two words; 0 */
+    FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
 /* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
- * NULL the statistics alone, of rows that a tile reads in place. `row` is scratch of `length` prepared
- * elements, `wide` of d doubles. Steps in bytes. */
+ * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
+ * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on. `row` is
+ * scratch of `length` prepared elements, `wide` of 2 d doubles; `matrix` of FC_MAPPED holds two, its numbers and their high halves. Steps in bytes. */
+#define FC_MEASURES 4
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
     ptrdiff_t row_step, col_step, rows, d, first, count, width;
     int kind, prepare;
     const double *w, *matrix;
-    const char *origin; /* of FC_MAPPED: a row as it lies in memory, its numbers that are not finite taken as 0 */
-    ptrdiff_t origin_step;
-    int origin_kind;
-    double *wide;
+    double *wide, *measures;
     void *row;
 } fc_points;
 
@@ -223,8 +224,8 @@ typedef struct fc_pairs {
     const void *a_stats, *b_stats;
     ptrdiff_t a_row, a_col, count;
     int metric, finish, rows, vectors, first, last;
-    double p, n;
-    void *c, *c2;
+    double p, n, factor; /* the results are multiplied by the factor */
+    void *c, *c2, *c3, *c4;
     void *dst;
     ptrdiff_t dst_step;
 } fc_pairs;
@@ -252,7 +253,7 @@ typedef struct fc_emit {
 /* Gradients of distances. sum[k] = sum_j g_j dD(a, b_j) / da_k, over n prepared rows of b, b_step apart, with their
  * distances D_j to a; rows, w and sum are padded with zeros to whole vectors, `length` numbers. 0 where D_j is 0. */
 enum { FC_PULL_SQUARE, FC_PULL_ROOT, FC_PULL_CITYBLOCK, FC_PULL_CHEBYSHEV, FC_PULL_POWER, FC_PULL_CANBERRA,
-       FC_PULL_BRAYCURTIS, FC_PULL_COSINE, FC_PULL_JENSEN };
+       FC_PULL_BRAYCURTIS, FC_PULL_COSINE, FC_PULL_JENSEN, FC_PULL_WORDS /* second words `length` numbers on */ };
 typedef struct fc_pull {
     const void *a, *b, *w, *g, *distances;
     ptrdiff_t b_step, n, length;
@@ -261,14 +262,15 @@ typedef struct fc_pull {
     void *sum;
 } fc_pull;
 
-/* Through the preparation of a row of d numbers: total, the gradient of the prepared row, becomes that of the row x. */
+/* Through the preparation of a row of d numbers: total, the gradient of the prepared row,
+ * becomes factor times that of the row x. */
 typedef struct fc_unprepare {
     double *total;
     const char *x;
     ptrdiff_t x_step, d;
     int kind, prepare;
     const double *w, *matrix;
-    double *wide;
+    double factor, *wide;
     void *out;
 } fc_unprepare;
 

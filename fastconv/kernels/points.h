@@ -1,17 +1,18 @@
 /* Rows of points, read from any kind, prepared for their metric (scaled, centred, mapped, packed to bits) and packed. */
 
-static void FC_N(fetch_row)(FC_T *dst, const char *src, const fc_points *p)
+static void FC_N(fetch)(FC_T *dst, const char *src, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
+    src += k0 * p->col_step;
     if (!(p->kind & FC_U8)) {
-        FC_N(copy)(dst, 1, src, p->col_step, p->d, p->kind);
+        FC_N(copy)(dst, 1, src, p->col_step, n, p->kind);
         return;
     }
     if (p->kind == FC_U8) {
-        for (ptrdiff_t k = 0; k < p->d; k++)
+        for (ptrdiff_t k = 0; k < n; k++)
             dst[k] = (FC_T) * (const unsigned char *)(src + k * p->col_step);
         return;
     }
-    for (ptrdiff_t k = 0; k < p->d; k++)
+    for (ptrdiff_t k = 0; k < n; k++)
         dst[k] = (FC_T)fc_integer(src + k * p->col_step, p->kind);
 }
 
@@ -30,17 +31,18 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
     return total;
 }
 
-/* x / norm(x), weighted, after subtracting the mean if `centred`; scaled by a power of 2 so that nothing overflows. */
-static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
+/* What scales a whole row: the power of 2 with which nothing overflows, the mean in two words, and the norm. */
+static FC_T FC_N(measure_norm)(const FC_T *x, const fc_points *p, double *measures)
 {
     const double total = p->w ? FC_N(wide_sum)(p->w, NULL, p->d) : (double)p->d;
     double *wide = p->wide, norm = 0, scale = 1;
     for (int again = 0; again < 2; again++) {
         for (ptrdiff_t k = 0; k < p->d; k++)
             wide[k] = (double)x[k] * scale;
-        for (int pass = 0; pass < 2 && centred; pass++) {
-            const double mean = FC_N(wide_sum)(wide, p->w, p->d) / total;
-            for (ptrdiff_t k = 0; k < p->d; k++)
+        for (int pass = 0; pass < 2; pass++) {
+            const double mean = p->prepare == FC_CENTRED ? FC_N(wide_sum)(wide, p->w, p->d) / total : 0;
+            measures[1 + pass] = mean;
+            for (ptrdiff_t k = 0; k < p->d && p->prepare == FC_CENTRED; k++)
                 wide[k] -= mean;
         }
         for (ptrdiff_t k = 0; k < p->d && p->w; k++)
@@ -56,54 +58,80 @@ static FC_T FC_N(normalise)(FC_T *x, const fc_points *p, int centred)
         }
         scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
     }
-    const double inverse = 1 / norm;
-    for (ptrdiff_t k = 0; k < p->d; k++) {
-        const double q = wide[k] * inverse; /* and the remainder of the division */
-        x[k] = (FC_T)(q + (wide[k] - q * norm) * inverse);
-    }
+    measures[0] = scale;
+    measures[3] = norm;
     return norm > 0 ? 0 : (FC_T)__builtin_nan("");
 }
 
-static FC_T FC_N(shares)(FC_T *x, const fc_points *p)
+/* x / norm(x), weighted, after subtracting the mean if centred. */
+static void FC_N(normalise)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    const FC_T nan = (FC_T)__builtin_nan(""), infinity = (FC_T)__builtin_inf();
+    const double norm = measures[3], inverse = 1 / norm;
+    for (ptrdiff_t k = 0; k < n; k++) {
+        double v = (double)x[k] * measures[0] - measures[1] - measures[2];
+        if (p->w)
+            v *= __builtin_sqrt(p->w[k0 + k]);
+        const double q = v * inverse; /* and the remainder of the division */
+        x[k] = (FC_T)(q + (v - q * norm) * inverse);
+    }
+}
+
+/* The sum, 0 where the row is no distribution. */
+static FC_T FC_N(measure_sum)(const FC_T *x, const fc_points *p, double *measures)
+{
     double sum = 0;
     int negative = 0;
     for (ptrdiff_t k = 0; k < p->d; k++) {
         negative |= x[k] < 0;
         sum += (double)x[k];
     }
-    for (ptrdiff_t k = 0; k < p->d; k++)
-        x[k] = sum == 0 || negative ? 0 : (FC_T)((double)x[k] / sum);
-    /* From the back, so that a share is read before its place is taken. */
-    for (ptrdiff_t end = p->d; end > 0; end -= FC_LANES) {
-        const ptrdiff_t n = end < FC_LANES ? end : FC_LANES;
-        FC_VEC share = {0}, e, f;
-        memcpy(&share, x + end - n, (size_t)n * sizeof(FC_T));
-        FC_N(log2_parts)(share, &e, &f);
-        const FC_VEC product = share * f + share * e;
-        for (ptrdiff_t k = n - 1; k >= 0; k--) {
-            x[2 * (end - n + k)] = share[k];
-            x[2 * (end - n + k) + 1] = share[k] == share[k] ? product[k] : nan;
-        }
-    }
-    return sum == 0 || negative ? infinity : 0;
+    measures[0] = negative ? 0 : sum;
+    return sum == 0 || negative ? (FC_T)__builtin_inf() : 0;
 }
 
-static void FC_N(map_row)(FC_T *x, const fc_points *p)
+static void FC_N(shares)(FC_T *x, ptrdiff_t n, double sum)
 {
-    for (ptrdiff_t j = 0; j < p->d; j++)
-        p->wide[j] = 0;
-    for (ptrdiff_t i = 0; i < p->d; i++) {
-        const double o = FC_N(number)(p->origin + i * p->origin_step, p->origin_kind);
-        const double v = (double)x[i] - (o - o == 0 ? o : 0);
-        const double *restrict row = p->matrix + i * p->d;
-        double *restrict y = p->wide;
-        for (ptrdiff_t j = 0; j < p->d; j++)
-            y[j] += v * row[j];
+    for (ptrdiff_t k = 0; k < n; k++) /* + 0: the logarithm knows no -0 */
+        x[k] = sum == 0 ? 0 : (FC_T)((double)x[k] / sum) + 0;
+    /* From the back, so that a share is read before its place is taken. */
+    for (ptrdiff_t end = n; end > 0; end -= FC_LANES) {
+        const ptrdiff_t count = end < FC_LANES ? end : FC_LANES;
+        FC_VEC share = {0}, e, f;
+        memcpy(&share, x + end - count, (size_t)count * sizeof(FC_T));
+        FC_N(log2_parts)(share, &e, &f);
+        const FC_VEC product = share * f + share * e;
+        for (ptrdiff_t k = count - 1; k >= 0; k--) {
+            x[2 * (end - count + k)] = share[k];
+            x[2 * (end - count + k) + 1] = share[k] == share[k] ? product[k] : (FC_T)__builtin_nan("");
+        }
     }
-    for (ptrdiff_t j = 0; j < p->d; j++)
-        x[j] = (FC_T)p->wide[j];
+}
+
+/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles the products of halves
+ * are exact, so compilers may fuse them with sums; what is lost in the sums comes back in `low`. */
+static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
+{
+    double *restrict y = p->wide, *restrict low = y + n;
+    memset(y, 0, 2 * (size_t)n * sizeof(double));
+    for (ptrdiff_t i = 0; i < p->d; i++) {
+        const double *restrict row = p->matrix + i * p->d + k0, *restrict high = row + p->d * p->d;
+        const double v = (double)x[i];
+        FC_T v_high = 0, v_low = 0;
+        if (sizeof(FC_T) == 8)
+            FC_N(halve)(v, 0, &v_high, &v_low);
+        for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 4; j++)
+            y[j] += v * row[j];
+        for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 8; j++) {
+            const double product = (double)v_high * high[j], sum = y[j] + product, part = sum - y[j];
+            low[j] += ((y[j] - (sum - part)) + (product - part)) + ((double)v_high * (row[j] - high[j]) + (double)v_low * row[j]);
+            y[j] = sum;
+        }
+    }
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const FC_T high = (FC_T)(y[j] + low[j]), rest = (FC_T)((y[j] - (double)high) + low[j]);
+        x[2 * j] = high;
+        x[2 * j + 1] = high - high == 0 ? rest : 0;
+    }
 }
 
 static FC_T FC_N(bits_of_bytes)(FC_T *x, const unsigned char *src, ptrdiff_t d)
@@ -142,30 +170,30 @@ static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
     return (FC_T)set;
 }
 
-/* The statistic of a row that is compared as it is. */
-static FC_T FC_N(row_stat)(const FC_T *x, const fc_points *p)
+/* The statistic of numbers that are compared as they are. */
+static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
     FC_INT odd = 0;
     FC_T stat = 0;
     if (p->prepare == FC_FINITE)
-        for (ptrdiff_t k = 0; k < p->d; k++)
+        for (ptrdiff_t k = 0; k < n; k++)
             odd |= x[k] - x[k] != 0;
     if (p->prepare == FC_SIZES) { /* products of FC_RATIO_GROUP sizes must neither overflow nor underflow */
         const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-30 : (FC_T)0x1p-64, most = sizeof(FC_T) == 4 ? (FC_T)0x1p30 : (FC_T)0x1p100;
-        for (ptrdiff_t k = 0; k < p->d; k++) {
+        for (ptrdiff_t k = 0; k < n; k++) {
             const FC_T size = x[k] < 0 ? -x[k] : x[k];
             odd |= (size > most) | (size != size) | ((size < least) & (size > 0));
         }
     }
     if (p->prepare == FC_KNOWN)
-        for (ptrdiff_t k = 0; k < p->d; k++)
+        for (ptrdiff_t k = 0; k < n; k++)
             odd |= x[k] != x[k];
     if (p->prepare == FC_POSITIVE) {
-        for (ptrdiff_t k = 0; k < p->d; k++) {
+        for (ptrdiff_t k = 0; k < n; k++) {
             odd |= x[k] < 0;
             p->wide[k] = (double)x[k];
         }
-        stat = (FC_T)FC_N(wide_sum)(p->wide, p->w, p->d);
+        stat = (FC_T)FC_N(wide_sum)(p->wide, p->w ? p->w + k0 : NULL, n);
     }
     return odd ? (FC_T)__builtin_nan("") : stat;
 }
@@ -179,26 +207,26 @@ static void FC_N(add_sizes)(FC_T *dst, ptrdiff_t count, ptrdiff_t width)
             dst[width + r] = (dst[r] < 0 ? -dst[r] : dst[r]) + (sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-120);
 }
 
-static FC_T FC_N(prepare_row)(FC_T *x, const fc_points *p)
+/* What a preparation has to know of a whole row before it can begin: `measures`, and its statistic. */
+static FC_T FC_N(measure)(const FC_T *x, const fc_points *p, double *measures)
 {
-    FC_T stat = 0;
+    return p->prepare == FC_SHARES ? FC_N(measure_sum)(x, p, measures) : FC_N(measure_norm)(x, p, measures);
+}
+
+/* Prepares the n numbers from k0 on, which lie at x (a whole row where it is mapped); what they add to the statistic. */
+static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+{
     switch (p->prepare) {
-    case FC_UNIT: return FC_N(normalise)(x, p, 0);
-    case FC_CENTRED: return FC_N(normalise)(x, p, 1);
-    case FC_SHARES: return FC_N(shares)(x, p);
-    case FC_MAPPED: FC_N(map_row)(x, p); return 0;
+    case FC_UNIT:
+    case FC_CENTRED: FC_N(normalise)(x, p, k0, n, measures); return 0;
+    case FC_SHARES: FC_N(shares)(x, n, measures[0]); return 0;
+    case FC_MAPPED: FC_N(map_row)(x, p, k0, n); return 0;
     case FC_NONZERO:
-        for (ptrdiff_t k0 = 0; k0 < p->d; k0 += FC_POINT_CHAIN) { /* in the chains of the sums, so that they cancel */
-            FC_T chain = 0;
-            for (ptrdiff_t k = k0; k < k0 + FC_POINT_CHAIN && k < p->d; k++) {
-                x[k] = x[k] != 0;
-                chain += x[k] != 0 ? (FC_T)p->w[k] : 0;
-            }
-            stat += chain;
-        }
-        return stat;
-    case FC_PACKED_BITS: return FC_N(bits_of_row)(x, p->d);
-    default: return FC_N(row_stat)(x, p);
+        for (ptrdiff_t k = 0; k < n; k++)
+            x[k] = x[k] != 0;
+        return 0;
+    case FC_PACKED_BITS: return FC_N(bits_of_row)(x, n);
+    default: return FC_N(plain_stat)(x, p, k0, n);
     }
 }
 
@@ -226,30 +254,43 @@ static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_
 
 static void FC_N(points)(const fc_points *p)
 {
-    FC_T *dst = p->dst, *stats = p->stats;
-    const int each = p->prepare == FC_SIZES ? 2 : 1;
-    const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), first = p->first / each, count = p->count / each;
-    const ptrdiff_t width = p->width, next = each * width;
-    const int kept = p->prepare == FC_PLAIN || p->prepare == FC_FINITE || p->prepare == FC_KNOWN || p->prepare == FC_POSITIVE
-                     || p->prepare == FC_SIZES;
+    FC_T *dst = p->dst, *stats = p->stats, *row = p->row;
+    const int prepare = p->prepare, sizes = prepare == FC_SIZES, measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
+    const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
+    ptrdiff_t k0 = p->first, n = p->count;
+    if (sizes || prepare == FC_SHARES || prepare == FC_MAPPED) {
+        k0 /= 2;
+        n /= 2;
+    } else if (prepare == FC_PACKED_BITS) {
+        k0 *= 8 * (ptrdiff_t)sizeof(FC_T);
+        n *= 8 * (ptrdiff_t)sizeof(FC_T);
+        n = n < p->d - k0 ? n : p->d - k0;
+    }
+    const ptrdiff_t count = sizes ? n : p->count, next = sizes ? 2 * width : width;
+    const int kept = prepare == FC_PLAIN || prepare == FC_FINITE || prepare == FC_KNOWN || prepare == FC_POSITIVE || sizes;
     const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
-    for (ptrdiff_t r = 0; r < width; r++)
+    for (ptrdiff_t r = 0; r < width && p->first == 0; r++)
         stats[r] = 0;
-    for (ptrdiff_t r = 0; r < p->rows && direct && p->prepare != FC_PLAIN; r++)
-        stats[r] = FC_N(row_stat)((const FC_T *)p->src + r * step, p);
+    for (ptrdiff_t r = 0; r < p->rows && direct && prepare != FC_PLAIN; r++)
+        stats[r] += FC_N(plain_stat)((const FC_T *)p->src + r * step + k0, p, k0, n);
     if (dst == NULL)
         return;
     if (direct)
-        FC_N(pack_rows)(dst, (const FC_T *)p->src + first, step, p->rows, count, next);
+        FC_N(pack_rows)(dst, (const FC_T *)p->src + k0, step, p->rows, n, next);
     for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
-        const FC_T *row = (const FC_T *)p->row + first;
         const char *src = p->src + r * p->row_step;
-        if (p->prepare == FC_PACKED_BITS && p->kind == FC_U8 && p->col_step == 1) {
-            stats[r] = FC_N(bits_of_bytes)(p->row, (const unsigned char *)src, p->d);
+        double *measures = p->measures + r * FC_MEASURES;
+        if (prepare == FC_PACKED_BITS && p->kind == FC_U8 && p->col_step == 1) {
+            stats[r] += FC_N(bits_of_bytes)(row, (const unsigned char *)src + k0, n);
         } else {
-            FC_N(fetch_row)(p->row, src, p);
-            stats[r] = FC_N(prepare_row)(p->row, p);
+            if ((measured && p->first == 0) || prepare == FC_MAPPED)
+                FC_N(fetch)(row, src, p, 0, p->d);
+            else
+                FC_N(fetch)(row, src, p, k0, n);
+            if (measured && p->first == 0)
+                stats[r] = FC_N(measure)(row, p, measures);
+            stats[r] += FC_N(prepare)(row, p, k0, n, measures);
         }
         for (ptrdiff_t k = 0; k < count; k++)
             dst[k * next + r] = row[k];
@@ -257,6 +298,6 @@ static void FC_N(points)(const fc_points *p)
     for (ptrdiff_t k = 0; k < count; k++)
         for (ptrdiff_t r = p->rows; r < width; r++)
             dst[k * next + r] = (FC_T)__builtin_nan("");
-    if (p->prepare == FC_SIZES)
+    if (sizes)
         FC_N(add_sizes)(dst, count, width);
 }

@@ -33,6 +33,15 @@ FC_INLINE void FC_N(log2_parts)(FC_VEC x, FC_VEC *e, FC_VEC *f)
     *f = s * (p * s2 + c);
 }
 
+/* high + low = x, high with half the bits. */
+FC_INLINE void FC_N(halve)(double x, double rest, FC_T *high, FC_T *low)
+{
+    union { double d; uint64_t u; } v = {.d = x};
+    v.u &= sizeof(FC_T) == 4 ? ~(uint64_t)0 << 40 : ~(uint64_t)0 << 27;
+    *high = (FC_T)v.d;
+    *low = (FC_T)(x - v.d + rest);
+}
+
 /* x^p for x >= 0 and p = high + low > 0, high with few bits: within 3 units in the last place plus p * 0.4 of them.
  * The whole part of p log2 x is exact, so a large exponent costs no accuracy. */
 FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
@@ -43,7 +52,8 @@ FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
     FC_VEC e, f;
     FC_N(log2_parts)(x, &e, &f);
     const FC_VEC whole = e * high, rest = e * low + f * (high + low);
-    FC_VEC y = whole + rest;
+    const FC_VEC exponent = whole + rest;
+    FC_VEC y = exponent;
     y = FC_N(pick)((FC_IVEC)(y < -bias), FC_N(splat)(-bias), y);
     y = FC_N(pick)((FC_IVEC)(y > bias + 1), FC_N(splat)(bias + 1), y);
     const FC_VEC shifted = y + magic, n = shifted - magic;
@@ -69,6 +79,6 @@ FC_INLINE FC_VEC FC_N(power)(FC_VEC x, FC_T high, FC_T low)
     q = q * r + 1;
     /* 2^n through the exponent; n = -bias gives 0, bias + 1 infinity. */
     const FC_IVEC scale = ((FC_IVEC)shifted + (FC_INT)FC_N(BIAS)) << FC_N(MANTISSA);
-    const FC_VEC result = FC_N(masked)(q * (FC_VEC)scale, (FC_IVEC)(x != 0));
+    const FC_VEC result = FC_N(masked)(q * (FC_VEC)scale, (FC_IVEC)(x != 0) & (FC_IVEC)(exponent > -bias));
     return FC_N(pick)((FC_IVEC)(x <= most), result, x);
 }
