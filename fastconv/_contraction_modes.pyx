@@ -583,38 +583,39 @@ cdef void along_store(const Unfolding *p, const char *total, idx first, idx rows
     cdef idx at = 0, count
     while at < rows:
         count = min(p.width, rows - at)
-        store(p.k, total + at * p.group * p.item, p.width, columns, count,
+        store(p.k, total + at * p.group * p.item, round_up(count, p.k.lanes), columns, count,
               p.out + (first + at) * p.out_row + column * p.out_column, p.out_column, p.out_row, p.out_kind)
         at += count
 
 
-cdef void along_terms(const Unfolding *p, Hand *h, const char *t, idx ahead, idx rows, idx columns, idx count) noexcept nogil:
+cdef void along_terms(const Unfolding *p, Hand *h, char *sums, const char *t, idx ahead, idx rows, idx columns,
+                      idx count) noexcept nogil:
     """sums += the products in h.block of `count` terms, panel by panel, while the same terms `ahead` are fetched."""
-    cdef idx at = 0, n, length, tiles, tile, first, last, width = p.width
+    cdef idx at = 0, n, length, lanes, tile, first, last, tiles = ceil_div(columns, p.k.along_rows)
     cdef fc_along q
-    q.a_step, q.b_step = ALONG_TERMS, p.term // p.item
-    tiles = ceil_div(columns, p.k.along_rows)
+    q.a_step, q.b_step, q.fetch = ALONG_TERMS, p.term // p.item, NULL
     while at < rows:
-        n = 0
+        lanes, n = min(p.width, rows - at), 0
         while n < count:
-            length = min(ALONG_CHAIN, count - n)
-            q.b, q.fetch, q.length, q.b_step = t + at * p.row + n * p.term, NULL, length, p.term // p.item
-            if not (p.in_place and rows - at >= width):
-                copy_matrix(p.k, p.item, h.packed, width, h.c, <const char *>q.b, p.term, p.row, length,
-                            min(width, rows - at), p.kind)
-                q.b, q.b_step = h.packed, width
-            last = 0
-            for tile in range(tiles):
-                first, last = last, columns * (tile + 1) // tiles
-                if q.b != h.packed and ahead:
-                    q.fetch = <const char *>q.b + ahead + tile % p.k.along_vectors * 64
-                q.a, q.rows = h.block + (first * ALONG_TERMS + n) * p.item, <int>(last - first)
-                q.c = h.sums + (at * p.group + first * width) * p.item
-                p.k.along(&q)
+            length, last = min(ALONG_CHAIN, count - n), 0
+            q.b, q.length = t + at * p.row + n * p.term, length
+            if p.in_place and lanes == p.width:
+                for tile in range(tiles):
+                    first, last = last, columns * (tile + 1) // tiles
+                    if ahead:
+                        q.fetch = <const char *>q.b + ahead + tile % p.k.along_vectors * 64
+                    q.a, q.rows = h.block + (first * ALONG_TERMS + n) * p.item, <int>(last - first)
+                    q.c = sums + (at * p.group + first * p.width) * p.item
+                    p.k.along(&q)
+            else:
+                copy_matrix(p.k, p.item, h.packed, round_up(lanes, p.k.lanes), h.c, <const char *>q.b, p.term, p.row, length,
+                            lanes, p.kind)
+                multiply(p.k, p.item, h.block + n * p.item, ALONG_TERMS, columns, h.packed, length,
+                         <int>ceil_div(lanes, p.k.lanes), sums + at * p.group * p.item, True, length)
             n += length
-            if tick(&h.clock, <double>length * width * columns):
+            if tick(&h.clock, <double>length * p.width * columns):
                 return
-        at += width
+        at += p.width
 
 
 cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
@@ -625,11 +626,14 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     cdef idx other, start, count, at, ahead, begin = p.others * segment // p.segments
     cdef idx end = p.others * (segment + 1) // p.segments
     cdef char *total = h.total if p.segments == 1 else p.totals + task * size * p.item
+    cdef char *sums
     cdef fc_khatri q
     cdef fc_pair_run run
     q.dst, q.x, q.y, q.x_step, q.y_step, q.m, q.width = h.block, h.spare, h.scale, ALONG_TERMS, 1, columns, ALONG_TERMS
     q.runs, q.count, run.x, run.y = &run, 1, 0, 0
-    memset(h.sums, 0, size * p.item)
+    # Many products are added up in groups before they join the total.
+    sums = total if (end - begin) * ceil_div(p.terms, ALONG_CHAIN) <= 2 * MODE_GROUP else h.sums
+    memset(sums, 0, size * p.item)
     memset(total, 0, size * p.item)
     start = 0
     while start < p.terms:
@@ -641,12 +645,12 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
             at = locate_other(p, other, column, columns, wide, h.scale, h.scale + wide * p.item)
             p.k.khatri(&q)
             ahead = p.step[p.axes - 1] if (other + 1) % p.shape[p.axes - 1] else 0
-            along_terms(p, h, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
+            along_terms(p, h, sums, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
             if h.clock.watch.stop:
                 return
-            if (other + 1 - begin) % MODE_GROUP == 0 or other == end - 1:
-                p.k.fold(total, h.sums, size)
-                memset(h.sums, 0, size * p.item)
+            if sums != total and ((other + 1 - begin) % MODE_GROUP == 0 or other == end - 1):
+                p.k.fold(total, sums, size)
+                memset(sums, 0, size * p.item)
         start += count
     if p.segments == 1:
         along_store(p, total, first, rows, column, columns)

@@ -181,7 +181,7 @@ FC_INLINE void FC_N(along_body)(const int rows, const fc_along *q)
     FC_VEC acc[FC_N(ALONG_ROWS)][FC_N(ALONG_VECTORS)] = {{{0}}};
     for (ptrdiff_t k = 0; k < q->length; k++, b += q->b_step, fetch += q->b_step) {
         FC_VEC bv[FC_N(ALONG_VECTORS)];
-        __builtin_prefetch(fetch, 0, 2);
+        __builtin_prefetch(fetch, 0, 3);
 #pragma GCC unroll 4
         for (int j = 0; j < FC_N(ALONG_VECTORS); j++)
             bv[j] = FC_N(load)(b + j * FC_LANES);
