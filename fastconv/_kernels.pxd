@@ -234,6 +234,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *src
         void *out
         void *spare
+        void *next
         ptrdiff_t window, n
         int op
 
@@ -394,6 +395,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind) noexcept nogil
         ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
         int (*fill_line)(const fc_fill *) noexcept nogil
+        void (*fill_ends)(const fc_fill *) noexcept nogil
+        int (*scan_line)(const void *line, ptrdiff_t n, int kind) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
 
     const fc_kernels *fc_table(int i) noexcept nogil

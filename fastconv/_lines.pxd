@@ -40,6 +40,7 @@ cdef struct Lines:               # what is the same for all blocks
     double cval                  # holds the native element (read it as native)
     bint presence                # whether lines have presence bytes
     bint omit                    # NaN do not count
+    bint in_place                # lines are those of the array: only what lies inside it is there
     idx other                    # bytes to the other part of a complex element, 0: there is none
     idx width                    # bytes that reducers keep for an element of a region
     # blocks
@@ -76,6 +77,7 @@ cdef struct Reducer:
     void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
+    bint in_place                # whether it can do with lines in place
     char *out
     idx os[AXES]                 # steps of out, in bytes
     int out_kind
@@ -85,6 +87,9 @@ ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexc
 # Outputs of a block are lines too: `out_lines` of them. locate() gives the region line of the first tap of output line i
 # and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
 # along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
+cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil    # the part of a line that lies in the array: its
+# first position and its end
+cdef void fill_ends(const Lines *p, const Block *b, void *line) noexcept nogil    # the rest, of a line of native elements
 cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
 cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil

@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
+    FC_CONSTANT,
     FC_F16,
     FC_F32,
     FC_F64,
@@ -19,6 +20,7 @@ from fastconv._kernels cimport (
     FC_SWAPPED,
     FC_TRUTH,
     FC_U8,
+    FC_WRAP,
     fc_fill,
     fc_line,
     fc_put,
@@ -223,13 +225,25 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     """Fills the lines of one sheet from row b.carried; x is NULL where the sheet lies outside."""
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
-    cdef idx j, at
+    cdef idx j, at, first = 0, end = 0
+    cdef int flags = 0
+    if p.in_place:
+        end = inside(p, b, &first)
+        if p.mode == FC_CONSTANT:
+            flags = p.k.scan_line(&p.cval, 1, p.native)
     q.step, q.mask_step, q.other = p.xs[last], p.ms[last], p.other
     q.start = b.at[last] * p.step[last] - p.before[last]
     q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
     q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
         at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
+        if p.in_place and x != NULL and at >= 0:
+            q.src = x + at * p.xs[row_axis]
+            line[j].flags = flags | p.k.scan_line(q.src + (q.start + first) * p.item, end - first, p.native)
+            line[j].at = <char *>q.src + q.start * p.item
+            continue
+        if p.in_place:
+            line[j].at = b.memory + (-<size_t>b.memory) % 64
         if p.folded:
             line[j] = slots[slot_at(p, row_axis, j, at)]
             if line[j].flags >= 0:
@@ -243,6 +257,45 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
         line[j].flags = p.k.fill_line(&q)
         if p.folded:
             slots[slot_at(p, row_axis, j, at)].flags = line[j].flags
+
+
+cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil:
+    cdef int last = p.ndim - 1
+    cdef idx start = b.at[last] * p.step[last] - p.before[last]
+    first[0] = max(-start, 0)
+    return min(p.n[last] - start, (b.count[last] - 1) * p.step[last] + p.w[last])
+
+
+cdef void fill_ends(const Lines *p, const Block *b, void *line) noexcept nogil:
+    cdef int last = p.ndim - 1
+    cdef fc_fill q
+    q.dst, q.start = line, b.at[last] * p.step[last] - p.before[last]
+    q.length, q.n = (b.count[last] - 1) * p.step[last] + p.w[last], p.n[last]
+    q.kind, q.mode, q.cval = p.native, p.mode, &p.cval
+    p.k.fill_ends(&q)
+
+
+cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
+    """Whether lines need not be copied: the array's are native, all reducers first combine them, and the ends of what they
+    get then follow from its inside."""
+    cdef int a, last = p.ndim - 1
+    cdef idx strip = p.m[last] - (p.blocks[last] - 1) * p.b[last], before = p.before[last]
+    cdef idx after = (p.m[last] - 1) * p.step[last] + p.w[last] - before - p.n[last]
+    cdef bint combine = False
+    if p.presence or p.folded or p.kind != p.native or p.xs[last] != p.item or p.other or <size_t>p.x % p.item:
+        return False
+    for a in range(last):
+        combine = combine or p.w[a] > 1
+        if p.xs[a] % p.item:
+            return False
+    for a in range(count):
+        if not reducers[a].in_place:
+            return False
+    # Of a line in strips each must hold what its ends repeat, and a vector.
+    if p.blocks[last] > 1 and (p.mode == FC_WRAP or p.step[last] > 1):
+        return False
+    strip = min(strip, p.b[last])
+    return combine and strip > max(before, after) and (strip - max(before, after)) * p.item >= 64
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
@@ -445,6 +498,7 @@ cdef class Pass:
             work *= p.m[i]
         if self.count == 0 or p.units == 0:
             return
+        self.p.in_place = can_stay(p, self.reducers, self.count)
         for i in range(self.count):
             scratch += self.reducers[i].scratch
         threads = <int>min(<idx>team(workers, work), p.units)

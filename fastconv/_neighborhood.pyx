@@ -47,7 +47,24 @@ from fastconv._kernels cimport (
     fc_pile,
     fc_row,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, pause, put, put_some, reduce_t, result_kind, slot_of
+from fastconv._lines cimport (
+    Block,
+    Lines,
+    Pass,
+    Reducer,
+    dense_count,
+    fill_ends,
+    idx,
+    inside,
+    locate,
+    out_lines,
+    pause,
+    put,
+    put_some,
+    reduce_t,
+    result_kind,
+    slot_of,
+)
 
 import numpy as np
 
@@ -195,6 +212,7 @@ cdef const uint8_t *whole_windows(const Lines *p, const Block *b, const Reducer 
         return NULL
     pile.lines, pile.out, pile.count, pile.piles, pile.n, pile.op = rows, &least, p.runs, 1, span(p, b, p.ndim - 1), FC_OP_MIN
     p.k.elements[0].pile(&pile)
+    row.next = NULL
     row.src, row.spare, row.out, row.op = least, least, scratch + byte_pitch(p), FC_OP_MIN
     row.window, row.n = p.w[p.ndim - 1], dense_count(p, b)
     p.k.elements[0].row(&row)
@@ -275,10 +293,12 @@ cdef inline idx region_lines(const Lines *p, const Block *b) noexcept nogil:
 
 cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil:
     """The lines of a region, or `bytes_` that say what is not 0 in them."""
-    cdef idx i, line
+    cdef idx i, line, first = 0
+    if p.in_place:
+        inside(p, b, &first)
     for i in range(region_lines(p, b)):
         line = region_line(p, b, i)
-        rows[i] = b.line[line].at
+        rows[i] = b.line[line].at + first * p.item
         if own.truth:
             rows[i] = bytes_ + slot_of(p, b, line) * byte_pitch(p)
             plain_elements(p).nonzero(<uint8_t *>rows[i], b.line[line].at, span(p, b, p.ndim - 1))
@@ -288,7 +308,7 @@ cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **row
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil:
     """Bytes for extreme_columns: two tables of lines, bytes, and the results along every axis that has a window."""
-    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.slots * byte_pitch(p), lines = p.lines
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.slots * byte_pitch(p) + 64, lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -305,10 +325,13 @@ cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *ow
     cdef char *bytes_ = scratch + round_up(2 * p.lines * sizeof(void *))
     cdef char *memory = bytes_ + p.slots * byte_pitch(p)
     cdef int a, last = p.ndim - 1
-    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
+    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
     cdef fc_columns q
     list_lines(p, b, own, rows, bytes_)
     q.n, q.op = span(p, b, last), op
+    if p.in_place:
+        q.n = inside(p, b, &first) - first
+        memory += round_up(first * p.item)
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
@@ -331,6 +354,9 @@ cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *ow
             memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
             rows, out = out, rows
         outer *= count
+    for i in range(outer if p.in_place else 0):
+        rows[i] = <char *>rows[i] - first * p.item
+        fill_ends(p, b, rows[i])
     return <const void **>rows
 
 
@@ -394,7 +420,9 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
         for side in range(2):
             if rows[side] != NULL:
                 line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
-                q.src, q.out, q.op = rows[side][i], line[side], op[side]
+                q.src, q.out, q.op, q.next = rows[side][i], line[side], op[side], NULL
+                if i + 1 < out_lines(p, b):
+                    q.next = extreme_target(p, b, r, i + 1, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
                 elements(p, own).row(&q)
         deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
 
@@ -436,7 +464,7 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
     cdef void *out
     cdef fc_row row
     cdef fc_pile pile
-    row.spare, row.op, row.window = spare, op, <idx>1 << first
+    row.next, row.spare, row.op, row.window = NULL, spare, op, <idx>1 << first
     pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
     for i in range(region_lines(p, b)):
         if i % rows < carried:
@@ -704,6 +732,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     cdef reduce_t way = reduce_plain
     cdef double cost = <double>p.cells
     cdef int i, at, code = _CODES[name], out_kind = result_kind(out)
+    cdef bint in_place = False
     cdef bint truth = code >= FC_NEAR_ANY or p.truth and code <= FC_NEAR_RANGE   # of the results
     cdef idx j
     if own == NULL:
@@ -738,7 +767,9 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
                 i += (<Near *>pass_.reducers[i].own).next
             (<Near *>pass_.reducers[i].own).next = pass_.count - i
             pass_.reducers[at].scratch = round_up(scratch_of(p, other))
+            in_place = pass_.reducers[at].in_place
             pass_.add(follow, own, 0, out, 16, truth)
+            pass_.reducers[pass_.count - 1].in_place = in_place
             return
     if own.group == EXTREMES:
         way, cost = reduce_runs, 4.0 * p.runs
@@ -746,6 +777,8 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             way, cost = reduce_extremes, 8
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
+    in_place = way == reduce_extremes and not own.truth
     pass_.add(way, own, scratch_of(p, own), out, cost, truth)
+    pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_NEAR_MEAN:
         pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE

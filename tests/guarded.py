@@ -1,4 +1,4 @@
-"""Convolutions and triple products of arrays flush against pages that must not be touched: python guarded.py ISA [--wide].
+"""Operations on arrays flush against pages that must not be touched: python guarded.py ISA [--wide].
 
 A read or a write one element too far ends the process with SIGSEGV; the last line printed says where.
 """
@@ -78,6 +78,14 @@ def main():
             print("triple product", i, j, m, dtype, "end" if at_end else "start", flush=True)
             a, b, c = (place(np.ones((rows, m), dtype), at_end) for rows in (i, j, 2))
             if not np.all(fastconv.triple_product(a, b, c) == m):
+                raise SystemExit("wrong values")
+        for (height, width), size, at_end, dtype in itertools.product(
+            itertools.product(FEW, WIDE), (3, 8), (True, False), ("u1", "f4", "f8")
+        ):
+            print("extremes", height, width, size, dtype, "end" if at_end else "start", flush=True)
+            x, out = (place(np.ones((height, width), dtype), at_end) for _ in range(2))
+            fastconv.neighborhood_reduce(x, "max", size, out=out)
+            if not np.all(out == 1):
                 raise SystemExit("wrong values")
     print(calls)
 

@@ -92,10 +92,13 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
 FC_INLINE void FC_N(columns_op)(const fc_columns *q, const int op)
 {
     ptrdiff_t x = 0;
-    for (; x + 3 * FC_LANES < q->n; x += 4 * FC_LANES)
+    for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES)
         FC_N(columns_strip)(q, x, 4, op);
-    for (; x < q->n; x += FC_LANES)
+    for (; x < q->n; x += FC_LANES) {
+        /* No vector reaches beyond a line that holds one: step back and compute some elements again. */
+        x = x + FC_LANES > q->n && q->n >= FC_LANES ? q->n - FC_LANES : x;
         FC_N(columns_strip)(q, x, 1, op);
+    }
 }
 
 static void FC_N(columns)(const fc_columns *q)
@@ -122,11 +125,15 @@ FC_INLINE FC_VEC FC_N(spans)(const FC_T *src, ptrdiff_t x, const int taps, ptrdi
 
 /* dst may be src; with `exact` it ends after n elements. */
 FC_INLINE void FC_N(spans_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const int taps, ptrdiff_t step, ptrdiff_t end,
-                               const int exact, const int op)
+                               const int exact, FC_T *next, const int op)
 {
     ptrdiff_t x = 0;
-    for (; x + FC_LANES <= n; x += FC_LANES)
+    next = next ? next : dst;
+    for (; x + FC_LANES <= n; x += FC_LANES) {
+        if (exact)
+            __builtin_prefetch(next + x, 1);
         FC_N(put)(dst + x, FC_N(spans)(src, x, taps, step, end, op));
+    }
     if (x == n)
         return;
     const FC_VEC v = FC_N(spans)(src, x, taps, step, end, op);
@@ -141,19 +148,19 @@ FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
     const FC_T *src = q->src;
     ptrdiff_t span = 1;
     for (; span * 8 < q->window; span *= 4) {
-        FC_N(spans_row)(q->spare, src, q->n + q->window - 4 * span, 4, span, 3 * span, 0, op);
+        FC_N(spans_row)(q->spare, src, q->n + q->window - 4 * span, 4, span, 3 * span, 0, NULL, op);
         src = q->spare;
     }
     const ptrdiff_t end = q->window - span;
     switch ((q->window + span - 1) / span) {
-    case 1: FC_N(spans_row)(q->out, src, q->n, 1, span, end, 1, op); return;
-    case 2: FC_N(spans_row)(q->out, src, q->n, 2, span, end, 1, op); return;
-    case 3: FC_N(spans_row)(q->out, src, q->n, 3, span, end, 1, op); return;
-    case 4: FC_N(spans_row)(q->out, src, q->n, 4, span, end, 1, op); return;
-    case 5: FC_N(spans_row)(q->out, src, q->n, 5, span, end, 1, op); return;
-    case 6: FC_N(spans_row)(q->out, src, q->n, 6, span, end, 1, op); return;
-    case 7: FC_N(spans_row)(q->out, src, q->n, 7, span, end, 1, op); return;
-    default: FC_N(spans_row)(q->out, src, q->n, 8, span, end, 1, op); return;
+    case 1: FC_N(spans_row)(q->out, src, q->n, 1, span, end, 1, q->next, op); return;
+    case 2: FC_N(spans_row)(q->out, src, q->n, 2, span, end, 1, q->next, op); return;
+    case 3: FC_N(spans_row)(q->out, src, q->n, 3, span, end, 1, q->next, op); return;
+    case 4: FC_N(spans_row)(q->out, src, q->n, 4, span, end, 1, q->next, op); return;
+    case 5: FC_N(spans_row)(q->out, src, q->n, 5, span, end, 1, q->next, op); return;
+    case 6: FC_N(spans_row)(q->out, src, q->n, 6, span, end, 1, q->next, op); return;
+    case 7: FC_N(spans_row)(q->out, src, q->n, 7, span, end, 1, q->next, op); return;
+    default: FC_N(spans_row)(q->out, src, q->n, 8, span, end, 1, q->next, op); return;
     }
 }
 

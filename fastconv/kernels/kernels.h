@@ -398,10 +398,11 @@ typedef struct fc_columns {
 } fc_columns;
 
 /* out[x] = op of src[x .. x + window - 1], x < n, and not beyond. `spare` is a line that may be overwritten, src itself if
- * it may. Reads up to a vector beyond the last. */
+ * it may. Reads up to a vector beyond the last. `next` (NULL: none) is where the results after these will go: its lines
+ * are claimed from other caches meanwhile. */
 typedef struct fc_row {
     const void *src;
-    void *out, *spare;
+    void *out, *spare, *next;
     ptrdiff_t window, n;
     int op;
 } fc_row;
@@ -545,6 +546,9 @@ typedef struct fc_kernels {
     void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind);
     ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */
     int (*fill_line)(const fc_fill *);
+    /* Of a line of native elements at dst: fills in what lies outside the array from what lies inside. */
+    void (*fill_ends)(const fc_fill *);
+    int (*scan_line)(const void *line, ptrdiff_t n, int kind); /* the flags of n native elements */
     void (*put_line)(const fc_put *);
 } fc_kernels;
 

@@ -178,6 +178,19 @@ static void fc_omit_other(const fc_fill *q, int bytes)
     }
 }
 
+static int fc_scan_line(const void *line, ptrdiff_t n, int kind)
+{
+    return kind < FC_U8 && fc_nan_line(line, NULL, n, fc_kind_bytes(kind), 0) ? FC_LINE_NAN : 0;
+}
+
+static void fc_fill_ends(const fc_fill *q)
+{
+    const ptrdiff_t end = q->start + q->length, bytes = fc_kind_bytes(q->kind);
+    const char *src = (const char *)q->dst - q->start * bytes;
+    fc_fill_end(q->dst, src, bytes, q->kind, (int)bytes, q, q->start, end < 0 ? end : 0, q->cval);
+    fc_fill_end(q->dst, src, bytes, q->kind, (int)bytes, q, q->start > q->n ? q->start : q->n, end, q->cval);
+}
+
 static int fc_fill_line(const fc_fill *q)
 {
     static const uint8_t yes = 1, no = 0;
