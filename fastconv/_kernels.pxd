@@ -323,7 +323,7 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
-        void (*columns)(const fc_columns *) noexcept nogil
+        int (*columns)(const fc_columns *) noexcept nogil
         void (*row)(const fc_row *) noexcept nogil
         void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
         void (*values)(void *line, ptrdiff_t n) noexcept nogil
@@ -396,7 +396,6 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
         int (*fill_line)(const fc_fill *) noexcept nogil
         void (*fill_ends)(const fc_fill *) noexcept nogil
-        int (*scan_line)(const void *line, ptrdiff_t n, int kind) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
 
     const fc_kernels *fc_table(int i) noexcept nogil

@@ -40,7 +40,7 @@ cdef struct Lines:               # what is the same for all blocks
     double cval                  # holds the native element (read it as native)
     bint presence                # whether lines have presence bytes
     bint omit                    # NaN do not count
-    bint in_place                # lines are those of the array: only what lies inside it is there
+    bint in_place                # lines are those of the array: only what lies inside it is there, and it may hold NaN
     idx other                    # bytes to the other part of a complex element, 0: there is none
     idx width                    # bytes that reducers keep for an element of a region
     # blocks

@@ -12,7 +12,6 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
-    FC_CONSTANT,
     FC_F16,
     FC_F32,
     FC_F64,
@@ -225,12 +224,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     """Fills the lines of one sheet from row b.carried; x is NULL where the sheet lies outside."""
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
-    cdef idx j, at, first = 0, end = 0
-    cdef int flags = 0
-    if p.in_place:
-        end = inside(p, b, &first)
-        if p.mode == FC_CONSTANT:
-            flags = p.k.scan_line(&p.cval, 1, p.native)
+    cdef idx j, at
     q.step, q.mask_step, q.other = p.xs[last], p.ms[last], p.other
     q.start = b.at[last] * p.step[last] - p.before[last]
     q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
@@ -238,9 +232,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     for j in range(b.carried, rows):
         at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
         if p.in_place and x != NULL and at >= 0:
-            q.src = x + at * p.xs[row_axis]
-            line[j].flags = flags | p.k.scan_line(q.src + (q.start + first) * p.item, end - first, p.native)
-            line[j].at = <char *>q.src + q.start * p.item
+            line[j].at, line[j].flags = <char *>x + at * p.xs[row_axis] + q.start * p.item, 0
             continue
         if p.in_place:
             line[j].at = b.memory + (-<size_t>b.memory) % 64
@@ -367,6 +359,9 @@ cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **
     cdef int a
     cdef idx line = 0
     out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
+    if p.ndim == 2:
+        out[0] += (b.at[0] + i) * r.os[0]
+        return i * p.step[0]
     for a in range(p.ndim - 2, -1, -1):
         line += i % b.count[a] * p.step[a] * p.stride[a]
         out[0] += (b.at[a] + i % b.count[a]) * r.os[a]

@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
+    FC_CONSTANT,
     FC_F32,
     FC_F64,
     FC_FOLD_BYTES,
@@ -317,8 +318,9 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
     return size
 
 
-cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *own, char *scratch, int op) noexcept nogil:
-    """Reduces the lines of a block along all axes but the last; returns the table of its output lines."""
+cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
+    """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN that it finds
+    where `op` does not let them through."""
     cdef const fc_elements *k = elements(p, own)
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
@@ -326,6 +328,7 @@ cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *ow
     cdef char *memory = bytes_ + p.slots * byte_pitch(p)
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
+    cdef int nan = 0
     cdef fc_columns q
     list_lines(p, b, own, rows, bytes_)
     q.n, q.op = span(p, b, last), op
@@ -344,16 +347,18 @@ cdef const void **extreme_columns(const Lines *p, const Block *b, const Near *ow
                         out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
                     q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
                     if p.w[a] > 1 and p.step[a] == 1:
-                        k.columns(&q)
+                        nan |= k.columns(&q)
                     elif p.w[a] > 1:
                         q.count = 1
                         for o in range(count):
-                            k.columns(&q)
+                            nan |= k.columns(&q)
                             q.rows += p.step[a] * inner
                             q.out += inner
             memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
             rows, out = out, rows
         outer *= count
+    if nan:
+        b.flags |= FC_LINE_NAN
     for i in range(outer if p.in_place else 0):
         rows[i] = <char *>rows[i] - first * p.item
         fill_ends(p, b, rows[i])
@@ -396,6 +401,12 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
         r = follower(r)
 
 
+cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
+    if p.native == FC_F32:
+        return (<const float *>&p.cval)[0] != (<const float *>&p.cval)[0]
+    return p.cval != p.cval
+
+
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max, range, any and all of a box."""
     cdef const Near *own = <const Near *>r.own
@@ -409,11 +420,16 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
     if b.flags & FC_LINE_HOLES:
         reduce_plain(p, b, r, scratch)
         return
+    if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_nan(p):
+        b.flags |= FC_LINE_NAN
     for side in range(2):
         rows[side], line[side] = NULL, NULL
         op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0)
         if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
             rows[side] = extreme_columns(p, b, own, tables, op[side])
+            if b.flags & FC_LINE_NAN and not own.truth and not op[side] & FC_OP_NAN:
+                op[side] |= FC_OP_NAN
+                rows[side] = extreme_columns(p, b, own, tables, op[side])
             tables += extreme_scratch(p)
     q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
     for i in range(out_lines(p, b)):

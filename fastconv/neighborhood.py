@@ -2,6 +2,7 @@
 _neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -63,6 +64,8 @@ def _axes(axes, ndim):
 
 def _each(name, value, count, least, what):
     """An integer for each of `count` axes."""
+    if type(value) is int and value >= least:
+        return (value,) * count
     if isinstance(value, (Sequence, np.ndarray)) and np.ndim(value) == 1:
         if len(value) != count:
             raise ValueError(f"{name} must be {what}, or one for each of the {count} axes, got {value!r}")
@@ -162,6 +165,44 @@ def _has_nan(x, mask):
     return any(bool(np.isnan(c).any() if mask is None else (np.isnan(c[0]) & (c[1] != 0)).any()) for c in chunks)
 
 
+class Layout(NamedTuple):
+    """The numbers of a Geometry, and the shape of the result in the input's order."""
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    pad: tuple[int, ...]  # axes of length 1 in front, which make 2 at least
+    window: tuple[int, ...]
+    before: tuple[int, ...]
+    step: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
+    ndim = len(shape)
+    window, before, every, counts = [1] * ndim, [0] * ndim, [1] * ndim, list(shape)
+    for a, w, corner, length, number, stride in zip(axes, sizes, first, whole, origins, steps, strict=True):
+        n = shape[a]
+        if valid:
+            if 0 < n < length:
+                raise ValueError(f"input of shape {shape} is smaller than the window of {length} on axis {a}, "
+                                 'which mode="valid" needs whole')
+            counts[a], before[a] = max(n - length + stride, 0) // stride, -corner
+        else:
+            counts[a], before[a] = -(-n // stride), length // 2 + number - corner
+        # A step that no output takes may be as large as an index: it must not reach the arithmetic below.
+        window[a], every[a] = w, stride if counts[a] > 1 else 1
+    if math.prod(window) > 2**40:
+        raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
+    order = tuple(_order(shape, window))
+    pad = (1,) * (2 - ndim)
+
+    def arranged(values, fill):
+        return (fill,) * len(pad) + tuple(values[a] for a in order)
+
+    return Layout(tuple(counts), order, pad, arranged(window, 1), arranged(before, 0), arranged(every, 1), arranged(counts, 1))
+
+
 def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     """The Geometry and the shape of the result in the input's order."""
     axes = _axes(axes, x.ndim)
@@ -176,40 +217,21 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
                              f"size of {length}, got {origin!r}")
     if mode == "valid" and any(origins):
         raise ValueError(f'origin must be 0 with mode="valid", got {origin!r}')
-    window, before, every, counts = [1] * x.ndim, [0] * x.ndim, [1] * x.ndim, list(x.shape)
-    for a, w, corner, length, number, stride in zip(axes, sizes, first, whole, origins, steps, strict=True):
-        n = x.shape[a]
-        if mode == "valid":
-            if 0 < n < length:
-                raise ValueError(f"input of shape {x.shape} is smaller than the window of {length} on axis {a}, "
-                                 'which mode="valid" needs whole')
-            counts[a], before[a] = max(n - length + stride, 0) // stride, -corner
-        else:
-            counts[a], before[a] = -(-n // stride), length // 2 + number - corner
-        # A step that no output takes may be as large as an index: it must not reach the arithmetic below.
-        window[a], every[a] = w, stride if counts[a] > 1 else 1
-    if math.prod(window) > 2**40:
-        raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
     omit = x.dtype.kind == "f" and policy == _POLICIES["omit"]
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
-    shape = tuple(counts)
-    order = _order(x.shape, window)
-    pad = (1,) * (2 - x.ndim)
-
-    def arranged(values):
-        return pad + tuple(values[a] for a in order)
-
+    layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
+    order, pad = layout.order, (None,) * len(layout.pad)
     if cells is not None:
         cells = np.expand_dims(cells.transpose(np.argsort(axes)), tuple(a for a in range(x.ndim) if a not in axes))
-        cells = np.ascontiguousarray(cells.transpose(order)[(None,) * len(pad)])
+        cells = np.ascontiguousarray(cells.transpose(order)[pad])
     geometry = Geometry(
-        x=x.transpose(order)[(None,) * len(pad)],
-        mask=None if mask is None else mask.transpose(order)[(None,) * len(pad)],
-        window=arranged(window),
-        before=tuple(0 for _ in pad) + tuple(before[a] for a in order),
-        step=arranged(every),
-        counts=arranged(shape),
+        x=x.transpose(order)[pad],
+        mask=None if mask is None else mask.transpose(order)[pad],
+        window=layout.window,
+        before=layout.before,
+        step=layout.step,
+        counts=layout.counts,
         axes=axes,
         cells=cells,
         mode=code,
@@ -217,14 +239,14 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         omit=omit,
         other=0,
         presence=mask is not None or omit or mode == "ignore",
-        order=tuple(order),
+        order=order,
     )
-    return geometry, shape
+    return geometry, layout.shape
 
 
 def _named(reduction):
     """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
-    if _callables.is_function(reduction):
+    if not isinstance(reduction, str) and _callables.is_function(reduction):
         return None, reduction
     name, *values = reduction if isinstance(reduction, tuple) and reduction else (reduction,)
     if not isinstance(name, str):

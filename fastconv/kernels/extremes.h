@@ -3,7 +3,8 @@
  * Boxes: columns first, then rows. Columns (van Herk, Gil and Werman): the outputs of a segment no longer than the window share a
  * row, so each is an operation of a suffix before it and a running prefix after it: 3 operations, 3 loads and 2 stores a
  * vector for any window; up to FC_PAIRS rows two outputs share all but two rows, w/2 operations and (w + 1)/2 loads each.
- * Rows: spans of 4 are formed from 4 unaligned loads, then of 16, and so on; at most 8 spans cover the window.
+ * Rows: spans of 4 are formed from 4 unaligned loads, then of 16, and so on; at most 8 spans cover the window. With FC_SLIDES
+ * spans of 2, 4, 8, 16 are formed in registers: an operation, a slide each; one load and one store in all.
  * Other windows are piles of runs, each of which two spans of a power of 2 cover: 2 loads and 2 operations a vector and run. */
 
 #ifndef FC_EXTREMES_ONCE
@@ -24,13 +25,15 @@ FC_INLINE FC_VEC FC_N(pick_extreme)(FC_VEC a, FC_VEC b, const int op)
     return r;
 }
 
-/* `wide` vectors from element x of all outputs. */
+/* `wide` vectors from element x of all outputs. Returns whether a row may hold a NaN, if `op` does not mind: a sum of all is
+ * one then, or where infinities cancel. */
 #define FC_ROW(i) ((const FC_T *)q->rows[(i) * q->step])
 #define FC_OUT(i) ((FC_T *)q->out[(i) * q->step])
-FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wide, const int op)
+FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wide, const int op)
 {
     const ptrdiff_t w = q->window;
-    FC_VEC held[4], suffix[FC_SEGMENT][4];
+    const int check = FC_IS_FLOAT && !(op & FC_OP_NAN);
+    FC_VEC held[4], suffix[FC_SEGMENT][4], sum[4] = {{0}};
     if (w <= FC_PAIRS) {
         ptrdiff_t o = 0;
         for (; o + 1 < q->count && w > 1; o += 2) {
@@ -44,10 +47,14 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
 #pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
                 const ptrdiff_t at = x + i * FC_LANES;
-                FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + at), op));
-                FC_N(put)(FC_OUT(o + 1) + at, FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + w) + at), op));
+                const FC_VEC first = FC_N(load)(FC_ROW(o) + at), last = FC_N(load)(FC_ROW(o + w) + at);
+                if (check)
+                    sum[i] += first + last;
+                FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], first, op));
+                FC_N(put)(FC_OUT(o + 1) + at, FC_N(pick_extreme)(held[i], last, op));
             }
         }
+        const ptrdiff_t single = o;
         for (; o < q->count; o++)
 #pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
@@ -57,59 +64,81 @@ FC_INLINE void FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int w
                     held[i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + t) + at), op);
                 FC_N(put)(FC_OUT(o) + at, held[i]);
             }
-        return;
-    }
-    const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
-    for (ptrdiff_t segment = 0; segment < segments; segment++) {
-        const ptrdiff_t first = q->count * segment / segments, last = q->count * (segment + 1) / segments - 1;
+        /* Of pairs, every other row from the first on and from row w on is in the sum already. */
+        for (ptrdiff_t t = 0; check && t < q->count + w - 1; t++)
+            if (t >= single || t % 2)
+                for (int i = 0; i < wide && !(t >= w && (t - w) % 2 == 0 && t - w < single); i++)
+                    sum[i] += FC_N(load)(FC_ROW(t) + x + i * FC_LANES);
+    } else {
+        const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
+        for (ptrdiff_t segment = 0; segment < segments; segment++) {
+            const ptrdiff_t first = q->count * segment / segments, last = q->count * (segment + 1) / segments - 1;
 #pragma GCC unroll 4
-        for (int i = 0; i < wide; i++)
-            held[i] = suffix[last - first][i] = FC_N(load)(FC_ROW(last) + x + i * FC_LANES);
-        for (ptrdiff_t o = last - 1; o >= first; o--)
-#pragma GCC unroll 4
-            for (int i = 0; i < wide; i++)
-                held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o) + x + i * FC_LANES), op);
-        /* Output o ends with row o + w - 1; held becomes the prefix of the rows after `last`. */
-        ptrdiff_t next = last + 1;
-        for (ptrdiff_t o = first; o <= last; o++) {
-            for (; next < o + w; next++)
+            for (int i = 0; i < wide; i++) {
+                held[i] = suffix[last - first][i] = FC_N(load)(FC_ROW(last) + x + i * FC_LANES);
+                if (check)
+                    sum[i] += held[i];
+            }
+            for (ptrdiff_t o = last - 1; o >= first; o--)
 #pragma GCC unroll 4
                 for (int i = 0; i < wide; i++) {
-                    const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
-                    held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
+                    const FC_VEC row = FC_N(load)(FC_ROW(o) + x + i * FC_LANES);
+                    if (check)
+                        sum[i] += row;
+                    held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], row, op);
                 }
+            /* Output o ends with row o + w - 1; held becomes the prefix of the rows after `last`. */
+            ptrdiff_t next = last + 1;
+            for (ptrdiff_t o = first; o <= last; o++) {
+                for (; next < o + w; next++)
 #pragma GCC unroll 4
-            for (int i = 0; i < wide; i++)
-                FC_N(put)(FC_OUT(o) + x + i * FC_LANES,
-                          next == last + 1 ? suffix[o - first][i] : FC_N(pick_extreme)(suffix[o - first][i], held[i], op));
+                    for (int i = 0; i < wide; i++) {
+                        const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
+                        if (check)
+                        sum[i] += row;
+                        held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
+                    }
+#pragma GCC unroll 4
+                for (int i = 0; i < wide; i++)
+                    FC_N(put)(FC_OUT(o) + x + i * FC_LANES,
+                              next == last + 1 ? suffix[o - first][i] : FC_N(pick_extreme)(suffix[o - first][i], held[i], op));
+            }
         }
     }
+    int found = 0;
+#ifndef FC_INTEGER_TYPE
+    for (int i = 0; i < wide && check; i++)
+        found |= FC_N(any)((FC_IVEC)(sum[i] != sum[i]));
+#endif
+    return found;
 }
 
 #undef FC_ROW
 #undef FC_OUT
 
-FC_INLINE void FC_N(columns_op)(const fc_columns *q, const int op)
+FC_INLINE int FC_N(columns_op)(const fc_columns *q, const int op)
 {
     ptrdiff_t x = 0;
+    int found = 0;
     for (; x + 4 * FC_LANES <= q->n; x += 4 * FC_LANES)
-        FC_N(columns_strip)(q, x, 4, op);
+        found |= FC_N(columns_strip)(q, x, 4, op);
     for (; x < q->n; x += FC_LANES) {
         /* No vector reaches beyond a line that holds one: step back and compute some elements again. */
         x = x + FC_LANES > q->n && q->n >= FC_LANES ? q->n - FC_LANES : x;
-        FC_N(columns_strip)(q, x, 1, op);
+        found |= FC_N(columns_strip)(q, x, 1, op);
     }
+    return found;
 }
 
-static void FC_N(columns)(const fc_columns *q)
+static int FC_N(columns)(const fc_columns *q)
 {
     switch (q->op) {
-    case FC_OP_MIN: FC_N(columns_op)(q, FC_OP_MIN); return;
-    case FC_OP_MAX: FC_N(columns_op)(q, FC_OP_MAX); return;
 #ifndef FC_INTEGER_TYPE
-    case FC_OP_MIN | FC_OP_NAN: FC_N(columns_op)(q, FC_OP_MIN | FC_OP_NAN); return;
-    default: FC_N(columns_op)(q, FC_OP_MAX | FC_OP_NAN); return;
+    case FC_OP_MIN | FC_OP_NAN: return FC_N(columns_op)(q, FC_OP_MIN | FC_OP_NAN);
+    case FC_OP_MAX | FC_OP_NAN: return FC_N(columns_op)(q, FC_OP_MAX | FC_OP_NAN);
 #endif
+    case FC_OP_MIN: return FC_N(columns_op)(q, FC_OP_MIN);
+    default: return FC_N(columns_op)(q, FC_OP_MAX);
     }
 }
 
@@ -143,10 +172,63 @@ FC_INLINE void FC_N(spans_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const in
         FC_N(put)(dst + x, v);
 }
 
+/* The same for 2^levels spans of 1 element and another that begins at `end`: vectors slide over each other in registers. */
+FC_INLINE void FC_N(slide_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const int levels, ptrdiff_t end, const int exact,
+                               FC_T *next, const int op)
+{
+    FC_N(slide_t) by[5];
+    FC_VEC held[5];
+#pragma GCC unroll 5
+    for (int l = 0; l <= levels; l++) {
+        by[l] = FC_N(slide_by)(l < levels ? (ptrdiff_t)1 << l : end);
+        held[l] = FC_N(load)(src);
+    }
+    next = next ? next : dst;
+    for (ptrdiff_t x = -levels * FC_LANES; x < n; x += FC_LANES) {
+        FC_VEC v = FC_N(load)(src + x + (levels + 1) * FC_LANES);
+#pragma GCC unroll 5
+        for (int l = 0; l <= levels; l++) {
+            const FC_VEC longer = FC_N(pick_extreme)(held[l], FC_N(slide)(held[l], v, by[l]), op);
+            held[l] = v;
+            v = longer;
+        }
+        if (x < 0)
+            continue;
+        if (exact && x + FC_LANES > n) {
+            memcpy(dst + x, &v, (size_t)(n - x) * sizeof(FC_T));
+            return;
+        }
+        if (exact)
+            __builtin_prefetch(next + x, 1);
+        FC_N(put)(dst + x, v);
+    }
+}
+
+/* Windows of 4 to 2 * lanes elements, or the spans of `lanes` elements in a line of `n`. */
+FC_INLINE void FC_N(slide_any)(FC_T *dst, const FC_T *src, ptrdiff_t n, ptrdiff_t window, const int exact, FC_T *next,
+                               const int op)
+{
+    if (window >= 16 && FC_LANES >= 16)
+        FC_N(slide_row)(dst, src, n, 4, window - 16, exact, next, op);
+    else if (window >= 8)
+        FC_N(slide_row)(dst, src, n, 3, window - 8, exact, next, op);
+    else
+        FC_N(slide_row)(dst, src, n, 2, window - 4, exact, next, op);
+}
+
 FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
 {
     const FC_T *src = q->src;
     ptrdiff_t span = 1;
+    if (FC_SLIDES && q->window >= 4) {
+        if (q->window <= 2 * FC_LANES) {
+            FC_N(slide_any)(q->out, src, q->n, q->window, 1, q->next, op);
+            return;
+        }
+        span = FC_LANES;
+        FC_N(slide_any)(q->spare, src, q->n + q->window - span, span, 0, NULL, op);
+        src = q->spare;
+    }
     for (; span * 8 < q->window; span *= 4) {
         FC_N(spans_row)(q->spare, src, q->n + q->window - 4 * span, 4, span, 3 * span, 0, NULL, op);
         src = q->spare;

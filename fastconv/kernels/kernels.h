@@ -389,7 +389,8 @@ typedef struct fc_near {
 /* Boxes along one axis. Operations: FC_OP_NAN lets NaN through. */
 enum { FC_OP_MIN = 0, FC_OP_MAX = 1, FC_OP_NAN = 2 };
 
-/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and up to a vector beyond. */
+/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and, if n is less than a vector, to its end.
+ * `columns` returns whether a row may hold a NaN, unless `op` lets it through. */
 typedef struct fc_columns {
     const void *const *rows;
     void *const *out;
@@ -519,7 +520,7 @@ typedef struct fc_finish {
 typedef struct fc_elements {
     int bytes;
     void (*near)(const fc_near *);
-    void (*columns)(const fc_columns *);
+    int (*columns)(const fc_columns *);
     void (*row)(const fc_row *);
     void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
     void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
@@ -548,7 +549,6 @@ typedef struct fc_kernels {
     int (*fill_line)(const fc_fill *);
     /* Of a line of native elements at dst: fills in what lies outside the array from what lies inside. */
     void (*fill_ends)(const fc_fill *);
-    int (*scan_line)(const void *line, ptrdiff_t n, int kind); /* the flags of n native elements */
     void (*put_line)(const fc_put *);
 } fc_kernels;
 

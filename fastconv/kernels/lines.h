@@ -178,11 +178,6 @@ static void fc_omit_other(const fc_fill *q, int bytes)
     }
 }
 
-static int fc_scan_line(const void *line, ptrdiff_t n, int kind)
-{
-    return kind < FC_U8 && fc_nan_line(line, NULL, n, fc_kind_bytes(kind), 0) ? FC_LINE_NAN : 0;
-}
-
 static void fc_fill_ends(const fc_fill *q)
 {
     const ptrdiff_t end = q->start + q->length, bytes = fc_kind_bytes(q->kind);

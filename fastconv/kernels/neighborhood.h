@@ -277,7 +277,6 @@ static void FC_N(fill)(fc_kernels *table)
     table->boundary = fc_boundary;
     table->fill_line = fc_fill_line;
     table->fill_ends = fc_fill_ends;
-    table->scan_line = fc_scan_line;
     table->put_line = fc_put_line;
 #endif
 }

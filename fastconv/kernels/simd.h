@@ -78,6 +78,32 @@ FC_INLINE FC_VEC FC_N(pair_sums)(FC_VEC u, FC_VEC v)
 #endif
 }
 
+/* Elements of a, then of b, from the k-th on, `by` being slide_by(k), 0 <= k <= lanes: one instruction, where FC_SLIDES says
+ * that there is one. */
+#if defined(__AVX512F__)
+#undef FC_SLIDES
+#define FC_SLIDES (sizeof(FC_T) >= 4)
+typedef __m512i FC_N(slide_t);
+FC_INLINE FC_N(slide_t) FC_N(slide_by)(ptrdiff_t k)
+{
+    if (sizeof(FC_T) == 8)
+        return _mm512_add_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(k));
+    return _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int)k));
+}
+FC_INLINE FC_VEC FC_N(slide)(FC_VEC a, FC_VEC b, FC_N(slide_t) by)
+{
+    if (sizeof(FC_T) == 8)
+        return (FC_VEC)_mm512_permutex2var_epi64((__m512i)a, by, (__m512i)b);
+    return (FC_VEC)_mm512_permutex2var_epi32((__m512i)a, by, (__m512i)b);
+}
+#else
+#undef FC_SLIDES
+#define FC_SLIDES 0
+typedef ptrdiff_t FC_N(slide_t);
+FC_INLINE FC_N(slide_t) FC_N(slide_by)(ptrdiff_t k) { return k; }
+FC_INLINE FC_VEC FC_N(slide)(FC_VEC a, FC_VEC b, FC_N(slide_t) by) { return by ? b : a; }
+#endif
+
 FC_INLINE void FC_N(sum_into)(FC_T *p, FC_VEC v, int accumulate)
 {
     if (accumulate)
