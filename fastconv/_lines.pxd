@@ -19,6 +19,9 @@ ctypedef ptrdiff_t idx
 cdef enum:
     AXES = 66
 
+cdef enum:
+    IN_PLACE = 1, IN_PLACE_BUT_CVAL
+
 cdef struct Lines:               # what is the same for all blocks
     const fc_kernels *k
     int ndim
@@ -77,7 +80,7 @@ cdef struct Reducer:
     void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
-    bint in_place                # whether it can do with lines in place
+    int in_place                 # whether it can do with lines in place: IN_PLACE, or unless a constant that is not 0 lies outside
     char *out
     idx os[AXES]                 # steps of out, in bytes
     int out_kind
@@ -89,7 +92,7 @@ ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexc
 # along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
 cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil    # the part of a line that lies in the array: its
 # first position and its end
-cdef void fill_ends(const Lines *p, const Block *b, void *line) noexcept nogil    # the rest, of a line of native elements
+cdef void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil    # the rest
 cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
 cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil

@@ -7,11 +7,12 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
+    FC_CONSTANT,
     FC_F16,
     FC_F32,
     FC_F64,
@@ -258,12 +259,12 @@ cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil:
     return min(p.n[last] - start, (b.count[last] - 1) * p.step[last] + p.w[last])
 
 
-cdef void fill_ends(const Lines *p, const Block *b, void *line) noexcept nogil:
+cdef void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil:
     cdef int last = p.ndim - 1
     cdef fc_fill q
     q.dst, q.start = line, b.at[last] * p.step[last] - p.before[last]
     q.length, q.n = (b.count[last] - 1) * p.step[last] + p.w[last], p.n[last]
-    q.kind, q.mode, q.cval = p.native, p.mode, &p.cval
+    q.kind, q.mode, q.cval = kind, p.mode, cval
     p.k.fill_ends(&q)
 
 
@@ -274,6 +275,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     cdef idx strip = p.m[last] - (p.blocks[last] - 1) * p.b[last], before = p.before[last]
     cdef idx after = (p.m[last] - 1) * p.step[last] + p.w[last] - before - p.n[last]
     cdef bint combine = False
+    cdef double zero = 0
     if p.presence or p.folded or p.kind != p.native or p.xs[last] != p.item or p.other or <size_t>p.x % p.item:
         return False
     for a in range(last):
@@ -281,13 +283,14 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
         if p.xs[a] % p.item:
             return False
     for a in range(count):
-        if not reducers[a].in_place:
+        if not reducers[a].in_place or (reducers[a].in_place == IN_PLACE_BUT_CVAL and p.mode == FC_CONSTANT
+                                        and memcmp(&p.cval, &zero, p.item)):
             return False
-    # Of a line in strips each must hold what its ends repeat, and a vector.
+    # Of a line in strips each must hold what its ends repeat, and all the vectors that kernels take at once.
     if p.blocks[last] > 1 and (p.mode == FC_WRAP or p.step[last] > 1):
         return False
     strip = min(strip, p.b[last])
-    return combine and strip > max(before, after) and (strip - max(before, after)) * p.item >= 64
+    return combine and strip > max(before, after) and strip - max(before, after) >= LEAST_STRIP
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:

@@ -6,7 +6,7 @@ Reductions of one list that share their work are a group: the first of them, the
 which follow it by `next` in the table of the pass, do nothing.
 """
 from cpython.mem cimport PyMem_RawCalloc
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 cimport numpy as cnp
 
@@ -49,6 +49,8 @@ from fastconv._kernels cimport (
     fc_row,
 )
 from fastconv._lines cimport (
+    IN_PLACE,
+    IN_PLACE_BUT_CVAL,
     Block,
     Lines,
     Pass,
@@ -361,7 +363,7 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
         b.flags |= FC_LINE_NAN
     for i in range(outer if p.in_place else 0):
         rows[i] = <char *>rows[i] - first * p.item
-        fill_ends(p, b, rows[i])
+        fill_ends(p, b, rows[i], p.native, &p.cval)
     return <const void **>rows
 
 
@@ -563,10 +565,14 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
 
 # ---- sums of boxes: columns first, axis by axis, then rows ----
 
+cdef inline int wide_kind(const Lines *p, const Near *own) noexcept nogil:
+    """The kind of the numbers of wide lines."""
+    return FC_F64 if own.doubles else FC_I64 if p.item > 2 and not own.truth else FC_I32
+
+
 cdef inline idx wide_half(const Lines *p, const Near *own) noexcept nogil:
     """Bytes of the sums of a wide line; those of its squares follow."""
-    cdef idx item = 8 if own.doubles or p.item > 2 and not own.truth else 4
-    return round_up(p.r[p.ndim - 1] * item, FC_FOLD_STRIP) + 64
+    return round_up(p.r[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_FOLD_STRIP) + 64
 
 
 cdef inline idx wide_pitch(const Lines *p, const Near *own) noexcept nogil:
@@ -590,7 +596,7 @@ cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
         if p.w[a] > 1 or a == p.ndim - 2:
             wide += lines
     return (fold_space(p) + round_up(8 * p.r[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
-            + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.truth else 0))
+            + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.truth else 0) + 64)
 
 
 cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, fc_fold *q, char *scratch) noexcept nogil:
@@ -600,11 +606,16 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     cdef void **out = rows + p.lines
     cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
     cdef int a, last = p.ndim - 1
-    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at
+    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
+    cdef idx item = kind_bytes(wide_kind(p, own))
+    cdef int64_t zero = 0
     cdef bint fold
     list_lines(p, b, own, rows, memory)
     memory += p.slots * byte_pitch(p) if own.truth else 0
     q.n, q.raw, q.cells = span(p, b, last), True, 1
+    if p.in_place:
+        q.n = inside(p, b, &first) - first
+        memory += round_up(first * item)
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
@@ -625,6 +636,10 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
             q.cells *= p.w[a]
             rows, out = out, rows
         outer *= count
+    for i in range(outer if p.in_place else 0):
+        rows[i] = <char *>rows[i] - first * item
+        for j in range(3 if own.squares else 1):
+            fill_ends(p, b, <char *>rows[i] + j * q.half, wide_kind(p, own), &zero)
     return <const void **>rows
 
 
@@ -748,7 +763,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     cdef reduce_t way = reduce_plain
     cdef double cost = <double>p.cells
     cdef int i, at, code = _CODES[name], out_kind = result_kind(out)
-    cdef bint in_place = False
+    cdef int in_place = 0
     cdef bint truth = code >= FC_NEAR_ANY or p.truth and code <= FC_NEAR_RANGE   # of the results
     cdef idx j
     if own == NULL:
@@ -793,7 +808,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             way, cost = reduce_extremes, 8
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
-    in_place = way == reduce_extremes and not own.truth
+    in_place = 0 if own.truth else IN_PLACE if way == reduce_extremes else IN_PLACE_BUT_CVAL if way == reduce_sums else 0
     pass_.add(way, own, scratch_of(p, own), out, cost, truth)
     pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_NEAR_MEAN:

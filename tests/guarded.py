@@ -82,10 +82,14 @@ def main():
         for (height, width), size, at_end, dtype in itertools.product(
             itertools.product(FEW, WIDE), (3, 8), (True, False), ("u1", "f4", "f8")
         ):
-            print("extremes", height, width, size, dtype, "end" if at_end else "start", flush=True)
+            print("box", height, width, size, dtype, "end" if at_end else "start", flush=True)
             x, out = (place(np.ones((height, width), dtype), at_end) for _ in range(2))
-            fastconv.neighborhood_reduce(x, "max", size, out=out)
-            if not np.all(out == 1):
+            for name in ("max", "mean"):
+                fastconv.neighborhood_reduce(x, name, size, dtype=dtype, out=out)
+                if not np.all(out == 1):
+                    raise SystemExit("wrong values")
+            fastconv.neighborhood_reduce(x, "var", size, dtype=dtype, out=out)
+            if np.any(out):
                 raise SystemExit("wrong values")
     print(calls)
 

@@ -108,6 +108,12 @@ FC_INLINE void FC_N(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, pt
     }
 }
 
+/* Where the strip at x begins: no strip reaches beyond a line that holds one, some elements are computed again. */
+FC_INLINE ptrdiff_t FC_N(whole_strip)(const fc_fold *q, ptrdiff_t x, ptrdiff_t unit)
+{
+    return x + unit > q->n && q->n >= unit ? q->n - unit : x;
+}
+
 /* The vector at x of a row of elements if `raw`, else of wide numbers. */
 FC_INLINE FC_WVEC FC_N(widened)(const char *row, ptrdiff_t x, const int raw)
 {
@@ -121,6 +127,7 @@ FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
 {
     const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
     for (ptrdiff_t x = 0; x < q->n; x += 4 * lanes) {
+        x = FC_N(whole_strip)(q, x, 4 * lanes);
         const int wide = q->n - x < 4 * lanes ? (int)((q->n - x + lanes - 1) / lanes) : 4;
         FC_WVEC sum[4] = {{0}};
         for (ptrdiff_t r = 0; r < q->window; r++)
@@ -170,6 +177,7 @@ FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
 {
     const ptrdiff_t unit = FC_FOLD_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
+        x = FC_N(whole_strip)(q, x, unit);
         ptrdiff_t m = 1;
         for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
             const int odd = (q->window & bit) != 0;
@@ -223,6 +231,7 @@ FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
     if (raw && q->window == 1)
         memset(space, 0, (size_t)(2 * area) * 8);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
+        x = FC_N(whole_strip)(q, x, unit);
         if (!raw) {
             FC_N(gather_strip)(one.sum, q, rows, x * 8, 0);
             FC_N(gather_strip)(one.squares, q, rows, x * 8 + q->half, 0);
