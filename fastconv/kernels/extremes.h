@@ -25,7 +25,7 @@ FC_INLINE FC_VEC FC_N(pick_extreme)(FC_VEC a, FC_VEC b, const int op)
     return r;
 }
 
-/* `wide` vectors from element x of all outputs. Returns whether a row may hold a NaN, if `op` does not mind: a sum of all is
+/* `wide` vectors from element x of all outputs, while those beside them are fetched: rows are pages apart. Returns whether a row may hold a NaN, if `op` does not mind: a sum of all is
  * one then, or where infinities cancel. */
 #define FC_ROW(i) ((const FC_T *)q->rows[(i) * q->step])
 #define FC_OUT(i) ((FC_T *)q->out[(i) * q->step])
@@ -48,6 +48,8 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
             for (int i = 0; i < wide; i++) {
                 const ptrdiff_t at = x + i * FC_LANES;
                 const FC_VEC first = FC_N(load)(FC_ROW(o) + at), last = FC_N(load)(FC_ROW(o + w) + at);
+                __builtin_prefetch(FC_ROW(o + w - 1) + at + wide * FC_LANES);
+                __builtin_prefetch(FC_ROW(o + w) + at + wide * FC_LANES);
                 if (check)
                     sum[i] += first + last;
                 FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], first, op));
@@ -83,6 +85,7 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
 #pragma GCC unroll 4
                 for (int i = 0; i < wide; i++) {
                     const FC_VEC row = FC_N(load)(FC_ROW(o) + x + i * FC_LANES);
+                    __builtin_prefetch(FC_ROW(o) + x + (wide + i) * FC_LANES);
                     if (check)
                         sum[i] += row;
                     held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], row, op);

@@ -136,6 +136,8 @@ FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
         for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
             for (; r < o * q->every; r++) {
                 const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
+                if (raw)
+                    __builtin_prefetch((const FC_T *)next + x + 8 * lanes);
 #pragma GCC unroll 4
                 for (int i = 0; i < 4; i++)
                     if (i < wide)
@@ -162,6 +164,8 @@ FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, p
         FC_SUM_T *to = last ? (FC_SUM_T *)q->out[r / every * q->step] + x : space + r * unit;
         const char *one = q->rows[(odd ? r + 2 * m : 0) * q->step];
         const char *a = q->rows[first ? r * q->step : 0], *b = q->rows[first ? (r + m) * q->step : 0];
+        if (first && raw)
+            __builtin_prefetch((const FC_T *)(odd ? one : b) + x + 2 * unit);
 #pragma GCC unroll 8
         for (int i = 0; i < unit; i += lanes) {
             FC_WVEC v = first ? FC_N(widened)(a, x + i, raw) + FC_N(widened)(b, x + i, raw)
