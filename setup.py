@@ -5,6 +5,7 @@ Environment
 -----------
 FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
 FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
+FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds of the same sources.
 """
 import os
 import platform
@@ -97,10 +98,11 @@ class BuildExt(build_ext):
 
     def build_kernels(self) -> list[str]:
         """One object for each instruction set and part, in a folder of its own: distutils names objects by source alone."""
+        objects = os.environ.get("FASTCONV_OBJECTS", self.build_temp)
         newest = max(path.stat().st_mtime for path in (*KERNELS.glob("*.[ch]"), Path(__file__)))
 
         def build(source, folder, flags):
-            folder = Path(self.build_temp, folder)
+            folder = Path(objects, folder)
             built = folder / KERNELS / source.replace(".c", ".o")
             if built.exists() and built.stat().st_mtime > newest:
                 return [str(built)]

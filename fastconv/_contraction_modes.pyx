@@ -550,6 +550,9 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                 if p.in_place and panel == 0 and magnitude(p.row) < FAR and p.axes and (other + 1) % p.shape[p.axes - 1]:
                     ahead = p.step[p.axes - 1]
                 r = 0
+                if ahead and vectors == p.k.along_vectors:
+                    near_rows(p, h, a, ahead, rows, h.packed, count)
+                    r = rows
                 while r < rows:
                     height = min(FAR_ROWS, rows - r)
                     n = 0
@@ -564,6 +567,8 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                     r += height
                     if tick(&h.clock, <double>height * count * width):
                         return
+                if h.clock.watch.stop:
+                    return
                 if p.axes:
                     p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
                 else:
@@ -577,6 +582,25 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
         columns = min(p.width, p.r - (panel0 + panel) * p.width)
         store(p.k, h.total + panel * size, round_up(columns, p.k.lanes), rows, columns,
               p.out + first * p.out_row + (panel0 + panel) * p.width * p.out_column, p.out_row, p.out_column, p.out_kind)
+
+
+cdef void near_rows(const Unfolding *p, Hand *h, const char *a, idx ahead, idx rows, const char *packed, idx count) noexcept nogil:
+    """c = rows in place against whole panels of the factor, while what lies `ahead` is fetched line by line."""
+    cdef idx r = 0, n, width = p.k.along_vectors * p.k.lanes
+    cdef fc_along q
+    memset(h.c, 0, rows * width * p.item)
+    q.a_step, q.b_step, q.fetch_step = p.row // p.item, width, 64 // p.item
+    while r < rows:
+        q.rows, q.c, n = <int>min(p.k.along_rows, rows - r), h.c + r * width * p.item, 0
+        while n < count:
+            q.length = min(CHAIN, count - n)
+            q.a, q.b = a + r * p.row + n * p.item, packed + n * width * p.item
+            q.fetch = a + r * p.row + ahead + n * 64
+            p.k.along(&q)
+            n += q.length
+        r += q.rows
+        if tick(&h.clock, <double>q.rows * count * width):
+            return
 
 
 cdef void along_store(const Unfolding *p, const char *total, idx first, idx rows, idx column, idx columns) noexcept nogil:
@@ -593,7 +617,7 @@ cdef void along_terms(const Unfolding *p, Hand *h, char *sums, const char *t, id
     """sums += the products in h.block of `count` terms, panel by panel, while the same terms `ahead` are fetched."""
     cdef idx at = 0, n, length, lanes, tile, first, last, tiles = ceil_div(columns, p.k.along_rows)
     cdef fc_along q
-    q.a_step, q.b_step, q.fetch = ALONG_TERMS, p.term // p.item, NULL
+    q.a_step, q.b_step, q.fetch_step, q.fetch = ALONG_TERMS, p.term // p.item, p.term // p.item, NULL
     while at < rows:
         lanes, n = min(p.width, rows - at), 0
         while n < count:

@@ -97,7 +97,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *a
         const void *b
         const void *fetch
-        ptrdiff_t a_step, b_step, length
+        ptrdiff_t a_step, b_step, fetch_step, length
         int rows
         void *c
 

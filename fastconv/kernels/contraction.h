@@ -177,9 +177,9 @@ enum { FC_N(ALONG_ROWS) = 6, FC_N(ALONG_VECTORS) = FC_REGISTERS == 32 ? 4 : 2 };
 FC_INLINE void FC_N(along_body)(const int rows, const fc_along *q)
 {
     const FC_T *a = q->a, *b = q->b, *fetch = q->fetch ? q->fetch : q->b;
-    const ptrdiff_t step = q->a_step;
+    const ptrdiff_t step = q->a_step, fetch_step = q->fetch ? q->fetch_step : 0;
     FC_VEC acc[FC_N(ALONG_ROWS)][FC_N(ALONG_VECTORS)] = {{{0}}};
-    for (ptrdiff_t k = 0; k < q->length; k++, b += q->b_step, fetch += q->b_step) {
+    for (ptrdiff_t k = 0; k < q->length; k++, b += q->b_step, fetch += fetch_step) {
         FC_VEC bv[FC_N(ALONG_VECTORS)];
         __builtin_prefetch(fetch, 0, 3);
 #pragma GCC unroll 4

@@ -144,10 +144,10 @@ typedef struct fc_thin {
 #define FC_THIN_ROWS 16
 
 /* fc_tile with rows of b in place, b_step elements apart: c[p][j] += sum_k a[p * a_step + k] * b[k * b_step + j], j <
- * along_vectors * lanes, k < length. Meanwhile fetch[k * b_step] is fetched, if there is a fetch. */
+ * along_vectors * lanes, k < length. Meanwhile fetch[k * fetch_step] is fetched, if there is a fetch. */
 typedef struct fc_along {
     const void *a, *b, *fetch;
-    ptrdiff_t a_step, b_step, length;
+    ptrdiff_t a_step, b_step, fetch_step, length;
     int rows;
     void *c;
 } fc_along;
