@@ -40,7 +40,7 @@ from fastconv._kernels cimport (
     fc_pair_run,
     fc_real,
 )
-from fastconv._runtime cimport Clock, Watch, table, team, tick
+from fastconv._runtime cimport Clock, Watch, share, start_clock, table, team, tick
 
 cnp.import_array()
 
@@ -383,11 +383,8 @@ cdef int execute_dot(Dot *p, int threads) except -1:
             members[i].c = members[i].spare2 + spare
             members[i].c2 = members[i].c + sums
             members[i].held = -1
-            # The calling thread, which looks for signals, has no less to do than others.
-            members[i].first = ceil_div(p.tasks * i, workers)
-            members[i].last = ceil_div(p.tasks * (i + 1), workers)
-            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
-        watch.stop, watch.next = 0, 0
+            members[i].first, members[i].last = share(p.tasks, i, workers), share(p.tasks, i + 1, workers)
+            start_clock(&members[i].clock, &watch, i)
         if workers == 1:
             with nogil:
                 run_dot(p, members)
@@ -761,10 +758,8 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
             members[i].sums = members[i].c + copies
             members[i].total = members[i].sums + sums
             members[i].scale = members[i].total + sums
-            members[i].first = ceil_div(p.tasks * i, workers)
-            members[i].last = ceil_div(p.tasks * (i + 1), workers)
-            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
-        watch.stop, watch.next = 0, 0
+            members[i].first, members[i].last = share(p.tasks, i, workers), share(p.tasks, i + 1, workers)
+            start_clock(&members[i].clock, &watch, i)
         if workers == 1:
             with nogil:
                 run_unfolding(p, members)

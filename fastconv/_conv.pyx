@@ -42,7 +42,7 @@ from fastconv._kernels cimport (
     fc_tile,
     fc_window,
 )
-from fastconv._runtime cimport Clock, Watch, table, team, tick
+from fastconv._runtime cimport Clock, Watch, share, start_clock, table, team, tick
 
 import numpy as np
 
@@ -570,10 +570,8 @@ cdef int execute(const Plan *p, int threads) except -1:
             raise MemoryError(f"conv2d could not allocate {size} bytes of workspace")
         at = memory + (-<size_t>memory) % 64
         for i in range(threads):
-            # The calling thread, which looks for signals, has no less to do than others.
-            members[i].first = ceil_div(p.tasks * i, threads)
-            members[i].last = ceil_div(p.tasks * (i + 1), threads)
-            members[i].clock.watch, members[i].clock.calling = &watch, i == 0
+            members[i].first, members[i].last = share(p.tasks, i, threads), share(p.tasks, i + 1, threads)
+            start_clock(&members[i].clock, &watch, i)
             members[i].packed = -1
             members[i].filters = at + i * each
             members[i].window = members[i].filters + filters
@@ -581,7 +579,6 @@ cdef int execute(const Plan *p, int threads) except -1:
             members[i].c2 = members[i].c + scratch
             members[i].row_index = <idx *>(at + (i + 1) * each - 64 - indices)
             members[i].col_index = members[i].row_index + index_rows
-        watch.stop, watch.next = 0, 0
         if threads == 1:
             with nogil:
                 run(p, members)

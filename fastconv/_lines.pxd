@@ -102,7 +102,6 @@ cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src,
 
 # A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
 # called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.
-cdef double now() noexcept nogil
 cdef bint pause(Block *b, idx piece) noexcept nogil
 
 cdef int open_block(const Lines *p, Block *b, idx scratch) except -1

@@ -25,7 +25,7 @@ from fastconv._kernels cimport (
     fc_line,
     fc_put,
 )
-from fastconv._runtime cimport table, team
+from fastconv._runtime cimport now, table, team
 
 import numpy as np
 
@@ -41,20 +41,6 @@ cdef enum:
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
 
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long long tv_sec
-        long tv_nsec
-    int TIME_UTC
-    int timespec_get(timespec *, int)
-
-
-cdef double now() noexcept nogil:
-    cdef timespec t
-    timespec_get(&t, TIME_UTC)
-    return <double>t.tv_sec + 1e-9 * t.tv_nsec
-
 
 cdef bint pause(Block *b, idx piece) noexcept nogil:
     if now() < b.until:

@@ -25,12 +25,11 @@ from fastconv._lines cimport (
     kind_of,
     load,
     locate,
-    now,
     open_block,
     out_lines,
     result_kind,
 )
-from fastconv._runtime cimport team
+from fastconv._runtime cimport now, team
 
 import numpy as np
 

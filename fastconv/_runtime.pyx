@@ -76,17 +76,21 @@ cdef void look(Watch *watch) noexcept with gil:
         watch.stop = 1
 
 
+cdef double now() noexcept nogil:
+    cdef timespec time_
+    clock_gettime(CLOCK_MONOTONIC, &time_)
+    return time_.tv_sec + 1e-9 * time_.tv_nsec
+
+
 cdef bint stopped(Watch *watch, bint calling) noexcept nogil:
     """Whether a call must end; every LOOK_SECONDS its calling thread looks for signals, in the middle of its work."""
-    cdef timespec time_
-    cdef double now
+    cdef double time_
     if calling and not watch.stop:
-        clock_gettime(CLOCK_MONOTONIC, &time_)
-        now = time_.tv_sec + 1e-9 * time_.tv_nsec
-        if now > watch.next:
+        time_ = now()
+        if time_ > watch.next:
             if watch.next > 0:
                 look(watch)
-            watch.next = now + LOOK_SECONDS
+            watch.next = time_ + LOOK_SECONDS
     return watch.stop
 
 

@@ -50,13 +50,10 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
                 const FC_VEC first = FC_N(load)(FC_ROW(o) + at), last = FC_N(load)(FC_ROW(o + w) + at);
                 __builtin_prefetch(FC_ROW(o + w - 1) + at + wide * FC_LANES);
                 __builtin_prefetch(FC_ROW(o + w) + at + wide * FC_LANES);
-                if (check)
-                    sum[i] += first + last;
                 FC_N(put)(FC_OUT(o) + at, FC_N(pick_extreme)(held[i], first, op));
                 FC_N(put)(FC_OUT(o + 1) + at, FC_N(pick_extreme)(held[i], last, op));
             }
         }
-        const ptrdiff_t single = o;
         for (; o < q->count; o++)
 #pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
@@ -66,11 +63,10 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
                     held[i] = FC_N(pick_extreme)(held[i], FC_N(load)(FC_ROW(o + t) + at), op);
                 FC_N(put)(FC_OUT(o) + at, held[i]);
             }
-        /* Of pairs, every other row from the first on and from row w on is in the sum already. */
         for (ptrdiff_t t = 0; check && t < q->count + w - 1; t++)
-            if (t >= single || t % 2)
-                for (int i = 0; i < wide && !(t >= w && (t - w) % 2 == 0 && t - w < single); i++)
-                    sum[i] += FC_N(load)(FC_ROW(t) + x + i * FC_LANES);
+#pragma GCC unroll 4
+            for (int i = 0; i < wide; i++)
+                sum[i] += FC_N(load)(FC_ROW(t) + x + i * FC_LANES);
     } else {
         const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
         for (ptrdiff_t segment = 0; segment < segments; segment++) {

@@ -101,7 +101,13 @@ FC_INLINE FC_VEC FC_N(slide)(FC_VEC a, FC_VEC b, FC_N(slide_t) by)
 #define FC_SLIDES 0
 typedef ptrdiff_t FC_N(slide_t);
 FC_INLINE FC_N(slide_t) FC_N(slide_by)(ptrdiff_t k) { return k; }
-FC_INLINE FC_VEC FC_N(slide)(FC_VEC a, FC_VEC b, FC_N(slide_t) by) { return by ? b : a; }
+FC_INLINE FC_VEC FC_N(slide)(FC_VEC a, FC_VEC b, FC_N(slide_t) by)
+{
+    FC_T both[2 * FC_LANES];
+    FC_N(put)(both, a);
+    FC_N(put)(both + FC_LANES, b);
+    return FC_N(load)(both + by);
+}
 #endif
 
 FC_INLINE void FC_N(sum_into)(FC_T *p, FC_VEC v, int accumulate)
