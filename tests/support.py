@@ -199,6 +199,17 @@ def run_script(script, *arguments, **options):
 
 # --- Neighbourhoods
 
+
+def assert_any_layout_agrees(x, layout, call):
+    """Assert that `call` gives the same bits for another layout of x, and into an `out` of that layout."""
+    expected = call(x)
+    assert_same_bits(call(LAYOUTS[layout](x)), expected)
+    if layout not in ("read-only", "byte-swapped"):
+        out = LAYOUTS[layout](np.zeros_like(expected))
+        assert call(x, out=out) is out
+        assert_same_bits(out, expected)
+
+
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant")
 INTEGERS = tuple(np.dtype(f"{sign}{size}") for sign in "ui" for size in (1, 2, 4, 8))
 REALS = tuple(np.dtype(f"f{size}") for size in (2, 4, 8))
