@@ -90,6 +90,7 @@ cdef inline void multiply(const fc_real *k, idx item, const void *a, idx a_row, 
     cdef idx i, m, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
     piece.offset = 0
     t.pieces, t.count, t.step, t.vectors = &piece, 1, a_row, vectors
+    t.keep, t.ahead = NULL, NULL
     t.out, t.out_step, t.bias = NULL, 0, NULL
     for i in range(tiles):
         first, last = last, rows * (i + 1) // tiles

@@ -34,6 +34,7 @@ from fastconv._conv_plan cimport (
 from fastconv._kernels cimport (
     FC_F64,
     FC_GROUP,
+    fc_ahead,
     fc_channels,
     fc_panel,
     fc_planar,
@@ -57,8 +58,7 @@ cdef struct Team:
     Clock clock
     idx packed                   # which filters lie in `filters`, -1: none
     char *filters
-    const char *ahead            # filters that come next, fetched while tiles are computed: so many rows, so many a tile
-    idx ahead_rows, ahead_each, ahead_bytes
+    fc_ahead ahead               # filters that come next, fetched while tiles are computed
     char *window
     char *c
     char *c2
@@ -215,8 +215,13 @@ cdef inline idx panel_start(const Plan *p, idx panel) noexcept nogil:
     return min(ceil_div(p.kg, p.k.lanes) * panel // p.panels * p.k.lanes, p.kg)
 
 
+cdef inline bint fresh(const Plan *p, idx panel) noexcept nogil:
+    """Whether the first tile that uses a panel packs it."""
+    return p.fresh and panel_start(p, panel + 1) - panel_start(p, panel) == p.panel_width
+
+
 cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group, idx panel, idx first_chunk, idx last_chunk,
-                     const char *filters, const char *window, char *c, idx y0, idx rows, idx x0, idx cols) noexcept nogil:
+                     char *filters, bint packs, const char *window, char *c, idx y0, idx rows, idx x0, idx cols) noexcept nogil:
     """One panel of filters on one block of pixels, chunks first_chunk..last_chunk-1 of the sum."""
     cdef idx k0 = panel_start(p, panel)
     cdef idx columns = panel_start(p, panel + 1) - k0
@@ -231,9 +236,9 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
     cdef char *out0 = out + (group * p.kg + k0) * p.out_k
     a.step = p.pixel_col * p.col_step
     a.vectors, a.split, a.columns = vectors, p.split, <int>columns
-    a.b = filters
     a.out_step = p.out_col // p.item if direct else width
     a.bias = p.bias + (group * p.kg + k0) * p.item if p.bias != NULL else NULL
+    a.b_step, a.ahead = p.w_c // p.item, &t.ahead if t.ahead.count else NULL
     for chunk in range(first_chunk, last_chunk):
         a.accumulate = accumulates(p, t, chunk, c, 1, 0, rows * cols * width)
         if split and chunk >= FC_GROUP and chunk == p.chunks - 1:
@@ -246,6 +251,9 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
                 a.rows = <int>(small + (i < extra))
                 a.a = window + (r * p.pixel_row * p.row_step + at * a.step) * p.item
                 a.c = c + (r * cols + at) * width * p.item
+                a.b, a.keep = filters, NULL
+                if packs and r == 0 and i == 0:
+                    a.b, a.keep = p.w + (group * p.kg + k0) * p.w_k + chunk * p.chunk * p.w_c, filters
                 a.out = NULL
                 if chunk == p.chunks - 1 and direct:
                     a.out = out0 + (y0 + r) * p.out_row + (x0 + at) * p.out_col
@@ -256,9 +264,7 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
                 else:
                     p.k.tile(&a)
                 at += a.rows
-                if t.ahead_rows:
-                    fetch_ahead(p, t)
-        a.b = <const char *>a.b + p.panel_rows[chunk] * width * p.item
+        filters += p.panel_rows[chunk] * width * p.item
     if last_chunk == p.chunks and not direct:
         for r in range(rows):
             store(p, t, c + r * cols * width * p.item, p.chunks > FC_GROUP and not split, width, 1, cols, columns,
@@ -274,22 +280,16 @@ cdef bint unfold(const Plan *p, Team *t, bint accumulate, char *c, idx count) no
     return True
 
 
-cdef void fetch_ahead(const Plan *p, Team *t) noexcept nogil:
-    cdef idx rows = min(t.ahead_each, t.ahead_rows)
-    p.k.prefetch(t.ahead, rows, p.w_c, t.ahead_bytes)
-    t.ahead += rows * p.w_c
-    t.ahead_rows -= rows
-
-
-cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx tiles) noexcept nogil:
-    """Prepares to fetch the range of `slab` that begins with `term`, during `tiles` calls."""
-    if p.w_k != p.item or p.w_fw != p.cg * p.w_c or p.w_fh != p.fw * p.w_fw:
+cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx pieces) noexcept nogil:
+    """Prepares to fetch the range of `slab` that begins with `term`, during `pieces` pieces."""
+    if not p.regular:
         return
     cdef idx first = slab % p.slabs * p.slab, k0 = panel_start(p, first)
-    t.ahead = p.w + (slab // p.slabs * p.kg + k0) * p.w_k + term * p.w_c
-    t.ahead_bytes = (panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item
-    t.ahead_rows = min(p.per_range * p.chunk, p.terms - term)
-    t.ahead_each = ceil_div(t.ahead_rows, max(tiles, 1))
+    t.ahead.at = p.w + (slab // p.slabs * p.kg + k0) * p.w_k + term * p.w_c
+    t.ahead.row_lines = t.ahead.left = ceil_div((panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item, 64)
+    t.ahead.skip = p.w_c - t.ahead.row_lines * 64
+    t.ahead.count = t.ahead.row_lines * min(p.per_range * p.chunk, p.terms - term)
+    t.ahead.each = ceil_div(t.ahead.count, max(pieces, 1))
 
 
 cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -318,13 +318,16 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             if p.split > 1:
                 pack_split(p, t.filters, group, first, last)
             for panel in range(panels if p.split == 1 else 0):
+                if fresh(p, panel0 + panel):
+                    continue
                 k0 = panel_start(p, panel0 + panel)
                 columns = panel_start(p, panel0 + panel + 1) - k0
                 pack_filters(p, t.filters + panel * p.panel_size, group, k0, columns, round_up(columns, p.k.lanes), first_term,
                              min(last * p.chunk, p.terms) - first_term)
             t.packed = slab
         if p.ranges > 1:
-            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * (last - first) * panels
+            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * panels
+            k0 *= p.piece_start[last] - p.piece_start[first]
             if last < p.chunks:
                 plan_ahead(p, t, slab, last * p.chunk, k0)
             elif task + 1 < t.last:
@@ -341,7 +344,8 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             else:
                 window = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
             for panel in range(panels):
-                tile_block(p, t, x, out, group, panel0 + panel, first, last, t.filters + panel * p.panel_size, window,
+                tile_block(p, t, x, out, group, panel0 + panel, first, last, t.filters + panel * p.panel_size,
+                           y == y0 and fresh(p, panel0 + panel), window,
                            t.c + (block + panel * pixels) * p.panel_width * p.item, y, rows, x0, cols)
                 if tick(&t.clock, <double>rows * cols * p.panel_width * (last - first) * p.chunk):
                     return

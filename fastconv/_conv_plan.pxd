@@ -50,6 +50,7 @@ cdef struct Plan:
     idx *panel_rows              # rows of a packed panel for each chunk: a term, or a step of `split` terms
     idx *taps
     bint window_per_range
+    bint regular, fresh          # filters are evenly spaced rows; and the first tile can pack them
     # Tasks.
     idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
     idx panel_width, panel_size, scratch

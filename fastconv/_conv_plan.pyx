@@ -26,6 +26,8 @@ cdef enum:
     RIM_COLUMNS = 512            # likewise columns (times filters) of a plane
     CHANNEL_BLOCK = 256          # channels of a depthwise task, at most
     CHANNEL_BYTES = 1 << 20      # its filters, unless those of one vector of channels are more
+    PIECE = 24                   # terms of a piece while filters stream, between which what comes next is fetched
+    STREAM_PANELS = 8            # panels whose filters stream together
     MOST_PLANES = 1 << 14        # channels beyond which a window of planes takes too much memory
     PLANES_BYTES = 2 << 20       # a window beyond which blocks are narrower than planes like
 
@@ -108,8 +110,8 @@ cdef int plan_inputs(Plan *p) except -1:
                 p.taps[i] = tap_offset(p, tap // p.fw, tap % p.fw) + c * p.plane_step
         return 0
     p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
-    # Every tap and every chunk starts at most one piece.
-    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks, sizeof(fc_piece))
+    # Every tap and every chunk starts at most one piece, beside whole pieces.
+    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks + p.terms // PIECE, sizeof(fc_piece))
     p.panel_rows = <idx *>PyMem_RawCalloc(p.chunks, sizeof(idx))
     if p.piece_start == NULL or p.pieces == NULL or p.panel_rows == NULL:
         raise MemoryError()
@@ -124,8 +126,11 @@ cdef int plan_inputs(Plan *p) except -1:
                 fh = min(run(p) - i % run(p), end - i)
             else:
                 fh = min(p.cg - c, end - i)
+                if p.ranges > 1:
+                    fh = min(fh, PIECE)
             p.panel_rows[chunk] += ceil_div(fh, p.split)
-            if p.split == 1 and count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at:
+            if (p.split == 1 and count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at
+                    and (p.ranges == 1 or p.pieces[count - 1].length + fh <= PIECE)):
                 p.pieces[count - 1].length += fh
             else:
                 p.pieces[count].offset = at
@@ -212,7 +217,7 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
         p.slab = min(OPEN_BYTES // (p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
-        p.slab = min(ceil_div(p.panels, threads), max(p.slab, 1))
+        p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
         p.slab = min(p.slab, ceil_div(p.panels, threads))
@@ -315,11 +320,15 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         p.plane_step = 1
     if not p.in_place and p.way == CHANNELS:
         p.plane_step = 1
-    plan_inputs(p)
     if p.way == TILE:
         if p.ranges == 1:
             p.per_range = p.chunks
         p.ranges = ceil_div(p.chunks, p.per_range)
+        p.regular = p.w_k == p.item and p.w_fw == p.cg * p.w_c and p.w_fh == p.fw * p.w_fw
+        p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == (FC_F32 if p.item == 4 else FC_F64)
+                   and <size_t>p.w % p.item == 0 and p.w_c % p.item == 0)
+    plan_inputs(p)
+    if p.way == TILE:
         p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
         p.slabs = ceil_div(p.panels, p.slab)
         p.scratch = p.block_rows * p.block_cols * p.panel_width

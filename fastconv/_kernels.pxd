@@ -13,10 +13,17 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_piece:
         ptrdiff_t offset, length
 
+    ctypedef struct fc_ahead:
+        const char *at
+        ptrdiff_t row_lines, skip, left, count, each
+
     ctypedef struct fc_tile:
         const void *a
         const void *b
         const fc_piece *pieces
+        void *keep
+        ptrdiff_t b_step
+        fc_ahead *ahead
         ptrdiff_t count, step
         int rows, vectors, accumulate, split, columns
         void *c

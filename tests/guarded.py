@@ -45,6 +45,8 @@ def shapes(sizes, few):
         yield (height, width, 1), (3, 3, 1, 1), {"padding": "SAME"}
     for count, channels in itertools.product(sizes, sizes):
         yield (1, 3, channels), (1, 1, channels, count), {}
+    for width, channels, count in itertools.product(few, (90, 96), (24, 63, 64, 72, 128)):
+        yield (1, width, channels), (1, 1, channels, count), {}  # filters that stream
 
 
 def main():

@@ -64,6 +64,7 @@ PROBLEMS = (
     Problem("multiplier", (1, 7, 9, 5), (3, 3, 1, 15), {"groups": 5, "strides": 2}),
     Problem("plane", (1, 23, 50, 1), (5, 5, 1, 1), {"padding": "SAME_LOWER"}),
     Problem("few channels", (1, 9, 20, 3), (5, 5, 3, 8), {"padding": 2, "padding_mode": "mirror"}),
+    Problem("streamed filters", (1, 4, 6, 48), (2, 2, 24, 384), {"groups": 2}),
 )
 WIDE_PROBLEMS = (
     Problem("dense", (1, 58, 58, 64), (3, 3, 64, 64)),

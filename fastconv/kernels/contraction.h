@@ -2,8 +2,8 @@
  *
  * Counts, for V lanes: `khatri` does one multiplication, one load and one store for V pairs and a sample, which the tile
  * then uses once for every row; `thin`, for operands of few rows, takes no copies: for 4 x 4 x 4 rows 80 operations and 36
- * loads for V samples, less time than reading the 12 vectors from memory takes; `along` is the tile with unaligned loads of
- * rows that lie in place; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
+ * loads for V samples, less time than reading the 12 vectors from memory takes; `along` is the tile with rows of b in
+ * place, and fetches at every step; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
  */
 
 #include "simd.h"

@@ -35,6 +35,13 @@ typedef struct fc_piece {
     ptrdiff_t offset, length;
 } fc_piece;
 
+/* What the next tiles will read, fetched a few lines at a time: so many lines of rows of row_lines each, `skip` bytes from the
+ * end of one row to the next; `left` lines are left of this row and `count` of all, at most `each` go at once. */
+typedef struct fc_ahead {
+    const char *at;
+    ptrdiff_t row_lines, skip, left, count, each;
+} fc_ahead;
+
 /* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
  * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead.
  * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and
@@ -43,6 +50,9 @@ typedef struct fc_piece {
 typedef struct fc_tile {
     const void *a, *b;
     const fc_piece *pieces;
+    void *keep;       /* NULL, or where rows of b, which lie b_step elements apart then, are copied closely (full tiles) */
+    ptrdiff_t b_step;
+    fc_ahead *ahead;  /* NULL, or what is fetched at the start of each piece */
     ptrdiff_t count, step;
     int rows, vectors, accumulate, split, columns;
     void *c;
