@@ -51,6 +51,7 @@ cnp.import_array()
 
 cdef enum:
     SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
+    FETCH_WORK = 16              # products for each number of a pixel below which planes are moved longer than computed
 
 
 cdef struct Team:
@@ -58,7 +59,8 @@ cdef struct Team:
     Clock clock
     idx packed                   # which filters lie in `filters`, -1: none
     char *filters
-    fc_ahead ahead               # filters that come next, fetched while tiles are computed
+    fc_ahead ahead               # filters or images that come next, fetched meanwhile,
+    fc_ahead ahead_out           # and where results will go
     char *window
     char *c
     char *c2
@@ -280,16 +282,20 @@ cdef bint unfold(const Plan *p, Team *t, bint accumulate, char *c, idx count) no
     return True
 
 
+cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx bytes, idx calls) noexcept nogil:
+    """Prepares to fetch `bytes` of each of so many rows, during so many calls."""
+    a.at, a.row_lines = at, ceil_div(bytes, 64)
+    a.left, a.skip, a.count = a.row_lines, row - a.row_lines * 64, a.row_lines * max(rows, 0)
+    a.each = ceil_div(a.count, max(calls, 1))
+
+
 cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx pieces) noexcept nogil:
     """Prepares to fetch the range of `slab` that begins with `term`, during `pieces` pieces."""
     if not p.regular:
         return
     cdef idx first = slab % p.slabs * p.slab, k0 = panel_start(p, first)
-    t.ahead.at = p.w + (slab // p.slabs * p.kg + k0) * p.w_k + term * p.w_c
-    t.ahead.row_lines = t.ahead.left = ceil_div((panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item, 64)
-    t.ahead.skip = p.w_c - t.ahead.row_lines * 64
-    t.ahead.count = t.ahead.row_lines * min(p.per_range * p.chunk, p.terms - term)
-    t.ahead.each = ceil_div(t.ahead.count, max(pieces, 1))
+    start_ahead(&t.ahead, p.w + (slab // p.slabs * p.kg + k0) * p.w_k + term * p.w_c, p.w_c,
+                min(p.per_range * p.chunk, p.terms - term), (panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item, pieces)
 
 
 cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -375,6 +381,19 @@ cdef void pack_window_rows(const Plan *p, Team *t, const char *x, idx y, idx x0,
 
 # ---- PLANAR ----
 
+cdef void plan_planes_ahead(const Plan *p, Team *t, const char *x, idx y, idx end, char *out) noexcept nogil:
+    """Prepares to fetch the rows that the next task has more than this one, and the rows of results that follow."""
+    cdef idx first = (end - 1) * p.sh + (p.fh - 1) * p.dh + 1 - p.top
+    cdef idx last = min(first + p.task_rows * p.sh, p.height)
+    cdef idx calls = (end - y) * ceil_div(p.kg, p.k.outputs) * ceil_div(p.wo, p.k.planar[min(p.kg, p.k.outputs)] * p.k.lanes)
+    t.ahead.count = t.ahead_out.count = 0
+    if p.x_channel == p.item and p.x_col == p.cg * p.item and p.col_tasks == 1 and first >= 0:
+        start_ahead(&t.ahead, x + first * p.x_row, p.x_row, last - first, p.width * p.x_col, calls)
+    if p.out_k == p.item and p.out_col == p.kg * p.item and p.col_tasks == 1:
+        start_ahead(&t.ahead_out, out + y * p.out_row, p.out_row, end - y, p.wo * p.out_col, calls)
+
+
+
 cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outputs, idx cols, char *c,
                      idx c_step) noexcept nogil:
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
@@ -408,6 +427,9 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
                 a.w = t.filters + first * outputs * p.item
                 a.c = c + at * p.item
                 p.k.planar_taps(&a)
+        if t.ahead.count or t.ahead_out.count:
+            p.k.fetch(&t.ahead)
+            p.k.fetch(&t.ahead_out)
         at += vectors * lanes
         if tick(&t.clock, <double>vectors * lanes * p.terms * max(rows, outputs)):
             return
@@ -430,6 +452,8 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef bint plane = p.plane
     if not p.in_place:
         pack_window(p, t, x, y, end - y, x0, cols, p.cg, 1)
+    if not p.in_place and p.terms * p.kg <= FETCH_WORK * (p.cg + p.kg):
+        plan_planes_ahead(p, t, x, y, end, <char *>image(p, p.out, p.lead_out, n))
     while y < end:
         rows = min(p.k.row_group, end - y) if plane else 1
         if p.in_place:

@@ -367,6 +367,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*planar_taps)(const fc_planar *) noexcept nogil
         void (*plane_rows)(const fc_rows *) noexcept nogil
         void (*channel_taps)(const fc_channels *) noexcept nogil
+        void (*fetch)(fc_ahead *ahead) noexcept nogil
         void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes) noexcept nogil
         void (*khatri)(const fc_khatri *) noexcept nogil
         void (*thin)(const fc_thin *) noexcept nogil

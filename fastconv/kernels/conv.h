@@ -317,7 +317,7 @@ static void FC_N(planar)(const fc_planar *p)
         FC_PLANAR(1, 1) FC_PLANAR(2, 1) FC_PLANAR(3, 1) FC_PLANAR(4, 1) FC_PLANAR(1, 8)
 #if FC_REGISTERS == 32
         FC_PLANAR(5, 1) FC_PLANAR(6, 1) FC_PLANAR(7, 1) FC_PLANAR(8, 1)
-        FC_PLANAR(2, 8) FC_PLANAR(3, 8) FC_PLANAR(4, 6) FC_PLANAR(5, 5) FC_PLANAR(6, 4) FC_PLANAR(7, 3) FC_PLANAR(8, 3)
+        FC_PLANAR(2, 8) FC_PLANAR(3, 7) FC_PLANAR(4, 6) FC_PLANAR(5, 5) FC_PLANAR(6, 4) FC_PLANAR(7, 3) FC_PLANAR(8, 3)
 #else
         FC_PLANAR(2, 4) FC_PLANAR(3, 3) FC_PLANAR(4, 2)
 #endif
@@ -453,7 +453,7 @@ static void FC_N(fill)(fc_kernels *table)
     k->row_group = 4;
     k->pixels = 8;
 #if FC_REGISTERS == 32
-    static const int rows[] = {0, 12, 12, 8, 6}, planar[] = {0, 8, 8, 8, 6, 5, 4, 3, 3};
+    static const int rows[] = {0, 12, 12, 8, 6}, planar[] = {0, 8, 8, 7, 6, 5, 4, 3, 3};
     k->vectors = 4;
     k->outputs = 8;
     k->row_vectors = 4;
@@ -475,6 +475,7 @@ static void FC_N(fill)(fc_kernels *table)
     k->planar_taps = FC_N(planar);
     k->plane_rows = FC_N(rows);
     k->channel_taps = FC_N(channels);
+    k->fetch = FC_N(fetch);
     k->prefetch = FC_N(prefetch);
     k->sum = FC_N(sum);
     k->fma_chain = FC_N(fma_chain);

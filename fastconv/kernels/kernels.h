@@ -347,6 +347,7 @@ typedef struct fc_real {
     void (*planar_taps)(const fc_planar *);
     void (*plane_rows)(const fc_rows *);
     void (*channel_taps)(const fc_channels *);
+    void (*fetch)(fc_ahead *);
     void (*prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes); /* rows of bytes, to L2 */
     void (*khatri)(const fc_khatri *);
     void (*thin)(const fc_thin *);
