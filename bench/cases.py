@@ -400,10 +400,23 @@ def numpy_std():
     return np.std
 
 
+def std_of_rows(windows, axis):
+    return np.std(windows, axis=axis)
+
+
+def function_of_std():
+    """A function of the user, which must be called."""
+    return std_of_rows
+
+
 FUNCTIONS = [
     *(
         function_case(f"np.std, {peer}_filter", size, numpy_std, f"scipy-{peer}", target, 1e-13)
         for peer, target in [("vectorized", 8.0), ("generic", 300.0)]
+        for size in (3, 9)
+    ),
+    *(
+        function_case("function of np.std, vectorized_filter", size, function_of_std, "scipy-vectorized", 8.0, 1e-13)
         for size in (3, 9)
     ),
     *(

@@ -395,6 +395,9 @@ cdef extern from "kernels/kernels.h" nogil:
         double (*sum)(const void *x, ptrdiff_t count) noexcept nogil
         double (*fma_chain)(ptrdiff_t steps, double *flops) noexcept nogil
 
+    enum:
+        FC_GATHER
+
     ctypedef struct fc_kernels:
         const char *name
         fc_real f32
@@ -405,5 +408,6 @@ cdef extern from "kernels/kernels.h" nogil:
         int (*fill_line)(const fc_fill *) noexcept nogil
         void (*fill_ends)(const fc_fill *) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
+        void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size) noexcept nogil
 
     const fc_kernels *fc_table(int i) noexcept nogil

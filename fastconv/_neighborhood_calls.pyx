@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport FC_F64, FC_LINE_HOLES, fc_line, fc_put
+from fastconv._kernels cimport FC_F64, FC_GATHER, FC_LINE_HOLES, fc_kernels, fc_line, fc_put
 from fastconv._lines cimport (
     Block,
     Lines,
@@ -38,7 +38,6 @@ cnp.import_array()
 ctypedef int (*Function)(double *, Py_ssize_t, double *, void *) noexcept nogil
 
 cdef enum:
-    CHUNK = 32                   # bytes copied at once: less than that is read and written behind each run of cells
     BATCH_BYTES = 20 << 10       # windows gathered before a compiled function is called for each
     MOST_WINDOWS = 256
 
@@ -95,22 +94,17 @@ cdef void gather_cells(char *dst, idx pitch, const fc_line *lines, bint presence
             dst += pitch
 
 
-cdef void gather_windows(char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
+cdef void gather_windows(const fc_kernels *k, char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
                          idx pixels, idx step, idx item) noexcept nogil:
     """Windows of outputs first.. of a line: row i of `dst`, rows `pitch` bytes apart, gets window i.
 
     Whole chunks are copied, in an order in which later cells overwrite what is too much; a row has room for the last.
     """
-    cdef idx r, i, x, size, along = step * item
-    cdef const char *src
+    cdef idx r, size
     for r in range(count):
-        src = line_of(lines + runs[r].line, presence) + (runs[r].first + first * step) * item
         size = runs[r].cells * item
-        i = 0
-        while i < size:
-            for x in range(pixels):
-                memcpy(dst + i + x * pitch, src + i + x * along, CHUNK)
-            i += CHUNK
+        k.gather(dst, pitch, line_of(lines + runs[r].line, presence) + (runs[r].first + first * step) * item, step * item,
+                 pixels, size)
         dst += size
 
 
@@ -247,7 +241,7 @@ cdef class Windows:
         if by_cells:
             memory = np.empty((self.cells, piece.outputs), dtype)
         else:
-            memory = np.empty((piece.outputs, self.cells + CHUNK // item), dtype)
+            memory = np.empty((piece.outputs, self.cells + FC_GATHER // item), dtype)
         dst, pitch = <char *>cnp.PyArray_DATA(memory), cnp.PyArray_STRIDE(memory, 0)
         memset(&nowhere, 0, sizeof(Reducer))
         with nogil:
@@ -258,7 +252,7 @@ cdef class Windows:
                                  step, item)
                     dst += piece.count * item
                 else:
-                    gather_windows(dst, pitch, b.line + first, presence, self.runs, self.run_count, piece.first, piece.count,
+                    gather_windows(p.k, dst, pitch, b.line + first, presence, self.runs, self.run_count, piece.first, piece.count,
                                    step, item)
                     dst += piece.count * pitch
         windows = memory.T if by_cells else memory[:, : self.cells]
@@ -299,13 +293,13 @@ cdef class Windows:
         c.p, c.runs, c.run_count, c.cells = p, self.runs, self.run_count, self.cells
         c.function, c.data = <Function>function, <void *>data
         # Room for the chunks of the last run; from one cache line to another.
-        c.pitch = round_up(8 * self.cells - last + round_up(last, CHUNK), 64)
-        c.present_pitch = self.cells + CHUNK
+        c.pitch = round_up(8 * self.cells - last + round_up(last, FC_GATHER), 64)
+        c.present_pitch = self.cells + FC_GATHER
         c.windows = max(min(BATCH_BYTES // c.pitch, 1 + BATCH_BYTES // (8 * step), MOST_WINDOWS), 1)
         c.wide = p.native != FC_F64
         scratch = c.windows * c.pitch + round_up(c.windows * c.present_pitch, 8)
         if c.wide:
-            scratch += 8 * ((c.windows - 1) * step + self.cells) + CHUNK
+            scratch += 8 * ((c.windows - 1) * step + self.cells) + FC_GATHER
         aim(p, &c.r, out)
         threads = 1 if serial else <int>min(<idx>team(workers, 0), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
@@ -400,7 +394,7 @@ cdef void gather_wide(char *dst, const Calls *c, const fc_line *lines, char *wid
         q.src = lines[c.runs[r].line].at + (c.runs[r].first + first * step) * p.item
         q.n = (pixels - 1) * step + run.cells
         p.k.put_line(&q)
-        gather_windows(dst, c.pitch, &line, False, &run, 1, 0, pixels, step, 8)
+        gather_windows(p.k, dst, c.pitch, &line, False, &run, 1, 0, pixels, step, 8)
         dst += 8 * run.cells
 
 
@@ -421,9 +415,9 @@ cdef void call_batch(Calls *c, Member *t) noexcept nogil:
     if c.wide:
         gather_wide(windows, c, b.line + first, wide, x, pixels)
     else:
-        gather_windows(windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
+        gather_windows(p.k, windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
     if holes:
-        gather_windows(<char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
+        gather_windows(p.k, <char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
     for i in range(pixels):
         window = <double *>(windows + i * c.pitch)
         n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells

@@ -22,6 +22,8 @@ _MODES = {
 }  # fmt: skip
 _POLICIES = {"propagate": 0, "omit": 1, "raise": 2}
 _DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood) | dict.fromkeys(_neighborhood_ranks.NAMES, _neighborhood_ranks)
+# What a function of NumPy is up to rounding, at a small part of its time.
+_NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), (np.std, "std"), (np.median, "median"))
 _LONG_LINE = 64
 
 
@@ -246,6 +248,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
 
 def _named(reduction):
     """(name, parameter) of a name or a tuple that begins with one; (None, function) of a function."""
+    reduction = next((name for function, name in _NUMPY if function is reduction), reduction)
     if not isinstance(reduction, str) and _callables.is_function(reduction):
         return None, reduction
     name, *values = reduction if isinstance(reduction, tuple) and reduction else (reduction,)
@@ -322,6 +325,8 @@ def neighborhood_reduce(
         A Python function is called as ``function(windows, axis=-1)`` with an array (outputs, cells), of input's dtype and
         its own to keep or change, and returns a value for each output; one that takes no `axis` is called as
         ``function(window)`` and returns a number. Cells come in C order of the footprint, and only those that count.
+        NumPy's mean, min, max, var, std and median themselves are not called: they stand for the names, which give the same
+        to rounding in a small part of the time (the median of integers is float64, as NumPy has it).
 
         A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
         and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.
@@ -399,7 +404,8 @@ def neighborhood_reduce(
     """
     x = _args.array("input", input)
     several = isinstance(reduction, list)
-    names = [_named(one) for one in (reduction if several else [reduction])]
+    reductions = reduction if several else [reduction]
+    names = [_named(one) for one in reductions]
     if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
         raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
     wanted = _result_dtype(dtype)
@@ -418,12 +424,15 @@ def neighborhood_reduce(
         geometry, shape = _plan(x, **options)
         native = x.dtype.newbyteorder("=")
         targets = []
-        for (name, value), one in zip(names, outs, strict=True):
+        for given, (name, value), one in zip(reductions, names, outs, strict=True):
             if name is None:
                 targets.append((None, one))
                 continue
-            kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
-            kind = kind if wanted is None else wanted
+            kind = wanted
+            if kind is None and given is np.median and native.kind != "f":
+                kind = np.dtype(np.float64)
+            elif kind is None:
+                kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
             targets.append(_args.result(one, shape, kind, x, geometry.mask))
         for target, _ in targets:
             if target is not None and target.dtype.kind == "c":

@@ -29,6 +29,10 @@ def weigh(windows, axis=-1):
     return np.sum(windows * np.arange(1.0, windows.shape[axis] + 1), axis=axis)
 
 
+def deviation(windows, axis=-1):
+    return np.std(windows, axis=axis)
+
+
 def weigh_one(window):
     return float(np.dot(window, np.arange(1.0, window.size + 1)))
 
@@ -76,7 +80,7 @@ def test_windows_are_those_of_the_definition(function, shape, mode, masked, seed
 def test_as_scipy(rng, mode, size):
     x = rng.integers(-9, 9, (11, 23)).astype(np.float64)
     origin = (0, -1) if size[1] > 1 else (0, 0)
-    for function in (np.std, np.median, np.ptp, weigh):
+    for function in (np.std, np.median, deviation, np.ptp, weigh):
         wanted = ndimage.vectorized_filter(
             x, lambda w, axis, f=function: f(w.reshape(*w.shape[:2], -1), axis=-1), size=size, mode=mode, origin=origin
         )
@@ -216,6 +220,27 @@ def test_windows_of_as_many_counting_values_go_together(rng):
 # --- Results
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint16, np.int64, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("function", [np.mean, np.min, np.max, np.var, np.std, np.median], ids=lambda f: f.__name__)
+def test_reductions_of_numpy_are_the_names(rng, function, dtype):
+    x = (rng.standard_normal((30, 40)) * 20).astype(dtype)
+    mask = rng.random(x.shape) < 0.8
+    mask[:8, :8] = False  # some windows are empty
+    for options in ({}, {"mode": "ignore"}, {"mask": mask}, {"footprint": np.eye(3, 4, dtype=bool)}):
+        options = {"size": (3, 4)} | options if "footprint" not in options else options
+        called = reduce_(x, lambda w, axis: function(w, axis=axis), **options)
+        result = reduce_(x, function, **options)
+        assert result.dtype == called.dtype
+        eps = np.finfo(result.dtype).eps if result.dtype.kind == "f" else 0
+        np.testing.assert_allclose(result, called, rtol=16 * eps, atol=16 * eps * 20)
+    assert_same_bits(reduce_(x, function, 3, dtype=np.float64), reduce_(x, function.__name__, 3, dtype=np.float64))
+
+
+def test_reductions_of_numpy_are_not_called(rng, monkeypatch):
+    monkeypatch.setattr(fastconv._callables, "run", None)
+    reduce_(rng.random((5, 5)), np.std, 3)
+
+
 def test_the_result_of_the_function_decides_the_dtype(rng):
     x = rng.standard_normal((5, 6)).astype(np.float32)
     assert reduce_(x, np.mean, 3).dtype == np.float32
@@ -336,9 +361,9 @@ def test_windows_without_a_counting_value_are_not_handed_over(rng):
 
 
 @pytest.mark.parametrize("workers", [2, 3, 7])
-@pytest.mark.parametrize("function", [np.std, weigh, weigh_one, weigh_compiled], ids=["std", *KINDS])
+@pytest.mark.parametrize("function", [deviation, weigh, weigh_one, weigh_compiled], ids=["std", *KINDS])
 def test_threads_do_not_change_the_bits(rng, function, workers):
-    x = rng.standard_normal((40, 2000 if function in (np.std, weigh) else 60))
+    x = rng.standard_normal((40, 2000 if function in (deviation, weigh) else 60))
     assert_same_bits(reduce_(x, function, 3, workers=workers), reduce_(x, function, 3))
 
 
@@ -601,8 +626,8 @@ def test_compiled_functions_of_complex_images_are_refused():
 
 def test_several_reductions(rng):
     x = rng.standard_normal((9, 11))
-    std, high, mean = reduce_(x, [np.std, weigh_compiled, "mean"], 3)
-    assert_same_bits(std, reduce_(x, np.std, 3))
+    std, high, mean = reduce_(x, [deviation, weigh_compiled, "mean"], 3)
+    assert_same_bits(std, reduce_(x, deviation, 3))
     assert_same_bits(high, reduce_(x, weigh_compiled, 3))
     assert_same_bits(mean, reduce_(x, "mean", 3))
 

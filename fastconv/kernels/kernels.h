@@ -550,6 +550,8 @@ typedef struct fc_elements {
     void (*finish)(const fc_finish *);
 } fc_elements;
 
+#define FC_GATHER 32
+
 typedef struct fc_kernels {
     const char *name;
     fc_real f32, f64;
@@ -561,6 +563,9 @@ typedef struct fc_kernels {
     /* Of a line of native elements at dst: fills in what lies outside the array from what lies inside. */
     void (*fill_ends)(const fc_fill *);
     void (*put_line)(const fc_put *);
+    /* dst[i * pitch + c] = src[i * step + c] for c < size bytes and i < n, in pieces of FC_GATHER bytes: less than that is
+     * read and written beyond each. */
+    void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size);
 } fc_kernels;
 
 /* Table i of those that this machine (processor and operating system) can run, from best to worst; NULL beyond the last.

@@ -320,4 +320,12 @@ static void fc_put_line(const fc_put *q)
     }
 }
 
+static void fc_gather(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size)
+{
+    for (ptrdiff_t at = 0; at < size; at += FC_GATHER)
+#pragma GCC unroll 4
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(dst + i * pitch + at, src + i * step + at, FC_GATHER);
+}
+
 #endif

@@ -278,5 +278,6 @@ static void FC_N(fill)(fc_kernels *table)
     table->fill_line = fc_fill_line;
     table->fill_ends = fc_fill_ends;
     table->put_line = fc_put_line;
+    table->gather = fc_gather;
 #endif
 }
