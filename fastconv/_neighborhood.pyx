@@ -21,6 +21,7 @@ from fastconv._kernels cimport (
     FC_LINE_HOLES,
     FC_LINE_NAN,
     FC_LINE_SLACK,
+    FC_NARROW_CELLS,
     FC_KINDS,
     FC_NEAREST_WHOLE,
     FC_NEAR_ALL,
@@ -39,6 +40,7 @@ from fastconv._kernels cimport (
     FC_OP_NAN,
     FC_TRUTH,
     FC_U8,
+    FC_U16,
     FC_U64,
     fc_columns,
     fc_elements,
@@ -106,10 +108,17 @@ cdef inline const fc_elements *plain_elements(const Lines *p) noexcept nogil:
     return &p.k.elements[7 + p.native if p.native < FC_U8 else p.native - FC_U8]
 
 
+cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
+    """Whether sums fit 16 bits."""
+    return own.group == SUMS and p.native == FC_U8 and p.cells <= FC_NARROW_CELLS and not own.truth
+
+
 cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcept nogil:
     """The kernels of the lines that a reduction reads."""
     if own.truth:
         return &p.k.elements[0]
+    if narrow(p, own):
+        return &p.k.narrow
     return plain_elements(p)
 
 
@@ -567,6 +576,8 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
 
 cdef inline int wide_kind(const Lines *p, const Near *own) noexcept nogil:
     """The kind of the numbers of wide lines."""
+    if narrow(p, own):
+        return FC_U16
     return FC_F64 if own.doubles else FC_I64 if p.item > 2 and not own.truth else FC_I32
 
 

@@ -518,7 +518,7 @@ typedef struct fc_fold {
 /* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each.
  * The numbers are `doubles`, or integers, of which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers
  * themselves for sum; FC_F64 for mean, and FC_U8, rounded to nearest, of bytes and at most FC_FOLD_BYTES cells. */
-enum { FC_FOLD_BYTES = 8192 };
+enum { FC_FOLD_BYTES = 8192, FC_NARROW_CELLS = 65535 / 255 };
 typedef struct fc_finish {
     const void *wide;
     void *out;
@@ -556,6 +556,7 @@ typedef struct fc_kernels {
     const char *name;
     fc_real f32, f64;
     fc_elements elements[10]; /* by kind: FC_U8 - 16 and so on, then float, double */
+    fc_elements narrow;       /* bytes with sums of 16 bits, for boxes of at most FC_NARROW_CELLS cells */
     /* c[i] += w * src[i], i < n, modulo 2^64; `step` in bytes */
     void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind);
     ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */

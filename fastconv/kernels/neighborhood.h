@@ -273,6 +273,12 @@ static void FC_N(fill)(fc_kernels *table)
     k->fold_columns = FC_N(fold_columns);
     k->fold_row = FC_N(fold_row);
     k->finish = FC_N(finish);
+#if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
+    table->narrow = *k;
+    table->narrow.fold_columns = fc_fold_columns_narrow;
+    table->narrow.fold_row = fc_fold_row_narrow;
+    table->narrow.finish = fc_finish_narrow;
+#endif
 #ifndef FC_INTEGER_TYPE
     table->boundary = fc_boundary;
     table->fill_line = fc_fill_line;

@@ -88,70 +88,18 @@ FC_INLINE void fc_fold_squares(fc_parts to, fc_parts one, ptrdiff_t n, ptrdiff_t
 
 #endif
 
-/* s[x], x < n: the sums of `window` numbers `unit` apart. */
-FC_INLINE void FC_N(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit)
-{
-    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
-    const FC_SUM_T *a = one;
-    ptrdiff_t m = 1;
-    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
-        const int odd = (window & bit) != 0;
-        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
-        if (odd)
-            for (ptrdiff_t x = 0; x < count; x += lanes)
-                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift)
-                                      + *(const FC_WVEC *)(one + x + 2 * shift);
-        else
-            for (ptrdiff_t x = 0; x < count; x += lanes)
-                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
-        a = s, m = next;
+/* out[x] = value for each x < n, and that is all. */
+#define FC_EACH(type, value)                        \
+    {                                               \
+        type *restrict out = q->out;                \
+        for (ptrdiff_t x = 0; x < n; x++)           \
+            out[x] = (type)(value);                 \
+        return;                                     \
     }
-}
 
-/* Where the strip at x begins: no strip reaches beyond a line that holds one, some elements are computed again. */
-FC_INLINE ptrdiff_t FC_N(whole_strip)(const fc_fold *q, ptrdiff_t x, ptrdiff_t unit)
-{
-    return x + unit > q->n && q->n >= unit ? q->n - unit : x;
-}
+#include "fold.h"
 
-/* The vector at x of a row of elements if `raw`, else of wide numbers. */
-FC_INLINE FC_WVEC FC_N(widened)(const char *row, ptrdiff_t x, const int raw)
-{
-    return raw ? FC_N(load_wide)((const FC_T *)row + x) : *(const FC_WVEC *)((const FC_SUM_T *)row + x);
-}
-
-#ifdef FC_INTEGER_TYPE
-
-/* Integers add up exactly in any order: each sum is the one before, a row added and a row taken away. */
-FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
-{
-    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
-    for (ptrdiff_t x = 0; x < q->n; x += 4 * lanes) {
-        x = FC_N(whole_strip)(q, x, 4 * lanes);
-        const int wide = q->n - x < 4 * lanes ? (int)((q->n - x + lanes - 1) / lanes) : 4;
-        FC_WVEC sum[4] = {{0}};
-        for (ptrdiff_t r = 0; r < q->window; r++)
-            for (int i = 0; i < wide; i++)
-                sum[i] += FC_N(widened)(q->rows[r * q->step], x + i * lanes, raw);
-        for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
-            for (; r < o * q->every; r++) {
-                const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
-                if (raw)
-                    __builtin_prefetch((const FC_T *)next + x + 8 * lanes);
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; i++)
-                    if (i < wide)
-                        sum[i] += FC_N(widened)(next, x + i * lanes, raw) - FC_N(widened)(last, x + i * lanes, raw);
-            }
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                if (i < wide)
-                    ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
-        }
-    }
-}
-
-#else
+#ifndef FC_INTEGER_TYPE
 
 /* One bit of a strip: row r of the sums of `next` = that of m + row r + m of them (+ row r + 2m). */
 FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
@@ -278,37 +226,6 @@ static void FC_N(fold_row)(const fc_fold *q)
 
 /* ---- what sums become ---- */
 
-#define FC_EACH(type, value)                        \
-    {                                               \
-        type *restrict out = q->out;                \
-        for (ptrdiff_t x = 0; x < n; x++)           \
-            out[x] = (type)(value);                 \
-        return;                                     \
-    }
-
-/* Means of bytes to the nearest byte, halves to the even one: within FC_FOLD_BYTES cells the quotient of a float and a
- * reciprocal is on the right side of every half that it does not meet, and only an even number of cells meets halves. */
-#ifdef FC_INTEGER_TYPE
-FC_INLINE void FC_N(finish_bytes)(const fc_finish *q, const FC_SUM_T *restrict sum)
-{
-    const ptrdiff_t n = q->n;
-    const float cells = (float)q->cells, scale = 1 / cells, half = cells / 2, integers = 0x1p23f; /* from here on no fractions */
-    uint8_t *restrict out = q->out;
-    if (q->cells & 1)
-        for (ptrdiff_t x = 0; x < n; x++) {
-            const float near = (float)(int32_t)sum[x] * scale + integers;
-            uint32_t bits;
-            memcpy(&bits, &near, 4);
-            out[x] = (uint8_t)bits;
-        }
-    else
-        for (ptrdiff_t x = 0; x < n; x++) {
-            const float s = (float)(int32_t)sum[x], near = __builtin_rintf(s * scale), even = 2 * __builtin_rintf(s * scale / 2);
-            out[x] = (uint8_t)(int32_t)(__builtin_fabsf(s - near * cells) == half ? even : near);
-        }
-}
-#endif
-
 static void FC_N(finish)(const fc_finish *q)
 {
     const ptrdiff_t n = q->n;
@@ -333,16 +250,34 @@ static void FC_N(finish)(const fc_finish *q)
         FC_EACH(double, __builtin_sqrt(m2[x] * scale + (sum[x] - sum[x])))
     }
 #ifdef FC_INTEGER_TYPE
-    const FC_SUM_T *restrict sum = q->wide;
-    if (q->reduction == FC_NEAR_SUM)
-        memcpy(q->out, sum, (size_t)n * sizeof *sum);
-    else if (q->kind == FC_U8)
-        FC_N(finish_bytes)(q, sum);
-    else if (FC_LEAST == 0)
-        FC_EACH(double, (double)sum[x] / cells)
-    else
-        FC_EACH(double, (double)(__typeof__(__builtin_choose_expr(sizeof *sum == 4, (int32_t)0, (int64_t)0)))sum[x] / cells)
+    FC_N(finish_whole)(q);
 #endif
 }
+
+/* ---- bytes ---- */
+
+#if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
+#define FC_NARROW
+#include "fold.h"
+#undef FC_NARROW
+
+static void fc_fold_columns_narrow(const fc_fold *q)
+{
+    if (q->raw)
+        FC_W(sum_columns)(q, 1);
+    else
+        FC_W(sum_columns)(q, 0);
+}
+
+static void fc_fold_row_narrow(const fc_fold *q)
+{
+    FC_W(fold_sums)((FC_SUM_T *)q->out[0], (const FC_SUM_T *)q->rows[0], q->n, q->window, 1);
+}
+
+static void fc_finish_narrow(const fc_finish *q)
+{
+    FC_W(finish_whole)(q);
+}
+#endif
 
 #undef FC_EACH

@@ -1,0 +1,128 @@
+/* Sums of boxes as numbers of one width, FC_SUM_T: included by sums.h for each type of elements and, for bytes, once more with
+ * FC_NARROW for sums of 16 bits, twice as many in a vector, which hold what FC_NARROW_CELLS cells add up to. No step takes
+ * more than 64 bytes or wide numbers at once: a line in place may hold no more.
+ */
+
+#undef FC_W
+#ifdef FC_NARROW
+#define FC_W(name) FC_N(name##_narrow)
+#undef FC_SUM_T
+#undef FC_WVEC
+#define FC_SUM_T FC_N(narrow_t)
+#define FC_WVEC FC_N(narrow_vec)
+typedef uint16_t FC_SUM_T;
+typedef FC_SUM_T FC_WVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(2)));
+
+FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p)
+{
+    typedef FC_T half __attribute__((vector_size(FC_VEC_BYTES / 2), may_alias, aligned(1)));
+    return __builtin_convertvector(*(const half *)p, FC_WVEC);
+}
+#else
+#define FC_W(name) FC_N(name)
+#endif
+
+/* s[x], x < n: the sums of `window` numbers `unit` apart. */
+FC_INLINE void FC_W(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit)
+{
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    const FC_SUM_T *a = one;
+    ptrdiff_t m = 1;
+    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
+        const int odd = (window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
+        if (odd)
+            for (ptrdiff_t x = 0; x < count; x += lanes)
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift)
+                                      + *(const FC_WVEC *)(one + x + 2 * shift);
+        else
+            for (ptrdiff_t x = 0; x < count; x += lanes)
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
+        a = s, m = next;
+    }
+}
+
+/* Where the strip at x begins: no strip reaches beyond a line that holds one, some elements are computed again. */
+FC_INLINE ptrdiff_t FC_W(whole_strip)(const fc_fold *q, ptrdiff_t x, ptrdiff_t unit)
+{
+    return x + unit > q->n && q->n >= unit ? q->n - unit : x;
+}
+
+/* The vector at x of a row of elements if `raw`, else of wide numbers. */
+FC_INLINE FC_WVEC FC_W(widened)(const char *row, ptrdiff_t x, const int raw)
+{
+    return raw ? FC_W(load_wide)((const FC_T *)row + x) : *(const FC_WVEC *)((const FC_SUM_T *)row + x);
+}
+
+#ifdef FC_INTEGER_TYPE
+
+/* Integers add up exactly in any order: each sum is the one before, a row added and a row taken away. */
+FC_INLINE void FC_W(sum_columns)(const fc_fold *q, const int raw)
+{
+    enum { MOST = sizeof(FC_SUM_T) == 2 ? 2 : 4 };
+    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    for (ptrdiff_t x = 0; x < q->n; x += MOST * lanes) {
+        x = FC_W(whole_strip)(q, x, MOST * lanes);
+        const int wide = q->n - x < MOST * lanes ? (int)((q->n - x + lanes - 1) / lanes) : MOST;
+        FC_WVEC sum[MOST] = {{0}};
+        for (ptrdiff_t r = 0; r < q->window; r++)
+            for (int i = 0; i < wide; i++)
+                sum[i] += FC_W(widened)(q->rows[r * q->step], x + i * lanes, raw);
+        for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
+            for (; r < o * q->every; r++) {
+                const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
+                if (raw)
+                    __builtin_prefetch((const FC_T *)next + x + 8 * lanes);
+#pragma GCC unroll 4
+                for (int i = 0; i < MOST; i++)
+                    if (i < wide)
+                        sum[i] += FC_W(widened)(next, x + i * lanes, raw) - FC_W(widened)(last, x + i * lanes, raw);
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < MOST; i++)
+                if (i < wide)
+                    ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
+        }
+    }
+}
+
+/* Means of bytes to the nearest byte, halves to the even one: within FC_FOLD_BYTES cells the quotient of a float and a
+ * reciprocal is on the right side of every half that it does not meet, and only an even number of cells meets halves. */
+FC_INLINE void FC_W(finish_bytes)(const fc_finish *q, const FC_SUM_T *restrict sum)
+{
+    const ptrdiff_t n = q->n;
+    const float cells = (float)q->cells, scale = 1 / cells, half = cells / 2, integers = 0x1p23f; /* from here on no fractions */
+    uint8_t *restrict out = q->out;
+    if (q->cells & 1)
+        for (ptrdiff_t x = 0; x < n; x++) {
+            const float near = (float)(int32_t)sum[x] * scale + integers;
+            uint32_t bits;
+            memcpy(&bits, &near, 4);
+            out[x] = (uint8_t)bits;
+        }
+    else
+        for (ptrdiff_t x = 0; x < n; x++) {
+            const float s = (float)(int32_t)sum[x], near = __builtin_rintf(s * scale), even = 2 * __builtin_rintf(s * scale / 2);
+            out[x] = (uint8_t)(int32_t)(__builtin_fabsf(s - near * cells) == half ? even : near);
+        }
+}
+
+/* sum and mean of integers. */
+FC_INLINE void FC_W(finish_whole)(const fc_finish *q)
+{
+    const FC_SUM_T *restrict sum = q->wide;
+    const ptrdiff_t n = q->n;
+    const double cells = (double)q->cells;
+    if (q->reduction == FC_NEAR_SUM && sizeof *sum < 4)
+        FC_EACH(int32_t, sum[x])
+    else if (q->reduction == FC_NEAR_SUM)
+        memcpy(q->out, sum, (size_t)n * sizeof *sum);
+    else if (q->kind == FC_U8)
+        FC_W(finish_bytes)(q, sum);
+    else if (FC_LEAST == 0)
+        FC_EACH(double, (double)sum[x] / cells)
+    else
+        FC_EACH(double, (double)(__typeof__(__builtin_choose_expr(sizeof *sum == 4, (int32_t)0, (int64_t)0)))sum[x] / cells)
+}
+
+#endif
