@@ -5,8 +5,7 @@
  *
  * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
  * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
- * and so on down to one output, which only picks its rank of two lists. Operations for an output and vector, of medians:
- * size 7: 185, 9: 260, 15: 680, and for 15 about 150 stores. Medians of 3 x 3 and 5 x 5 stay in registers (medians.h).
+ * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (medians.h).
  *
  * What follows compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
  * count the greatest integer, so that it stands behind every rank that is asked for.
@@ -351,15 +350,12 @@ static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
 
 static void FC_N(box)(const fc_box *q)
 {
-    const int small = q->height == q->width && 2 * q->rank + 1 == q->height * q->width && !q->high ? (int)q->height : 0;
-    if (small == 3 || small == 5) {
+    FC_N(network) *network = FC_N(network_of)(q);
+    if (network) {
         for (ptrdiff_t x = 0; x < q->n; x += FC_LANES) {
             if (x > 0 && x + FC_LANES > q->n)
                 x = q->n - FC_LANES;
-            if (small == 3)
-                FC_N(median_3)(q, x);
-            else
-                FC_N(median_5)(q, x);
+            network(q, x);
         }
         return;
     }
