@@ -162,6 +162,19 @@ def test_footprints(isa, rng, dtype):
             assert_same_bits(result, order[..., rank])
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_cells_shared_by_rows(isa, rng, depth):
+    ball = sum((g - n // 2) ** 2 for g, n in zip(np.indices((depth, 9, 9)), (depth, 9, 9), strict=True)) <= 16
+    for rows in range(1, 11):
+        x = rng.integers(0, 1000, (4, rows, 70)).astype(np.float32)
+        pads = [(n // 2, n // 2) for n in ball.shape]
+        order = np.sort(np.lib.stride_tricks.sliding_window_view(np.pad(x, pads, "edge"), ball.shape)[..., ball], axis=-1)
+        for rank in (0, int(ball.sum()) // 2):
+            assert_same_bits(reduce_(x, ("rank", rank), footprint=ball, mode="nearest"), order[..., rank])
+            every = reduce_(x, ("rank", rank), footprint=ball, mode="nearest", step=(1, 2, 1))
+            assert_same_bits(every, order[:, ::2, :, rank])
+
+
 @every_reduction
 @pytest.mark.parametrize("size", [3, (4, 70), (100, 1), (9, 9)], ids=str)
 def test_windows_larger_than_the_image(rng, reduction, size):
