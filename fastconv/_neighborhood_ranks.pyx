@@ -137,6 +137,11 @@ def result_dtype(name, parameter, dtype, geometry):
     return dtype
 
 
+def rows(geometry):
+    """Rows that a block should have: whole tiles of 8, and enough for the rows above them that are sorted anew."""
+    return (4 * geometry.window[len(geometry.window) - 2] + 7) // 8 * 8
+
+
 # ---- scratch memory ----
 
 cdef inline char *take(char **at, idx size) noexcept nogil:
