@@ -247,6 +247,7 @@ cdef extern from "kernels/kernels.h" nogil:
 
     enum:
         FC_SELECT_ROOM
+        FC_CELL_LEVELS
 
     ctypedef struct fc_select:
         const void *const *rows
@@ -273,10 +274,11 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_cells:
         const void *from_ "from"
         const ptrdiff_t *offset
-        ptrdiff_t shared, own, n, rank
-        int outputs
-        void *low[2]
-        void *high[2]
+        ptrdiff_t cells[FC_CELL_LEVELS + 1]
+        ptrdiff_t n, rank
+        int levels, outputs, pair
+        void *low[1 << FC_CELL_LEVELS]
+        void *high[1 << FC_CELL_LEVELS]
         void *spare
 
     ctypedef struct fc_tally:

@@ -100,9 +100,9 @@ cdef idx region_bytes(Lines *p) noexcept:
     return p.slots * (p.pitch + p.width * p.r[last])
 
 
-cdef void plan_blocks(Lines *p) noexcept:
-    """Outputs of a block: a strip of a line, ROWS rows or twice as many as the window has, and ROWS on the outer axes; then
-    less until the region is small enough. Rows come in even numbers."""
+cdef void plan_blocks(Lines *p, idx least) noexcept:
+    """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has, and ROWS on the outer
+    axes; then less until the region is small enough. Rows come in even numbers."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
     p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
@@ -112,6 +112,8 @@ cdef void plan_blocks(Lines *p) noexcept:
         rows = min(max(2 * p.w[a], ROWS), MOST_ROWS)
         if a < last - 1:
             rows = min(rows, ROWS) if p.w[a] > 1 else 1
+        else:
+            rows = min(max(rows, least), MOST_ROWS)
         p.b[a] = min(p.m[a], rows)
     while region_bytes(p) > REGION_BYTES:
         for a in range(last):
@@ -404,9 +406,10 @@ cdef class Pass:
     ----------
     geometry : neighborhood.Geometry
     width : bytes that the reducers keep for each element of a block's region.
+    rows : that a block should have.
     """
 
-    def __cinit__(self, geometry, idx width=0):
+    def __cinit__(self, geometry, idx width=0, idx rows=0):
         cdef Lines *p = &self.p
         cdef cnp.ndarray x = geometry.x, mask, cval
         cdef int a
@@ -435,7 +438,7 @@ cdef class Pass:
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
         self.arrange = geometry.arrange
         p.width = width
-        plan_blocks(p)
+        plan_blocks(p, rows)
         plan_runs(p, geometry.cells)
 
     def __dealloc__(self):

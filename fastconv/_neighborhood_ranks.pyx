@@ -7,6 +7,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from fastconv._kernels cimport (
+    FC_CELL_LEVELS,
     FC_F32,
     FC_F64,
     FC_I32,
@@ -57,9 +58,11 @@ cdef struct Rank:
     double scale                 # of the table of logarithms
     idx target                   # the rank of windows without holes
     double share                 # and the position's distance from it
-    # Windows of any shape: cells that an output and the next one in its column have, then those of one of them, in C order.
-    idx shared, alone
-    idx table[1]                 # cells: line and tap of each; or logarithms: as many as cells, and one
+    # Windows of any shape: how many cells each 1 << l outputs of a column share, and not twice as many (fc_cells).
+    idx cells[FC_CELL_LEVELS + 1]
+    int levels
+    idx offsets                  # of all outputs
+    idx table[1]                 # cells: line and tap of each offset; or logarithms: as many as cells, and one
 
 
 cdef struct Work:                # scratch memory of a thread
@@ -134,6 +137,11 @@ def result_dtype(name, parameter, dtype, geometry):
     return dtype
 
 
+def rows(geometry):
+    """Rows that a block should have: whole tiles of 8, and enough for the rows above them that are sorted anew."""
+    return (4 * geometry.window[len(geometry.window) - 2] + 7) // 8 * 8
+
+
 # ---- scratch memory ----
 
 cdef inline char *take(char **at, idx size) noexcept nogil:
@@ -145,7 +153,7 @@ cdef inline char *take(char **at, idx size) noexcept nogil:
 
 cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexcept nogil:
     """Fills in a thread's memory; returns its bytes."""
-    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 2
+    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 1 << FC_CELL_LEVELS
     cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
@@ -159,7 +167,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     w.out = take(&at, room * 8)
     w.share = <double *>take(&at, room * sizeof(double))
     w.count = <idx *>take(&at, room * sizeof(idx))
-    w.offset = <idx *>take(&at, (own.shared + 2 * own.alone) * sizeof(idx))
+    w.offset = <idx *>take(&at, own.offsets * sizeof(idx))
     if own.tally:
         spare = elements(p.k, key_kind(p.native)).tally_room(p.cells, p.runs)
     elif own.way == BOX:
@@ -283,26 +291,32 @@ cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexce
 
 
 cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
-    """One rank of any windows, two outputs of a column at a time if they share cells."""
+    """One rank of any windows, for outputs of a column that share cells."""
     cdef const Rank *own = <const Rank *>r.own
-    cdef idx rows = b.count[p.ndim - 2], count = own.shared + 2 * own.alone, i, j, line
+    cdef idx rows = b.count[p.ndim - 2], i, j, line, at, cell
+    cdef int level
     cdef char *base
     cdef char *out
     cdef fc_cells q
-    q.offset, q.shared, q.own, q.n, q.rank, q.spare = w.offset, own.shared, own.alone, dense_count(p, b), own.target, w.spare
+    q.offset, q.n, q.rank, q.levels, q.pair, q.spare = w.offset, dense_count(p, b), own.target, own.levels, own.pair, w.spare
+    for level in range(own.levels + 1):
+        q.cells[level] = own.cells[level]
     i = b.piece
     while i < out_lines(p, b):
-        q.outputs = 2 if own.alone > 0 and i % rows < rows - 1 else 1
+        q.outputs = <int>min(<idx>1 << own.levels, rows - i % rows)
         line = locate(p, b, r, i, &out)
         base = b.line[line].at
         q.from_ = base
-        for j in range(count if q.outputs == 2 else own.shared + own.alone):
-            w.offset[j] = (b.line[line + own.table[2 * j]].at - base) // p.item + own.table[2 * j + 1]
+        at = 0
+        for level in range(own.levels, -1, -1):
+            for j in range(1 << (own.levels - level)):
+                for cell in range(at, at + own.cells[level]):
+                    if j << level < q.outputs:
+                        w.offset[cell] = (b.line[line + own.table[2 * cell]].at - base) // p.item + own.table[2 * cell + 1]
+                at += own.cells[level]
         for j in range(q.outputs):
             locate(p, b, r, i + j, &out)
             q.low[j], q.high[j] = target(p, b, r, w, j, out), NULL if w.high == NULL else w.high + j * w.pitch
-        if q.outputs == 1:
-            q.high[1] = NULL
         elements(p.k, p.native).cells(&q)
         for j in range(q.outputs):
             line = locate(p, b, r, i + j, &out)
@@ -369,37 +383,58 @@ def _logarithms(cells):
     return np.rint(values * scale).astype(np.int64), scale
 
 
-cdef bint holds(const Lines *p, idx line, idx tap) noexcept:
-    """Whether a window has a cell on a line of the region at a tap."""
-    cdef idx i
-    for i in range(p.runs):
-        if p.run_line[i] == line and p.run_start[i] <= tap < p.run_start[i] + p.run_length[i]:
-            return True
-    return False
+cdef bint all_hold(const Lines *p, idx line, idx tap, idx first, idx count) noexcept:
+    """Whether all windows of `count` outputs of a column, from `first` on, have a cell on a line of the region at a tap."""
+    cdef idx i, j
+    cdef bint found
+    for j in range(first, first + count):
+        found = False
+        for i in range(p.runs):
+            if p.run_line[i] == line - j * p.step[p.ndim - 2] and 0 <= tap - p.run_start[i] < p.run_length[i]:
+                found = True
+                break
+        if not found:
+            return False
+    return True
 
 
-cdef idx plan_cells(const Lines *p, Rank *own, bint write) noexcept:
-    """Fills in own.shared, own.alone and, if there is room for it, the table of cells. Returns their number."""
-    cdef idx at[3]
-    cdef idx step = p.step[p.ndim - 2], i, line, tap, to
-    at[0] = at[1] = at[2] = 0
-    if write:
-        at[1], at[2] = own.shared, own.shared + own.alone
+cdef idx share(const Lines *p, idx first, int level, bint top, idx *to) noexcept:
+    """The cells that 1 << level outputs from `first` on have and, but at the top, not twice as many; returns their number."""
+    cdef idx i, line, tap, twice = first >> (level + 1) << (level + 1), count = 0
     for i in range(p.runs):
-        line = p.run_line[i]
+        line = p.run_line[i] + first * p.step[p.ndim - 2]
         for tap in range(p.run_start[i], p.run_start[i] + p.run_length[i]):
-            to = 0 if write and own.alone == 0 or holds(p, line - step, tap) else 1
-            if write:
-                own.table[2 * at[to]], own.table[2 * at[to] + 1] = line, tap
-            at[to] += 1
-            if own.alone > 0 and write and not holds(p, line + step, tap):
-                own.table[2 * at[2]], own.table[2 * at[2] + 1] = line + step, tap
-                at[2] += 1
-    if not write:
-        own.shared, own.alone = at[0], at[1]
-        if 2 * own.shared < p.cells or p.m[p.ndim - 2] == 1:
-            own.shared, own.alone = p.cells, 0
-    return own.shared + 2 * own.alone
+            if not all_hold(p, line, tap, first, 1 << level) or (not top and all_hold(p, line, tap, twice, 2 << level)):
+                continue
+            if to != NULL:
+                to[2 * count], to[2 * count + 1] = line, tap
+            count += 1
+    return count
+
+
+cdef void count_cells(const Lines *p, Rank *own) noexcept:
+    """Fills in how cells are shared: by twice as many outputs as long as they share half of their cells."""
+    cdef idx shared = p.cells, more
+    cdef int level
+    while own.levels < FC_CELL_LEVELS and p.b[p.ndim - 2] >= 2 << own.levels:
+        more = share(p, 0, own.levels + 1, True, NULL)
+        if 2 * more < shared:
+            break
+        own.cells[own.levels] = shared - more
+        own.levels += 1
+        shared = more
+    own.cells[own.levels] = shared
+    for level in range(own.levels + 1):
+        own.offsets += own.cells[level] << (own.levels - level)
+
+
+cdef void list_cells(const Lines *p, Rank *own) noexcept:
+    """Fills in the table of cells."""
+    cdef idx at = 0
+    cdef int level, j
+    for level in range(own.levels, -1, -1):
+        for j in range(1 << (own.levels - level)):
+            at += share(p, j << level, level, level == own.levels, own.table + 2 * at)
 
 
 cdef int choose(const Lines *p) noexcept:
@@ -442,7 +477,8 @@ def add(Pass pass_, name, value, cnp.ndarray out):
         plan.share = position - <double>plan.target if plan.quantile >= 0 else 0
         plan.way = choose(p)
         if plan.way == CELLS:
-            room = 2 * plan_cells(p, &plan, False)
+            count_cells(p, &plan)
+            room = 2 * plan.offsets
     own = <Rank *>PyMem_RawCalloc(1, sizeof(Rank) + room * sizeof(idx))
     if own == NULL:
         raise MemoryError()
@@ -451,7 +487,7 @@ def add(Pass pass_, name, value, cnp.ndarray out):
         for i in range(room):
             own.table[i] = logs[i]
     elif plan.way == CELLS:
-        plan_cells(p, own, True)
+        list_cells(p, own)
     pass_.add(reduce_tally if plan.tally else reduce_select, own, lay_out(p, own, NULL, &w), out, <double>p.cells * p.item,
               p.truth and not plan.real)
     if whole:

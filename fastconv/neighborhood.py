@@ -445,7 +445,9 @@ def neighborhood_reduce(
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
             known = [name for name, _ in names if name in _neighborhood.NAMES]
-            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry))
+            ranks = any(name in _neighborhood_ranks.NAMES for name, _ in names)
+            rows = _neighborhood_ranks.rows(geometry) if ranks else 0
+            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), rows)
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue

@@ -125,6 +125,27 @@ def test_boxes_of_all_sizes(rng, dtype, size):
         np.testing.assert_allclose(result, np.percentile(wide, percent, axis=-1), rtol=limit, atol=atol)
 
 
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i8", "f4", "f8")], ids=str)
+@pytest.mark.parametrize("size", [7, 9, 15])
+def test_boxes_with_networks(isa, rng, dtype, size):
+    cells = size * size
+    x = numbers(rng, (21, 70), dtype)
+    order = windows(x, size)
+    for rank in (0, 1, size - 2, size - 1, size, cells // 2, cells - size - 1, cells - size, cells - size + 1, cells - 1):
+        assert_same_bits(reduce_(x, ("rank", rank), size, mode="nearest"), order[..., rank])
+    wide = order if dtype.kind == "f" else order.astype(np.float64)
+    for rank in (0, size - 2, size - 1, cells - size - 1, cells - size, cells - 2):
+        percent = (rank + 0.5) / (cells - 1) * 100
+        result = reduce_(x, ("percentile", percent), size, mode="nearest")
+        limit = 1e-5 if dtype.itemsize == 4 else 1e-13
+        atol = limit * float(np.abs(wide).max())
+        np.testing.assert_allclose(result, wide[..., rank] / 2 + wide[..., rank + 1] / 2, rtol=limit, atol=atol)
+    for rows in range(1, 21):
+        order = windows(x[:rows], size)
+        for rank in (size - 1, cells // 2, cells - size):
+            assert_same_bits(reduce_(x[:rows], ("rank", rank), size, mode="nearest"), order[..., rank])
+
+
 @pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "u2", "f4", "i8")], ids=str)
 def test_footprints(isa, rng, dtype):
     disk = np.hypot(*np.indices((11, 11)) - 5) <= 5
@@ -139,6 +160,19 @@ def test_footprints(isa, rng, dtype):
         for rank in (0, cells // 2, cells - 2):
             result = reduce_(x, ("rank", rank), footprint=footprint, mode="nearest")
             assert_same_bits(result, order[..., rank])
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_cells_shared_by_rows(isa, rng, depth):
+    ball = sum((g - n // 2) ** 2 for g, n in zip(np.indices((depth, 9, 9)), (depth, 9, 9), strict=True)) <= 16
+    for rows in range(1, 11):
+        x = rng.integers(0, 1000, (4, rows, 70)).astype(np.float32)
+        pads = [(n // 2, n // 2) for n in ball.shape]
+        order = np.sort(np.lib.stride_tricks.sliding_window_view(np.pad(x, pads, "edge"), ball.shape)[..., ball], axis=-1)
+        for rank in (0, int(ball.sum()) // 2):
+            assert_same_bits(reduce_(x, ("rank", rank), footprint=ball, mode="nearest"), order[..., rank])
+            every = reduce_(x, ("rank", rank), footprint=ball, mode="nearest", step=(1, 2, 1))
+            assert_same_bits(every, order[:, ::2, :, rank])
 
 
 @every_reduction

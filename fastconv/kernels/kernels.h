@@ -450,14 +450,17 @@ typedef struct fc_box {
     void *spare;
 } fc_box;
 
-/* The same of windows of any shape, for 1 or 2 lines of outputs: `shared` cells that both have, then `own` cells of the
- * first and as many of the second, each at from + offset. `spare` holds sorted_room(1, shared + own) bytes. */
+/* The same of windows of any shape, for a column of 1 << levels lines of outputs, the first `outputs` of them: each 1 << l
+ * outputs have cells[l] cells that twice as many do not all have, each at from + offset; offsets of all outputs first, then
+ * those of both halves and so on. `spare` holds sorted_room(1, cells of a window) bytes. */
+enum { FC_CELL_LEVELS = 2 };
+
 typedef struct fc_cells {
     const void *from;
     const ptrdiff_t *offset;
-    ptrdiff_t shared, own, n, rank;
-    int outputs;
-    void *low[2], *high[2];
+    ptrdiff_t cells[FC_CELL_LEVELS + 1], n, rank;
+    int levels, outputs, pair;
+    void *low[1 << FC_CELL_LEVELS], *high[1 << FC_CELL_LEVELS];
     void *spare;
 } fc_cells;
 

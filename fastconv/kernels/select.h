@@ -5,8 +5,7 @@
  *
  * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
  * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
- * and so on down to one output, which only picks its rank of two lists. Operations for an output and vector, of medians:
- * size 7: 185, 9: 260, 15: 680, and for 15 about 150 stores. Medians of 3 x 3 and 5 x 5 stay in registers (medians.h).
+ * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (medians.h).
  *
  * What follows compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
  * count the greatest integer, so that it stands behind every rank that is asked for.
@@ -351,15 +350,12 @@ static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
 
 static void FC_N(box)(const fc_box *q)
 {
-    const int small = q->height == q->width && 2 * q->rank + 1 == q->height * q->width && !q->high ? (int)q->height : 0;
-    if (small == 3 || small == 5) {
+    FC_N(network) *network = FC_N(network_of)(q);
+    if (network) {
         for (ptrdiff_t x = 0; x < q->n; x += FC_LANES) {
             if (x > 0 && x + FC_LANES > q->n)
                 x = q->n - FC_LANES;
-            if (small == 3)
-                FC_N(median_3)(q, x);
-            else
-                FC_N(median_5)(q, x);
+            network(q, x);
         }
         return;
     }
@@ -378,29 +374,46 @@ static void FC_N(box)(const fc_box *q)
     }
 }
 
+/* Outputs first .. first + (1 << level) - 1 at x, of the list of the cells that they and their neighbours share. */
+static void FC_N(share_cells)(const fc_cells *q, ptrdiff_t x, ptrdiff_t first, int level, const ptrdiff_t *offset,
+                              FC_N(list) shared, FC_N(part) *to, const FC_N(aim) *aim)
+{
+    const ptrdiff_t n = q->cells[level], half = ((ptrdiff_t)1 << level) / 2;
+    FC_N(list) all = FC_N(sort_list)(to, to + n, (const FC_T *)q->from + x, offset + (first >> level) * n, n, aim);
+    to += n;
+    if (level == 0 && shared.cells) {
+        FC_N(rank_of)((FC_T *)q->low[first] + x, shared, all, aim->low);
+        if (q->pair)
+            FC_N(rank_of)((FC_T *)q->high[first] + x, shared, all, aim->high);
+        return;
+    }
+    if (level == 0) {
+        memcpy((FC_T *)q->low[first] + x, &all.v[aim->low - all.base], sizeof(FC_N(part)));
+        if (q->pair)
+            memcpy((FC_T *)q->high[first] + x, &all.v[aim->high - all.base], sizeof(FC_N(part)));
+        return;
+    }
+    if (shared.cells) {
+        all = FC_N(merge)(to, shared, all, aim);
+        to += all.count;
+    }
+    offset += n << (q->levels - level);
+    FC_N(share_cells)(q, x, first, level - 1, offset, all, to, aim);
+    if (first + half < q->outputs)
+        FC_N(share_cells)(q, x, first + half, level - 1, offset, all, to, aim);
+}
+
 static void FC_N(cells)(const fc_cells *q)
 {
-    const ptrdiff_t cells = q->shared + q->own;
-    const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high[0] != NULL);
+    ptrdiff_t cells = 0;
+    for (int level = 0; level <= q->levels; level++)
+        cells += q->cells[level];
+    const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->pair);
     FC_N(part) *to = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
     for (ptrdiff_t x = 0; x < q->n; x += FC_PART * FC_LANES) {
         if (x > 0 && x + FC_PART * FC_LANES > q->n)
             x = q->n - FC_PART * FC_LANES;
-        const FC_N(list) shared = FC_N(sort_list)(to, to + cells, (const FC_T *)q->from + x, q->offset, q->shared, &aim);
-        for (int o = 0; o < q->outputs; o++) {
-            FC_T *low = (FC_T *)q->low[o] + x, *high = (FC_T *)q->high[o] + x;
-            if (q->own == 0) {
-                memcpy(low, &shared.v[aim.low - shared.base], sizeof(FC_N(part)));
-                if (q->high[o])
-                    memcpy(high, &shared.v[aim.high - shared.base], sizeof(FC_N(part)));
-                continue;
-            }
-            const ptrdiff_t *offset = q->offset + q->shared + o * q->own;
-            const FC_N(list) own = FC_N(sort_list)(to + cells, to + 2 * cells, (const FC_T *)q->from + x, offset, q->own, &aim);
-            FC_N(rank_of)(low, shared, own, aim.low);
-            if (q->high[o])
-                FC_N(rank_of)(high, shared, own, aim.high);
-        }
+        FC_N(share_cells)(q, x, 0, q->levels, q->offset, (FC_N(list)){0}, to, &aim);
     }
 }
 

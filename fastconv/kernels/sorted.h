@@ -79,10 +79,15 @@ FC_INLINE ptrdiff_t FC_N(end_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
     return aim->high + 1 < cells ? aim->high + 1 : cells;
 }
 
+/* Of two wide integers the greatest is what the least leaves of both: vpternlog, which other ports than vpmin take. */
 FC_INLINE void FC_N(order)(FC_VEC *a, FC_VEC *b)
 {
     const FC_VEC least = FC_N(min)(*a, *b);
+#if defined(FC_INTEGER_TYPE) && FC_VEC_BYTES == 64
+    *b ^= *a ^ least;
+#else
     *b = FC_N(max)(*a, *b);
+#endif
     *a = least;
 }
 
