@@ -853,7 +853,14 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
     # Sums of bytes and of 16 bits fit 31 bits in windows of this size; doubles hold those of 32 bits in windows of the other.
     cdef bint fits = not whole or p.item > 2 or p.cells < (<idx>1 << (23 if p.item == 1 else 15))
     cdef bint exact = not whole or p.item < 8 and p.cells <= 1 << 21
-    if reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL or p.truth and reduction <= FC_NEAR_RANGE:
+    # Lines that several blocks on outer axes share become bits in each of them: for boxes bytes then take less.
+    cdef idx outputs = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        outputs *= p.b[a]
+    if reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL:
+        return TRUTHS
+    if p.truth and reduction <= FC_NEAR_RANGE and not (p.box and p.lines > 8 * outputs):
         return TRUTHS
     if reduction <= FC_NEAR_RANGE:
         return EXTREMES
