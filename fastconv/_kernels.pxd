@@ -329,6 +329,19 @@ cdef extern from "kernels/kernels.h" nogil:
         int reduction, kind, doubles
         double ddof
 
+    ctypedef struct fc_stripes:
+        uint8_t *elements
+        uint8_t *bits
+        const uint8_t *also
+        ptrdiff_t stripe, bytes, count
+        uint8_t flip
+
+    ctypedef struct fc_merge:
+        const uint8_t *src
+        uint8_t *out
+        const ptrdiff_t *terms
+        ptrdiff_t count, bytes
+
     ctypedef struct fc_elements:
         int bytes
         void (*near)(const fc_near *) noexcept nogil
@@ -412,5 +425,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*fill_ends)(const fc_fill *) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
         void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size) noexcept nogil
+        void (*pack)(const fc_stripes *) noexcept nogil
+        void (*unpack)(const fc_stripes *) noexcept nogil
+        void (*merge)(const fc_merge *) noexcept nogil
 
     const fc_kernels *fc_table(int i) noexcept nogil

@@ -101,15 +101,16 @@ cdef idx region_bytes(Lines *p) noexcept:
 
 
 cdef void plan_blocks(Lines *p, idx least) noexcept:
-    """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has, and ROWS on the outer
-    axes; then less until the region is small enough. Rows come in even numbers."""
+    """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has (of booleans, which take the
+    least time, as many as there may be), and ROWS on the outer axes; then less until the region is small enough. Rows come in
+    even numbers."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
     p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
         p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
     for a in range(last):
-        rows = min(max(2 * p.w[a], ROWS), MOST_ROWS)
+        rows = MOST_ROWS if p.truth else min(max(2 * p.w[a], ROWS), MOST_ROWS)
         if a < last - 1:
             rows = min(rows, ROWS) if p.w[a] > 1 else 1
         else:

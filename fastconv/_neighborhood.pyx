@@ -1,12 +1,13 @@
 """Driver of the named reductions other than ranks, mode and entropy: picks kernels for each and walks the output lines of a
 block. The engine (_lines.pyx) loads the blocks and shares them out. Next hop: kernels/neighborhood.h, the plain way, then
-extremes.h and sums.h.
+extremes.h, bits.h and sums.h.
 
 Reductions of one list that share their work are a group: the first of them, the leader, computes all, and the others,
 which follow it by `next` in the table of the pass, do nothing.
 """
-from cpython.mem cimport PyMem_RawCalloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memmove
 
 cimport numpy as cnp
 
@@ -46,9 +47,11 @@ from fastconv._kernels cimport (
     fc_elements,
     fc_finish,
     fc_fold,
+    fc_merge,
     fc_near,
     fc_pile,
     fc_row,
+    fc_stripes,
 )
 from fastconv._lines cimport (
     IN_PLACE,
@@ -85,9 +88,10 @@ NAMES = tuple(_CODES)
 cdef enum:
     PIECE_CELLS = 1 << 23        # cells of the windows of a piece, in the plain way
     LEAST_PIECE = 64
+    RADIX = 4                    # spans of bits that one pass merges
 
 cdef enum:                       # what a group shares
-    ALONE, EXTREMES, SUMS, SQUARES
+    ALONE, EXTREMES, TRUTHS, SUMS, SQUARES
 
 
 cdef struct Near:
@@ -102,6 +106,8 @@ cdef struct Near:
     bint doubles                 # sums are doubles
     bint truth                   # lines become bytes that say what is not 0
     int lowest, highest          # levels of the runs: spans of 2^level elements cover them in pairs
+    idx *terms                   # of bits: these spans
+    idx count
 
 
 cdef inline const fc_elements *plain_elements(const Lines *p) noexcept nogil:
@@ -267,13 +273,18 @@ cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch
     go_plain(p, b, r, scratch, 0, False)
 
 
-cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
-    """Where a kernel writes the results of output line i: where they belong if it can, else to `line`."""
+cdef inline bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil:
+    """Whether a kernel can write a line of results where it belongs."""
     cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
     cdef idx item = kind_bytes(kind)
+    return r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0
+
+
+cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
+    """Where a kernel writes the results of output line i: where they belong if it can, else to `line`."""
     cdef char *out
     locate(p, b, r, i, &out)
-    return out if r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0 else line
+    return out if can_write(p, r, out) else line
 
 
 cdef void deliver(const Lines *p, const Block *b, const Reducer *r, idx i, const char *line) noexcept nogil:
@@ -319,8 +330,8 @@ cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **row
 # ---- extremes of boxes: columns first, axis by axis, then rows ----
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil:
-    """Bytes for extreme_columns: two tables of lines, bytes, and the results along every axis that has a window."""
-    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + p.slots * byte_pitch(p) + 64, lines = p.lines
+    """Bytes for extreme_columns: two tables of lines, and the results along every axis that has a window."""
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -332,16 +343,15 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
 cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
     """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN that it finds
     where `op` does not let them through."""
-    cdef const fc_elements *k = elements(p, own)
+    cdef const fc_elements *k = plain_elements(p)
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
-    cdef char *bytes_ = scratch + round_up(2 * p.lines * sizeof(void *))
-    cdef char *memory = bytes_ + p.slots * byte_pitch(p)
+    cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
     cdef int nan = 0
     cdef fc_columns q
-    list_lines(p, b, own, rows, bytes_)
+    list_lines(p, b, own, rows, NULL)
     q.n, q.op = span(p, b, last), op
     if p.in_place:
         q.n = inside(p, b, &first) - first
@@ -385,16 +395,13 @@ cdef const Reducer *first_of(const Reducer *r, int reduction) noexcept nogil:
 
 cdef bint wanted(const Reducer *r, int op) noexcept nogil:
     """Whether a group needs the least (FC_OP_MIN) or the greatest."""
-    if (<const Near *>r.own).truth:
-        return ((<const Near *>r.own).reduction == FC_NEAR_ANY) == (op == FC_OP_MAX)
-    return first_of(r, FC_NEAR_RANGE) != NULL or first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN) != NULL
+    if first_of(r, FC_NEAR_RANGE) != NULL or first_of(r, FC_NEAR_ANY if op == FC_OP_MAX else FC_NEAR_ALL) != NULL:
+        return True
+    return first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN) != NULL
 
 
 cdef char *extreme_target(const Lines *p, const Block *b, const Reducer *r, idx i, int op, char *line) noexcept nogil:
-    cdef const Reducer *member
-    if (<const Near *>r.own).truth:
-        return target(p, b, r, i, line)
-    member = first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN)
+    cdef const Reducer *member = first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN)
     return line if member == NULL else target(p, b, member, i, line)
 
 
@@ -405,10 +412,10 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
     while r != NULL:
         own = <const Near *>r.own
         if own.reduction == FC_NEAR_RANGE:
-            elements(p, own).subtract(line, greatest, least, dense_count(p, b))
+            plain_elements(p).subtract(line, greatest, least, dense_count(p, b))
             deliver(p, b, r, i, line)
         else:
-            deliver(p, b, r, i, least if own.reduction == FC_NEAR_MIN or own.reduction == FC_NEAR_ALL else greatest)
+            deliver(p, b, r, i, least if own.reduction == FC_NEAR_MIN else greatest)
         r = follower(r)
 
 
@@ -419,7 +426,7 @@ cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
 
 
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """min, max, range, any and all of a box."""
+    """min, max and range of a box."""
     cdef const Near *own = <const Near *>r.own
     cdef int side
     cdef int op[2]
@@ -435,10 +442,10 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
         b.flags |= FC_LINE_NAN
     for side in range(2):
         rows[side], line[side] = NULL, NULL
-        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0)
+        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN else 0)
         if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
             rows[side] = extreme_columns(p, b, own, tables, op[side])
-            if b.flags & FC_LINE_NAN and not own.truth and not op[side] & FC_OP_NAN:
+            if b.flags & FC_LINE_NAN and not op[side] & FC_OP_NAN:
                 op[side] |= FC_OP_NAN
                 rows[side] = extreme_columns(p, b, own, tables, op[side])
             tables += extreme_scratch(p)
@@ -450,7 +457,7 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
                 q.src, q.out, q.op, q.next = rows[side][i], line[side], op[side], NULL
                 if i + 1 < out_lines(p, b):
                     q.next = extreme_target(p, b, r, i + 1, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
-                elements(p, own).row(&q)
+                plain_elements(p).row(&q)
         deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
 
 
@@ -464,8 +471,8 @@ cdef inline int level_of(idx length) noexcept nogil:
 
 
 cdef inline idx tables_of(const Near *own) noexcept nogil:
-    """Lines that stand beside a line: bytes, and one for each level from the lowest on but for single elements."""
-    return own.truth + own.highest - max(own.lowest, 1) + 1 if own.highest else own.truth
+    """Lines that stand beside a line: one for each level from the lowest on but for single elements."""
+    return own.highest - max(own.lowest, 1) + 1 if own.highest else 0
 
 
 cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
@@ -475,16 +482,13 @@ cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
 
 cdef char *table_line(const Lines *p, const Block *b, const Near *own, char *tables, idx line, int level) noexcept nogil:
     """The spans of 2^level of a line. What is loaded stays in its memory when the block moves on, and so do its tables."""
-    cdef idx at = slot_of(p, b, line) * tables_of(own)
-    if level == 0 and not own.truth:
+    if level == 0:
         return b.line[line].at
-    if level:
-        at += own.truth + level - max(own.lowest, 1)
-    return tables + at * p.pitch
+    return tables + (slot_of(p, b, line) * tables_of(own) + level - max(own.lowest, 1)) * p.pitch
 
 
 cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
-    cdef const fc_elements *k = elements(p, own)
+    cdef const fc_elements *k = plain_elements(p)
     cdef idx i, line, n = span(p, b, p.ndim - 1), rows = span(p, b, p.ndim - 2)
     cdef int level, first = max(own.lowest, 1)
     cdef const void *pair[2]
@@ -497,8 +501,6 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
         if i % rows < carried:
             continue
         line = region_line(p, b, i)
-        if own.truth:
-            plain_elements(p).nonzero(<uint8_t *>table_line(p, b, own, tables, line, 0), b.line[line].at, n)
         if own.highest:
             row.src, row.out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
             row.n = n - row.window + 1
@@ -522,7 +524,7 @@ cdef idx piles_scratch(const Lines *p) noexcept nogil:
 cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *tables, const void **lines) noexcept nogil:
     """The lines of the piles of a block, one pile after the other; returns how many a pile has."""
     cdef const Near *own = <const Near *>r.own
-    cdef idx item = elements(p, own).bytes, i, j, first, length, count = 0
+    cdef idx item = p.item, i, j, first, length, count = 0
     cdef int level
     cdef char *unused
     for i in range(out_lines(p, b)):
@@ -539,7 +541,7 @@ cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *table
 
 
 cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """min, max, range, any and all of any window."""
+    """min, max and range of any window."""
     cdef const Near *own = <const Near *>r.own
     cdef idx *filled = <idx *>scratch           # the block whose tables stand here
     cdef const void **lines = <const void **>(scratch + 64)
@@ -548,7 +550,7 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef char *results = spare - 2 * piles * p.pitch
     cdef char *tables = spare + 2 * p.pitch
     cdef void **out[2]
-    cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN and not own.truth else 0
+    cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
     cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
     cdef fc_pile q
     filled[0] = b.unit
@@ -566,10 +568,173 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
         q.count, q.out, q.op = list_runs(p, b, r, tables, lines), out[side], op | nan
         for i in range(piles):
             out[side][i] = extreme_target(p, b, r, i, op, results + (side * piles + i) * p.pitch)
-        elements(p, own).pile(&q)
+        plain_elements(p).pile(&q)
         tables += runs_scratch(p, own)
     for i in range(piles):
         deliver_extremes(p, b, r, i, <char *>out[0][i], <char *>out[1][i], spare + p.pitch)
+
+
+# ---- truths of any window: bits, in stripes (bits.h), so that all windows and boundaries are distances in bytes ----
+
+cdef inline idx stripe_of(const Lines *p) noexcept nogil:
+    return ((p.b[p.ndim - 1] - 1) * p.step[p.ndim - 1] + 8) // 8
+
+
+cdef inline idx bits_pitch(const Lines *p) noexcept nogil:
+    """Bytes of a line of bits."""
+    return stripe_of(p) + p.w[p.ndim - 1] - 1
+
+
+cdef inline idx bits_level(const Lines *p) noexcept nogil:
+    """Bytes of a region, with what is read and written beyond it."""
+    return round_up((p.lines + 1) * bits_pitch(p)) + 64
+
+
+cdef inline idx bits_side(const Lines *p, const Near *own) noexcept nogil:
+    """Bytes of one side: spans of 2^level for all levels, and results."""
+    return (own.highest + 2) * bits_level(p)
+
+
+cdef idx bits_scratch(const Lines *p, const Near *own, int sides) noexcept nogil:
+    """Bytes for reduce_bits: which block stands here, a line of truths, a line of results, and the sides."""
+    return 64 + 2 * byte_pitch(p) + sides * bits_side(p, own)
+
+
+cdef void list_terms(const Lines *p, Near *own) noexcept nogil:
+    """Where the spans lie that cover the runs of a window."""
+    cdef idx j, length
+    cdef int level
+    own.count = 0
+    for j in range(p.runs):
+        length = p.run_length[j]
+        level = level_of(length)
+        own.terms[own.count] = level * bits_level(p) + p.run_line[j] * bits_pitch(p) + p.run_start[j]
+        own.count += 1
+        if length > <idx>1 << level:
+            own.terms[own.count] = own.terms[own.count - 1] + length - (<idx>1 << level)
+            own.count += 1
+
+
+cdef void pack_lines(const Lines *p, const Block *b, idx line, idx end, char *truths, uint8_t *bits, bint opposites) noexcept nogil:
+    """Some lines of a region as bits."""
+    cdef const fc_elements *k = plain_elements(p)
+    cdef idx first = 0, last = span(p, b, p.ndim - 1), i
+    cdef uint8_t outside = p.cval != 0 if p.native == FC_F64 else (<const float *>&p.cval)[0] != 0 if p.native == FC_F32 else (
+        (<const int64_t *>&p.cval)[0] != 0)
+    cdef bint cut
+    cdef fc_stripes q
+    if p.in_place:
+        last = inside(p, b, &first)
+    cut = first > 0 or last < span(p, b, p.ndim - 1)
+    q.elements, q.stripe, q.bytes, q.flip = <uint8_t *>truths, stripe_of(p), bits_pitch(p), 255 if opposites else 0
+    if cut and p.mode == FC_CONSTANT:
+        fill_ends(p, b, truths, FC_U8, &outside)
+        cut = False
+    for i in range(line, end):
+        q.bits = bits + i * q.bytes
+        k.nonzero(q.elements + first, b.line[i].at + first * p.item, last - first)
+        if cut:
+            fill_ends(p, b, truths, FC_U8, &outside)
+        p.k.pack(&q)
+
+
+cdef void merge_box(const Lines *p, const Block *b, const uint8_t *bits, uint8_t *results) noexcept nogil:
+    """Axis by axis, in spans that get RADIX times as long each time."""
+    cdef idx terms[RADIX]
+    cdef idx distance, length, reach, i
+    cdef int a
+    cdef fc_merge q
+    q.src, q.out, q.terms = bits, results, terms
+    q.bytes = (region_line(p, b, region_lines(p, b) - 1) + 1) * bits_pitch(p)
+    for a in range(p.ndim):
+        distance = 1 if a == p.ndim - 1 else p.stride[a] * bits_pitch(p)
+        length = 1
+        while length < p.w[a]:
+            reach = min(length * RADIX, p.w[a])
+            q.count = (reach + length - 1) // length
+            for i in range(q.count):
+                terms[i] = min(i * length, reach - length) * distance
+            q.bytes -= (reach - length) * distance
+            p.k.merge(&q)
+            q.src, length = results, reach
+
+
+cdef void merge_runs(const Lines *p, const Block *b, const Reducer *r, const uint8_t *bits, uint8_t *results) noexcept nogil:
+    cdef const Near *own = <const Near *>r.own
+    cdef idx rows = b.count[p.ndim - 2], i, at
+    cdef char *unused
+    cdef fc_merge q
+    q.terms, q.count = own.terms, own.count
+    q.bytes = (rows - 1) * p.step[p.ndim - 2] * bits_pitch(p) + stripe_of(p)
+    for i in range(out_lines(p, b) // rows):
+        at = locate(p, b, r, i * rows, &unused) * bits_pitch(p)
+        q.src, q.out = bits + at, results + at
+        p.k.merge(&q)
+
+
+cdef void fill_bits(const Lines *p, const Block *b, const Near *own, idx carried, char *truths, uint8_t *bits,
+                    bint opposites) noexcept nogil:
+    """The lines of a block and their spans of all levels; the first rows stand further on, from the block before. What is written
+    beyond a sheet belongs to the next, which comes later."""
+    cdef idx rows = span(p, b, p.ndim - 2), pitch = bits_pitch(p), size = bits_level(p), sheet, line, at
+    cdef idx pair[2]
+    cdef int level
+    cdef fc_merge q
+    q.terms, q.count, q.bytes = pair, 2, (rows - carried) * pitch
+    for sheet in range(region_lines(p, b) // rows):
+        line = region_line(p, b, sheet * rows)
+        for level in range(own.highest + 1 if carried else 0):
+            at = level * size + line * pitch
+            memmove(bits + at, bits + at + p.b[p.ndim - 2] * p.step[p.ndim - 2] * pitch, carried * pitch)
+        pack_lines(p, b, line + carried, line + rows, truths, bits, opposites)
+        for level in range(own.highest):
+            pair[0], pair[1] = 0, <idx>1 << level
+            q.src, q.out = bits + level * size + (line + carried) * pitch, bits + (level + 1) * size + (line + carried) * pitch
+            p.k.merge(&q)
+
+
+cdef void reduce_bits(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """any and all, and min, max and range of booleans, of any window. Of least and all there are the opposites."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx *filled = <idx *>scratch           # the block whose bits stand here
+    cdef char *truths = scratch + 64
+    cdef char *line = truths + byte_pitch(p)
+    cdef uint8_t *bits = <uint8_t *>line + byte_pitch(p)
+    cdef uint8_t *results[2]
+    cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0, pitch = bits_pitch(p), lines = out_lines(p, b), i, at
+    cdef int side, reduction
+    cdef const Reducer *member
+    cdef char *out
+    cdef bint fits
+    cdef fc_stripes q
+    filled[0] = b.unit
+    if b.flags & FC_LINE_HOLES:
+        filled[0] = -1
+        reduce_plain(p, b, r, line)
+        return
+    for side in range(2):
+        results[side] = bits + (own.highest + 1) * bits_level(p)
+        if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
+            fill_bits(p, b, own, carried, truths, bits, side == 0)
+            if p.box:
+                merge_box(p, b, bits, results[side])
+            else:
+                merge_runs(p, b, r, bits, results[side])
+            bits += bits_side(p, own)
+    q.stripe, q.count = stripe_of(p), dense_count(p, b)
+    for i in range(lines):
+        member = r
+        while member != NULL:
+            reduction = (<const Near *>member.own).reduction
+            side = reduction != FC_NEAR_MIN and reduction != FC_NEAR_ALL
+            at = locate(p, b, member, i, &out) * pitch
+            fits = can_write(p, member, out)
+            q.elements, q.bits, q.flip = <uint8_t *>(out if fits else line), results[side] + at, 0 if side else 255
+            q.also = results[0] + at if reduction == FC_NEAR_RANGE else q.bits
+            p.k.unpack(&q)
+            if not fits:
+                put(p, b, member, out, line, FC_U8)
+            member = follower(member)
 
 
 # ---- sums of boxes: columns first, axis by axis, then rows ----
@@ -699,7 +864,16 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
     # Sums of bytes and of 16 bits fit 31 bits in windows of this size; doubles hold those of 32 bits in windows of the other.
     cdef bint fits = not whole or p.item > 2 or p.cells < (<idx>1 << (23 if p.item == 1 else 15))
     cdef bint exact = not whole or p.item < 8 and p.cells <= 1 << 21
-    if reduction <= FC_NEAR_RANGE or reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL:
+    # Lines that several blocks on outer axes share become bits in each of them: for boxes bytes then take less.
+    cdef idx outputs = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        outputs *= p.b[a]
+    if reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL:
+        return TRUTHS
+    if p.truth and reduction <= FC_NEAR_RANGE and not (p.box and p.lines > 8 * outputs):
+        return TRUTHS
+    if reduction <= FC_NEAR_RANGE:
         return EXTREMES
     if p.box and reduction == FC_NEAR_COUNT:
         return SUMS if p.cells < <idx>1 << 31 else ALONE
@@ -715,7 +889,9 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
 cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept:
     """The kind of line that the kernels of a group write."""
     if own.truth:
-        return FC_I32 if own.reduction == FC_NEAR_COUNT else FC_U8
+        return FC_I32
+    if own.group == TRUTHS:
+        return FC_U8
     if own.reduction <= FC_NEAR_MAX:
         return p.native
     if own.reduction == FC_NEAR_RANGE:
@@ -733,6 +909,8 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
     cdef idx plain = plain_scratch(p, own.group == SUMS or own.group == SQUARES)
     if own.group == ALONE:
         return plain
+    if own.group == TRUTHS:
+        return bits_scratch(p, own, sides) + plain
     if own.group != EXTREMES:
         return max(plain, sums_scratch(p, own))
     if p.box:
@@ -743,12 +921,12 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
 cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
     """Whether a reduction can be computed with one of the pass, which may be another driver's."""
     cdef const Near *leader = <const Near *>r.own
-    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_sums:
+    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bits and r.reduce != reduce_sums:
         return False
     if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
         return False
     # Doubles have sums of their own with squares.
-    return own.group == leader.group or p.native == FC_F32 and own.group != EXTREMES and leader.group != EXTREMES
+    return own.group == leader.group or p.native == FC_F32 and own.group >= SUMS and leader.group >= SUMS
 
 
 def width(names, geometry):
@@ -759,10 +937,14 @@ def width(names, geometry):
             most = max(most, 24 if dtype == np.float64 else 16)
         elif name in ("sum", "mean") and box:
             most = max(most, 4 if dtype.kind in "bui" and dtype.itemsize < 4 else 8)
-        elif name in ("min", "max", "range") and not box:
-            most = max(most, dtype.itemsize * int(geometry.window[len(geometry.window) - 1]).bit_length())
-        elif name in ("any", "all", "count"):
+        elif name == "count":
             most = max(most, 4)
+        elif name in ("min", "max", "range", "any", "all"):
+            levels = 1 if box else int(geometry.window[len(geometry.window) - 1]).bit_length()
+            if dtype.kind == "b" or name in ("any", "all"):
+                most = max(most, 1 + levels // 4)
+            elif not box:
+                most = max(most, dtype.itemsize * levels)
     return most
 
 
@@ -771,6 +953,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     cdef const Lines *p = &pass_.p
     cdef Near *own = <Near *>PyMem_RawCalloc(1, sizeof(Near))
     cdef Near *other
+    cdef Near *room
     cdef reduce_t way = reduce_plain
     cdef double cost = <double>p.cells
     cdef int i, at, code = _CODES[name], out_kind = result_kind(out)
@@ -792,11 +975,11 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
         own.wide, own.plain = True, p.native
     own.group = group_of(p, code, out_kind) if p.cells > 1 and not own.wide else ALONE
-    own.truth = own.group != ALONE and code >= FC_NEAR_COUNT
+    own.truth = own.group == SUMS and code == FC_NEAR_COUNT
     own.squares = own.group == SQUARES
     own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
     own.kind = kind_of_results(p, own, out_kind)
-    if own.group == EXTREMES and not p.box:
+    if own.group in (EXTREMES, TRUTHS) and not p.box:
         own.lowest = 64
         for j in range(p.runs):
             own.lowest, own.highest = min(own.lowest, level_of(p.run_length[j])), max(own.highest, level_of(p.run_length[j]))
@@ -813,13 +996,28 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             pass_.add(follow, own, 0, out, 16, truth)
             pass_.reducers[pass_.count - 1].in_place = in_place
             return
-    if own.group == EXTREMES:
+    if own.group == TRUTHS:
+        way, cost = reduce_bits, 2 if p.box else 2 + p.runs / 16.0
+        if not p.box:
+            room = <Near *>PyMem_RawRealloc(own, sizeof(Near) + 2 * p.runs * sizeof(idx))
+            if room == NULL:
+                PyMem_RawFree(own)
+                raise MemoryError()
+            own = room
+            own.terms = <idx *>(own + 1)
+            list_terms(p, own)
+    elif own.group == EXTREMES:
         way, cost = reduce_runs, 4.0 * p.runs
         if p.box:
             way, cost = reduce_extremes, 8
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
-    in_place = 0 if own.truth else IN_PLACE if way == reduce_extremes else IN_PLACE_BUT_CVAL if way == reduce_sums else 0
+    if own.truth or own.group == ALONE:
+        in_place = 0
+    elif own.group >= SUMS:
+        in_place = IN_PLACE_BUT_CVAL
+    else:
+        in_place = IN_PLACE if way != reduce_runs else 0
     pass_.add(way, own, scratch_of(p, own), out, cost, truth)
     pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_NEAR_MEAN:

@@ -25,6 +25,7 @@ _DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood) | dict.fromkeys(_ne
 # What a function of NumPy is up to rounding, at a small part of its time.
 _NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), (np.std, "std"), (np.median, "median"))
 _LONG_LINE = 64
+_SMALL_FOOTPRINT = 1 << 12  # cells
 
 
 class Geometry(NamedTuple):
@@ -105,6 +106,31 @@ def _native(cval, dtype, mode):
         return np.array(number, np.float64).astype(line)
 
 
+def _remembered(function, cells, *arguments):
+    """function(bytes, shape, *arguments) of a footprint; what it says of small ones is kept."""
+    function = function if cells.size <= _SMALL_FOOTPRINT else function.__wrapped__
+    return function(cells.tobytes(), cells.shape, *arguments)
+
+
+@functools.lru_cache(maxsize=64)
+def _trimmed(data, shape):
+    """(sizes, cells or None, offset of the first cell's corner) without the rows at the ends that hold no cell."""
+    cells = np.frombuffer(data, bool).reshape(shape)
+    if not cells.any():
+        raise ValueError("footprint must have a true cell, got none")
+    spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(cells.ndim) if b != a))) for a in range(cells.ndim)]
+    cells = cells[tuple(slice(span[0], span[-1] + 1) for span in spans)]
+    return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans)
+
+
+@functools.lru_cache(maxsize=64)
+def _arranged_cells(data, shape, axes, order, pad):
+    """The cells of a window along `axes` with all axes in the engine's order."""
+    cells = np.frombuffer(data, bool).reshape(shape).transpose(np.argsort(axes))
+    cells = np.expand_dims(cells, tuple(a for a in order if a not in axes))
+    return np.ascontiguousarray(cells.transpose(order)[pad])
+
+
 def _window(size, footprint, count):
     """(sizes, cells or None, offset of the first cell's corner, sizes before trimming) along the axes of the window."""
     if (size is None) == (footprint is None):
@@ -118,13 +144,7 @@ def _window(size, footprint, count):
                          f"got shape {cells.shape}")
     if cells.dtype.kind not in "buif":
         raise TypeError(f"footprint must be boolean, got dtype {cells.dtype}")
-    cells = cells != 0
-    if not cells.any():
-        raise ValueError("footprint must have a true cell, got none")
-    whole = cells.shape
-    spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(count) if b != a))) for a in range(count)]
-    cells = cells[tuple(slice(span[0], span[-1] + 1) for span in spans)]
-    return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans), whole
+    return *_remembered(_trimmed, cells != 0), cells.shape
 
 
 def _mask(mask, shape):
@@ -225,8 +245,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
     order, pad = layout.order, (None,) * len(layout.pad)
     if cells is not None:
-        cells = np.expand_dims(cells.transpose(np.argsort(axes)), tuple(a for a in range(x.ndim) if a not in axes))
-        cells = np.ascontiguousarray(cells.transpose(order)[pad])
+        cells = _remembered(_arranged_cells, cells, axes, order, pad)
     geometry = Geometry(
         x=x.transpose(order)[pad],
         mask=None if mask is None else mask.transpose(order)[pad],

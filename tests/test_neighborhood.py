@@ -160,6 +160,59 @@ def test_extremes_of_runs(isa, rng, window, dtype):
         np.testing.assert_array_equal(reduce_(x, "all", footprint=footprint), cells.all(axis=-1))
 
 
+BOOLEAN_WINDOWS = WINDOWS | {"box": np.ones((5, 3), bool), "long box": np.ones((1, 150), bool)}
+
+
+@every_mode
+@pytest.mark.parametrize("window", BOOLEAN_WINDOWS)
+@pytest.mark.parametrize("n", [1, 7, 64, 129, 1030])
+def test_truths_as_bits(isa, rng, mode, window, n):
+    footprint = BOOLEAN_WINDOWS[window]
+    x = rng.random((90, n)) < 0.5
+    for cval in (0, 1) if mode == "constant" else (0,):
+        cells = boxes(x, footprint.shape, mode, cval)[..., footprint.ravel()]
+        low, high = cells.all(axis=-1), cells.any(axis=-1)
+        expected = {"min": low, "max": high, "range": low ^ high, "any": high, "all": low}
+        options = {"footprint": footprint, "mode": mode, "cval": cval}
+        for name, result in zip(expected, reduce_(x, list(expected), **options), strict=True):
+            assert_same_bits(result, expected[name])
+        assert_same_bits(reduce_(x, "all", step=(2, 3), **options), low[::2, ::3])
+        out = np.ones((90, 2 * n), bool)[:, ::2]
+        assert_same_bits(reduce_(x, "max", out=out, **options), high)
+        for dtype in ("float32", ">i2", "uint64"):
+            assert_same_bits(reduce_(x.astype(dtype) * 256, "any", **options), high)
+
+
+def test_truths_of_three_axes(isa, rng):
+    x = rng.random((19, 40, 70)) < 0.4
+    ball = np.hypot(np.hypot(*np.ogrid[-3:4, -3:4])[..., None], np.arange(-3, 4)) <= 3
+    for footprint in (ball, np.ones((2, 9, 4), bool)):
+        cells = boxes(x, footprint.shape)[..., footprint.ravel()]
+        for name, function in (("min", np.all), ("max", np.any)):
+            assert_same_bits(reduce_(x, name, footprint=footprint), function(cells, axis=-1))
+            assert_same_bits(reduce_(x[::-1, :, ::2], name, footprint=footprint, step=(1, 2, 1), mode="valid"),
+                             reduce_(x[::-1, :, ::2].copy(), name, footprint=footprint, mode="valid")[:, ::2])  # fmt: skip
+
+
+def test_truths_of_bytes_that_are_no_booleans(rng):
+    x = rng.integers(0, 3, (30, 90)).astype(np.uint8) * 64
+    for name in ("min", "max", "range"):
+        for window in ({"size": 3}, {"footprint": DISK}):
+            assert_same_bits(reduce_(x.view(bool), name, **window), reduce_(x != 0, name, **window))
+
+
+def test_truths_follow_each_other_with_and_without_holes(rng):
+    """Blocks carry bits from the one before, unless that has holes."""
+    x = rng.random((400, 70)) < 0.5
+    mask = np.ones(x.shape, bool)
+    mask[150:170, 10:12] = False
+    for window in ({"size": 9}, {"footprint": DISK}):
+        whole = reduce_(x, ["min", "max"], **window)
+        for masked, name, expected in zip(reduce_(x, ["min", "max"], mask=mask, **window), ("min", "max"), whole, strict=True):
+            np.testing.assert_array_equal(masked[180:], expected[180:])
+            np.testing.assert_array_equal(masked, reduce_(x.view(np.uint8), name, mask=mask, **window))
+
+
 @pytest.mark.parametrize("window", [{"size": 9}, {"footprint": DISK}], ids=["box", "disk"])
 def test_blocks_with_and_without_holes(rng, window):
     x = rng.integers(0, 9, (400, 70)).astype(np.float32)

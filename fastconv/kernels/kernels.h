@@ -530,6 +530,24 @@ typedef struct fc_finish {
     double ddof;
 } fc_finish;
 
+/* Elements of 0 or 1 and bits in stripes (bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
+ * beyond; what is read beyond the last element may be anything. unpack: elements[x] = bit x / stripe of (bits & also)[x % stripe],
+ * x < count, and not beyond. With a `flip` of 255, not 0, the bits are the opposites. */
+typedef struct fc_stripes {
+    uint8_t *elements, *bits;
+    const uint8_t *also;
+    ptrdiff_t stripe, bytes, count;
+    uint8_t flip;
+} fc_stripes;
+
+/* out[i] = src[i + terms[0]] | src[i + terms[1]] and so on, t < count, i < bytes and up to a vector beyond; `out` may be src. */
+typedef struct fc_merge {
+    const uint8_t *src;
+    uint8_t *out;
+    const ptrdiff_t *terms;
+    ptrdiff_t count, bytes;
+} fc_merge;
+
 /* The kernels of one element type. */
 typedef struct fc_elements {
     int bytes;
@@ -570,6 +588,9 @@ typedef struct fc_kernels {
     /* dst[i * pitch + c] = src[i * step + c] for c < size bytes and i < n, in pieces of FC_GATHER bytes: less than that is
      * read and written beyond each. */
     void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size);
+    void (*pack)(const fc_stripes *);
+    void (*unpack)(const fc_stripes *);
+    void (*merge)(const fc_merge *);
 } fc_kernels;
 
 /* Table i of those that this machine (processor and operating system) can run, from best to worst; NULL beyond the last.

@@ -112,8 +112,7 @@ static void fc_fill_end(char *dst, const char *src, ptrdiff_t step, int kind, in
         char *to = dst + (i - q->start) * bytes;
         count = end - i;
         if (q->mode == FC_CONSTANT || q->mode == FC_IGNORE) {
-            for (ptrdiff_t x = 0; x < count; x++)
-                memcpy(to + x * bytes, outside, (size_t)bytes);
+            fc_copy_elements(to, bytes, outside, 0, count, bytes, 0);
         } else if (q->mode == FC_NEAREST) {
             fc_read_elements(to, src + (i < 0 ? 0 : n - 1) * step, 0, count, kind);
         } else if (at < n) {
@@ -136,12 +135,6 @@ static void fc_fill_part(char *dst, const char *src, ptrdiff_t step, int kind, i
         fc_read_elements(dst + (first - q->start) * bytes, src + first * step, step, last - first, kind);
     fc_fill_end(dst, src, step, kind, bytes, q, q->start, end < 0 ? end : 0, outside);
     fc_fill_end(dst, src, step, kind, bytes, q, q->start > q->n ? q->start : q->n, end, outside);
-}
-
-static void fc_repeat(char *dst, const char *value, int bytes, ptrdiff_t n)
-{
-    for (ptrdiff_t i = 0; i < n; i++)
-        memcpy(dst + i * bytes, value, (size_t)bytes);
 }
 
 #define FC_NAN_LINE(type)                              \
@@ -195,7 +188,7 @@ static int fc_fill_line(const fc_fill *q)
     if (q->src)
         fc_fill_part(q->dst, q->src, q->step, q->kind, bytes, q, q->cval);
     else
-        fc_repeat(q->dst, q->cval, bytes, q->length);
+        fc_copy_elements(q->dst, bytes, q->cval, 0, q->length, bytes, 0);
     if (q->present) {
         const uint8_t outside = q->mode != FC_IGNORE;
         if (!q->src)

@@ -2,11 +2,12 @@
  *
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
- * Next hop: extremes.h and sums.h, the fast ways.
+ * Next hop: extremes.h, bits.h and sums.h, the fast ways.
  */
 
 #include "simd.h"
 #ifndef FC_INTEGER_TYPE
+#include "bits.h"
 #include "elements.h"
 #include "lines.h"
 #endif
@@ -285,5 +286,8 @@ static void FC_N(fill)(fc_kernels *table)
     table->fill_ends = fc_fill_ends;
     table->put_line = fc_put_line;
     table->gather = fc_gather;
+    table->pack = fc_pack;
+    table->unpack = fc_unpack;
+    table->merge = fc_merge_terms;
 #endif
 }
