@@ -166,16 +166,16 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
 }
 
 /* `careful` is 2 for numbers in two words where the metric itself does not say so.
- * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
+ * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at` of `vectors`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
-                          const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
+                          const int vectors, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
     const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
-    const ptrdiff_t width = t->vectors * FC_LANES;
+    const ptrdiff_t width = vectors * FC_LANES;
     const ptrdiff_t step = t->a_col;
     const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
     int first = t->first;
@@ -243,45 +243,53 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     }
 }
 
-#define FC_SUMS(metric, weighted, v)                                                             \
-    if (t->vectors % (v) == 0)                                                                   \
-        for (int at = 0; at < t->vectors; at += (v))                                             \
-            FC_N(sums)(metric, weighted, 0, v, t, at, NULL, p, c, c2);                           \
-    else                                                                                         \
-        for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, weighted, 0, 1, t, at, NULL, p, c, c2);
+/* All columns of a tile, v vectors at a time; narrower tiles with what they have at once, where v allows. */
+FC_INLINE void FC_N(columns)(const int metric, const int weighted, const int v, const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
+{
+    enum { V = FC_POINT_VECTORS, THREE = V > 2 ? 3 : V };
+    const int vectors = t->vectors;
+    if (vectors == V)
+        for (int at = 0; at < V; at += v)
+            FC_N(sums)(metric, weighted, 0, v, t, at, V, NULL, p, c, c2);
+    else if (v > 2 && vectors == 3)
+        FC_N(sums)(metric, weighted, 0, THREE, t, 0, THREE, NULL, p, c, c2);
+    else if (v > 1 && vectors == 2)
+        FC_N(sums)(metric, weighted, 0, 2, t, 0, 2, NULL, p, c, c2);
+    else
+        for (int at = 0; at < vectors; at++)
+            FC_N(sums)(metric, weighted, 0, 1, t, at, vectors, NULL, p, c, c2);
+}
+
 #define FC_CASE(metric, v)                                                                       \
     case metric:                                                                                 \
-        if (t->w) {                                                                              \
-            FC_SUMS(metric, 1, v)                                                                \
-        } else {                                                                                 \
-            FC_SUMS(metric, 0, v)                                                                \
-        }                                                                                        \
+        if (t->w)                                                                                \
+            FC_N(columns)(metric, 1, v, t, p, c, c2);                                            \
+        else                                                                                     \
+            FC_N(columns)(metric, 0, v, t, p, c, c2);                                            \
         return;
 
-static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
+static void FC_N(fast_sums)(int metric, const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { V = FC_POINT_VECTORS };
-    switch (t->metric) {
+    switch (metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
         FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
-    case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
-    case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
-    default: FC_SUMS(FC_BITS, 0, V / 2) return;
+    case FC_PRODUCT: FC_N(columns)(FC_PRODUCT, 0, V, t, p, c, c2); return;
+    case FC_JENSEN: FC_N(columns)(FC_JENSEN, 0, 1, t, p, c, c2); return;
+    default: FC_N(columns)(FC_BITS, 0, V / 2, t, p, c, c2); return;
     }
 }
 
-#undef FC_SUMS
 #undef FC_CASE
 
 #define FC_SUMS(metric, careful)                                                                 \
     if (t->w)                                                                                    \
         for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, 1, careful, 1, t, at, scale, p, c, c2);                           \
+            FC_N(sums)(metric, 1, careful, 1, t, at, t->vectors, scale, p, c, c2);                           \
     else                                                                                         \
         for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, 0, careful, 1, t, at, scale, p, c, c2);
+            FC_N(sums)(metric, 0, careful, 1, t, at, t->vectors, scale, p, c, c2);
 #define FC_CASE(metric) case metric: FC_SUMS(metric, 1) return;
 
 static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
@@ -427,31 +435,25 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     return FC_N(any)(found);
 }
 
-static void FC_N(distances)(const fc_pairs *tile)
+static void FC_N(distances)(const fc_pairs *t)
 {
     enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
     FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
-    fc_pairs squares = *tile;
-    squares.metric = FC_SQUARE;
     /* The careful bodies start again, so sums in several ranges of k take them at once where they may be needed. */
-    const int whole = tile->first && tile->last;
-    const fc_pairs *t = tile->metric == FC_PRODUCT && !whole ? &squares : tile;
-    const int by_stat = t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA || t->metric == FC_BRAYCURTIS;
+    const int whole = t->first && t->last, metric = t->metric == FC_PRODUCT && !whole ? FC_SQUARE : t->metric;
+    const int by_stat = metric == FC_CHEBYSHEV || metric == FC_CANBERRA || metric == FC_BRAYCURTIS;
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     FC_T *c = t->c, *c2 = t->c2, p[3] = {0}, root[2] = {0};
-    if (t->metric == FC_HALVES || t->metric == FC_POWER) {
+    if (metric == FC_HALVES || metric == FC_POWER) {
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
-        p[2] = (FC_T)(t->metric == FC_HALVES ? t->p - 0.5 : 0);
+        p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    if (!whole && (by_stat || t->metric == FC_JENSEN))
-        FC_N(careful_sums)(t->metric, t, c, p, c, c2);
+    if (!whole && (by_stat || metric == FC_JENSEN))
+        FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
-        FC_N(fast_sums)(t, p, c, c2);
-    if (t->metric == FC_SPLIT) {
-        fc_pairs same = *t;
-        same.metric = FC_SAME;
-        FC_N(fast_sums)(&same, p, t->c3, t->c4);
-    }
+        FC_N(fast_sums)(metric, t, p, c, c2);
+    if (metric == FC_SPLIT)
+        FC_N(fast_sums)(FC_SAME, t, p, t->c3, t->c4);
     if (!t->last)
         return;
     if (t->finish == FC_PTH_ROOT) {
@@ -460,7 +462,7 @@ static void FC_N(distances)(const fc_pairs *tile)
     }
     if (whole && by_stat) {
         if (FC_N(unknown)(t)) {
-            FC_N(careful_sums)(t->metric, t, c, p, again, c2);
+            FC_N(careful_sums)(metric, t, c, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++) {
                 const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
                 c[j] = stat == stat ? c[j] : again[j];
@@ -469,30 +471,30 @@ static void FC_N(distances)(const fc_pairs *tile)
         FC_N(finish)(t, root, c, c2);
         return;
     }
-    if (whole && (t->metric == FC_JENSEN || t->metric == FC_PRODUCT)) {
-        const FC_T near = t->metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
-        if (t->metric == FC_PRODUCT)
+    if (whole && (metric == FC_JENSEN || metric == FC_PRODUCT)) {
+        const FC_T near = metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
+        if (metric == FC_PRODUCT)
             for (ptrdiff_t j = 0; j < size; j += FC_LANES)
                 *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
         if (FC_N(outside)(t, c, near, (FC_T)8)) {
-            if (t->metric == FC_JENSEN)
+            if (metric == FC_JENSEN)
                 FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
             else
-                FC_N(fast_sums)(&squares, p, again, c2);
+                FC_N(fast_sums)(FC_SQUARE, t, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++)
                 c[j] = c[j] < near ? again[j] : c[j];
         }
         FC_N(finish)(t, root, c, c2);
         return;
     }
-    const int powers = t->metric == FC_HALVES || t->metric == FC_POWER || t->metric == FC_CUBE || t->metric == FC_QUARTIC;
+    const int powers = metric == FC_HALVES || metric == FC_POWER || metric == FC_CUBE || metric == FC_QUARTIC;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
     FC_N(finish)(t, root, c, c2);
     if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
         return;
     /* Again with differences scaled by their largest or a power of 2 near it, pair by pair. */
     FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);
-    const int divides = FC_N(divides)(t->metric);
+    const int divides = FC_N(divides)(metric);
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
@@ -504,7 +506,7 @@ static void FC_N(distances)(const fc_pairs *tile)
         else if (scale[j] == 0 || scale[j] - scale[j] != 0)
             scale[j] = 1;
     }
-    FC_N(careful_sums)(t->metric, t, scale, p, again, c2);
+    FC_N(careful_sums)(metric, t, scale, p, again, c2);
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
