@@ -56,6 +56,13 @@ FC_INLINE int FC_N(divides)(const int metric)
     return metric == FC_HALVES || metric == FC_POWER;
 }
 
+/* Whether the metric's rows are never as they were given, so that those of a are packed, too. */
+FC_INLINE int FC_N(prepared)(const int metric)
+{
+    return metric == FC_PRODUCT || metric == FC_CANBERRA || metric == FC_JENSEN || metric == FC_WORDS || metric == FC_BITS
+           || metric == FC_SPLIT || metric == FC_SAME;
+}
+
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
@@ -144,8 +151,8 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
 }
 
 /* Adds `terms` / 2 terms of canberra under one division; a and b hold each number and its size. */
-FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *const *a, ptrdiff_t from, ptrdiff_t step, const FC_T *b,
-                            ptrdiff_t width, FC_VEC w, FC_VEC (*acc)[FC_POINT_VECTORS])
+FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *a, const FC_T *b, ptrdiff_t width, FC_VEC w,
+                            FC_VEC (*acc)[FC_POINT_VECTORS])
 {
 #pragma GCC unroll 6
     for (int i = 0; i < FC_POINT_ROWS; i++)
@@ -155,8 +162,8 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
 #pragma GCC unroll 8
             for (ptrdiff_t k = 0; k < terms; k += 2) {
                 const FC_VEC *bv = (const FC_VEC *)(b + k * width + j * FC_LANES);
-                const FC_VEC x = FC_N(abs)(a[i][from + k * step] - *bv);
-                const FC_VEC y = a[i][from + (k + 1) * step] + *(const FC_VEC *)((const FC_T *)bv + width);
+                const FC_VEC x = FC_N(abs)(a[k * FC_POINT_ROWS + i] - *bv);
+                const FC_VEC y = a[(k + 1) * FC_POINT_ROWS + i] + *(const FC_VEC *)((const FC_T *)bv + width);
                 num = k ? (FC_VEC)(num * y + x * den) : x;
                 den = k ? (FC_VEC)(den * y) : y;
             }
@@ -176,14 +183,17 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
-    const ptrdiff_t step = t->a_col;
-    const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
+    const int packed = FC_N(prepared)(metric);
+    const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
+    ptrdiff_t row3 = 3 * row, row5 = 5 * row;
+    const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
     int first = t->first;
-    for (int i = 0; i < M; i++) /* rows that a tile lacks are its last one again */
-        a[i] = (const FC_T *)t->a + (i < t->rows ? i : t->rows - 1) * t->a_row;
+    if (!packed) /* opaque, so that each row is a base register plus an index */
+        __asm__("" : "+r"(row3), "+r"(row5));
+    const ptrdiff_t rows[M] = {0, row, 2 * row, row3, 4 * row, row5};
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0, from = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
+    for (ptrdiff_t k0 = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
@@ -193,14 +203,14 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 acc[i][j] = acc2[i][j] = (FC_VEC){0};
                 s[i][j] = careful ? *(const FC_VEC *)(scale + i * width + (at + j) * FC_LANES) : (FC_VEC){0};
             }
-        for (ptrdiff_t k = 0; k < n && shared; k += group, from += group * step, b += group * width) {
+        for (ptrdiff_t k = 0; k < n && shared; k += group, a += group * step, b += group * width) {
             const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
             if (n - k >= group)
-                FC_N(ratios)(group, v, a, from, step, b, width, wv, acc);
+                FC_N(ratios)(group, v, a, b, width, wv, acc);
             else
-                FC_N(ratios)(n - k, v, a, from, step, b, width, wv, acc);
+                FC_N(ratios)(n - k, v, a, b, width, wv, acc);
         }
-        for (ptrdiff_t k = 0; k < n && !shared; k += stride, from += stride * step) {
+        for (ptrdiff_t k = 0; k < n && !shared; k += stride, a += stride * step) {
             FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
@@ -214,7 +224,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
-                const FC_VEC av = FC_N(splat)(a[i][from]), a2 = stride == 2 ? FC_N(splat)(a[i][from + step]) : av;
+                const FC_VEC av = FC_N(splat)(a[rows[i]]), a2 = stride == 2 ? FC_N(splat)(a[rows[i] + step]) : av;
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
                     FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
@@ -448,6 +458,9 @@ static void FC_N(distances)(const fc_pairs *t)
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
+    for (int i = 0; i < t->rows; i++) /* where the next rows go: stores wait for lines that are far away */
+        for (int j = 0; j < t->vectors * FC_VEC_BYTES; j += 64)
+            __builtin_prefetch((const char *)((const FC_T *)t->dst + (FC_POINT_ROWS + i) * t->dst_step) + j, 1, 3);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
