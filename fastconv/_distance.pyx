@@ -271,13 +271,16 @@ cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef bint square_task(const Plan *p, Team *t, idx task) noexcept nogil:
-    """Task number j (j + 1) / 2 + i is block (i, j), i <= j."""
+    """Task number j (j + 1) / 2 + i is block (i, j), i <= j; of a condensed result block (last - j, last - i), so that each
+    thread has rows of its own, and no two touch a new page at once."""
     cdef idx each = p.slabs * (p.slabs + 1) // 2
     cdef idx batch = task // each, j = 0, i, r, row, col, first
     task %= each
     while (j + 1) * (j + 2) // 2 <= task:
         j += 1
     i = task - j * (j + 1) // 2
+    if p.way == CONDENSED:
+        i, j = p.slabs - 1 - j, p.slabs - 1 - i
     cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     cdef char *out = p.out + offset(p, p.lead_out, batch)
