@@ -105,7 +105,10 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        FC_VEC y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, FC_N(root)(size));
+        /* Infinity has no root here; the powers of so large a size are infinite anyway. */
+        FC_VEC y = FC_N(root)(FC_N(min)(FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000), size));
+        if (p[2] == 0)
+            y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, y);
         if (p[2] >= 4)
             y *= square * square;
         if ((int)p[2] & 2)
