@@ -61,7 +61,6 @@ cdef enum:
     BLOCK_ROWS = 96
     BLOCK_COLUMNS = 512
     DIRECT_COLUMNS = 4096        # where no stage has to hold them
-    DIRECT_TERMS = 16            # fewer are over before short pieces of many rows are written: whole rows of stage go faster
     NEAREST_ROWS = 384           # more queries for each packed slab of data
     SQUARE = 192                 # side of a block of a symmetric matrix
     KEPT_BYTES = 8 << 20         # a workspace up to this size is kept for the next call
@@ -100,7 +99,7 @@ cdef struct Plan:
     int out_kind
     bint stream
     bint few                     # a task is a batch item, computed where its points are
-    bint in_place                # the rows of XA are read where they are
+    bint in_place                # whole groups of rows of XA are read where they are
     bint direct                  # MATRIX: whole panels of columns are written to the result, the last goes through stage
     # NEAREST: the k nearest of query q in part s at (s * queries + q) * nearest.
     char *distances
@@ -195,17 +194,15 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
     cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel)
     cdef idx range_ = t.range, first = range_ * p.range, count = min(p.range, p.terms - first), panel, group, tile = 0
     cdef idx tile_size = FC_POINT_ROWS * p.panel * p.item
-    cdef idx slab = batch * p.b.count + j0
-    cdef const char *rows_a = t.a
+    cdef idx slab = batch * p.b.count + j0, whole = rows - rows % FC_POINT_ROWS if p.in_place else 0
+    cdef const char *rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row + first * p.item
     cdef char *dst
     cdef fc_pairs a
     a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
     a.factor = 1 if p.way == PULL else p.factor
-    a.a_row, a.a_col = 1, FC_POINT_ROWS
-    if p.in_place:
-        rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row
-        a.a_row, a.a_col = p.a.row // p.item, 1
-    pack(p, t, &p.a, batch, i0, rows, FC_POINT_ROWS, first, count, NULL if p.in_place else t.a, t.a_stats, t.a_measures)
+    pack(p, t, &p.a, batch, i0, whole, FC_POINT_ROWS, first, count, NULL, t.a_stats, t.a_measures)
+    pack(p, t, &p.a, batch, i0 + whole, rows - whole, FC_POINT_ROWS, first, count, t.a, t.a_stats + whole * p.item,
+         t.a_measures + whole * FC_MEASURES)
     if t.packed != slab or t.packed_range != range_:
         pack(p, t, &p.b, batch, j0, cols, p.panel, first, count, t.b, t.b_stats, t.b_measures)
         t.packed = slab
@@ -223,8 +220,10 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
             if p.ranges > 1:
                 tile = panel * groups + group
             a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
-            a.a = rows_a + (group * FC_POINT_ROWS * p.a.row + first * p.item if p.in_place
-                            else group * FC_POINT_ROWS * count * p.item)
+            if group * FC_POINT_ROWS < whole:
+                a.a, a.a_row, a.a_col = rows_a + group * FC_POINT_ROWS * p.a.row, p.a.row // p.item, 1
+            else:
+                a.a, a.a_row, a.a_col = t.a + (group * FC_POINT_ROWS - whole) * count * p.item, 1, FC_POINT_ROWS
             a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
             a.c = t.c + 4 * tile * tile_size
             a.c2, a.c3, a.c4 = a.c + tile_size, a.c + 2 * tile_size, a.c + 3 * tile_size
@@ -272,13 +271,16 @@ cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef bint square_task(const Plan *p, Team *t, idx task) noexcept nogil:
-    """Task number j (j + 1) / 2 + i is block (i, j), i <= j."""
+    """Task number j (j + 1) / 2 + i is block (i, j), i <= j; of a condensed result block (last - j, last - i), so that each
+    thread has rows of its own, and no two touch a new page at once."""
     cdef idx each = p.slabs * (p.slabs + 1) // 2
     cdef idx batch = task // each, j = 0, i, r, row, col, first
     task %= each
     while (j + 1) * (j + 2) // 2 <= task:
         j += 1
     i = task - j * (j + 1) // 2
+    if p.way == CONDENSED:
+        i, j = p.slabs - 1 - j, p.slabs - 1 - i
     cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     cdef char *out = p.out + offset(p, p.lead_out, batch)
@@ -457,7 +459,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.terms = ceil_div(p.d, 8 * p.item)
     elif p.twofold:
         p.terms = 2 * p.d
-    p.direct = p.way == MATRIX and p.terms >= DIRECT_TERMS and not p.stream and out_in_rows(p)
+    p.direct = p.way == MATRIX and not p.stream and out_in_rows(p)
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)
     p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))

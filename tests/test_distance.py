@@ -374,6 +374,8 @@ def test_infinities(isa):
         with np.errstate(all="ignore"):
             expected = reference.cdist(x, x, "minkowski", np.float64, p=p)
         np.testing.assert_array_equal(fastconv.cdist(x, x, "minkowski", p=p), expected)
+        long = np.pad(x, ((0, 0), (0, 4999)))  # through ranges
+        np.testing.assert_array_equal(fastconv.cdist(long, long, "minkowski", p=p), expected)
 
 
 @pytest.mark.parametrize("d", [4095, 4097, 9000])
@@ -440,6 +442,17 @@ def test_symmetric_to_the_bit_and_equal_to_its_parts(isa, rng, metric, p, dtype)
     if metric not in ("russellrao", "dice"):
         assert not np.diagonal(whole).any()
     assert_same_bits(fastconv.cdist(x[50:57], x[101:], metric, **kwargs), whole[50:57, 101:])
+
+
+@every_sum
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rests_of_tiles_have_the_bits_of_whole_ones(isa, rng, metric, p, dtype):
+    """Fewer rows than a tile has, and every number of vectors of columns."""
+    xa, xb = rng.random((12, 70)).astype(dtype), rng.random((128, 70)).astype(dtype)
+    kwargs = arguments(metric, xa, rng, p)
+    whole = fastconv.cdist(xa, xb, metric, **kwargs)
+    for m, n in zip((1, 7, 8, 9, 10, 11, 2, 3), (8, 16, 24, 32, 40, 48, 57, 127), strict=True):
+        assert_same_bits(fastconv.cdist(xa[:m], xb[:n], metric, **kwargs), whole[:m, :n])
 
 
 @pytest.mark.parametrize("d", [1, 3, 32])

@@ -56,6 +56,13 @@ FC_INLINE int FC_N(divides)(const int metric)
     return metric == FC_HALVES || metric == FC_POWER;
 }
 
+/* Whether the metric's rows are never as they were given, so that those of a are packed, too. */
+FC_INLINE int FC_N(prepared)(const int metric)
+{
+    return metric == FC_PRODUCT || metric == FC_CANBERRA || metric == FC_JENSEN || metric == FC_WORDS || metric == FC_BITS
+           || metric == FC_SPLIT || metric == FC_SAME;
+}
+
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
@@ -98,7 +105,10 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        FC_VEC y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, FC_N(root)(size));
+        /* Infinity has no root here; the powers of so large a size are infinite anyway. */
+        FC_VEC y = FC_N(root)(FC_N(min)(FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000), size));
+        if (p[2] == 0)
+            y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, y);
         if (p[2] >= 4)
             y *= square * square;
         if ((int)p[2] & 2)
@@ -144,8 +154,8 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
 }
 
 /* Adds `terms` / 2 terms of canberra under one division; a and b hold each number and its size. */
-FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *const *a, ptrdiff_t from, ptrdiff_t step, const FC_T *b,
-                            ptrdiff_t width, FC_VEC w, FC_VEC (*acc)[FC_POINT_VECTORS])
+FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *a, const FC_T *b, ptrdiff_t width, FC_VEC w,
+                            FC_VEC (*acc)[FC_POINT_VECTORS])
 {
 #pragma GCC unroll 6
     for (int i = 0; i < FC_POINT_ROWS; i++)
@@ -155,8 +165,8 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
 #pragma GCC unroll 8
             for (ptrdiff_t k = 0; k < terms; k += 2) {
                 const FC_VEC *bv = (const FC_VEC *)(b + k * width + j * FC_LANES);
-                const FC_VEC x = FC_N(abs)(a[i][from + k * step] - *bv);
-                const FC_VEC y = a[i][from + (k + 1) * step] + *(const FC_VEC *)((const FC_T *)bv + width);
+                const FC_VEC x = FC_N(abs)(a[k * FC_POINT_ROWS + i] - *bv);
+                const FC_VEC y = a[(k + 1) * FC_POINT_ROWS + i] + *(const FC_VEC *)((const FC_T *)bv + width);
                 num = k ? (FC_VEC)(num * y + x * den) : x;
                 den = k ? (FC_VEC)(den * y) : y;
             }
@@ -166,24 +176,27 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *cons
 }
 
 /* `careful` is 2 for numbers in two words where the metric itself does not say so.
- * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at`. */
+ * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at` of `vectors`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
-                          const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
+                          const int vectors, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
     const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
-    const ptrdiff_t width = t->vectors * FC_LANES;
-    const ptrdiff_t step = t->a_col;
-    const FC_T *a[M], *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
+    const ptrdiff_t width = vectors * FC_LANES;
+    const int packed = FC_N(prepared)(metric);
+    const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
+    ptrdiff_t row3 = 3 * row, row5 = 5 * row;
+    const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
     int first = t->first;
-    for (int i = 0; i < M; i++) /* rows that a tile lacks are its last one again */
-        a[i] = (const FC_T *)t->a + (i < t->rows ? i : t->rows - 1) * t->a_row;
+    if (!packed) /* opaque, so that each row is a base register plus an index */
+        __asm__("" : "+r"(row3), "+r"(row5));
+    const ptrdiff_t rows[M] = {0, row, 2 * row, row3, 4 * row, row5};
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0, from = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
+    for (ptrdiff_t k0 = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
@@ -193,14 +206,14 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 acc[i][j] = acc2[i][j] = (FC_VEC){0};
                 s[i][j] = careful ? *(const FC_VEC *)(scale + i * width + (at + j) * FC_LANES) : (FC_VEC){0};
             }
-        for (ptrdiff_t k = 0; k < n && shared; k += group, from += group * step, b += group * width) {
+        for (ptrdiff_t k = 0; k < n && shared; k += group, a += group * step, b += group * width) {
             const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
             if (n - k >= group)
-                FC_N(ratios)(group, v, a, from, step, b, width, wv, acc);
+                FC_N(ratios)(group, v, a, b, width, wv, acc);
             else
-                FC_N(ratios)(n - k, v, a, from, step, b, width, wv, acc);
+                FC_N(ratios)(n - k, v, a, b, width, wv, acc);
         }
-        for (ptrdiff_t k = 0; k < n && !shared; k += stride, from += stride * step) {
+        for (ptrdiff_t k = 0; k < n && !shared; k += stride, a += stride * step) {
             FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
@@ -214,7 +227,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
-                const FC_VEC av = FC_N(splat)(a[i][from]), a2 = stride == 2 ? FC_N(splat)(a[i][from + step]) : av;
+                const FC_VEC av = FC_N(splat)(a[rows[i]]), a2 = stride == 2 ? FC_N(splat)(a[rows[i] + step]) : av;
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
                     FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
@@ -243,45 +256,53 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     }
 }
 
-#define FC_SUMS(metric, weighted, v)                                                             \
-    if (t->vectors % (v) == 0)                                                                   \
-        for (int at = 0; at < t->vectors; at += (v))                                             \
-            FC_N(sums)(metric, weighted, 0, v, t, at, NULL, p, c, c2);                           \
-    else                                                                                         \
-        for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, weighted, 0, 1, t, at, NULL, p, c, c2);
+/* All columns of a tile, v vectors at a time; narrower tiles with what they have at once, where v allows. */
+FC_INLINE void FC_N(columns)(const int metric, const int weighted, const int v, const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
+{
+    enum { V = FC_POINT_VECTORS, THREE = V > 2 ? 3 : V };
+    const int vectors = t->vectors;
+    if (vectors == V)
+        for (int at = 0; at < V; at += v)
+            FC_N(sums)(metric, weighted, 0, v, t, at, V, NULL, p, c, c2);
+    else if (v > 2 && vectors == 3)
+        FC_N(sums)(metric, weighted, 0, THREE, t, 0, THREE, NULL, p, c, c2);
+    else if (v > 1 && vectors == 2)
+        FC_N(sums)(metric, weighted, 0, 2, t, 0, 2, NULL, p, c, c2);
+    else
+        for (int at = 0; at < vectors; at++)
+            FC_N(sums)(metric, weighted, 0, 1, t, at, vectors, NULL, p, c, c2);
+}
+
 #define FC_CASE(metric, v)                                                                       \
     case metric:                                                                                 \
-        if (t->w) {                                                                              \
-            FC_SUMS(metric, 1, v)                                                                \
-        } else {                                                                                 \
-            FC_SUMS(metric, 0, v)                                                                \
-        }                                                                                        \
+        if (t->w)                                                                                \
+            FC_N(columns)(metric, 1, v, t, p, c, c2);                                            \
+        else                                                                                     \
+            FC_N(columns)(metric, 0, v, t, p, c, c2);                                            \
         return;
 
-static void FC_N(fast_sums)(const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
+static void FC_N(fast_sums)(int metric, const fc_pairs *t, const FC_T *p, FC_T *c, FC_T *c2)
 {
     enum { V = FC_POINT_VECTORS };
-    switch (t->metric) {
+    switch (metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
         FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
-    case FC_PRODUCT: FC_SUMS(FC_PRODUCT, 0, V) return;
-    case FC_JENSEN: FC_SUMS(FC_JENSEN, 0, 1) return;
-    default: FC_SUMS(FC_BITS, 0, V / 2) return;
+    case FC_PRODUCT: FC_N(columns)(FC_PRODUCT, 0, V, t, p, c, c2); return;
+    case FC_JENSEN: FC_N(columns)(FC_JENSEN, 0, 1, t, p, c, c2); return;
+    default: FC_N(columns)(FC_BITS, 0, V / 2, t, p, c, c2); return;
     }
 }
 
-#undef FC_SUMS
 #undef FC_CASE
 
 #define FC_SUMS(metric, careful)                                                                 \
     if (t->w)                                                                                    \
         for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, 1, careful, 1, t, at, scale, p, c, c2);                           \
+            FC_N(sums)(metric, 1, careful, 1, t, at, t->vectors, scale, p, c, c2);                           \
     else                                                                                         \
         for (int at = 0; at < t->vectors; at++)                                                  \
-            FC_N(sums)(metric, 0, careful, 1, t, at, scale, p, c, c2);
+            FC_N(sums)(metric, 0, careful, 1, t, at, t->vectors, scale, p, c, c2);
 #define FC_CASE(metric) case metric: FC_SUMS(metric, 1) return;
 
 static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
@@ -427,31 +448,28 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     return FC_N(any)(found);
 }
 
-static void FC_N(distances)(const fc_pairs *tile)
+static void FC_N(distances)(const fc_pairs *t)
 {
     enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
     FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
-    fc_pairs squares = *tile;
-    squares.metric = FC_SQUARE;
     /* The careful bodies start again, so sums in several ranges of k take them at once where they may be needed. */
-    const int whole = tile->first && tile->last;
-    const fc_pairs *t = tile->metric == FC_PRODUCT && !whole ? &squares : tile;
-    const int by_stat = t->metric == FC_CHEBYSHEV || t->metric == FC_CANBERRA || t->metric == FC_BRAYCURTIS;
+    const int whole = t->first && t->last, metric = t->metric == FC_PRODUCT && !whole ? FC_SQUARE : t->metric;
+    const int by_stat = metric == FC_CHEBYSHEV || metric == FC_CANBERRA || metric == FC_BRAYCURTIS;
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     FC_T *c = t->c, *c2 = t->c2, p[3] = {0}, root[2] = {0};
-    if (t->metric == FC_HALVES || t->metric == FC_POWER) {
+    if (metric == FC_HALVES || metric == FC_POWER) {
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
-        p[2] = (FC_T)(t->metric == FC_HALVES ? t->p - 0.5 : 0);
+        p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    if (!whole && (by_stat || t->metric == FC_JENSEN))
-        FC_N(careful_sums)(t->metric, t, c, p, c, c2);
+    for (int i = 0; i < t->rows; i++) /* where the next rows go: stores wait for lines that are far away */
+        for (int j = 0; j < t->vectors * FC_VEC_BYTES; j += 64)
+            __builtin_prefetch((const char *)((const FC_T *)t->dst + (FC_POINT_ROWS + i) * t->dst_step) + j, 1, 3);
+    if (!whole && (by_stat || metric == FC_JENSEN))
+        FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
-        FC_N(fast_sums)(t, p, c, c2);
-    if (t->metric == FC_SPLIT) {
-        fc_pairs same = *t;
-        same.metric = FC_SAME;
-        FC_N(fast_sums)(&same, p, t->c3, t->c4);
-    }
+        FC_N(fast_sums)(metric, t, p, c, c2);
+    if (metric == FC_SPLIT)
+        FC_N(fast_sums)(FC_SAME, t, p, t->c3, t->c4);
     if (!t->last)
         return;
     if (t->finish == FC_PTH_ROOT) {
@@ -460,7 +478,7 @@ static void FC_N(distances)(const fc_pairs *tile)
     }
     if (whole && by_stat) {
         if (FC_N(unknown)(t)) {
-            FC_N(careful_sums)(t->metric, t, c, p, again, c2);
+            FC_N(careful_sums)(metric, t, c, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++) {
                 const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
                 c[j] = stat == stat ? c[j] : again[j];
@@ -469,30 +487,30 @@ static void FC_N(distances)(const fc_pairs *tile)
         FC_N(finish)(t, root, c, c2);
         return;
     }
-    if (whole && (t->metric == FC_JENSEN || t->metric == FC_PRODUCT)) {
-        const FC_T near = t->metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
-        if (t->metric == FC_PRODUCT)
+    if (whole && (metric == FC_JENSEN || metric == FC_PRODUCT)) {
+        const FC_T near = metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
+        if (metric == FC_PRODUCT)
             for (ptrdiff_t j = 0; j < size; j += FC_LANES)
                 *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
         if (FC_N(outside)(t, c, near, (FC_T)8)) {
-            if (t->metric == FC_JENSEN)
+            if (metric == FC_JENSEN)
                 FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
             else
-                FC_N(fast_sums)(&squares, p, again, c2);
+                FC_N(fast_sums)(FC_SQUARE, t, p, again, c2);
             for (ptrdiff_t j = 0; j < size; j++)
                 c[j] = c[j] < near ? again[j] : c[j];
         }
         FC_N(finish)(t, root, c, c2);
         return;
     }
-    const int powers = t->metric == FC_HALVES || t->metric == FC_POWER || t->metric == FC_CUBE || t->metric == FC_QUARTIC;
+    const int powers = metric == FC_HALVES || metric == FC_POWER || metric == FC_CUBE || metric == FC_QUARTIC;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
     FC_N(finish)(t, root, c, c2);
     if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
         return;
     /* Again with differences scaled by their largest or a power of 2 near it, pair by pair. */
     FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);
-    const int divides = FC_N(divides)(t->metric);
+    const int divides = FC_N(divides)(metric);
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
@@ -504,7 +522,7 @@ static void FC_N(distances)(const fc_pairs *tile)
         else if (scale[j] == 0 || scale[j] - scale[j] != 0)
             scale[j] = 1;
     }
-    FC_N(careful_sums)(t->metric, t, scale, p, again, c2);
+    FC_N(careful_sums)(metric, t, scale, p, again, c2);
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;

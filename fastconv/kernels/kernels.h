@@ -227,7 +227,8 @@ typedef struct fc_points {
 } fc_points;
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
- * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. */
+ * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. FC_POINT_ROWS rows of a are
+ * read, however few are computed; those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. */
 #define FC_POINT_ROWS 6
 typedef struct fc_pairs {
     const void *a, *b, *w;

@@ -26,9 +26,10 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
             chains[i] += b ? a[k + i] * b[k + i] : a[k + i];
     for (; k < n; k++)
         total += b ? a[k] * b[k] : a[k];
-    for (int i = 0; i < 16; i++)
-        total += chains[i];
-    return total;
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            chains[i] += chains[half + i];
+    return total + chains[0];
 }
 
 /* What scales a whole row: the power of 2 with which nothing overflows, the mean in two words, and the norm. */

@@ -15,22 +15,24 @@ FC_INLINE void FC_N(log2_parts)(FC_VEC x, FC_VEC *e, FC_VEC *f)
     const FC_IVEC field = exponent >> FC_N(MANTISSA);
     *e = (FC_VEC)(field | magic_bits) - (magic + FC_N(BIAS));
     const FC_VEC s = FC_N(quotient)(z - 1, z + 1), s2 = s * s;
-    FC_VEC p;
+    const FC_VEC s4 = s2 * s2; /* two chains, of the even and of the odd powers of s2, wait half as long as one */
     const FC_T c = (FC_T)2.8853900817779268; /* 2 / ln 2 */
+    FC_VEC even, odd;
     if (sizeof(FC_T) == 4) {
-        p = FC_N(splat)(c / 9);
+        even = FC_N(splat)(c / 7);
+        odd = FC_N(splat)(c / 9);
     } else {
-        p = FC_N(splat)(c / 19);
-        p = p * s2 + c / 17;
-        p = p * s2 + c / 15;
-        p = p * s2 + c / 13;
-        p = p * s2 + c / 11;
-        p = p * s2 + c / 9;
+        even = FC_N(splat)(c / 19);
+        odd = FC_N(splat)(c / 17);
+        even = even * s4 + c / 15;
+        odd = odd * s4 + c / 13;
+        even = even * s4 + c / 11;
+        odd = odd * s4 + c / 9;
+        even = even * s4 + c / 7;
     }
-    p = p * s2 + c / 7;
-    p = p * s2 + c / 5;
-    p = p * s2 + c / 3;
-    *f = s * (p * s2 + c);
+    even = even * s4 + c / 3;
+    odd = odd * s4 + c / 5;
+    *f = s * ((odd * s2 + even) * s2 + c);
 }
 
 /* high + low = x, high with half the bits. */
