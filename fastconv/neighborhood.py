@@ -447,11 +447,10 @@ def neighborhood_reduce(
             if name is None:
                 targets.append((None, one))
                 continue
-            kind = wanted
-            if kind is None and given is np.median and native.kind != "f":
+            kind = _DRIVERS[name].result_dtype(name, value, native, geometry)  # which checks a rank, too
+            if given is np.median and native.kind != "f":
                 kind = np.dtype(np.float64)
-            elif kind is None:
-                kind = _DRIVERS[name].result_dtype(name, value, native, geometry)
+            kind = kind if wanted is None else wanted
             targets.append(_args.result(one, shape, kind, x, geometry.mask))
         for target, _ in targets:
             if target is not None and target.dtype.kind == "c":
