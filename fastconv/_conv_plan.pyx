@@ -26,7 +26,7 @@ cdef enum:
     RIM_COLUMNS = 512            # likewise columns (times filters) of a plane
     CHANNEL_BLOCK = 256          # channels of a depthwise task, at most
     CHANNEL_BYTES = 1 << 20      # its filters, unless those of one vector of channels are more
-    PIECE = 24                   # terms of a piece while filters stream, between which what comes next is fetched
+    PIECE = 16                   # terms of a piece while filters stream, between which what comes next is fetched
     STREAM_PANELS = 8            # panels whose filters stream together
     MOST_PLANES = 1 << 14        # channels beyond which a window of planes takes too much memory
     PLANES_BYTES = 2 << 20       # a window beyond which blocks are narrower than planes like
