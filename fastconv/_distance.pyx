@@ -5,7 +5,7 @@ that stays in the second-level cache, and go from there to where they belong:
 
 - MATRIX: a block of the result, straight into it where its elements lie side by side.
 - SYMMETRIC: XA is XB: blocks on and above the diagonal, each stored twice.
-- CONDENSED: likewise, each stored once, row by row, in SciPy's order of pdist.
+- CONDENSED: XA is XB: tiles on and above the diagonal, stored row by row in SciPy's order of pdist.
 - PULL: gradients: a task goes through all slabs and adds up what each pair pulls at its rows of XA.
 - NEAREST: a task goes through all slabs of its part of the data and keeps the k nearest of each row.
 
@@ -100,7 +100,7 @@ cdef struct Plan:
     bint stream
     bint few                     # a task is a batch item, computed where its points are
     bint in_place                # whole groups of rows of XA are read where they are
-    bint direct                  # MATRIX: whole panels of columns are written to the result, the last goes through stage
+    bint direct                  # whole tiles of MATRIX and CONDENSED are written to the result, others go through stage
     # NEAREST: the k nearest of query q in part s at (s * queries + q) * nearest.
     char *distances
     idx *indices
@@ -123,7 +123,7 @@ cdef struct Plan:
     bint twofold                 # each number of a point is prepared to two
     idx panel                    # columns of a full panel
     idx block_rows, block_cols, row_blocks, slabs, tasks
-    idx band, bands              # MATRIX: blocks of rows that one thread computes, and how many such bands
+    idx band, bands              # MATRIX and CONDENSED: blocks of rows that one thread computes, how many such bands
     idx stage_step
 
 
@@ -188,9 +188,33 @@ cdef void pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
         panel += width
 
 
+cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, char *out, idx out_row, idx out_col,
+               bint stream) noexcept nogil:
+    """stage[row.., col..] to out."""
+    cdef fc_emit e
+    e.src = t.stage + (row * p.stage_step + col) * p.item
+    e.src_step, e.rows, e.columns = p.stage_step, rows, cols
+    e.out, e.out_row, e.out_col, e.kind, e.stream = out, out_row, out_col, p.out_kind, stream
+    p.k.emit(&e)
+
+
+cdef inline idx pair(const Plan *p, idx row, idx col) noexcept nogil:
+    """Where CONDENSED has the distance of two points, row < col."""
+    return row * (2 * p.a.count - row - 1) // 2 + col - row - 1
+
+
+cdef void above(const Plan *p, Team *t, idx row, idx rows, idx col, idx cols, char *out) noexcept nogil:
+    """CONDENSED: what lies above the diagonal of the tile in stage, to the result of the batch."""
+    cdef idx r, first
+    for r in range(rows):
+        first = max(row + r + 1, col)
+        if first < col + cols:
+            emit(p, t, r, first - col, 1, col + cols - first, out + pair(p, row + r, first) * p.out_col, 0, p.out_col, False)
+
+
 cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols, char *out) noexcept nogil:
     """The next range of the distances of rows i0.. of XA to rows j0.. of XB; whether it was the last, and they are in stage:
-    with `out` panels of whole vectors go there."""
+    with `out` panels of whole vectors go there. Of CONDENSED `out` is the result of the batch, and takes all."""
     cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel)
     cdef idx range_ = t.range, first = range_ * p.range, count = min(p.range, p.terms - first), panel, group, tile = 0
     cdef idx tile_size = FC_POINT_ROWS * p.panel * p.item
@@ -198,7 +222,10 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
     cdef const char *rows_a = p.a.data + offset(p, p.a.lead, batch) + i0 * p.a.row + first * p.item
     cdef char *dst
     cdef fc_pairs a
+    cdef bint triangle = p.way == CONDENSED, straight = False
+    cdef idx row, col
     a.metric, a.finish, a.p, a.n = p.metric, p.finish, p.p, p.n
+    a.dst_fall = 0
     a.factor = 1 if p.way == PULL else p.factor
     pack(p, t, &p.a, batch, i0, whole, FC_POINT_ROWS, first, count, NULL, t.a_stats, t.a_measures)
     pack(p, t, &p.a, batch, i0 + whole, rows - whole, FC_POINT_ROWS, first, count, t.a, t.a_stats + whole * p.item,
@@ -228,35 +255,44 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
             a.c = t.c + 4 * tile * tile_size
             a.c2, a.c3, a.c4 = a.c + tile_size, a.c + 2 * tile_size, a.c + 3 * tile_size
             a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
+            if triangle:
+                row, col = i0 + group * FC_POINT_ROWS, j0 + panel * p.panel
+                if min(col + p.panel, j0 + cols) <= row + 1:
+                    continue
+                straight = p.direct and col >= row + a.rows and panel * p.panel + a.vectors * p.k.lanes <= cols
+                if straight:
+                    a.dst, a.dst_step, a.dst_fall = out + pair(p, row, col) * p.item, p.a.count - row - 2, 1
+                else:
+                    a.dst, a.dst_step, a.dst_fall = t.stage, p.stage_step, 0
             p.k.pairs(&a)
+            if triangle and a.last and not straight:
+                above(p, t, row, a.rows, col, min(p.panel, j0 + cols - col), out)
     t.range = 0 if range_ == p.ranges - 1 else range_ + 1
     return t.range == 0
-
-
-cdef void emit(const Plan *p, Team *t, idx row, idx col, idx rows, idx cols, char *out, idx out_row, idx out_col,
-               bint stream) noexcept nogil:
-    """stage[row.., col..] to out."""
-    cdef fc_emit e
-    e.src = t.stage + (row * p.stage_step + col) * p.item
-    e.src_step, e.rows, e.columns = p.stage_step, rows, cols
-    e.out, e.out_row, e.out_col, e.kind, e.stream = out, out_row, out_col, p.out_kind, stream
-    p.k.emit(&e)
 
 
 # ---- tasks: the next step of each, and whether it was the last ----
 
 cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
     """Blocks of a band of rows, slab after slab: a band is one thread's, so that no two threads touch new pages of the
-    result at once, which the system would clear for both."""
-    cdef idx i0 = task % p.band * p.block_rows
+    result at once, which the system would clear for both. Of CONDENSED half of a band comes from the front and half from
+    the back, so that all have as many pairs."""
+    cdef idx at = task % p.band, half = p.band // 2
     task //= p.band
     cdef idx j0 = task % p.slabs * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     task //= p.slabs
-    i0 += task % p.bands * p.band * p.block_rows
-    cdef idx batch = task // p.bands, rows = min(p.block_rows, p.a.count - i0)
+    cdef idx band = task % p.bands, batch = task // p.bands, i0
+    if p.way == MATRIX:
+        i0 = (band * p.band + at) * p.block_rows
+    else:
+        i0 = (band * half + at if at < half else (2 * p.bands - band - 2) * half + at) * p.block_rows
+    cdef idx rows = min(p.block_rows, p.a.count - i0)
     if rows <= 0:
         return True
-    cdef char *out = p.out + offset(p, p.lead_out, batch) + i0 * p.out_row + j0 * p.out_col
+    cdef char *out = p.out + offset(p, p.lead_out, batch)
+    if p.way == CONDENSED:
+        return j0 + cols <= i0 + 1 or block(p, t, batch, i0, rows, j0, cols, out)
+    out += i0 * p.out_row + j0 * p.out_col
     if not p.direct:
         if not block(p, t, batch, i0, rows, j0, cols, NULL):
             return False
@@ -271,32 +307,21 @@ cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 
 cdef bint square_task(const Plan *p, Team *t, idx task) noexcept nogil:
-    """Task number j (j + 1) / 2 + i is block (i, j), i <= j; of a condensed result block (last - j, last - i), so that each
-    thread has rows of its own, and no two touch a new page at once."""
+    """Task number j (j + 1) / 2 + i is block (i, j), i <= j."""
     cdef idx each = p.slabs * (p.slabs + 1) // 2
-    cdef idx batch = task // each, j = 0, i, r, row, col, first
+    cdef idx batch = task // each, j = 0, i
     task %= each
     while (j + 1) * (j + 2) // 2 <= task:
         j += 1
     i = task - j * (j + 1) // 2
-    if p.way == CONDENSED:
-        i, j = p.slabs - 1 - j, p.slabs - 1 - i
     cdef idx i0 = i * p.block_rows, rows = min(p.block_rows, p.a.count - i0)
     cdef idx j0 = j * p.block_cols, cols = min(p.block_cols, p.b.count - j0)
     cdef char *out = p.out + offset(p, p.lead_out, batch)
     if not block(p, t, batch, i0, rows, j0, cols, NULL):
         return False
-    if p.way == SYMMETRIC:
-        emit(p, t, 0, 0, rows, cols, out + i0 * p.out_row + j0 * p.out_col, p.out_row, p.out_col, False)
-        if i != j:
-            emit(p, t, 0, 0, rows, cols, out + j0 * p.out_row + i0 * p.out_col, p.out_col, p.out_row, False)
-        return True
-    for r in range(rows):
-        row = i0 + r
-        col = max(row + 1, j0)
-        if col < j0 + cols:
-            first = row * (2 * p.a.count - row - 1) // 2 + col - row - 1
-            emit(p, t, r, col - j0, 1, j0 + cols - col, out + first * p.out_col, 0, p.out_col, False)
+    emit(p, t, 0, 0, rows, cols, out + i0 * p.out_row + j0 * p.out_col, p.out_row, p.out_col, False)
+    if i != j:
+        emit(p, t, 0, 0, rows, cols, out + j0 * p.out_row + i0 * p.out_col, p.out_col, p.out_row, False)
     return True
 
 
@@ -405,7 +430,7 @@ cdef void run(const Plan *p, Team *t, idx count) noexcept nogil:
     while count and t.first < t.last:
         if p.few:
             done = few_task(p, t, t.first)
-        elif p.way == MATRIX:
+        elif p.way == MATRIX or p.way == CONDENSED:
             done = matrix_task(p, t, t.first)
         elif p.way == NEAREST:
             done = nearest_task(p, t, t.first)
@@ -459,26 +484,28 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.terms = ceil_div(p.d, 8 * p.item)
     elif p.twofold:
         p.terms = 2 * p.d
-    p.direct = p.way == MATRIX and not p.stream and out_in_rows(p)
+    p.direct = (p.way == CONDENSED or p.way == MATRIX and not p.stream) and out_in_rows(p)
     p.range = min(p.terms, RANGE)
     p.ranges = max(ceil_div(p.terms, RANGE), 1)
     p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))
     most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
     rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(p.d, lanes)
-    if p.way != SYMMETRIC and p.way != CONDENSED:
-        p.block_cols = min(min((DIRECT_COLUMNS if p.direct else BLOCK_COLUMNS) // p.panel * p.panel, most), round_up(p.b.count, lanes))
+    if p.way != SYMMETRIC:
+        p.block_cols = min(min((DIRECT_COLUMNS if p.direct or p.way == CONDENSED else BLOCK_COLUMNS) // p.panel * p.panel, most), round_up(p.b.count, lanes))
         rows = min(rows, NEAREST_ROWS if p.way == NEAREST else BLOCK_ROWS)
         # Blocks of about the same size, as many for each thread.
         p.row_blocks = ceil_div(p.a.count, rows)
         if not p.few and p.batches < 4 * threads and p.a.count > threads * FC_POINT_ROWS:
-            p.row_blocks = round_up(p.row_blocks, threads)
+            p.row_blocks = round_up(p.row_blocks, 2 * threads if p.way == CONDENSED else threads)
         p.block_rows = round_up(ceil_div(p.a.count, p.row_blocks), FC_POINT_ROWS)
         p.row_blocks = ceil_div(p.a.count, p.block_rows)
         p.slabs = ceil_div(p.b.count, p.block_cols)
         p.tasks = p.batches * p.row_blocks * (p.parts if p.way == NEAREST else 1)
-        if p.way == MATRIX:
+        if p.way == MATRIX or p.way == CONDENSED:
             p.band = ceil_div(p.row_blocks, threads) if not p.few and p.batches < 4 * threads else p.row_blocks
+            if p.way == CONDENSED:
+                p.band = round_up(p.band, 2)
             p.bands = ceil_div(p.row_blocks, p.band)
             p.tasks = p.batches * p.bands * p.band * p.slabs
         p.part_slabs = ceil_div(p.slabs, p.parts)
@@ -486,7 +513,7 @@ cdef void plan(Plan *p, int threads) noexcept:
         p.block_rows = p.block_cols = min(min(round_up(p.a.count, p.panel), SQUARE), max(rows // p.panel * p.panel, p.panel))
         p.slabs = p.row_blocks = ceil_div(p.a.count, p.block_rows)
         p.tasks = p.batches * p.slabs * (p.slabs + 1) // 2
-    p.stage_step = (p.panel if p.direct else round_up(p.block_cols, lanes)) + lanes
+    p.stage_step = (p.panel if p.direct or p.way == CONDENSED else round_up(p.block_cols, lanes)) + lanes
 
 
 cdef char *borrow(idx *size) noexcept:

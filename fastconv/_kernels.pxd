@@ -146,7 +146,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void *c3
         void *c4
         void *dst
-        ptrdiff_t dst_step
+        ptrdiff_t dst_step, dst_fall
 
     ctypedef struct fc_few:
         const void *a

@@ -381,12 +381,17 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
 }
 
+FC_INLINE FC_T *FC_N(row_of)(const fc_pairs *t, ptrdiff_t i)
+{
+    return (FC_T *)t->dst + i * t->dst_step - i * (i - 1) / 2 * t->dst_fall;
+}
+
 FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
         FC_VEC s = FC_N(splat)(((const FC_T *)t->a_stats)[i]);
-        FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
+        FC_T *dst = FC_N(row_of)(t, i);
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_VEC u = *(const FC_VEC *)((const FC_T *)t->b_stats + j);
             if (t->metric == FC_SPLIT) {
@@ -463,7 +468,7 @@ static void FC_N(distances)(const fc_pairs *t)
     }
     for (int i = 0; i < t->rows; i++) /* where the next rows go: stores wait for lines that are far away */
         for (int j = 0; j < t->vectors * FC_VEC_BYTES; j += 64)
-            __builtin_prefetch((const char *)((const FC_T *)t->dst + (FC_POINT_ROWS + i) * t->dst_step) + j, 1, 3);
+            __builtin_prefetch((const char *)FC_N(row_of)(t, FC_POINT_ROWS + i) + j, 1, 3);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
@@ -525,7 +530,7 @@ static void FC_N(distances)(const fc_pairs *t)
     FC_N(careful_sums)(metric, t, scale, p, again, c2);
     for (int i = 0; i < t->rows; i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
-            FC_T *dst = (FC_T *)t->dst + i * t->dst_step + j;
+            FC_T *dst = FC_N(row_of)(t, i) + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
             const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
             const FC_VEC better = divides ? y * factor : y / factor;
@@ -537,7 +542,7 @@ static void FC_N(pairs)(const fc_pairs *t)
 {
     FC_N(distances)(t);
     for (int i = 0; i < t->rows && t->last && t->factor != 1; i++) {
-        FC_T *dst = (FC_T *)t->dst + i * t->dst_step;
+        FC_T *dst = FC_N(row_of)(t, i);
         for (int j = 0; j < t->vectors * FC_LANES; j += FC_LANES)
             FC_N(put)(dst + j, FC_N(load)(dst + j) * (FC_T)t->factor);
     }

@@ -228,7 +228,8 @@ typedef struct fc_points {
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
  * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. FC_POINT_ROWS rows of a are
- * read, however few are computed; those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. */
+ * read, however few are computed; those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS.
+ * Row i + 1 of dst begins dst_step - i dst_fall elements after row i. */
 #define FC_POINT_ROWS 6
 typedef struct fc_pairs {
     const void *a, *b, *w;
@@ -238,7 +239,7 @@ typedef struct fc_pairs {
     double p, n, factor; /* the results are multiplied by the factor */
     void *c, *c2, *c3, *c4;
     void *dst;
-    ptrdiff_t dst_step;
+    ptrdiff_t dst_step, dst_fall;
 } fc_pairs;
 
 /* One small set of distances, m x n of d <= FC_POINT_CHAIN numbers, read and written where they are: elements of the
