@@ -268,7 +268,7 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
 cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx at, char *out) noexcept nogil:
     """Where line `at` of low goes: where its results belong, if a kernel can write them there."""
     cdef int last = p.ndim - 1
-    if (w.high == NULL and not w.keyed and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1
+    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1
             and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
         return out
     return w.low + at * w.pitch
@@ -293,6 +293,8 @@ cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexce
             line = locate(p, b, r, i * rows + j, &out)
             if w.lows[j] != out:
                 finish(p, b, r, w, line, j, out)
+            elif w.keyed:
+                elements(p.k, p.native).values(out, q.n)
         if pause(b, i + 1):
             return
     b.piece = 0
@@ -330,6 +332,8 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             line = locate(p, b, r, i + j, &out)
             if q.low[j] != out:
                 finish(p, b, r, w, line, j, out)
+            elif w.keyed:
+                elements(p.k, p.native).values(out, q.n)
         i += q.outputs
         if pause(b, i):
             return
