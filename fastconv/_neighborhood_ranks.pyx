@@ -10,8 +10,6 @@ from fastconv._kernels cimport (
     FC_CELL_LEVELS,
     FC_F32,
     FC_F64,
-    FC_I32,
-    FC_I64,
     FC_LINE_HOLES,
     FC_LINE_NAN,
     FC_KINDS,
@@ -19,6 +17,7 @@ from fastconv._kernels cimport (
     FC_NEAR_MAX,
     FC_SELECT_ROOM,
     FC_U8,
+    FC_U32,
     FC_U64,
     fc_box,
     fc_cells,
@@ -66,8 +65,9 @@ cdef struct Rank:
 
 
 cdef struct Work:                # scratch memory of a thread
-    const void **rows            # keys of each line of the region
+    const void **rows            # each line of the region, or its keys
     char *keys
+    bint keyed                   # whether the rows are keys, and so the results
     char *low                    # lines of keys, `pitch` bytes each, or values
     char *high
     idx pitch
@@ -86,7 +86,16 @@ cdef inline const fc_elements *elements(const fc_kernels *k, int kind) noexcept 
 
 
 cdef inline int key_kind(int kind) noexcept nogil:
-    return FC_I32 if kind == FC_F32 else FC_I64 if kind == FC_F64 else kind
+    return FC_U32 if kind == FC_F32 else FC_U64 if kind == FC_F64 else kind & ~1
+
+
+cdef inline int list_kind(int kind) noexcept nogil:
+    """Of sorted lists: floats are compared as they are."""
+    return kind if kind < FC_U8 else key_kind(kind)
+
+
+cdef inline bint needs_keys(const Lines *p, const Rank *own, bint holes) noexcept nogil:
+    return holes or (own.way == PLAIN or p.native >= FC_U8) and key_kind(p.native) != p.native
 
 
 def _cells(geometry):
@@ -157,7 +166,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
-    w.keys = take(&at, p.slots * p.pitch) if p.presence or (p.native < FC_U8 and own.way == PLAIN) else NULL
+    w.keys = take(&at, p.slots * p.pitch) if needs_keys(p, own, p.presence) else NULL
     w.pitch = (room * p.item + 63) // 64 * 64
     w.low = take(&at, lines * w.pitch)
     w.high = take(&at, lines * w.pitch) if own.pair else NULL
@@ -171,23 +180,24 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     if own.tally:
         spare = elements(p.k, key_kind(p.native)).tally_room(p.cells, p.runs)
     elif own.way == BOX:
-        spare = elements(p.k, p.native).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
+        spare = elements(p.k, list_kind(p.native)).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
     elif own.way == CELLS:
-        spare = elements(p.k, p.native).sorted_room(1, p.cells)
+        spare = elements(p.k, list_kind(p.native)).sorted_room(1, p.cells)
     w.spare = take(&at, spare)
     return at - scratch
 
 
 # ---- blocks ----
 
-cdef void make_keys(const Lines *p, const Block *b, Work *w) noexcept nogil:
-    """Keys of all lines of a block; of integers that all count those are the lines."""
+cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) noexcept nogil:
+    """The lines of a block, or their keys."""
     cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.w[p.ndim - 1]
     cdef bint holes = b.flags & FC_LINE_HOLES, loaded
     cdef int a
+    w.keyed = needs_keys(p, own, holes)
     for i in range(p.lines):
         w.rows[i] = b.line[i].at
-        if w.keys == NULL or not (holes or p.native < FC_U8):
+        if not w.keyed:
             continue
         loaded, rest = True, i
         for a in range(p.ndim - 2, -1, -1):
@@ -211,16 +221,21 @@ cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx
 
 
 cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx line, idx at, char *out) noexcept nogil:
-    """Line `at` of values at w.low and w.high, or results at w.out, to the results of one line."""
+    """Line `at` of values or keys at w.low and w.high, or results at w.out, to the results of one line."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_ranked q
     q.extreme = find_extreme(p, b, w, line)
+    q.n = dense_count(p, b)
     q.low = NULL if own.logs else w.low + at * w.pitch
-    if q.low != NULL and w.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
+    q.high = NULL if w.high == NULL else w.high + at * w.pitch
+    if w.keyed and q.low != NULL:
+        elements(p.k, p.native).values(<void *>q.low, q.n)
+    if w.keyed and q.high != NULL:
+        elements(p.k, p.native).values(<void *>q.high, q.n)
+    if q.low != NULL and q.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
         put(p, b, r, out, q.low, p.native)
         return
-    q.n, q.real, q.out, q.share, q.count = dense_count(p, b), own.real, w.out, w.share, w.count
-    q.high = NULL if w.high == NULL else w.high + at * w.pitch
+    q.real, q.out, q.share, q.count = own.real, w.out, w.share, w.count
     elements(p.k, p.native).ranked(&q)
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
@@ -232,7 +247,6 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
     cdef idx n = dense_count(p, b), size = max(PIECE_CELLS // p.cells // LEAST_PIECE, 1) * LEAST_PIECE
     cdef idx parts = (n + size - 1) // size, piece, line
     cdef char *out
-    make_keys(p, b, w)
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
     q.holes, q.quantile, q.rank = b.flags & FC_LINE_HOLES, own.quantile, own.rank
     q.low, q.high, q.share, q.count = w.low, w.high, w.share, w.count
@@ -243,9 +257,6 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
         q.n = min(q.first + size, n)
         elements(p.k, key_kind(p.native)).select(&q)
         if q.n == n:
-            elements(p.k, p.native).values(w.low, n)
-            if w.high != NULL:
-                elements(p.k, p.native).values(w.high, n)
             finish(p, b, r, w, line, 0, out)
         if pause(b, piece + 1):
             return
@@ -257,8 +268,8 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
 cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx at, char *out) noexcept nogil:
     """Where line `at` of low goes: where its results belong, if a kernel can write them there."""
     cdef int last = p.ndim - 1
-    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1 and <size_t>out % p.item == 0
-            and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
+    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1
+            and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
         return out
     return w.low + at * w.pitch
 
@@ -271,20 +282,19 @@ cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexce
     cdef fc_box q
     q.low, q.high, q.n, q.count, q.rank = w.lows, NULL if w.high == NULL else w.highs, dense_count(p, b), rows, own.target
     q.height, q.width, q.spare = p.w[p.ndim - 2], p.w[p.ndim - 1], w.spare
-    q.rows = w.rows
     for i in range(b.piece, out_lines(p, b) // rows):
-        line = locate(p, b, r, i * rows, &out)
-        for j in range(rows + q.height - 1):
-            w.rows[j] = b.line[line + j].at
+        q.rows = w.rows + locate(p, b, r, i * rows, &out)
         for j in range(rows):
             locate(p, b, r, i * rows + j, &out)
             w.lows[j] = target(p, b, r, w, j, out)
             w.highs[j] = w.high + j * w.pitch
-        elements(p.k, p.native).box(&q)
+        elements(p.k, list_kind(p.native)).box(&q)
         for j in range(rows):
             line = locate(p, b, r, i * rows + j, &out)
             if w.lows[j] != out:
                 finish(p, b, r, w, line, j, out)
+            elif w.keyed:
+                elements(p.k, p.native).values(out, q.n)
         if pause(b, i + 1):
             return
     b.piece = 0
@@ -295,7 +305,7 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line, at, cell
     cdef int level
-    cdef char *base
+    cdef const char *base
     cdef char *out
     cdef fc_cells q
     q.offset, q.n, q.rank, q.levels, q.pair, q.spare = w.offset, dense_count(p, b), own.target, own.levels, own.pair, w.spare
@@ -305,23 +315,25 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
     while i < out_lines(p, b):
         q.outputs = <int>min(<idx>1 << own.levels, rows - i % rows)
         line = locate(p, b, r, i, &out)
-        base = b.line[line].at
+        base = <const char *>w.rows[line]
         q.from_ = base
         at = 0
         for level in range(own.levels, -1, -1):
             for j in range(1 << (own.levels - level)):
                 for cell in range(at, at + own.cells[level]):
                     if j << level < q.outputs:
-                        w.offset[cell] = (b.line[line + own.table[2 * cell]].at - base) // p.item + own.table[2 * cell + 1]
+                        w.offset[cell] = (<const char *>w.rows[line + own.table[2 * cell]] - base) // p.item + own.table[2 * cell + 1]
                 at += own.cells[level]
         for j in range(q.outputs):
             locate(p, b, r, i + j, &out)
             q.low[j], q.high[j] = target(p, b, r, w, j, out), NULL if w.high == NULL else w.high + j * w.pitch
-        elements(p.k, p.native).cells(&q)
+        elements(p.k, list_kind(p.native)).cells(&q)
         for j in range(q.outputs):
             line = locate(p, b, r, i + j, &out)
             if q.low[j] != out:
                 finish(p, b, r, w, line, j, out)
+            elif w.keyed:
+                elements(p.k, p.native).values(out, q.n)
         i += q.outputs
         if pause(b, i):
             return
@@ -334,6 +346,7 @@ cdef void reduce_select(const Lines *p, Block *b, const Reducer *r, char *scratc
     cdef Work w
     cdef idx i
     lay_out(p, own, scratch, &w)
+    make_rows(p, b, own, &w)
     if own.way == PLAIN or b.flags & FC_LINE_HOLES:
         select_plain(p, b, r, &w)
         return
@@ -354,7 +367,7 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
     cdef idx n = dense_count(p, b), piece, line, size, parts
     cdef char *out
     lay_out(p, own, scratch, &w)
-    make_keys(p, b, &w)
+    make_rows(p, b, own, &w)
     size = PIECE_RUNS // p.runs + 1 if p.item <= (2 if own.logs else 1) else PIECE_CELLS // p.cells + 1
     parts = (n + size - 1) // size
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
@@ -368,7 +381,6 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
         q.n = min(q.first + size, n)
         elements(p.k, key_kind(p.native)).tally(&q)
         if q.n == n:
-            elements(p.k, p.native).values(w.low, n)
             finish(p, b, r, &w, line, 0, out)
         if pause(b, piece + 1):
             return

@@ -109,7 +109,7 @@ def test_lines_around_the_lanes(isa, rng, dtype, size):
                 assert_same_bits(reduce_(x, reduction, size, mode="nearest"), order[..., rank])
 
 
-@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i2", "f4", "f8", "u8")], ids=str)
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i2", "i4", "f4", "f8", "u8")], ids=str)
 @pytest.mark.parametrize("size", [2, 4, 11, 13, 15, 21, 31, (2, 31), (15, 3)], ids=str)
 def test_boxes_of_all_sizes(rng, dtype, size):
     x = numbers(rng, (41, 100), dtype)
@@ -125,7 +125,7 @@ def test_boxes_of_all_sizes(rng, dtype, size):
         np.testing.assert_allclose(result, np.percentile(wide, percent, axis=-1), rtol=limit, atol=atol)
 
 
-@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i8", "f4", "f8")], ids=str)
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i2", "i8", "f4", "f8")], ids=str)
 @pytest.mark.parametrize("size", [7, 9, 15])
 def test_boxes_with_networks(isa, rng, dtype, size):
     cells = size * size
@@ -146,7 +146,7 @@ def test_boxes_with_networks(isa, rng, dtype, size):
             assert_same_bits(reduce_(x[:rows], ("rank", rank), size, mode="nearest"), order[..., rank])
 
 
-@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "u2", "f4", "i8")], ids=str)
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "u2", "i1", "f4", "i8")], ids=str)
 def test_footprints(isa, rng, dtype):
     disk = np.hypot(*np.indices((11, 11)) - 5) <= 5
     ragged = rng.random((4, 9)) < 0.5
@@ -346,11 +346,30 @@ def test_threads_do_not_change_the_bits(rng, reduction, window, dtype):
         assert_same_bits(reduce_(x, reduction, workers=workers, **window), one)
 
 
-def test_lists_are_the_calls_one_by_one(rng):
-    x = rng.integers(0, 255, (40, 50), np.uint8)
-    names = ["mean", *REDUCTIONS, "max"]
-    for result, name in zip(reduce_(x, names, 7), names, strict=True):
-        assert_same_bits(result, reduce_(x, name, 7))
+WINDOWS = [{"size": 7}, {"footprint": np.tri(7)}, {"size": 7, "mask": np.eye(40, 50) == 0}]
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=["box", "triangle", "mask"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64], ids=lambda d: d.__name__)
+def test_lists_are_the_calls_one_by_one(rng, dtype, window):
+    x = numbers(rng, (40, 50), np.dtype(dtype))
+    names = ["mean", *REDUCTIONS, "max", "sum"]
+    for result, name in zip(reduce_(x, names, **window), names, strict=True):
+        assert_same_bits(result, reduce_(x, name, **window))
+
+
+@every_reduction
+@pytest.mark.parametrize("window", WINDOWS, ids=["box", "triangle", "mask"])
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("i1", "i2", "i4", "i8")], ids=str)
+def test_signed_integers_are_unsigned_ones_moved(isa, rng, reduction, window, dtype):
+    """A constant outside and small numbers: the results differ by what the numbers do."""
+    half = 100
+    x = rng.integers(-20, 20, (40, 50)).astype(dtype)
+    moved = (x + half).astype(f"u{dtype.itemsize}")
+    for mode, step in (("constant", 1), ("reflect", 2)):
+        result = reduce_(x, reduction, mode=mode, cval=-3, step=step, **window)
+        expected = reduce_(moved, reduction, mode=mode, cval=half - 3, step=step, **window)
+        np.testing.assert_allclose(result, expected.astype(float) - half * (reduction != "entropy"), rtol=0, atol=1e-12)
 
 
 # --- Bad input

@@ -423,8 +423,9 @@ typedef struct fc_row {
 
 /* ---- order statistics (select.h) ----
  *
- * `rows` are the lines of a block as keys: integers in the order of the values, those that do not count the greatest. Results
- * of outputs first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
+ * `rows` are the lines of a block as keys: unsigned integers in the order of the values, those that do not count the
+ * greatest; where all count, `box` and `cells` take unsigned integers and floats as they are. Results of outputs
+ * first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
 enum { FC_SELECT_ROOM = 128 };
 
 /* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
@@ -467,7 +468,8 @@ typedef struct fc_cells {
 } fc_cells;
 
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
- * count c. `zeros`: keys 0 and -1 are one value. `spare` holds tally_room(cells, runs) bytes from a 64-byte boundary. */
+ * count c. `zeros`: the keys of -0 and 0, floats, are one value. `spare` holds tally_room(cells, runs) bytes from a
+ * 64-byte boundary. */
 typedef struct fc_tally {
     const void *const *rows;
     const fc_line *lines;
@@ -559,10 +561,11 @@ typedef struct fc_elements {
     void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
     void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
     void (*ranked)(const fc_ranked *);
+    /* Not of signed integers; select and tally of unsigned ones only. */
     ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width);
     void (*box)(const fc_box *);
     void (*cells)(const fc_cells *);
-    void (*select)(const fc_select *); /* integers only, as tally */
+    void (*select)(const fc_select *);
     void (*tally)(const fc_tally *);
     ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs);
     void (*pile)(const fc_pile *);

@@ -267,7 +267,7 @@ FC_NETWORK(most_7, 7, 42, 48)
 FC_NETWORK(median_9, 9, 40, 40)
 FC_NETWORK(least_9, 9, 0, 8)
 FC_NETWORK(most_9, 9, 72, 80)
-#ifndef FC_INTEGER_TYPE /* a large one, too large for eight more types */
+#ifndef FC_INTEGER_TYPE /* a large one, too large for four more types */
 FC_NETWORK(median_15, 15, 112, 112)
 #endif
 #undef FC_NETWORK

@@ -7,8 +7,8 @@
  * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
  * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (medians.h).
  *
- * What follows compares integers: `keys` copies a line of floats as integers of the same order, and makes what does not
- * count the greatest integer, so that it stands behind every rank that is asked for.
+ * `keys` copies a line as unsigned integers of the same order, and makes what does not count the greatest, so that it stands
+ * behind every rank that is asked for; `values` turns results back. So signed integers need no kernels of their own.
  *
  * `select` is the plain way, for any window, any holes and any rank: the answer is built from its highest bit down, each bit
  * from the number of cells below the value tried. FC_SELECT_CHUNK outputs at a time; for each bit and cell one load, one
@@ -16,7 +16,6 @@
  */
 
 #include "simd.h"
-#include "sorted.h"
 
 #ifndef FC_SELECT_ONCE
 #define FC_SELECT_ONCE
@@ -60,40 +59,52 @@ FC_SHARED ptrdiff_t fc_ring_rows(ptrdiff_t height)
 #endif
 
 #undef FC_IS_FLOAT
+#undef FC_AS_KEYS
+#undef FC_KEY
 #ifdef FC_INTEGER_TYPE
 #define FC_IS_FLOAT 0
-#undef FC_BITS
-#undef FC_SIGN
-#define FC_BITS FC_N(bits)
+#define FC_AS_KEYS (FC_ELEMENT % 2) /* signed ones: nothing compares their values */
+#else
+#define FC_IS_FLOAT 1
+#define FC_AS_KEYS 0
+#endif
+#define FC_KEY FC_N(key)
 typedef __typeof__(__builtin_choose_expr(
     sizeof(FC_T) == 1, (uint8_t)0,
     __builtin_choose_expr(sizeof(FC_T) == 2, (uint16_t)0,
-                          __builtin_choose_expr(sizeof(FC_T) == 4, (uint32_t)0, (uint64_t)0)))) FC_BITS;
-/* Bits of a key as a number of the same order, and back: a key ^ FC_SIGN. */
-#define FC_SIGN ((FC_BITS)((FC_T)-1 < 1 ? (FC_BITS)1 << (8 * sizeof(FC_T) - 1) : 0))
+                          __builtin_choose_expr(sizeof(FC_T) == 4, (uint32_t)0, (uint64_t)0)))) FC_KEY;
+
+/* What a number differs by from its key: by its sign, a negative float by all bits. -0 comes before 0, a NaN at either end. */
+FC_INLINE FC_KEY FC_N(key_bits)(const int negative)
+{
+    const FC_KEY sign = (FC_KEY)((FC_KEY)1 << (8 * sizeof(FC_T) - 1));
+    return FC_IS_FLOAT && negative ? (FC_KEY)-1 : FC_IS_FLOAT || FC_AS_KEYS ? sign : 0;
+}
 
 static void FC_N(keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n)
 {
-    const FC_T *x = from;
-    FC_T *key = to;
-    const FC_T most = (FC_T)((FC_BITS)-1 ^ FC_SIGN);
-    if (!present)
-        memcpy(to, from, (size_t)n * sizeof(FC_T));
-    else
+    const FC_KEY *x = from;
+    FC_KEY *key = to;
+    for (ptrdiff_t i = 0; i < n; i++)
+        key[i] = x[i] ^ FC_N(key_bits)(x[i] >> (8 * sizeof(FC_T) - 1));
+    if (present)
         for (ptrdiff_t i = 0; i < n; i++)
-            key[i] = present[i] ? x[i] : most;
+            key[i] = present[i] ? key[i] : (FC_KEY)-1;
 }
 
 static void FC_N(values)(void *line, ptrdiff_t n)
 {
-    (void)line;
-    (void)n;
+    FC_KEY *key = line;
+    for (ptrdiff_t i = 0; i < n; i++)
+        key[i] ^= FC_N(key_bits)(!(key[i] >> (8 * sizeof(FC_T) - 1)));
 }
+
+#if defined FC_INTEGER_TYPE && !FC_AS_KEYS
 
 /* Adds to total[x] how many cells of output at + x are below limit[x] or, with `equal`, equal to it. */
 FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *limit, ptrdiff_t *total, const int equal)
 {
-    FC_BITS few[FC_SELECT_CHUNK] = {0};
+    FC_T few[FC_SELECT_CHUNK] = {0};
     int pending = 0;
     for (ptrdiff_t run = 0; run < q->runs; run++) {
         const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
@@ -126,11 +137,11 @@ FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, F
         }
     for (int x = 0; x < FC_SELECT_CHUNK; x++) {
         rank[x] = fc_position(q, count[x], &q->share[at + x]);
-        low[x] = (FC_T)FC_SIGN;
+        low[x] = 0;
     }
     for (int bit = 8 * (int)sizeof(FC_T) - 1; bit >= 0; bit--) {
         for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-            limit[x] = (FC_T)((FC_BITS)low[x] ^ (FC_BITS)((FC_BITS)1 << bit));
+            limit[x] = (FC_T)(low[x] | (FC_T)1 << bit);
             total[x] = 0;
         }
         FC_N(count_below)(q, at, limit, total, 0);
@@ -141,7 +152,7 @@ FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, F
         return;
     /* The next one is the same, or the least above it. */
     for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-        high[x] = (FC_T)((FC_BITS)-1 ^ FC_SIGN);
+        high[x] = (FC_T)-1;
         total[x] = 0;
     }
     FC_N(count_below)(q, at, low, total, 1);
@@ -162,26 +173,6 @@ static void FC_N(select)(const fc_select *q)
 }
 
 #include "tally.h"
-
-#else
-#define FC_IS_FLOAT 1
-
-/* Floats in the order of integers: -0 before 0, a NaN at either end. */
-static void FC_N(keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n)
-{
-    const FC_INT *x = from, most = sizeof(FC_T) == 4 ? (FC_INT)INT32_MAX : (FC_INT)INT64_MAX;
-    FC_INT *key = to;
-    for (ptrdiff_t i = 0; i < n; i++)
-        key[i] = x[i] ^ ((x[i] < 0 ? -1 : 0) & most);
-    if (present)
-        for (ptrdiff_t i = 0; i < n; i++)
-            key[i] = present[i] ? key[i] : most;
-}
-
-static void FC_N(values)(void *line, ptrdiff_t n)
-{
-    FC_N(keys)(line, line, NULL, n);
-}
 
 #endif
 
@@ -234,6 +225,9 @@ static void FC_N(finish)(const fc_ranked *q)
         }
 }
 
+#if !FC_AS_KEYS
+
+#include "sorted.h"
 #include "medians.h"
 
 /* ---- sorted lists ---- */
@@ -417,16 +411,20 @@ static void FC_N(cells)(const fc_cells *q)
     }
 }
 
+#endif
+
 static void FC_N(fill)(fc_kernels *table)
 {
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->keys = FC_N(keys);
     k->values = FC_N(values);
     k->ranked = FC_N(finish);
+#if !FC_AS_KEYS
     k->sorted_room = FC_N(sorted_room);
     k->box = FC_N(box);
     k->cells = FC_N(cells);
-#ifdef FC_INTEGER_TYPE
+#endif
+#if defined FC_INTEGER_TYPE && !FC_AS_KEYS
     k->select = FC_N(select);
     k->tally = FC_N(tally);
     k->tally_room = FC_N(tally_room);

@@ -49,8 +49,7 @@ static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int 
 {
     FC_N(part) *spare = memory;
 #ifdef FC_INTEGER_TYPE
-    const uint64_t ones = ~(uint64_t)0 >> (64 - 8 * sizeof(FC_T));
-    const FC_T most = (FC_T)((FC_T)-1 < 1 ? ones >> 1 : ones), least = (FC_T)((FC_T)-1 < 1 ? ~(ones >> 1) : 0);
+    const FC_T most = (FC_T)-1, least = 0;
 #else
     const FC_T most = (FC_T)__builtin_inf(), least = -most;
 #endif

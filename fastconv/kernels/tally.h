@@ -1,4 +1,4 @@
-/* How often each value of a window occurs: the most frequent one, and the entropy. Integers only.
+/* How often each value of a window occurs: the most frequent one, and the entropy. Unsigned integers only.
  *
  * Bytes, and for the entropy 16 bits, have a histogram that moves along a line: for each run of cells one that leaves and
  * one that enters, with three loads and a store each. The most frequent byte is looked for among all 256 for each output,
@@ -30,6 +30,7 @@ FC_INLINE void FC_N(sort)(FC_T *x, ptrdiff_t n)
 
 static void FC_N(tally_sorted)(const fc_tally *q)
 {
+    const FC_T zero = (FC_T)((FC_T)1 << (8 * sizeof(FC_T) - 1)); /* of floats */
     FC_T *x = q->spare;
     for (ptrdiff_t at = q->first; at < q->n; at++) {
         ptrdiff_t n = 0, most = 0;
@@ -40,7 +41,7 @@ static void FC_N(tally_sorted)(const fc_tally *q)
             const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + first;
             const uint8_t *present = q->holes ? q->lines[q->run_line[run]].present + first : NULL;
             for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
-                x[n] = q->zeros && key[tap] == (FC_T)-1 ? 0 : key[tap];
+                x[n] = q->zeros && key[tap] == zero - 1 ? zero : key[tap];
                 n += present ? present[tap] : 1;
             }
         }
@@ -88,7 +89,7 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
         edges[run] = (FC_N(edge)){key, key + q->run_length[run], present, holes ? present + q->run_length[run] : NULL};
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
             if (!holes || present[tap]) {
-                const FC_N(bin) count = bins[(FC_BITS)key[tap] ^ FC_SIGN] += one;
+                const FC_N(bin) count = bins[key[tap]] += one;
                 sum += logs ? q->logs[count] - q->logs[count - 1] : 0;
                 n++;
             }
@@ -101,19 +102,19 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
             FC_N(bin) most = 0;
             for (int i = 0; i < FC_BYTES; i++)
                 most = bins[i] > most ? bins[i] : most;
-            ((FC_T *)q->mode)[to] = (FC_T)(n ? (FC_BITS)~most ^ FC_SIGN : 0);
+            ((FC_T *)q->mode)[to] = (FC_T)~most;
         }
         if (to == q->n - 1)
             return;
         for (ptrdiff_t run = 0; run < q->runs; run++) {
             const FC_N(edge) *edge = &edges[run];
             if (!holes || edge->left[x]) {
-                const FC_N(bin) count = bins[(FC_BITS)edge->leaves[x] ^ FC_SIGN] -= one;
+                const FC_N(bin) count = bins[edge->leaves[x]] -= one;
                 sum -= logs ? q->logs[count + 1] - q->logs[count] : 0;
                 n--;
             }
             if (!holes || edge->entered[x]) {
-                const FC_N(bin) count = bins[(FC_BITS)edge->enters[x] ^ FC_SIGN] += one;
+                const FC_N(bin) count = bins[edge->enters[x]] += one;
                 sum += logs ? q->logs[count] - q->logs[count - 1] : 0;
                 n++;
             }
