@@ -7,7 +7,7 @@ which follow it by `next` in the table of the pass, do nothing.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
 
 cimport numpy as cnp
 
@@ -393,15 +393,23 @@ cdef const Reducer *first_of(const Reducer *r, int reduction) noexcept nogil:
     return r
 
 
+cdef const Reducer *first_extreme(const Reducer *r, int op) noexcept nogil:
+    """The first member of a group whose results are the least (FC_OP_MIN) or the greatest, or NULL."""
+    cdef const Reducer *member = first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN)
+    return member if member != NULL else first_of(r, FC_NEAR_ANY if op == FC_OP_MAX else FC_NEAR_ALL)
+
+
+cdef inline bint is_least(const Reducer *r) noexcept nogil:
+    return (<const Near *>r.own).reduction in (FC_NEAR_MIN, FC_NEAR_ALL)
+
+
 cdef bint wanted(const Reducer *r, int op) noexcept nogil:
     """Whether a group needs the least (FC_OP_MIN) or the greatest."""
-    if first_of(r, FC_NEAR_RANGE) != NULL or first_of(r, FC_NEAR_ANY if op == FC_OP_MAX else FC_NEAR_ALL) != NULL:
-        return True
-    return first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN) != NULL
+    return first_of(r, FC_NEAR_RANGE) != NULL or first_extreme(r, op) != NULL
 
 
 cdef char *extreme_target(const Lines *p, const Block *b, const Reducer *r, idx i, int op, char *line) noexcept nogil:
-    cdef const Reducer *member = first_of(r, FC_NEAR_MAX if op == FC_OP_MAX else FC_NEAR_MIN)
+    cdef const Reducer *member = first_extreme(r, op)
     return line if member == NULL else target(p, b, member, i, line)
 
 
@@ -415,18 +423,20 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
             plain_elements(p).subtract(line, greatest, least, dense_count(p, b))
             deliver(p, b, r, i, line)
         else:
-            deliver(p, b, r, i, least if own.reduction == FC_NEAR_MIN else greatest)
+            deliver(p, b, r, i, least if is_least(r) else greatest)
         r = follower(r)
 
 
 cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
+    cdef float value
     if p.native == FC_F32:
-        return (<const float *>&p.cval)[0] != (<const float *>&p.cval)[0]
+        memcpy(&value, &p.cval, sizeof(value))
+        return value != value
     return p.cval != p.cval
 
 
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """min, max and range of a box."""
+    """min, max and range of a box, and of booleans any and all, whose bytes may be others than 0 and 1."""
     cdef const Near *own = <const Near *>r.own
     cdef int side
     cdef int op[2]
@@ -454,10 +464,12 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
         for side in range(2):
             if rows[side] != NULL:
                 line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
-                q.src, q.out, q.op, q.next = rows[side][i], line[side], op[side], NULL
+                q.src, q.out, q.op, q.next = rows[side][i], scratch + 3 * p.pitch if p.truth else line[side], op[side], NULL
                 if i + 1 < out_lines(p, b):
                     q.next = extreme_target(p, b, r, i + 1, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
                 plain_elements(p).row(&q)
+                if p.truth:
+                    plain_elements(p).nonzero(<uint8_t *>line[side], q.out, q.n)
         deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
 
 
@@ -619,10 +631,10 @@ cdef void pack_lines(const Lines *p, const Block *b, idx line, idx end, char *tr
     """Some lines of a region as bits."""
     cdef const fc_elements *k = plain_elements(p)
     cdef idx first = 0, last = span(p, b, p.ndim - 1), i
-    cdef uint8_t outside = p.cval != 0 if p.native == FC_F64 else (<const float *>&p.cval)[0] != 0 if p.native == FC_F32 else (
-        (<const int64_t *>&p.cval)[0] != 0)
+    cdef uint8_t outside
     cdef bint cut
     cdef fc_stripes q
+    k.nonzero(&outside, &p.cval, 1)
     if p.in_place:
         last = inside(p, b, &first)
     cut = first > 0 or last < span(p, b, p.ndim - 1)
@@ -726,7 +738,7 @@ cdef void reduce_bits(const Lines *p, Block *b, const Reducer *r, char *scratch)
         member = r
         while member != NULL:
             reduction = (<const Near *>member.own).reduction
-            side = reduction != FC_NEAR_MIN and reduction != FC_NEAR_ALL
+            side = not is_least(member)
             at = locate(p, b, member, i, &out) * pitch
             fits = can_write(p, member, out)
             q.elements, q.bits, q.flip = <uint8_t *>(out if fits else line), results[side] + at, 0 if side else 255
@@ -864,17 +876,18 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
     # Sums of bytes and of 16 bits fit 31 bits in windows of this size; doubles hold those of 32 bits in windows of the other.
     cdef bint fits = not whole or p.item > 2 or p.cells < (<idx>1 << (23 if p.item == 1 else 15))
     cdef bint exact = not whole or p.item < 8 and p.cells <= 1 << 21
-    # Lines that several blocks on outer axes share become bits in each of them: for boxes bytes then take less.
+    # Bits go through all lines of a region at every step: for boxes bytes take less where sheets or most of the lines are shared.
     cdef idx outputs = 1
+    cdef bint shared = False
     cdef int a
     for a in range(p.ndim - 1):
         outputs *= p.b[a]
-    if reduction == FC_NEAR_ANY or reduction == FC_NEAR_ALL:
-        return TRUTHS
-    if p.truth and reduction <= FC_NEAR_RANGE and not (p.box and p.lines > 8 * outputs):
-        return TRUTHS
-    if reduction <= FC_NEAR_RANGE:
-        return EXTREMES
+        shared = shared or a < p.ndim - 2 and p.w[a] > 1
+    shared = shared or p.lines > 4 * outputs
+    if reduction <= FC_NEAR_RANGE or reduction >= FC_NEAR_ANY:
+        if p.truth:
+            return EXTREMES if p.box and shared else TRUTHS
+        return EXTREMES if reduction <= FC_NEAR_RANGE else TRUTHS
     if p.box and reduction == FC_NEAR_COUNT:
         return SUMS if p.cells < <idx>1 << 31 else ALONE
     if p.box and reduction == FC_NEAR_SUM and (fits or FC_U8 <= out_kind < FC_TRUTH and kind_bytes(out_kind) <= 4):
@@ -892,7 +905,7 @@ cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept
         return FC_I32
     if own.group == TRUTHS:
         return FC_U8
-    if own.reduction <= FC_NEAR_MAX:
+    if own.reduction <= FC_NEAR_MAX or own.reduction >= FC_NEAR_ANY:
         return p.native
     if own.reduction == FC_NEAR_RANGE:
         return p.native & ~1 if p.native >= FC_U8 else p.native

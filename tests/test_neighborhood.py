@@ -186,19 +186,24 @@ def test_truths_as_bits(isa, rng, mode, window, n):
 def test_truths_of_three_axes(isa, rng):
     x = rng.random((19, 40, 70)) < 0.4
     ball = np.hypot(np.hypot(*np.ogrid[-3:4, -3:4])[..., None], np.arange(-3, 4)) <= 3
-    for footprint in (ball, np.ones((2, 9, 4), bool)):
+    for footprint in (ball, np.ones((2, 9, 4), bool), np.ones((1, 3, 5), bool)):
         cells = boxes(x, footprint.shape)[..., footprint.ravel()]
-        for name, function in (("min", np.all), ("max", np.any)):
-            assert_same_bits(reduce_(x, name, footprint=footprint), function(cells, axis=-1))
+        low, high = cells.all(axis=-1), cells.any(axis=-1)
+        expected = {"all": low, "any": high, "range": low ^ high, "min": low, "max": high}
+        for name, result in zip(expected, reduce_(x, list(expected), footprint=footprint), strict=True):
+            assert_same_bits(result, expected[name])
+        for name in expected:
+            assert_same_bits(reduce_(x, name, footprint=footprint), expected[name])
             assert_same_bits(reduce_(x[::-1, :, ::2], name, footprint=footprint, step=(1, 2, 1), mode="valid"),
                              reduce_(x[::-1, :, ::2].copy(), name, footprint=footprint, mode="valid")[:, ::2])  # fmt: skip
 
 
 def test_truths_of_bytes_that_are_no_booleans(rng):
-    x = rng.integers(0, 3, (30, 90)).astype(np.uint8) * 64
-    for name in ("min", "max", "range"):
+    x = rng.integers(0, 3, (6, 30, 90)).astype(np.uint8) * 64
+    for name in ("min", "max", "range", "any", "all"):
+        assert_same_bits(reduce_(x.view(bool), name, 3), reduce_(x.astype(bool), name, 3))
         for window in ({"size": 3}, {"footprint": DISK}):
-            assert_same_bits(reduce_(x.view(bool), name, **window), reduce_(x != 0, name, **window))
+            assert_same_bits(reduce_(x[0].view(bool), name, **window), reduce_(x[0].astype(bool), name, **window))
 
 
 def test_truths_follow_each_other_with_and_without_holes(rng):
