@@ -265,7 +265,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     cdef idx after = (p.m[last] - 1) * p.step[last] + p.w[last] - before - p.n[last]
     cdef bint combine = False
     cdef double zero = 0
-    if p.presence or p.folded or p.kind != p.native or p.xs[last] != p.item or p.other or <size_t>p.x % p.item:
+    if p.presence or p.folded or p.kind & ~FC_TRUTH != p.native or p.xs[last] != p.item or p.other or <size_t>p.x % p.item:
         return False
     for a in range(last):
         combine = combine or p.w[a] > 1
@@ -419,6 +419,7 @@ cdef class Pass:
         p.x, p.kind = <const char *>cnp.PyArray_DATA(x), kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
         p.truth = x.dtype.kind == "b"
+        p.kind |= FC_TRUTH if p.truth else 0
         if p.native == FC_F16:
             p.native = FC_F32
         p.mode, p.omit, p.other = geometry.mode, geometry.omit, geometry.other

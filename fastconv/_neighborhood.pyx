@@ -342,7 +342,7 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
 
 cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
     """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN that it finds
-    where `op` does not let them through."""
+    where `op` does not let them through; makes the bytes of booleans in place 0 or 1."""
     cdef const fc_elements *k = plain_elements(p)
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
@@ -381,6 +381,8 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
     if nan:
         b.flags |= FC_LINE_NAN
     for i in range(outer if p.in_place else 0):
+        if p.truth:
+            k.nonzero(<uint8_t *>rows[i], rows[i], q.n)
         rows[i] = <char *>rows[i] - first * p.item
         fill_ends(p, b, rows[i], p.native, &p.cval)
     return <const void **>rows
@@ -1025,7 +1027,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             way, cost = reduce_extremes, 8
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
-    if own.truth or own.group == ALONE:
+    if own.truth or own.group == ALONE or p.truth and own.group >= SUMS:  # a boolean's byte may be any
         in_place = 0
     elif own.group >= SUMS:
         in_place = IN_PLACE_BUT_CVAL

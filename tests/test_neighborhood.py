@@ -199,11 +199,25 @@ def test_truths_of_three_axes(isa, rng):
 
 
 def test_truths_of_bytes_that_are_no_booleans(rng):
+    x = rng.integers(0, 3, (30, 90)).astype(np.uint8) * 64
+    names = ["min", "max", "range", "any", "all", "count", "sum", "mean", "std", "prod", "median", "mode", "entropy"]
+    mask = rng.random(x.shape) < 0.9
+    for options in ({"size": 3}, {"footprint": DISK}, {"size": 3, "mask": mask}, {"footprint": DISK, "mask": mask}):
+        for reductions in (names, *([name] for name in names)):
+            results = reduce_(x.view(bool), reductions, **options)
+            for result, expected in zip(results, reduce_(x != 0, reductions, **options), strict=True):
+                assert_same_bits(result, expected)
+
+
+def test_boxes_of_booleans_that_stay_bytes(rng):
     x = rng.integers(0, 3, (6, 30, 90)).astype(np.uint8) * 64
     for name in ("min", "max", "range", "any", "all"):
         assert_same_bits(reduce_(x.view(bool), name, 3), reduce_(x.astype(bool), name, 3))
-        for window in ({"size": 3}, {"footprint": DISK}):
-            assert_same_bits(reduce_(x[0].view(bool), name, **window), reduce_(x[0].astype(bool), name, **window))
+    x = (rng.random((40, 40, 80)) < 1e-4).astype(np.uint8) * 64
+    least, greatest, spread = reduce_(x.view(bool), ["min", "max", "range"], 25)
+    assert_same_bits(greatest, reduce_(x, "any", 25))
+    assert_same_bits(spread, greatest)
+    assert_same_bits(least, np.zeros(x.shape, bool))
 
 
 def test_truths_follow_each_other_with_and_without_holes(rng):

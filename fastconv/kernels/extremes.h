@@ -309,9 +309,10 @@ static void FC_N(subtract)(void *out, const void *from, const void *what, ptrdif
         c[i] = (FC_T)(FC_IS_FLOAT ? a[i] - b[i] : (FC_T)((FC_WIDE_T)a[i] - (FC_WIDE_T)b[i]));
 }
 
-static void FC_N(nonzero)(uint8_t *restrict out, const void *src, ptrdiff_t n)
+static void FC_N(nonzero)(uint8_t *out, const void *src, ptrdiff_t n)
 {
     const FC_T *x = src;
+#pragma GCC ivdep
     for (ptrdiff_t i = 0; i < n; i++)
         out[i] = x[i] != 0;
 }

@@ -570,7 +570,7 @@ typedef struct fc_elements {
     ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs);
     void (*pile)(const fc_pile *);
     void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
-    void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n);                  /* out = src != 0 */
+    void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n); /* out = src != 0, in src itself for bytes */
     void (*fold_columns)(const fc_fold *);
     void (*fold_row)(const fc_fold *);
     void (*finish)(const fc_finish *);

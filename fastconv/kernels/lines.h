@@ -68,8 +68,9 @@ FC_INLINE void fc_read_truths(char *restrict dst, const char *restrict src, ptrd
 {
     for (ptrdiff_t i = 0; i < n; i++) {
         uint64_t x = 0;
-        memcpy(&x, src + i * step, (size_t)bytes);
-        dst[i] = x != 0;
+        if (bytes > 1)
+            memcpy(&x, src + i * step, (size_t)bytes);
+        dst[i] = bytes > 1 ? x != 0 : src[i * step] != 0; /* not widened, so that vectors hold bytes */
     }
 }
 
