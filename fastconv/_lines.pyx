@@ -275,8 +275,11 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
         if not reducers[a].in_place or (reducers[a].in_place == IN_PLACE_BUT_CVAL and p.mode == FC_CONSTANT
                                         and memcmp(&p.cval, &zero, p.item)):
             return False
-    # Of a line in strips each must hold what its ends repeat, and all the vectors that kernels take at once.
+    # Of a line in strips each must hold what its ends repeat, and all the vectors that kernels take at once. Windows that end
+    # before their line does, or begin behind its start, leave out what their other end may repeat.
     if p.blocks[last] > 1 and (p.mode == FC_WRAP or p.step[last] > 1):
+        return False
+    if min(before, after) < 0 < max(before, after) and p.mode != FC_CONSTANT:
         return False
     strip = min(strip, p.b[last])
     return combine and strip > max(before, after) and strip - max(before, after) >= LEAST_STRIP

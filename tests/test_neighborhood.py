@@ -209,6 +209,21 @@ def test_truths_of_bytes_that_are_no_booleans(rng):
                 assert_same_bits(result, expected)
 
 
+@pytest.mark.parametrize("mode", ["wrap", "reflect", "mirror", "nearest", "constant", "valid"])
+def test_lines_in_place_of_windows_beside_their_pixel(rng, mode):
+    """What the end of a line repeats need not be in the part of it that windows see."""
+    x = rng.integers(0, 100, (5, 240)).astype(np.uint8)
+    left, far = np.ones((3, 7), bool), np.zeros((3, 101 if mode == "valid" else 301), bool)
+    left[:, 3:] = False
+    far[:, -1] = True
+    cases = [(left, 1), (left[:, ::-1], 1), (np.tri(3, 7, dtype=bool), 1), (np.ones((3, 3), bool), 3)]
+    for footprint, step in (*cases, (far, 1), (far[:, ::-1], 1)):
+        options = {"mode": mode, "step": step}
+        for name, function in (("max", np.max), ("sum", np.sum), ("all", np.all)):
+            expected = reference.neighborhood(x, function, footprint, np.int64, **options)
+            assert np.array_equal(reduce_(x, name, footprint=footprint, **options), expected)
+
+
 def test_boxes_of_booleans_that_stay_bytes(rng):
     x = rng.integers(0, 3, (6, 30, 90)).astype(np.uint8) * 64
     for name in ("min", "max", "range", "any", "all"):
