@@ -39,6 +39,7 @@ cdef enum:
     MOST_ROWS = 64
     MOST_RUNS = 1 << 26
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
+    MOST_BYTES = 1 << 25         # one of a large box
 
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
@@ -100,12 +101,14 @@ cdef idx region_bytes(Lines *p) noexcept:
     return p.slots * (p.pitch + p.width * p.r[last])
 
 
-cdef void plan_blocks(Lines *p, idx least) noexcept:
+cdef void plan_blocks(Lines *p, idx least, bint box) noexcept:
     """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has (of booleans, which take the
     least time, as many as there may be), and ROWS on the outer axes; then less until the region is small enough. Rows come in
-    even numbers."""
+    even numbers. Reducers of boxes without `least` combine all lines of a region for each block: they leave the cache rather
+    than have blocks of less than half the window."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
+    cdef idx size, fewest, shortest
     p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
         p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
@@ -116,17 +119,22 @@ cdef void plan_blocks(Lines *p, idx least) noexcept:
         else:
             rows = min(max(rows, least), MOST_ROWS)
         p.b[a] = min(p.m[a], rows)
-    while region_bytes(p) > REGION_BYTES:
+    while True:
+        size, fewest, shortest = region_bytes(p), 2, LEAST_STRIP
+        if size <= REGION_BYTES:
+            break
+        if box and not least and size <= MOST_BYTES:
+            fewest, shortest = max(fewest, p.w[last - 1] // 2), max(shortest, p.w[last] // 2)
         for a in range(last):
-            if p.b[a] > (1 if a < last - 1 else 2):
+            if p.b[a] > (1 if a < last - 1 else fewest):
                 p.b[a] = (p.b[a] // 2 + 1) // 2 * 2 if a == last - 1 else p.b[a] // 2
                 break
         else:
-            if p.b[last] > LEAST_STRIP:
+            if p.b[last] > shortest:
                 p.b[last] = max(p.b[last] // 2, LEAST_STRIP)
             elif p.step[last] > 1 and p.b[last] > 1:
                 p.b[last] //= 2
-            elif p.b[last - 1] > 1:
+            elif p.b[last - 1] > 1 and fewest == 2:
                 p.b[last - 1] = 1
             else:
                 break
@@ -443,7 +451,7 @@ cdef class Pass:
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
         self.arrange = geometry.arrange
         p.width = width
-        plan_blocks(p, rows)
+        plan_blocks(p, rows, geometry.cells is None)
         plan_runs(p, geometry.cells)
 
     def __dealloc__(self):

@@ -198,6 +198,18 @@ def test_truths_of_three_axes(isa, rng):
                              reduce_(x[::-1, :, ::2].copy(), name, footprint=footprint, mode="valid")[:, ::2])  # fmt: skip
 
 
+def test_boxes_whose_regions_leave_the_cache(rng):
+    """Blocks are as large as half the window, in strips."""
+    x = rng.standard_normal((420, 1300)).astype(np.float32)
+    columns = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), 301, axis=0)
+    least = np.lib.stride_tricks.sliding_window_view(columns.min(axis=-1), 251, axis=1).min(axis=-1)
+    mean = np.lib.stride_tricks.sliding_window_view(columns.mean(axis=-1), 251, axis=1).mean(axis=-1)
+    results = reduce_(x, ["min", "mean"], (301, 251), mode="valid")
+    np.testing.assert_array_equal(results[0], least)
+    np.testing.assert_allclose(results[1], mean, atol=1e-6)
+    assert_same_bits(reduce_(x, "min", (301, 251), mode="valid", workers=1), results[0])
+
+
 def test_truths_of_bytes_that_are_no_booleans(rng):
     x = rng.integers(0, 3, (30, 90)).astype(np.uint8) * 64
     names = ["min", "max", "range", "any", "all", "count", "sum", "mean", "std", "prod", "median", "mode", "entropy"]
