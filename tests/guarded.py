@@ -13,6 +13,7 @@ import numpy as np
 PROT_NONE = 0
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33)
 FEW = (1, 3, 8, 17, 33)
+METRICS = ("euclidean", "sqeuclidean", "cityblock", "chebyshev", "canberra", "correlation", "hamming")
 WIDE = (*range(1, 35), 47, 48, 49, 63, 64, 65)
 
 
@@ -92,6 +93,32 @@ def main():
                     raise SystemExit("wrong values")
             fastconv.neighborhood_reduce(x, "var", size, dtype=dtype, out=out)
             if np.any(out):
+                raise SystemExit("wrong values")
+        for (m, n), d, at_end, dtype in itertools.product(
+            itertools.chain(itertools.product((1, 5, 6, 7, 13), WIDE), ((2, 3), (96, 127), (97, 129))),
+            (1, 3, 33), (True, False), ("f4", "f8"),
+        ):
+            calls += 1
+            name, x, y = METRICS[calls % len(METRICS)], np.ones((m, d), dtype), np.ones((n, d), dtype)
+            print("distances", name, m, n, d, dtype, "end" if at_end else "start", flush=True)
+            y[:, 0] = 3
+            expected = fastconv.cdist(x, y, name)
+            x, y, out = (place(array, at_end) for array in (x, y, np.full_like(expected, np.nan)))
+            fastconv.cdist(x, y, name, out=out)
+            if not np.array_equal(out, expected, equal_nan=True):
+                raise SystemExit("wrong values")
+            if m > 1:
+                continue
+            pairs = place(np.full(n * (n - 1) // 2 + 1, np.nan, dtype), at_end)
+            part = pairs[1:] if at_end else pairs[:-1]
+            fastconv.pdist(y, name, out=part, workers=1 + calls % 2)
+            if name != "correlation" and np.any(part):
+                raise SystemExit("wrong values")
+            bits = place(np.ones((n, d), bool), at_end)
+            if np.any(fastconv.cdist(bits[:1], bits, "hamming")):
+                raise SystemExit("wrong values")
+            distances, _ = fastconv.knn(y, y, min(n, 3), name if name != "correlation" else "cosine")
+            if name in ("euclidean", "cityblock") and np.any(distances):
                 raise SystemExit("wrong values")
     print(calls)
 

@@ -543,6 +543,24 @@ def test_pdist_as_scipy(rng, metric):
     assert_same_bits(fastconv.pdist(x, metric, out=out, **kwargs), fastconv.pdist(x, metric, **kwargs))
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("n, d", [(12, 3), (7, 4100), (131, 700), (203, 4100), (500, 2)])
+def test_pdist_is_what_cdist_has_above_the_diagonal(rng, n, d, workers):
+    """Several slabs of columns, bands of rows and ranges of numbers; results that tiles do not reach by themselves."""
+    x = rng.random((2, n, d))
+    x[1, 5] = x[1, 3] * (1 + 1e-300)
+    above = np.triu_indices(n, 1)
+    expected = fastconv.cdist(x, x.copy())[(..., *above)]
+    assert_same_bits(fastconv.pdist(x, workers=workers), expected)
+    assert_same_bits(fastconv.pdist(x[1], workers=workers), expected[1])
+    surroundings = np.full((2, expected.shape[1] + 3), 7.0)
+    assert_same_bits(fastconv.pdist(x, out=surroundings[:, 1:-2], workers=workers), expected)
+    assert (surroundings[:, :1] == 7).all() and (surroundings[:, -2:] == 7).all()
+    half = fastconv.pdist(x, dtype=np.float16, workers=workers)
+    np.testing.assert_array_equal(half, fastconv.cdist(x, x.copy(), dtype=np.float16)[(..., *above)])
+    assert_same_bits(fastconv.pdist(x, out=np.empty((*expected.shape, 2))[..., 0], workers=workers), expected)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 20])
 def test_squareform_as_scipy_and_back(rng, n):
     x = rng.random((n, 3))
