@@ -39,7 +39,7 @@ cdef enum:
     MOST_ROWS = 64
     MOST_RUNS = 1 << 26
     REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
-    MOST_BYTES = 1 << 25         # one of a large box
+    MOST_BYTES = 6 << 20         # one of a large box, within what a thread may take
 
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
