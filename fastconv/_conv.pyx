@@ -393,7 +393,6 @@ cdef void plan_planes_ahead(const Plan *p, Team *t, const char *x, idx y, idx en
         start_ahead(&t.ahead_out, out + y * p.out_row, p.out_row, end - y, p.wo * p.out_col, calls)
 
 
-
 cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outputs, idx cols, char *c,
                      idx c_step) noexcept nogil:
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
