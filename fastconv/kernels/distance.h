@@ -562,11 +562,18 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const fc_few *p
         const ptrdiff_t columns = p->n - j0 < FC_LANES ? p->n - j0 : FC_LANES;
         const FC_T *a = p->a, *b = (const FC_T *)p->b + j0 * p->b_step;
         FC_T *out = (FC_T *)p->out + j0;
-        if (columns < FC_LANES)
-            memset(panel, 0, (size_t)p->d * FC_VEC_BYTES);
-        for (ptrdiff_t j = 0; j < columns; j++)
-            for (ptrdiff_t k = 0; k < p->d; k++)
-                panel[k * FC_LANES + j] = b[j * p->b_step + k];
+        /* Whole vectors are made in registers: a load that meets stores of its parts would wait for them. */
+        for (ptrdiff_t k = 0; k < p->d; k++) {
+            FC_VEC v = {0};
+            if (columns == FC_LANES)
+#pragma GCC unroll 16
+                for (int j = 0; j < FC_LANES; j++)
+                    v[j] = b[j * p->b_step + k];
+            else
+                for (int j = 0; j < columns; j++)
+                    v[j] = b[j * p->b_step + k];
+            *(FC_VEC *)(panel + k * FC_LANES) = v;
+        }
         for (ptrdiff_t i = 0; i < p->m; i++, a += p->a_step, out += p->out_step) {
             FC_VEC sum = {0};
             FC_IVEC apart = {0};
