@@ -552,7 +552,7 @@ static void FC_N(pairs)(const fc_pairs *t)
 
 /* Panels of one vector of columns, zeros beyond the last; the bits are those of `pairs`, whose first chain holds all
  * terms. Where rows of the result touch, a vector may reach into the next ones, which are written after it. */
-FC_INLINE int FC_N(few_body)(const int metric, const int finish, const fc_few *p)
+FC_INLINE int FC_N(few_body)(const int metric, const int finish, const ptrdiff_t d, const fc_few *p)
 {
     FC_T panel[FC_POINT_CHAIN * FC_LANES] __attribute__((aligned(64)));
     const ptrdiff_t whole = p->out_step == p->n && p->n < FC_LANES ? p->m - (FC_LANES - 1) / p->n : 0;
@@ -563,7 +563,7 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const fc_few *p
         const FC_T *a = p->a, *b = (const FC_T *)p->b + j0 * p->b_step;
         FC_T *out = (FC_T *)p->out + j0;
         /* Whole vectors are made in registers: a load that meets stores of its parts would wait for them. */
-        for (ptrdiff_t k = 0; k < p->d; k++) {
+        for (ptrdiff_t k = 0; k < d; k++) {
             FC_VEC v = {0};
             if (columns == FC_LANES)
 #pragma GCC unroll 16
@@ -577,7 +577,7 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const fc_few *p
         for (ptrdiff_t i = 0; i < p->m; i++, a += p->a_step, out += p->out_step) {
             FC_VEC sum = {0};
             FC_IVEC apart = {0};
-            for (ptrdiff_t k = 0; k < p->d; k++) {
+            for (ptrdiff_t k = 0; k < d; k++) {
                 const FC_VEC t = FC_N(splat)(a[k]) - *(const FC_VEC *)(panel + k * FC_LANES);
                 if (metric == FC_SQUARE)
                     sum += t * t;
@@ -601,10 +601,12 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const fc_few *p
 static int FC_N(few)(const fc_few *p)
 {
     if (p->metric == FC_CITYBLOCK)
-        return FC_N(few_body)(FC_CITYBLOCK, FC_AS_IS, p);
+        return FC_N(few_body)(FC_CITYBLOCK, FC_AS_IS, p->d, p);
+    if (p->finish == FC_ROOT && p->d == 3) /* points in space: the panel stays in registers */
+        return FC_N(few_body)(FC_SQUARE, FC_ROOT, 3, p);
     if (p->finish == FC_ROOT)
-        return FC_N(few_body)(FC_SQUARE, FC_ROOT, p);
-    return FC_N(few_body)(FC_SQUARE, FC_AS_IS, p);
+        return FC_N(few_body)(FC_SQUARE, FC_ROOT, p->d, p);
+    return FC_N(few_body)(FC_SQUARE, FC_AS_IS, p->d, p);
 }
 
 /* ---- results ---- */
