@@ -146,8 +146,11 @@ def result_dtype(name, parameter, dtype, geometry):
     return dtype
 
 
-def rows(geometry):
-    """Rows that a block should have: whole tiles of 8, and enough for the rows above them that are sorted anew."""
+def rows(names, geometry):
+    """Rows that a block should have for named reductions: whole tiles of 8, and enough for the rows above them that are sorted
+    anew; 0 where any number does."""
+    if not any(name in ("median", "percentile", "rank") for name in names):
+        return 0
     return (4 * geometry.window[len(geometry.window) - 2] + 7) // 8 * 8
 
 

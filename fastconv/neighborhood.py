@@ -462,10 +462,8 @@ def neighborhood_reduce(
             targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
-            known = [name for name, _ in names if name in _neighborhood.NAMES]
-            ranks = any(name in _neighborhood_ranks.NAMES for name, _ in names)
-            rows = _neighborhood_ranks.rows(geometry) if ranks else 0
-            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), rows)
+            known = [name for name, _ in names]
+            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), _neighborhood_ranks.rows(known, geometry))
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue
