@@ -1,0 +1,281 @@
+"""min, max and range, and any and all where bits do not pay. Next hop: kernels/extremes.h.
+"""
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from fastconv._kernels cimport (
+    FC_CONSTANT,
+    FC_F32,
+    FC_LINE_HOLES,
+    FC_LINE_NAN,
+    FC_NEAR_RANGE,
+    FC_OP_MAX,
+    FC_OP_MIN,
+    FC_OP_NAN,
+    FC_U8,
+    fc_columns,
+    fc_elements,
+    fc_pile,
+    fc_row,
+)
+from fastconv._lines cimport (
+    Block,
+    Lines,
+    Reducer,
+    dense_count,
+    fill_ends,
+    idx,
+    inside,
+    locate,
+    out_lines,
+    slot_of,
+)
+from fastconv._neighborhood_plain cimport (
+    Near,
+    deliver,
+    first_extreme,
+    follower,
+    is_least,
+    level_of,
+    list_lines,
+    plain_elements,
+    reduce_plain,
+    region_line,
+    region_lines,
+    round_up,
+    span,
+    target,
+    wanted,
+)
+
+
+# ---- boxes: columns first, axis by axis, then rows ----
+
+cdef idx extreme_scratch(const Lines *p) noexcept nogil:
+    """Bytes for extreme_columns: two tables of lines, and the results along every axis that has a window."""
+    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
+    cdef int a
+    for a in range(p.ndim - 1):
+        lines = lines // p.r[a] * p.b[a]
+        if p.w[a] > 1:
+            size += lines * p.pitch
+    return size
+
+
+cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
+    """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN that it finds
+    where `op` does not let them through; makes the bytes of booleans in place 0 or 1."""
+    cdef const fc_elements *k = plain_elements(p)
+    cdef void **rows = <void **>scratch
+    cdef void **out = rows + p.lines
+    cdef char *memory = scratch + round_up(2 * p.lines * sizeof(void *))
+    cdef int a, last = p.ndim - 1
+    cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
+    cdef int nan = 0
+    cdef fc_columns q
+    list_lines(p, b, own, rows, NULL)
+    q.n, q.op = span(p, b, last), op
+    if p.in_place:
+        q.n = inside(p, b, &first) - first
+        memory += round_up(first * p.item)
+    for a in range(last):
+        size, count = span(p, b, a), b.count[a]
+        inner //= size
+        q.window, q.step = p.w[a], inner
+        if p.w[a] > 1 or p.step[a] > 1:
+            for i in range(outer):
+                for j in range(inner):
+                    for o in range(count):
+                        at = (i * count + o) * inner + j
+                        out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
+                    q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
+                    if p.w[a] > 1 and p.step[a] == 1:
+                        nan |= k.columns(&q)
+                    elif p.w[a] > 1:
+                        q.count = 1
+                        for o in range(count):
+                            nan |= k.columns(&q)
+                            q.rows += p.step[a] * inner
+                            q.out += inner
+            memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
+            rows, out = out, rows
+        outer *= count
+    if nan:
+        b.flags |= FC_LINE_NAN
+    for i in range(outer if p.in_place else 0):
+        if p.truth:
+            k.nonzero(<uint8_t *>rows[i], rows[i], q.n)
+        rows[i] = <char *>rows[i] - first * p.item
+        fill_ends(p, b, rows[i], p.native, &p.cval)
+    return <const void **>rows
+
+
+cdef char *extreme_target(const Lines *p, const Block *b, const Reducer *r, idx i, int op, char *line) noexcept nogil:
+    cdef const Reducer *member = first_extreme(r, op)
+    return line if member == NULL else target(p, b, member, i, line)
+
+
+cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx i, char *least, char *greatest,
+                           char *line) noexcept nogil:
+    """Output line i of all members."""
+    cdef const Near *own
+    while r != NULL:
+        own = <const Near *>r.own
+        if own.reduction == FC_NEAR_RANGE:
+            plain_elements(p).subtract(line, greatest, least, dense_count(p, b))
+            deliver(p, b, r, i, line)
+        else:
+            deliver(p, b, r, i, least if is_least(r) else greatest)
+        r = follower(r)
+
+
+cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
+    cdef float value
+    if p.native == FC_F32:
+        memcpy(&value, &p.cval, sizeof(value))
+        return value != value
+    return p.cval != p.cval
+
+
+cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min, max and range of a box, and of booleans any and all, whose bytes may be others than 0 and 1."""
+    cdef const Near *own = <const Near *>r.own
+    cdef int side
+    cdef int op[2]
+    cdef char *line[2]
+    cdef const void **rows[2]
+    cdef char *tables = scratch + 4 * p.pitch
+    cdef fc_row q
+    cdef idx i
+    if b.flags & FC_LINE_HOLES:
+        reduce_plain(p, b, r, scratch)
+        return
+    if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_nan(p):
+        b.flags |= FC_LINE_NAN
+    for side in range(2):
+        rows[side], line[side] = NULL, NULL
+        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN else 0)
+        if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
+            rows[side] = extreme_columns(p, b, own, tables, op[side])
+            if b.flags & FC_LINE_NAN and not op[side] & FC_OP_NAN:
+                op[side] |= FC_OP_NAN
+                rows[side] = extreme_columns(p, b, own, tables, op[side])
+            tables += extreme_scratch(p)
+    q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
+    for i in range(out_lines(p, b)):
+        for side in range(2):
+            if rows[side] != NULL:
+                line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
+                q.src, q.out, q.op, q.next = rows[side][i], scratch + 3 * p.pitch if p.truth else line[side], op[side], NULL
+                if i + 1 < out_lines(p, b):
+                    q.next = extreme_target(p, b, r, i + 1, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
+                plain_elements(p).row(&q)
+                if p.truth:
+                    plain_elements(p).nonzero(<uint8_t *>line[side], q.out, q.n)
+        deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
+
+
+# ---- other windows: tables of spans for each line, then piles of runs ----
+
+cdef inline idx tables_of(const Near *own) noexcept nogil:
+    """Lines that stand beside a line: one for each level from the lowest on but for single elements."""
+    return own.highest - max(own.lowest, 1) + 1 if own.highest else 0
+
+
+cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
+    """Bytes for reduce_runs and one of the extremes."""
+    return p.slots * tables_of(own) * p.pitch
+
+
+cdef char *table_line(const Lines *p, const Block *b, const Near *own, char *tables, idx line, int level) noexcept nogil:
+    """The spans of 2^level of a line. What is loaded stays in its memory when the block moves on, and so do its tables."""
+    if level == 0:
+        return b.line[line].at
+    return tables + (slot_of(p, b, line) * tables_of(own) + level - max(own.lowest, 1)) * p.pitch
+
+
+cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
+    cdef const fc_elements *k = plain_elements(p)
+    cdef idx i, line, n = span(p, b, p.ndim - 1), rows = span(p, b, p.ndim - 2)
+    cdef int level, first = max(own.lowest, 1)
+    cdef const void *pair[2]
+    cdef void *out
+    cdef fc_row row
+    cdef fc_pile pile
+    row.next, row.spare, row.op, row.window = NULL, spare, op, <idx>1 << first
+    pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
+    for i in range(region_lines(p, b)):
+        if i % rows < carried:
+            continue
+        line = region_line(p, b, i)
+        if own.highest:
+            row.src, row.out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
+            row.n = n - row.window + 1
+            k.row(&row)
+        for level in range(first + 1, own.highest + 1):
+            pair[0] = table_line(p, b, own, tables, line, level - 1)
+            pair[1] = <char *>pair[0] + (<idx>1 << (level - 1)) * k.bytes
+            out, pile.n = table_line(p, b, own, tables, line, level), n - (<idx>1 << level) + 1
+            k.pile(&pile)
+
+
+cdef idx piles_scratch(const Lines *p) noexcept nogil:
+    """Bytes for the pointers of all piles of a block, and for their results on both sides."""
+    cdef idx piles = 1
+    cdef int a
+    for a in range(p.ndim - 1):
+        piles *= p.b[a]
+    return round_up((2 * p.runs + 2) * piles * sizeof(void *)) + 2 * piles * p.pitch
+
+
+cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *tables, const void **lines) noexcept nogil:
+    """The lines of the piles of a block, one pile after the other; returns how many a pile has."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx item = p.item, i, j, first, length, count = 0
+    cdef int level
+    cdef char *unused
+    for i in range(out_lines(p, b)):
+        first = locate(p, b, r, i, &unused)
+        for j in range(p.runs):
+            length = p.run_length[j]
+            level = level_of(length)
+            lines[count] = table_line(p, b, own, tables, first + p.run_line[j], level) + p.run_start[j] * item
+            count += 1
+            if length > <idx>1 << level:
+                lines[count] = <const char *>lines[count - 1] + (length - (<idx>1 << level)) * item
+                count += 1
+    return count // out_lines(p, b)
+
+
+cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min, max and range of any window."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx *filled = <idx *>scratch           # the block whose tables stand here
+    cdef const void **lines = <const void **>(scratch + 64)
+    cdef idx piles = out_lines(p, b), i
+    cdef char *spare = scratch + 64 + piles_scratch(p)
+    cdef char *results = spare - 2 * piles * p.pitch
+    cdef char *tables = spare + 2 * p.pitch
+    cdef void **out[2]
+    cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
+    cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
+    cdef fc_pile q
+    filled[0] = b.unit
+    if b.flags & FC_LINE_HOLES:
+        filled[0] = -1
+        reduce_plain(p, b, r, spare)
+        return
+    q.lines, q.n, q.piles = lines, dense_count(p, b), piles
+    for side in range(2):
+        out[side] = <void **>lines + (2 * p.runs + side) * piles
+        op = FC_OP_MAX if side else FC_OP_MIN
+        if not wanted(r, op):
+            continue
+        fill_tables(p, b, own, tables, spare, carried, op | nan)
+        q.count, q.out, q.op = list_runs(p, b, r, tables, lines), out[side], op | nan
+        for i in range(piles):
+            out[side][i] = extreme_target(p, b, r, i, op, results + (side * piles + i) * p.pitch)
+        plain_elements(p).pile(&q)
+        tables += runs_scratch(p, own)
+    for i in range(piles):
+        deliver_extremes(p, b, r, i, <char *>out[0][i], <char *>out[1][i], spare + p.pitch)
