@@ -419,6 +419,7 @@ cdef extern from "kernels/kernels.h" nogil:
         fc_real f64
         fc_elements elements[10]
         fc_elements narrow
+        fc_elements widening
         void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind) noexcept nogil
         ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
         int (*fill_line)(const fc_fill *) noexcept nogil

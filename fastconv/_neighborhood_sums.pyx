@@ -45,8 +45,8 @@ from fastconv._neighborhood_plain cimport (
 
 
 cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
-    """Whether sums fit 16 bits."""
-    return own.group == SUMS and p.native == FC_U8 and p.cells <= FC_NARROW_CELLS and not own.truth
+    """Whether sums of columns fit 16 bits."""
+    return own.group == SUMS and p.native == FC_U8 and p.cells // p.w[p.ndim - 1] <= FC_NARROW_CELLS and not own.truth
 
 
 cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcept nogil:
@@ -54,7 +54,7 @@ cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcep
     if own.truth:
         return &p.k.elements[0]
     if narrow(p, own):
-        return &p.k.narrow
+        return &p.k.narrow if p.cells <= FC_NARROW_CELLS else &p.k.widening
     return plain_elements(p)
 
 
@@ -83,8 +83,9 @@ cdef idx fold_space(const Lines *p) noexcept nogil:
 
 
 cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
-    """Bytes for reduce_sums: space, a line of results, a wide line, two tables, bytes, and the wide lines of each axis."""
-    cdef idx lines = p.lines, wide = 1
+    """Bytes for reduce_sums: space, a line of results, a wide line with room for wider numbers, two tables, bytes, and the wide lines of
+    each axis."""
+    cdef idx lines = p.lines, wide = 2
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -155,7 +156,7 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
         go_plain(p, b, r, scratch, 1, True)
         return
     q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
-    rows = sum_columns(p, b, own, &q, wide + wide_pitch(p, own))
+    rows = sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
     q.window, q.n, q.out = p.w[p.ndim - 1], dense_count(p, b), &sums
     f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
     for i in range(out_lines(p, b)):

@@ -345,11 +345,14 @@ def test_sums_do_not_drift(isa, size):
     np.testing.assert_array_equal(result, boxes(x, (1, size), "constant").sum(axis=-1))
 
 
-@pytest.mark.parametrize("size", [3, 7, 16])
+@pytest.mark.parametrize("size", [3, 16, (257, 2), (5, 70)])
 def test_rounded_means_of_bytes(isa, rng, size):
-    x = rng.integers(0, 256, (50, 60), np.uint8)
-    expected = np.rint(boxes(x, size).mean(axis=-1, dtype=np.float64)).astype(np.uint8)
+    x = rng.integers(0, 256, (50, 75), np.uint8)
+    x[40:, 60:] = 255
+    windows = boxes(x, size)
+    expected = np.rint(windows.mean(axis=-1, dtype=np.float64)).astype(np.uint8)
     assert_same_bits(reduce_(x, "mean", size, dtype=np.uint8), expected)
+    np.testing.assert_array_equal(reduce_(x, "sum", size), windows.sum(axis=-1, dtype=np.int64))
 
 
 def test_means_of_windows_beyond_the_fast_ways():

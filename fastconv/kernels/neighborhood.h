@@ -279,6 +279,9 @@ static void FC_N(fill)(fc_kernels *table)
     table->narrow.fold_columns = fc_fold_columns_narrow;
     table->narrow.fold_row = fc_fold_row_narrow;
     table->narrow.finish = fc_finish_narrow;
+    table->widening = table->narrow;
+    table->widening.fold_row = fc_fold_row_widening;
+    table->widening.finish = k->finish;
 #endif
 #ifndef FC_INTEGER_TYPE
     table->boundary = fc_boundary;

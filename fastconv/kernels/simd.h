@@ -26,6 +26,16 @@
 #define FC_REGISTERS 16
 #endif
 
+/* Lanes of 32 bits, and their numbers. */
+#define FC_WORD_LANES ((uint32_t)(FC_VEC_BYTES / 4))
+#if FC_VEC_BYTES == 64
+#define FC_EACH_LANE ((fc_words){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#elif FC_VEC_BYTES == 32
+#define FC_EACH_LANE ((fc_words){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define FC_EACH_LANE ((fc_words){0, 1, 2, 3})
+#endif
+
 /* Keeps a vector in a register: compilers like to load it again as an operand of each instruction that uses it. */
 #if defined(__x86_64__)
 #define FC_KEEP(v) __asm__("" : "+v"(v))
