@@ -321,6 +321,8 @@ cdef extern from "kernels/kernels.h" nogil:
         ptrdiff_t step, window, every, count, n, half, cells
         int raw, squares
         char *space
+        char *const *ahead
+        ptrdiff_t aheads, ahead_step
 
     ctypedef struct fc_finish:
         const void *wide

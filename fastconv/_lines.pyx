@@ -34,7 +34,7 @@ cnp.import_array()
 cdef enum:
     STRIP_BYTES = 6 << 10        # a line of a block, so that a few of them share the first-level cache
     LEAST_STRIP = 64             # outputs
-    WIDE_BYTES = 8 << 10         # what reducers keep for a line
+    WIDE_BYTES = 16 << 10        # what reducers keep for a line
     ROWS = 16                    # outputs of a block on an axis, where the window is small
     MOST_ROWS = 64
     MOST_RUNS = 1 << 26

@@ -119,11 +119,13 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
                            char *line) noexcept nogil:
     """Output line i of all members."""
     cdef const Near *own
+    cdef char *out
     while r != NULL:
         own = <const Near *>r.own
         if own.reduction == FC_NEAR_RANGE:
-            plain_elements(p).subtract(line, greatest, least, dense_count(p, b))
-            deliver(p, b, r, i, line)
+            out = target(p, b, r, i, line)
+            plain_elements(p).subtract(out, greatest, least, dense_count(p, b))
+            deliver(p, b, r, i, out)
         else:
             deliver(p, b, r, i, least if is_least(r) else greatest)
         r = follower(r)

@@ -43,6 +43,9 @@ from fastconv._neighborhood_plain cimport (
     target,
 )
 
+cdef enum:
+    MOST_AHEAD = 4               # members of a group whose results' lines are claimed before they are written
+
 
 cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
     """Whether sums of columns fit 16 bits."""
@@ -149,9 +152,10 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef void *sums = wide
     cdef const Reducer *member
     cdef const void **rows
+    cdef char *ahead[MOST_AHEAD]
     cdef fc_fold q
     cdef fc_finish f
-    cdef idx i
+    cdef idx i, j
     if b.piece:
         go_plain(p, b, r, scratch, 1, True)
         return
@@ -159,16 +163,22 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     rows = sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
     q.window, q.n, q.out = p.w[p.ndim - 1], dense_count(p, b), &sums
     f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
+    q.ahead, q.ahead_step = ahead, kind_bytes(own.kind)
     for i in range(out_lines(p, b)):
-        q.rows, f.wide = rows + i, rows[i]
+        q.rows, f.wide, q.aheads, member = rows + i, rows[i], 0, r
+        while member != NULL and q.aheads < MOST_AHEAD:
+            ahead[q.aheads] = target(p, b, member, i, line)
+            q.aheads += 1
+            member = follower(member)
         if q.window > 1:
             k.fold_row(&q)
             f.wide = wide
-        member = r
+        member, j = r, 0
         while member != NULL:
             own = <const Near *>member.own
             f.reduction, f.ddof, f.kind = FC_NEAR_SUM if own.reduction == FC_NEAR_COUNT else own.reduction, own.ddof, own.kind
-            f.out = target(p, b, member, i, line)
+            f.out = ahead[j] if j < q.aheads else target(p, b, member, i, line)
+            j += 1
             k.finish(&f)
             deliver(p, b, member, i, <char *>f.out)
             member = follower(member)

@@ -22,23 +22,27 @@ FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p)
 #define FC_W(name) FC_N(name)
 #endif
 
-/* s[x], x < n: the sums of `window` numbers `unit` apart. */
-FC_INLINE void FC_W(fold_sums)(FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit)
+/* A row: s[x], x < n, are the sums of `window` numbers. */
+FC_INLINE void FC_W(fold_sums)(const fc_fold *q)
 {
     const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
-    const FC_SUM_T *a = one;
-    ptrdiff_t m = 1;
-    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
-        const int odd = (window & bit) != 0;
-        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
+    const FC_SUM_T *one = q->rows[0], *a = one;
+    FC_SUM_T *s = q->out[0];
+    ptrdiff_t m = 1, claims = q->aheads;
+    for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
+        const int odd = (q->window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = q->n + q->window - next;
         if (odd)
-            for (ptrdiff_t x = 0; x < count; x += lanes)
-                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift)
-                                      + *(const FC_WVEC *)(one + x + 2 * shift);
+            for (ptrdiff_t x = 0; x < count; x += lanes) {
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + m) + *(const FC_WVEC *)(one + x + 2 * m);
+                fc_claim(q, claims, x);
+            }
         else
-            for (ptrdiff_t x = 0; x < count; x += lanes)
-                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
-        a = s, m = next;
+            for (ptrdiff_t x = 0; x < count; x += lanes) {
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + m);
+                fc_claim(q, claims, x);
+            }
+        a = s, m = next, claims = 0;
     }
 }
 

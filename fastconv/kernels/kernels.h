@@ -520,6 +520,8 @@ typedef struct fc_fold {
     ptrdiff_t step, window, every, count, n, half, cells;
     int raw, squares;
     char *space;
+    char *const *ahead; /* of rows: where the results will go, lines of `ahead_step` bytes a number, claimed meanwhile */
+    ptrdiff_t aheads, ahead_step;
 } fc_fold;
 
 /* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each.

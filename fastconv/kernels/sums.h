@@ -28,17 +28,24 @@ typedef struct fc_parts {
     double *sum, *squares, *first;
 } fc_parts;
 
+FC_INLINE void fc_claim(const fc_fold *q, ptrdiff_t lines, ptrdiff_t x)
+{
+    for (ptrdiff_t i = 0; i < lines; i++)
+        __builtin_prefetch(q->ahead[i] + x * q->ahead_step, 1);
+}
+
 #define FC_AT(p, at) (*(fc_double_vec *)((p) + (at)))
 
 /* One bit: to[x] = `half` numbers of a at x and as many at x + shift and, with `odd`, one at x + 2 * shift. Each number of `one`
  * stands for `cells` elements; with `flat` for itself, so that its squares, and local sums, are 0. */
-FC_INLINE void fc_join_squares(fc_parts to, fc_parts a, fc_parts one, ptrdiff_t count, ptrdiff_t shift, double half, double cells,
-                               const int odd, const int flat, const int local)
+FC_INLINE void fc_join_squares(const fc_fold *q, fc_parts to, fc_parts a, fc_parts one, ptrdiff_t count, ptrdiff_t shift, double half,
+                               ptrdiff_t claims, const int odd, const int flat, const int local)
 {
     const int lanes = FC_VEC_BYTES / 8, zero = flat && half == 1;
-    const double both = 2 * half, elements = half * cells;
+    const double cells = (double)q->cells, both = 2 * half, elements = half * cells;
     const double scale = 1 / (both * cells), scale_one = 1 / (both * (both + 1) * cells);
     for (ptrdiff_t x = 0; x < count; x += lanes) {
+        fc_claim(q, claims, x);
         fc_double_vec left = {0}, right = {0}, m = {0};
         if (!zero || !local)
             left = FC_AT(a.sum, x), right = FC_AT(a.sum, x + shift);
@@ -69,20 +76,20 @@ FC_INLINE void fc_join_squares(fc_parts to, fc_parts a, fc_parts one, ptrdiff_t 
 
 #undef FC_AT
 
-/* to[x], x < n: of `window` numbers `unit` apart. */
-FC_INLINE void fc_fold_squares(fc_parts to, fc_parts one, ptrdiff_t n, ptrdiff_t window, ptrdiff_t unit, double cells,
+/* to[x], x < n: of q->window numbers `unit` apart. */
+FC_INLINE void fc_fold_squares(const fc_fold *q, fc_parts to, fc_parts one, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t claims,
                                const int flat, const int local)
 {
     fc_parts a = one;
     ptrdiff_t m = 1;
-    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
-        const int odd = (window & bit) != 0;
-        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * unit, shift = m * unit;
+    for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
+        const int odd = (q->window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = n + (q->window - next) * unit, shift = m * unit;
         if (odd)
-            fc_join_squares(to, a, one, count, shift, (double)m, cells, 1, flat, local);
+            fc_join_squares(q, to, a, one, count, shift, (double)m, claims, 1, flat, local);
         else
-            fc_join_squares(to, a, one, count, shift, (double)m, cells, 0, flat, local);
-        a = to, m = next;
+            fc_join_squares(q, to, a, one, count, shift, (double)m, claims, 0, flat, local);
+        a = to, m = next, claims = 0;
     }
 }
 
@@ -192,7 +199,7 @@ FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
         } else {
             FC_N(gather_strip)(local ? one.first : one.sum, q, rows, x * (ptrdiff_t)sizeof(FC_T), 1);
         }
-        fc_fold_squares(to, one, (rows - q->window + 1) * unit, q->window, unit, (double)q->cells, raw, local);
+        fc_fold_squares(q, to, one, (rows - q->window + 1) * unit, unit, 0, raw, local);
         FC_N(scatter_strip)(q, to.sum, x * 8);
         FC_N(scatter_strip)(q, to.squares, x * 8 + q->half);
         if (local)
@@ -217,11 +224,11 @@ static void FC_N(fold_row)(const fc_fold *q)
     char *one = (char *)q->rows[0], *s = q->out[0];
     const ptrdiff_t half = q->half;
     if (q->squares)
-        fc_fold_squares((fc_parts){(double *)s, (double *)(s + half), NULL},
-                        (fc_parts){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, q->window, 1,
-                        (double)q->cells, 0, FC_IS_FLOAT && sizeof(FC_T) == 8);
+        fc_fold_squares(q, (fc_parts){(double *)s, (double *)(s + half), NULL},
+                        (fc_parts){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, 1, q->aheads, 0,
+                        FC_IS_FLOAT && sizeof(FC_T) == 8);
     else
-        FC_N(fold_sums)((FC_SUM_T *)s, (const FC_SUM_T *)one, q->n, q->window, 1);
+        FC_N(fold_sums)(q);
 }
 
 /* ---- what sums become ---- */
@@ -271,7 +278,7 @@ static void fc_fold_columns_narrow(const fc_fold *q)
 
 static void fc_fold_row_narrow(const fc_fold *q)
 {
-    FC_W(fold_sums)((FC_SUM_T *)q->out[0], (const FC_SUM_T *)q->rows[0], q->n, q->window, 1);
+    FC_W(fold_sums)(q);
 }
 
 static void fc_finish_narrow(const fc_finish *q)
