@@ -13,11 +13,7 @@
 typedef uint16_t FC_SUM_T;
 typedef FC_SUM_T FC_WVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(2)));
 
-FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p)
-{
-    typedef FC_T half __attribute__((vector_size(FC_VEC_BYTES / 2), may_alias, aligned(1)));
-    return __builtin_convertvector(*(const half *)p, FC_WVEC);
-}
+FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p) { return (FC_WVEC)fc_load_bytes(p); }
 #else
 #define FC_W(name) FC_N(name)
 #endif
@@ -61,33 +57,40 @@ FC_INLINE FC_WVEC FC_W(widened)(const char *row, ptrdiff_t x, const int raw)
 #ifdef FC_INTEGER_TYPE
 
 /* Integers add up exactly in any order: each sum is the one before, a row added and a row taken away. */
+FC_INLINE void FC_W(sum_strip)(const fc_fold *q, ptrdiff_t x, const int raw, const int vectors)
+{
+    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
+    FC_WVEC sum[4] = {{0}};
+    for (ptrdiff_t r = 0; r < q->window; r++)
+#pragma GCC unroll 4
+        for (int i = 0; i < vectors; i++)
+            sum[i] += FC_W(widened)(q->rows[r * q->step], x + i * lanes, raw);
+    for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
+        for (; r < o * q->every; r++) {
+            const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
+            if (raw)
+                __builtin_prefetch((const FC_T *)next + x + 8 * lanes);
+#pragma GCC unroll 4
+            for (int i = 0; i < vectors; i++)
+                sum[i] += FC_W(widened)(next, x + i * lanes, raw) - FC_W(widened)(last, x + i * lanes, raw);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < vectors; i++)
+            ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
+    }
+}
+
 FC_INLINE void FC_W(sum_columns)(const fc_fold *q, const int raw)
 {
-    enum { MOST = sizeof(FC_SUM_T) == 2 ? 2 : 4 };
-    const ptrdiff_t lanes = (ptrdiff_t)(FC_VEC_BYTES / sizeof(FC_SUM_T));
-    for (ptrdiff_t x = 0; x < q->n; x += MOST * lanes) {
-        x = FC_W(whole_strip)(q, x, MOST * lanes);
-        const int wide = q->n - x < MOST * lanes ? (int)((q->n - x + lanes - 1) / lanes) : MOST;
-        FC_WVEC sum[MOST] = {{0}};
-        for (ptrdiff_t r = 0; r < q->window; r++)
-            for (int i = 0; i < wide; i++)
-                sum[i] += FC_W(widened)(q->rows[r * q->step], x + i * lanes, raw);
-        for (ptrdiff_t o = 0, r = 0; o < q->count; o++) {
-            for (; r < o * q->every; r++) {
-                const char *next = q->rows[(r + q->window) * q->step], *last = q->rows[r * q->step];
-                if (raw)
-                    __builtin_prefetch((const FC_T *)next + x + 8 * lanes);
-#pragma GCC unroll 4
-                for (int i = 0; i < MOST; i++)
-                    if (i < wide)
-                        sum[i] += FC_W(widened)(next, x + i * lanes, raw) - FC_W(widened)(last, x + i * lanes, raw);
-            }
-#pragma GCC unroll 4
-            for (int i = 0; i < MOST; i++)
-                if (i < wide)
-                    ((FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x))[i] = sum[i];
+    enum { MOST = sizeof(FC_SUM_T) == 2 ? 2 : 4, LANES = FC_VEC_BYTES / sizeof(FC_SUM_T) };
+    if (q->n < MOST * LANES)
+        for (ptrdiff_t x = 0; x < q->n; x += LANES)
+            FC_W(sum_strip)(q, x, raw, 1);
+    else
+        for (ptrdiff_t x = 0; x < q->n; x += MOST * LANES) {
+            x = FC_W(whole_strip)(q, x, MOST * LANES);
+            FC_W(sum_strip)(q, x, raw, MOST);
         }
-    }
 }
 
 /* Means of bytes to the nearest byte, halves to the even one: within FC_FOLD_BYTES cells the quotient of a float and a

@@ -50,6 +50,20 @@
 #define FC_JOIN_(a, b) a##_##b
 #define FC_JOIN(a, b) FC_JOIN_(a, b)
 
+/* As many bytes as a register holds words of 16 bits. */
+typedef uint16_t fc_halves __attribute__((vector_size(FC_VEC_BYTES)));
+FC_INLINE fc_halves fc_load_bytes(const uint8_t *p)
+{
+#if defined(__AVX512BW__)
+    return (fc_halves)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(__AVX2__)
+    return (fc_halves)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
+#else
+    typedef uint8_t half __attribute__((vector_size(FC_VEC_BYTES / 2), may_alias, aligned(1)));
+    return __builtin_convertvector(*(const half *)p, fc_halves);
+#endif
+}
+
 #endif
 
 #undef FC_N
