@@ -512,7 +512,7 @@ typedef struct fc_pile {
  * bytes beyond, written and read. `rows` are lines of elements if `raw`, else wide lines whose numbers stand for `cells`
  * elements each. Needs 2 (with squares 5) times FC_FOLD_STRIP * ((count - 1) * every + window + 1) bytes of space.
  * Rows: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n and up to a vector beyond; n + window - 1 numbers and a
- * vector of `out` are overwritten. */
+ * vector of `out` (two where rows widen) are overwritten. */
 enum { FC_FOLD_STRIP = 128 };
 typedef struct fc_fold {
     const void *const *rows;
