@@ -48,8 +48,9 @@ cdef enum:
 
 
 cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
-    """Whether sums of columns fit 16 bits."""
-    return own.group == SUMS and p.native == FC_U8 and p.cells // p.w[p.ndim - 1] <= FC_NARROW_CELLS and not own.truth
+    """Whether sums fit 16 bits, or those of columns and the differences of any two of these do."""
+    cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.w[p.ndim - 1]) <= FC_NARROW_CELLS
+    return fits and own.group == SUMS and p.native == FC_U8 and not own.truth
 
 
 cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcept nogil:
@@ -86,8 +87,8 @@ cdef idx fold_space(const Lines *p) noexcept nogil:
 
 
 cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
-    """Bytes for reduce_sums: space, a line of results, a wide line with room for wider numbers, two tables, bytes, and the wide lines of
-    each axis."""
+    """Bytes for reduce_sums: space, a line of results, a wide line with room for wider numbers, two tables, bytes, and the
+    wide lines of each axis."""
     cdef idx lines = p.lines, wide = 2
     cdef int a
     for a in range(p.ndim - 1):

@@ -355,6 +355,14 @@ def test_rounded_means_of_bytes(isa, rng, size):
     np.testing.assert_array_equal(reduce_(x, "sum", size), windows.sum(axis=-1, dtype=np.int64))
 
 
+@pytest.mark.parametrize("height", [128, 129, 257, 258])
+def test_sums_of_bytes_in_high_windows(isa, height):
+    # Columns of 0 and of 255: neighbours differ by all that a column can hold.
+    x = np.broadcast_to(np.where(np.arange(300) // 7 % 2, 255, 0).astype(np.uint8), (height + 3, 300))
+    windows = boxes(x[:1].astype(np.int64), (1, 5))[0].sum(axis=-1) * height
+    np.testing.assert_array_equal(reduce_(x, "sum", (height, 5)), np.broadcast_to(windows, x.shape))
+
+
 def test_means_of_windows_beyond_the_fast_ways():
     x = np.full((5, 6), 255, np.uint8)
     x[2, 3] = 0

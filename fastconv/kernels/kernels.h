@@ -585,7 +585,7 @@ typedef struct fc_kernels {
     fc_real f32, f64;
     fc_elements elements[10]; /* by kind: FC_U8 - 16 and so on, then float, double */
     fc_elements narrow;       /* bytes with sums of 16 bits, for boxes of at most FC_NARROW_CELLS cells */
-    fc_elements widening;     /* the same but for sums of rows, of 32 bits: for boxes with at most so many cells in a column */
+    fc_elements widening;     /* the same but for sums of rows, of 32 bits: for boxes with at most half as many in a column */
     /* c[i] += w * src[i], i < n, modulo 2^64; `step` in bytes */
     void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind);
     ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */

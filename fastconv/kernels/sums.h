@@ -295,8 +295,9 @@ FC_INLINE fc_words fc_moved_up(fc_words v, const uint32_t k)
     return __builtin_shuffle((fc_words){0}, v, FC_EACH_LANE + (FC_WORD_LANES - k));
 }
 
-/* Rows of numbers of 16 bits as sums of 32: each is the one before, a number added and one taken away. For 2 * lanes sums 2 loads,
- * 19 operations on 32 lanes of 16 or 16 of 32 bits, 2 stores, whatever the window; 2 of them in the chain from step to step. */
+/* Rows of numbers of 16 bits, whose differences are between -2^15 and 2^15, as sums of 32: each is the one before, a number
+ * added and one taken away. For 2 * lanes sums 2 loads, 19 operations on 32 lanes of 16 or 16 of 32 bits, 2 stores, whatever the
+ * window; 2 of them in the chain from step to step. */
 static void fc_fold_row_widening(const fc_fold *q)
 {
     const uint16_t *one = q->rows[0];
@@ -318,7 +319,8 @@ static void fc_fold_row_widening(const fc_fold *q)
         here = next - both;
         const fc_words after = here + even;
         *(fc_words *)(s + x) = __builtin_shuffle(here, after, FC_EACH_LANE / 2 + FC_EACH_LANE % 2 * FC_WORD_LANES);
-        *(fc_words *)(s + x + FC_WORD_LANES) = __builtin_shuffle(here, after, (FC_EACH_LANE + FC_WORD_LANES) / 2 + FC_EACH_LANE % 2 * FC_WORD_LANES);
+        *(fc_words *)(s + x + FC_WORD_LANES) =
+            __builtin_shuffle(here, after, (FC_EACH_LANE + FC_WORD_LANES) / 2 + FC_EACH_LANE % 2 * FC_WORD_LANES);
         here = next[FC_WORD_LANES - 1] - (fc_words){0};
     }
 }
