@@ -42,6 +42,7 @@ cdef enum:
     PIECE_CELLS = 1 << 18        # cells of the windows of a piece, selected or sorted
     PIECE_RUNS = 1 << 22         # runs that a histogram passes in a piece
     LEAST_PIECE = 64
+    FEW_CELLS = 16               # that kernels sort at once
 
 NAMES = ("median", "percentile", "rank", "mode", "entropy")
 
@@ -147,11 +148,12 @@ def result_dtype(name, parameter, dtype, geometry):
 
 
 def rows(names, geometry):
-    """Rows that a block should have for named reductions: whole tiles of 8, and enough for the rows above them that are sorted
-    anew; 0 where any number does."""
+    """Rows that a block should have for named reductions, 0 where any number does: a power of 2, so that threads get as many of
+    most images, and for boxes enough for the rows above them that are sorted anew."""
     if not any(name in ("median", "percentile", "rank") for name in names):
         return 0
-    return (4 * geometry.window[len(geometry.window) - 2] + 7) // 8 * 8
+    height = geometry.window[len(geometry.window) - 2]
+    return 32 if geometry.cells is not None else 1 << (7 * int(height) - 1).bit_length() - 1
 
 
 # ---- scratch memory ----
@@ -413,15 +415,24 @@ cdef bint all_hold(const Lines *p, idx line, idx tap, idx first, idx count) noex
     return True
 
 
-cdef idx share(const Lines *p, idx first, int level, bint top, idx *to) noexcept:
-    """The cells that 1 << level outputs from `first` on have and, but at the top, not twice as many; returns their number."""
-    cdef idx i, line, tap, twice = first >> (level + 1) << (level + 1), count = 0
+cdef idx share(const Lines *p, const Rank *own, idx first, int level, idx *to) noexcept:
+    """The cells of the list that 1 << level outputs from `first` on share (NULL: only how many they all have): what the list of
+    twice as many does not hold, which at level 1 leaves some to both outputs. Returns their number."""
+    cdef idx i, line, tap, twice = first >> (level + 1) << (level + 1), four = first >> 2 << 2, count = 0, above = 0
     for i in range(p.runs):
         line = p.run_line[i] + first * p.step[p.ndim - 2]
         for tap in range(p.run_start[i], p.run_start[i] + p.run_length[i]):
-            if not all_hold(p, line, tap, first, 1 << level) or (not top and all_hold(p, line, tap, twice, 2 << level)):
+            if not all_hold(p, line, tap, first, 1 << level):
                 continue
             if to != NULL:
+                if level < own.levels and all_hold(p, line, tap, twice, 2 << level):
+                    if level or (own.levels > 1 and all_hold(p, line, tap, four, 4)):
+                        continue
+                    above += 1
+                    if above <= own.cells[1]:
+                        continue
+                if count == own.cells[level]:
+                    break
                 to[2 * count], to[2 * count + 1] = line, tap
             count += 1
     return count
@@ -429,16 +440,21 @@ cdef idx share(const Lines *p, idx first, int level, bint top, idx *to) noexcept
 
 cdef void count_cells(const Lines *p, Rank *own) noexcept:
     """Fills in how cells are shared: by twice as many outputs as long as they share half of their cells."""
-    cdef idx shared = p.cells, more
+    cdef idx shared = p.cells, more, rest
     cdef int level
     while own.levels < FC_CELL_LEVELS and p.b[p.ndim - 2] >= 2 << own.levels:
-        more = share(p, 0, own.levels + 1, True, NULL)
+        more = share(p, own, 0, own.levels + 1, NULL)
         if 2 * more < shared:
             break
         own.cells[own.levels] = shared - more
         own.levels += 1
         shared = more
     own.cells[own.levels] = shared
+    # A few cells more than are sorted at once cost a merger: both outputs have them in their own lists if there is room.
+    rest = own.cells[1] % FEW_CELLS if own.levels else 0
+    if own.cells[1] > FEW_CELLS and own.cells[0] + rest <= FEW_CELLS:
+        own.cells[0] += rest
+        own.cells[1] -= rest
     for level in range(own.levels + 1):
         own.offsets += own.cells[level] << (own.levels - level)
 
@@ -449,7 +465,7 @@ cdef void list_cells(const Lines *p, Rank *own) noexcept:
     cdef int level, j
     for level in range(own.levels, -1, -1):
         for j in range(1 << (own.levels - level)):
-            at += share(p, j << level, level, level == own.levels, own.table + 2 * at)
+            at += share(p, own, j << level, level, own.table + 2 * at)
 
 
 cdef int choose(const Lines *p) noexcept:

@@ -444,7 +444,7 @@ typedef struct fc_select {
 } fc_select;
 
 /* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
- * lines themselves. Writes n results, or FC_PART vectors of them if n is less. `spare` holds sorted_room(height, width)
+ * lines themselves. Writes n results, or FC_ABREAST vectors of them if n is less. `spare` holds sorted_room(height, width)
  * bytes from a 64-byte boundary. */
 typedef struct fc_box {
     const void *const *rows;

@@ -361,9 +361,9 @@ static void FC_N(box)(const fc_box *q)
     ptrdiff_t *offset = (ptrdiff_t *)(to + 7 * cells);
     for (ptrdiff_t i = 0; i < q->width; i++)
         offset[i] = i;
-    for (t.x = 0; t.x < q->n; t.x += FC_PART * FC_LANES) {
-        if (t.x > 0 && t.x + FC_PART * FC_LANES > q->n)
-            t.x = q->n - FC_PART * FC_LANES;
+    for (t.x = 0; t.x < q->n; t.x += FC_ABREAST * FC_LANES) {
+        if (t.x > 0 && t.x + FC_ABREAST * FC_LANES > q->n)
+            t.x = q->n - FC_ABREAST * FC_LANES;
         FC_N(box_strip)(&t, offset, to);
     }
 }
@@ -404,9 +404,9 @@ static void FC_N(cells)(const fc_cells *q)
         cells += q->cells[level];
     const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->pair);
     FC_N(part) *to = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
-    for (ptrdiff_t x = 0; x < q->n; x += FC_PART * FC_LANES) {
-        if (x > 0 && x + FC_PART * FC_LANES > q->n)
-            x = q->n - FC_PART * FC_LANES;
+    for (ptrdiff_t x = 0; x < q->n; x += FC_ABREAST * FC_LANES) {
+        if (x > 0 && x + FC_ABREAST * FC_LANES > q->n)
+            x = q->n - FC_ABREAST * FC_LANES;
         FC_N(share_cells)(q, x, 0, q->levels, q->offset, (FC_N(list)){0}, to, &aim);
     }
 }

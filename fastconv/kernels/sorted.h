@@ -12,7 +12,7 @@
 
 _Static_assert(2 * FC_VEC_BYTES <= FC_SELECT_ROOM, "lines have room for an element");
 
-enum { FC_PART = 2, FC_FEW_CELLS = 16, FC_COMPARATORS = 60, FC_BEHIND = 32 };
+enum { FC_ABREAST = 2, FC_FEW_CELLS = 16, FC_COMPARATORS = 60, FC_BEHIND = 32 };
 
 /* Green's network for 16 cells. The first n cells sort themselves without the others, as if those were infinite. */
 static const uint8_t fc_network[FC_COMPARATORS][2] = {
@@ -27,7 +27,7 @@ static const uint8_t fc_network[FC_COMPARATORS][2] = {
 
 /* An element of a list: so many vectors that one of them can wait for its operands while another has them. */
 typedef struct FC_N(part) {
-    FC_VEC v[FC_PART];
+    FC_VEC v[FC_ABREAST];
 } FC_N(part);
 
 /* `count` elements at v: those from rank `base` on of `cells` cells. */
@@ -53,7 +53,7 @@ static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int 
 #else
     const FC_T most = (FC_T)__builtin_inf(), least = -most;
 #endif
-    for (int p = 0; p < FC_PART; p++) {
+    for (int p = 0; p < FC_ABREAST; p++) {
         spare[0].v[p] = FC_N(splat)(least);
         spare[1].v[p] = FC_N(splat)(most);
     }
@@ -92,7 +92,7 @@ FC_INLINE void FC_N(order)(FC_VEC *a, FC_VEC *b)
 
 FC_INLINE void FC_N(sort_few)(FC_N(part) *to, const FC_T *from, const ptrdiff_t *offset, const int n)
 {
-    for (int p = 0; p < FC_PART; p++) {
+    for (int p = 0; p < FC_ABREAST; p++) {
         FC_VEC v[FC_FEW_CELLS];
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
@@ -161,7 +161,7 @@ FC_INLINE FC_VEC FC_N(fetch)(const FC_N(part) *const *at, int i, int p, const in
 FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t first, ptrdiff_t end, const int n,
                                const int parts, const int which)
 {
-    for (int p = 0; p < FC_PART; p++) {
+    for (int p = 0; p < FC_ABREAST; p++) {
         FC_VEC v[FC_FEW_CELLS];
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
@@ -206,7 +206,7 @@ FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrd
 {
     for (ptrdiff_t i = 0; i < step; i++) {
 #pragma GCC unroll 2
-        for (int p = 0; p < FC_PART; p++) {
+        for (int p = 0; p < FC_ABREAST; p++) {
             FC_VEC v[4];
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++)
@@ -269,14 +269,14 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
     if (first >= m) {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
-            for (int p = 0; p < FC_PART; p++)
+            for (int p = 0; p < FC_ABREAST; p++)
                 spare[m + i].v[p] = FC_N(max)(at[i]->v[p], at[m + i]->v[p]);
             at[m + i] = &spare[m + i];
         }
     } else if (end <= m) {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
-            for (int p = 0; p < FC_PART; p++)
+            for (int p = 0; p < FC_ABREAST; p++)
                 spare[i].v[p] = FC_N(min)(at[i]->v[p], at[m + i]->v[p]);
             at[i] = &spare[i];
         }
@@ -286,7 +286,7 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
     } else {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
-            for (int p = 0; p < FC_PART; p++) {
+            for (int p = 0; p < FC_ABREAST; p++) {
                 const FC_VEC a = at[i]->v[p], b = at[m + i]->v[p];
                 spare[i].v[p] = FC_N(min)(a, b);
                 spare[m + i].v[p] = FC_N(max)(a, b);
@@ -330,17 +330,23 @@ FC_INLINE void FC_N(rank_of)(FC_T *to, FC_N(list) a, FC_N(list) b, ptrdiff_t ran
 {
     const ptrdiff_t taken = rank + 1 - a.base - b.base, first = taken > b.count ? taken - b.count : 1;
     const ptrdiff_t end = taken - 1 < a.count ? taken - 1 : a.count;
-    for (int p = 0; p < FC_PART; p++) {
+    FC_VEC v[FC_ABREAST];
+#pragma GCC unroll 2
+    for (int p = 0; p < FC_ABREAST; p++) {
         /* All of one list where that has so many, else the least that a split can give. */
-        FC_VEC v = taken <= b.count ? b.v[taken - 1].v[p] : a.v[taken <= a.count ? taken - 1 : a.count - 1].v[p];
+        v[p] = taken <= b.count ? b.v[taken - 1].v[p] : a.v[taken <= a.count ? taken - 1 : a.count - 1].v[p];
         if (taken <= b.count && taken <= a.count)
-            v = FC_N(min)(v, a.v[taken - 1].v[p]);
+            v[p] = FC_N(min)(v[p], a.v[taken - 1].v[p]);
         else if (taken > b.count && taken > a.count)
-            v = FC_N(max)(v, b.v[taken - a.count - 1].v[p]);
-        for (ptrdiff_t i = first; i <= end; i++)
-            v = FC_N(min)(v, FC_N(max)(a.v[i - 1].v[p], b.v[taken - i - 1].v[p]));
-        FC_N(put)(to + p * FC_LANES, v);
+            v[p] = FC_N(max)(v[p], b.v[taken - a.count - 1].v[p]);
     }
+    for (ptrdiff_t i = first; i <= end; i++)
+#pragma GCC unroll 2
+        for (int p = 0; p < FC_ABREAST; p++)
+            v[p] = FC_N(min)(v[p], FC_N(max)(a.v[i - 1].v[p], b.v[taken - i - 1].v[p]));
+#pragma GCC unroll 2
+    for (int p = 0; p < FC_ABREAST; p++)
+        FC_N(put)(to + p * FC_LANES, v[p]);
 }
 
 /* A list of any number of cells at `to`, vectors at from + offset[i]; takes memory for 2n elements from `spare` on. */
