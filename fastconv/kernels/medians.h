@@ -31,10 +31,7 @@ FC_INLINE void FC_N(sort_row)(FC_VEC *to, const FC_T *from, const int n)
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
         v[i] = FC_N(load)(from + i);
-#pragma GCC unroll 60
-    for (int i = 0; i < FC_COMPARATORS; i++)
-        if (fc_network[i][1] < n)
-            FC_N(order)(&v[fc_network[i][0]], &v[fc_network[i][1]]);
+    FC_N(sort_vectors)(v, n);
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
         to[i] = v[i];

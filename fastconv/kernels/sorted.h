@@ -58,13 +58,13 @@ static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int 
         spare[1].v[p] = FC_N(splat)(most);
     }
     return (FC_N(aim)){.cells = cells, .low = low, .high = low + pair, .least = spare, .most = spare + 1, .spare = spare + 2,
-                       .at = (const FC_N(part) **)(spare + 2 + cells + FC_FEW_CELLS)};
+                       .at = (const FC_N(part) **)(spare + 2 + cells + FC_FEW_CELLS + FC_BEHIND)};
 }
 
 FC_INLINE ptrdiff_t FC_N(aim_parts)(ptrdiff_t cells)
 {
     const ptrdiff_t pointers = (cells + FC_FEW_CELLS + FC_BEHIND) * (ptrdiff_t)sizeof(void *);
-    return 2 + cells + FC_FEW_CELLS + (pointers + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    return 2 + cells + FC_FEW_CELLS + FC_BEHIND + (pointers + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
 }
 
 FC_INLINE ptrdiff_t FC_N(first_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
@@ -90,6 +90,14 @@ FC_INLINE void FC_N(order)(FC_VEC *a, FC_VEC *b)
     *a = least;
 }
 
+FC_INLINE void FC_N(sort_vectors)(FC_VEC *v, const int n)
+{
+#pragma GCC unroll 60
+    for (int i = 0; i < FC_COMPARATORS; i++)
+        if (fc_network[i][1] < n)
+            FC_N(order)(&v[fc_network[i][0]], &v[fc_network[i][1]]);
+}
+
 FC_INLINE void FC_N(sort_few)(FC_N(part) *to, const FC_T *from, const ptrdiff_t *offset, const int n)
 {
     for (int p = 0; p < FC_ABREAST; p++) {
@@ -97,10 +105,7 @@ FC_INLINE void FC_N(sort_few)(FC_N(part) *to, const FC_T *from, const ptrdiff_t 
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
             v[i] = FC_N(load)(from + offset[i] + p * FC_LANES);
-#pragma GCC unroll 60
-        for (int i = 0; i < FC_COMPARATORS; i++)
-            if (fc_network[i][1] < n)
-                FC_N(order)(&v[fc_network[i][0]], &v[fc_network[i][1]]);
+        FC_N(sort_vectors)(v, n);
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
             to[i].v[p] = v[i];
@@ -201,26 +206,28 @@ FC_INLINE void FC_N(clean_rest)(FC_N(part) *to, const FC_N(part) *const *at, ptr
         FC_N(clean_few)(to, at, first, end, 2, parts, which);
 }
 
-/* Two levels of a sequence of 4 * step elements. */
-FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t step)
+/* log2(ways) levels of a sequence of ways * step elements. */
+FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t step, const int ways)
 {
     for (ptrdiff_t i = 0; i < step; i++) {
 #pragma GCC unroll 2
         for (int p = 0; p < FC_ABREAST; p++) {
-            FC_VEC v[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; j++)
+            FC_VEC v[8];
+#pragma GCC unroll 8
+            for (int j = 0; j < ways; j++)
                 v[j] = at[i + j * step]->v[p];
-            FC_N(order)(&v[0], &v[2]);
-            FC_N(order)(&v[1], &v[3]);
-            FC_N(order)(&v[0], &v[1]);
-            FC_N(order)(&v[2], &v[3]);
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; j++)
+#pragma GCC unroll 3
+            for (int half = ways / 2; half; half /= 2)
+#pragma GCC unroll 8
+                for (int j = 0; j < ways; j++)
+                    if (!(j & half))
+                        FC_N(order)(&v[j], &v[j | half]);
+#pragma GCC unroll 8
+            for (int j = 0; j < ways; j++)
                 spare[i + j * step].v[p] = v[j];
         }
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
+#pragma GCC unroll 8
+        for (int j = 0; j < ways; j++)
             at[i + j * step] = &spare[i + j * step];
     }
 }
@@ -264,6 +271,7 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
     ptrdiff_t m = 64, step;
     while (2 * m < n)
         m *= 2;
+    n = n + FC_FEW_CELLS < 2 * m ? n : 2 * m; /* with what is behind it a whole one, which takes fewer passes */
     const ptrdiff_t rest = n - m;
     step = m;
     if (first >= m) {
@@ -280,9 +288,12 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
                 spare[i].v[p] = FC_N(min)(at[i]->v[p], at[m + i]->v[p]);
             at[i] = &spare[i];
         }
+    } else if (rest == m && m > 128 && end - first > m) {
+        step = m / 4;
+        FC_N(clean_levels)(at, spare, step, 8);
     } else if (rest == m && m > 64 && (first < m / 2 || end > m + m / 2)) {
         step = m / 2;
-        FC_N(clean_levels)(at, spare, step);
+        FC_N(clean_levels)(at, spare, step, 4);
     } else {
         for (ptrdiff_t i = 0; i < rest; i++) {
 #pragma GCC unroll 2
