@@ -402,15 +402,16 @@ def _logarithms(cells):
 
 cdef bint all_hold(const Lines *p, idx line, idx tap, idx first, idx count) noexcept:
     """Whether all windows of `count` outputs of a column, from `first` on, have a cell on a line of the region at a tap."""
-    cdef idx i, j
-    cdef bint found
+    cdef idx j, at, low, high, middle
     for j in range(first, first + count):
-        found = False
-        for i in range(p.runs):
-            if p.run_line[i] == line - j * p.step[p.ndim - 2] and 0 <= tap - p.run_start[i] < p.run_length[i]:
-                found = True
-                break
-        if not found:
+        at, low, high = line - j * p.step[p.ndim - 2], 0, p.runs
+        while low < high:        # runs stand in C order: how many begin here or before
+            middle = (low + high) // 2
+            if p.run_line[middle] < at or (p.run_line[middle] == at and p.run_start[middle] <= tap):
+                low = middle + 1
+            else:
+                high = middle
+        if low == 0 or p.run_line[low - 1] != at or tap >= p.run_start[low - 1] + p.run_length[low - 1]:
             return False
     return True
 
