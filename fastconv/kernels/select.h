@@ -246,11 +246,9 @@ FC_INLINE FC_N(list) FC_N(held)(const FC_N(tiles) *t, int level, ptrdiff_t start
 {
     const ptrdiff_t at = start - t->origin, width = t->q->width;
     FC_N(list) group = {.cells = width << level};
-    group.base = FC_N(first_rank)(&t->aim, group.cells);
-    group.count = FC_N(end_rank)(&t->aim, group.cells) - group.base;
     group.v = t->ring + (level * t->rows + (at < t->rows ? at : at - t->rows)) * width;
     if (level == 0 && width <= FC_FEW_CELLS)
-        group.v += group.base;
+        group.v += FC_N(first_rank)(&t->aim, group.cells);
     return group;
 }
 
@@ -269,10 +267,10 @@ static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, 
 static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC_N(list) shared, FC_N(part) *to)
 {
     const fc_box *q = t->q;
-    if (level == 0) {
-        memcpy((FC_T *)q->low[first] + t->x, &shared.v[t->aim.low - shared.base], sizeof(FC_N(part)));
+    if (level == 0) { /* nothing but what is wanted is left of all cells */
+        memcpy((FC_T *)q->low[first] + t->x, &shared.v[0], sizeof(FC_N(part)));
         if (q->high)
-            memcpy((FC_T *)q->high[first] + t->x, &shared.v[t->aim.high - shared.base], sizeof(FC_N(part)));
+            memcpy((FC_T *)q->high[first] + t->x, &shared.v[1], sizeof(FC_N(part)));
         return;
     }
     const ptrdiff_t half = (ptrdiff_t)1 << --level;
@@ -283,12 +281,12 @@ static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC
         const FC_N(list) joins = FC_N(group)(t, level, right ? first - half + q->height + 1 : first + half, to);
         if (level > 0) {
             const FC_N(list) all = FC_N(merge)(rest, shared, joins, &t->aim);
-            FC_N(share_out)(t, first, level, all, rest + all.count);
+            FC_N(share_out)(t, first, level, all, rest + FC_N(count_of)(&t->aim, all));
             continue;
         }
-        FC_N(rank_of)((FC_T *)q->low[first] + t->x, shared, joins, t->aim.low);
+        FC_N(rank_of)((FC_T *)q->low[first] + t->x, shared, joins, t->aim.low, &t->aim);
         if (q->high)
-            FC_N(rank_of)((FC_T *)q->high[first] + t->x, shared, joins, t->aim.high);
+            FC_N(rank_of)((FC_T *)q->high[first] + t->x, shared, joins, t->aim.high, &t->aim);
     }
 }
 
@@ -376,20 +374,20 @@ static void FC_N(share_cells)(const fc_cells *q, ptrdiff_t x, ptrdiff_t first, i
     FC_N(list) all = FC_N(sort_list)(to, to + n, (const FC_T *)q->from + x, offset + (first >> level) * n, n, aim);
     to += n;
     if (level == 0 && shared.cells) {
-        FC_N(rank_of)((FC_T *)q->low[first] + x, shared, all, aim->low);
+        FC_N(rank_of)((FC_T *)q->low[first] + x, shared, all, aim->low, aim);
         if (q->pair)
-            FC_N(rank_of)((FC_T *)q->high[first] + x, shared, all, aim->high);
+            FC_N(rank_of)((FC_T *)q->high[first] + x, shared, all, aim->high, aim);
         return;
     }
     if (level == 0) {
-        memcpy((FC_T *)q->low[first] + x, &all.v[aim->low - all.base], sizeof(FC_N(part)));
+        memcpy((FC_T *)q->low[first] + x, &all.v[0], sizeof(FC_N(part)));
         if (q->pair)
-            memcpy((FC_T *)q->high[first] + x, &all.v[aim->high - all.base], sizeof(FC_N(part)));
+            memcpy((FC_T *)q->high[first] + x, &all.v[1], sizeof(FC_N(part)));
         return;
     }
     if (shared.cells) {
         all = FC_N(merge)(to, shared, all, aim);
-        to += all.count;
+        to += FC_N(count_of)(aim, all);
     }
     offset += n << (q->levels - level);
     FC_N(share_cells)(q, x, first, level - 1, offset, all, to, aim);

@@ -30,10 +30,10 @@ typedef struct FC_N(part) {
     FC_VEC v[FC_ABREAST];
 } FC_N(part);
 
-/* `count` elements at v: those from rank `base` on of `cells` cells. */
+/* Of `cells` cells the elements that are kept: ranks first_rank .. end_rank - 1. Two words, which registers pass. */
 typedef struct FC_N(list) {
     FC_N(part) *v;
-    ptrdiff_t count, base, cells;
+    ptrdiff_t cells;
 } FC_N(list);
 
 /* What is looked for: ranks low .. high of `cells` cells, and memory for a merger of that many. */
@@ -76,6 +76,11 @@ FC_INLINE ptrdiff_t FC_N(first_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
 FC_INLINE ptrdiff_t FC_N(end_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
 {
     return aim->high + 1 < cells ? aim->high + 1 : cells;
+}
+
+FC_INLINE ptrdiff_t FC_N(count_of)(const FC_N(aim) *aim, FC_N(list) list)
+{
+    return FC_N(end_rank)(aim, list.cells) - FC_N(first_rank)(aim, list.cells);
 }
 
 /* Of two wide integers the greatest is what the least leaves of both: vpternlog, which other ports than vpmin take. */
@@ -314,42 +319,45 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
 /* The cells of both lists, as a list at `to`. */
 static FC_N(list) FC_N(merge)(FC_N(part) *to, FC_N(list) a, FC_N(list) b, const FC_N(aim) *aim)
 {
-    const ptrdiff_t cells = a.cells + b.cells, base = FC_N(first_rank)(aim, cells), end = FC_N(end_rank)(aim, cells);
-    const ptrdiff_t first = base - a.base - b.base, count = end - base, n = a.count + b.count;
+    const FC_N(list) all = {.v = to, .cells = a.cells + b.cells};
+    const ptrdiff_t before = FC_N(count_of)(aim, a), behind = FC_N(count_of)(aim, b), count = FC_N(count_of)(aim, all);
+    const ptrdiff_t first = FC_N(first_rank)(aim, all.cells) - FC_N(first_rank)(aim, a.cells) - FC_N(first_rank)(aim, b.cells);
+    const ptrdiff_t n = before + behind;
     /* Elements below all cells in between move the ranks that are wanted to the start of a block of 16. */
     ptrdiff_t below = -first & 15;
     const int deeper = ((n - 1) ^ (n + below - 1)) > ((n - 1) & (n + below - 1));
     if (n <= 16 || deeper || ((first & 15) + count - 1) / 16 == (count - 1) / 16)
         below = 0;
     const FC_N(part) **at = aim->at;
-    for (ptrdiff_t i = 0; i < a.count; i++)
-        at[i] = a.v + (a.count - 1 - i);
-    at += a.count;
+    for (ptrdiff_t i = 0; i < before; i++)
+        at[i] = a.v + (before - 1 - i);
+    at += before;
     for (ptrdiff_t i = 0; i < below; i++)
         at[i] = aim->least;
     at += below;
-    for (ptrdiff_t i = 0; i < b.count; i++)
+    for (ptrdiff_t i = 0; i < behind; i++)
         at[i] = b.v + i;
     for (int i = 0; i < FC_BEHIND; i++)
-        at[b.count + i] = aim->most;
+        at[behind + i] = aim->most;
     FC_N(clean)(to, aim->at, aim->spare, n + below, first + below, first + below + count);
-    return (FC_N(list)){.v = to, .count = count, .base = base, .cells = cells};
+    return all;
 }
 
 /* Rank `rank` of all cells of both lists: the least, over all splits, of the greater of the last of either part. */
-FC_INLINE void FC_N(rank_of)(FC_T *to, FC_N(list) a, FC_N(list) b, ptrdiff_t rank)
+FC_INLINE void FC_N(rank_of)(FC_T *to, FC_N(list) a, FC_N(list) b, ptrdiff_t rank, const FC_N(aim) *aim)
 {
-    const ptrdiff_t taken = rank + 1 - a.base - b.base, first = taken > b.count ? taken - b.count : 1;
-    const ptrdiff_t end = taken - 1 < a.count ? taken - 1 : a.count;
+    const ptrdiff_t before = FC_N(count_of)(aim, a), behind = FC_N(count_of)(aim, b);
+    const ptrdiff_t taken = rank + 1 - FC_N(first_rank)(aim, a.cells) - FC_N(first_rank)(aim, b.cells);
+    const ptrdiff_t first = taken > behind ? taken - behind : 1, end = taken - 1 < before ? taken - 1 : before;
     FC_VEC v[FC_ABREAST];
 #pragma GCC unroll 2
     for (int p = 0; p < FC_ABREAST; p++) {
         /* All of one list where that has so many, else the least that a split can give. */
-        v[p] = taken <= b.count ? b.v[taken - 1].v[p] : a.v[taken <= a.count ? taken - 1 : a.count - 1].v[p];
-        if (taken <= b.count && taken <= a.count)
+        v[p] = taken <= behind ? b.v[taken - 1].v[p] : a.v[taken <= before ? taken - 1 : before - 1].v[p];
+        if (taken <= behind && taken <= before)
             v[p] = FC_N(min)(v[p], a.v[taken - 1].v[p]);
-        else if (taken > b.count && taken > a.count)
-            v[p] = FC_N(max)(v[p], b.v[taken - a.count - 1].v[p]);
+        else if (taken > behind && taken > before)
+            v[p] = FC_N(max)(v[p], b.v[taken - before - 1].v[p]);
     }
     for (ptrdiff_t i = first; i <= end; i++)
 #pragma GCC unroll 2
@@ -371,6 +379,5 @@ static FC_N(list) FC_N(sort_list)(FC_N(part) *to, FC_N(part) *spare, const FC_T 
         return FC_N(merge)(to, a, b, aim);
     }
     FC_N(sort_cells)(to, from, offset, n);
-    const ptrdiff_t base = FC_N(first_rank)(aim, n);
-    return (FC_N(list)){.v = to + base, .count = FC_N(end_rank)(aim, n) - base, .base = base, .cells = n};
+    return (FC_N(list)){.v = to + FC_N(first_rank)(aim, n), .cells = n};
 }
