@@ -238,11 +238,10 @@ cdef extern from "kernels/kernels.h" nogil:
         int op
 
     ctypedef struct fc_row:
-        const void *src
-        void *out
+        const void *const *src
+        void *const *out
         void *spare
-        void *next
-        ptrdiff_t window, n
+        ptrdiff_t window, n, count
         int op
 
     enum:
@@ -425,7 +424,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*integer_axpy)(uint64_t *c, const char *src, ptrdiff_t step, ptrdiff_t n, uint64_t w, int kind) noexcept nogil
         ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
         int (*fill_line)(const fc_fill *) noexcept nogil
-        void (*fill_ends)(const fc_fill *) noexcept nogil
+        void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
         void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size) noexcept nogil
         void (*pack)(const fc_stripes *) noexcept nogil

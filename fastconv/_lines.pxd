@@ -92,13 +92,29 @@ ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexc
 # along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
 cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil    # the part of a line that lies in the array: its
 # first position and its end
-cdef void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil    # the rest
+cdef void fill_ends_of(const Lines *p, const Block *b, void *const *lines, idx count, int kind,
+                       const void *cval) noexcept nogil    # the rest, of some lines
 cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
 cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
-cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil
 cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil
+
+cdef inline void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil:
+    fill_ends_of(p, b, &line, 1, kind, cval)
+
+cdef inline idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil:
+    cdef int a
+    cdef idx line = 0
+    out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
+    if p.ndim == 2:
+        out[0] += (b.at[0] + i) * r.os[0]
+        return i * p.step[0]
+    for a in range(p.ndim - 2, -1, -1):
+        line += i % b.count[a] * p.step[a] * p.stride[a]
+        out[0] += (b.at[a] + i % b.count[a]) * r.os[a]
+        i //= b.count[a]
+    return line
 
 # A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
 # called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.

@@ -256,13 +256,12 @@ cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil:
     return min(p.n[last] - start, (b.count[last] - 1) * p.step[last] + p.w[last])
 
 
-cdef void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil:
+cdef void fill_ends_of(const Lines *p, const Block *b, void *const *lines, idx count, int kind, const void *cval) noexcept nogil:
     cdef int last = p.ndim - 1
     cdef fc_fill q
-    q.dst, q.start = line, b.at[last] * p.step[last] - p.before[last]
-    q.length, q.n = (b.count[last] - 1) * p.step[last] + p.w[last], p.n[last]
-    q.kind, q.mode, q.cval = kind, p.mode, cval
-    p.k.fill_ends(&q)
+    q.start, q.length = b.at[last] * p.step[last] - p.before[last], (b.count[last] - 1) * p.step[last] + p.w[last]
+    q.n, q.kind, q.mode, q.cval = p.n[last], kind, p.mode, cval
+    p.k.fill_ends(&q, lines, count)
 
 
 cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
@@ -356,20 +355,6 @@ cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil:
 cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil:
     """Results of an output line before the step picks some."""
     return (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + 1
-
-
-cdef idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil:
-    cdef int a
-    cdef idx line = 0
-    out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
-    if p.ndim == 2:
-        out[0] += (b.at[0] + i) * r.os[0]
-        return i * p.step[0]
-    for a in range(p.ndim - 2, -1, -1):
-        line += i % b.count[a] * p.step[a] * p.stride[a]
-        out[0] += (b.at[a] + i % b.count[a]) * r.os[a]
-        i //= b.count[a]
-    return line
 
 
 cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil:

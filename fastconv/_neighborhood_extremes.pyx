@@ -23,7 +23,7 @@ from fastconv._lines cimport (
     Lines,
     Reducer,
     dense_count,
-    fill_ends,
+    fill_ends_of,
     idx,
     inside,
     locate,
@@ -32,6 +32,7 @@ from fastconv._lines cimport (
 )
 from fastconv._neighborhood_plain cimport (
     Near,
+    can_write,
     deliver,
     first_extreme,
     follower,
@@ -52,8 +53,9 @@ from fastconv._neighborhood_plain cimport (
 # ---- boxes: columns first, axis by axis, then rows ----
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil:
-    """Bytes for extreme_columns: two tables of lines, and the results along every axis that has a window."""
-    cdef idx size = round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
+    """Bytes of one side: a table of targets, and for extreme_columns two of lines and the results along every axis that has a
+    window."""
+    cdef idx size = round_up(p.lines * sizeof(void *)) + round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
         lines = lines // p.r[a] * p.b[a]
@@ -106,7 +108,8 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
         if p.truth:
             k.nonzero(<uint8_t *>rows[i], rows[i], q.n)
         rows[i] = <char *>rows[i] - first * p.item
-        fill_ends(p, b, rows[i], p.native, &p.cval)
+    if p.in_place:
+        fill_ends_of(p, b, rows, outer, p.native, &p.cval)
     return <const void **>rows
 
 
@@ -139,13 +142,26 @@ cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
     return p.cval != p.cval
 
 
+cdef bint list_targets(const Lines *p, const Block *b, const Reducer *r, void **targets) noexcept nogil:
+    """Where the output lines of a reduction belong; returns whether kernels can write there."""
+    cdef idx i
+    cdef char *out
+    for i in range(out_lines(p, b)):
+        locate(p, b, r, i, &out)
+        if not can_write(p, r, out):
+            return False
+        targets[i] = out
+    return True
+
+
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max and range of a box, and of booleans any and all, whose bytes may be others than 0 and 1."""
     cdef const Near *own = <const Near *>r.own
     cdef int side
     cdef int op[2]
-    cdef char *line[2]
+    cdef void *line[2]
     cdef const void **rows[2]
+    cdef void **targets[2]
     cdef char *tables = scratch + 4 * p.pitch
     cdef fc_row q
     cdef idx i
@@ -155,26 +171,30 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
     if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_nan(p):
         b.flags |= FC_LINE_NAN
     for side in range(2):
-        rows[side], line[side] = NULL, NULL
+        rows[side], line[side], targets[side] = NULL, NULL, <void **>tables
         op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN else 0)
         if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
+            tables += round_up(p.lines * sizeof(void *))
             rows[side] = extreme_columns(p, b, own, tables, op[side])
             if b.flags & FC_LINE_NAN and not op[side] & FC_OP_NAN:
                 op[side] |= FC_OP_NAN
                 rows[side] = extreme_columns(p, b, own, tables, op[side])
-            tables += extreme_scratch(p)
+            tables = <char *>targets[side] + extreme_scratch(p)
     q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
+    if own.reduction != FC_NEAR_RANGE and own.next == 0:
+        side = rows[0] == NULL
+        if list_targets(p, b, r, targets[side]):
+            q.src, q.out, q.count, q.op = rows[side], targets[side], out_lines(p, b), op[side]
+            plain_elements(p).row(&q)
+            return
+    q.count = 1
     for i in range(out_lines(p, b)):
         for side in range(2):
             if rows[side] != NULL:
                 line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
-                q.src, q.out, q.op, q.next = rows[side][i], scratch + 3 * p.pitch if p.truth else line[side], op[side], NULL
-                if i + 1 < out_lines(p, b):
-                    q.next = extreme_target(p, b, r, i + 1, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
+                q.src, q.out, q.op = rows[side] + i, &line[side], op[side]
                 plain_elements(p).row(&q)
-                if p.truth:
-                    plain_elements(p).nonzero(<uint8_t *>line[side], q.out, q.n)
-        deliver_extremes(p, b, r, i, line[0], line[1], scratch + 3 * p.pitch)
+        deliver_extremes(p, b, r, i, <char *>line[0], <char *>line[1], scratch + 3 * p.pitch)
 
 
 # ---- other windows: tables of spans for each line, then piles of runs ----
@@ -204,14 +224,14 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
     cdef void *out
     cdef fc_row row
     cdef fc_pile pile
-    row.next, row.spare, row.op, row.window = NULL, spare, op, <idx>1 << first
+    row.src, row.out, row.spare, row.op, row.window, row.count = pair, &out, spare, op, <idx>1 << first, 1
     pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
     for i in range(region_lines(p, b)):
         if i % rows < carried:
             continue
         line = region_line(p, b, i)
         if own.highest:
-            row.src, row.out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
+            pair[0], out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
             row.n = n - row.window + 1
             k.row(&row)
         for level in range(first + 1, own.highest + 1):

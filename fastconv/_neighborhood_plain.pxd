@@ -13,7 +13,7 @@ from fastconv._kernels cimport (
     FC_U8,
     fc_elements,
 )
-from fastconv._lines cimport Block, Lines, Reducer, idx
+from fastconv._lines cimport Block, Lines, Reducer, idx, locate, put
 
 cdef enum:                       # what a group shares
     ALONE, EXTREMES, TRUTHS, SUMS, SQUARES
@@ -70,6 +70,8 @@ cdef inline idx plain_line(const Lines *p) noexcept nogil:
 cdef inline idx region_line(const Lines *p, const Block *b, idx i) noexcept nogil:
     cdef idx line = 0
     cdef int a
+    if p.ndim == 2:
+        return i
     for a in range(p.ndim - 2, -1, -1):
         line += i % span(p, b, a) * p.stride[a]
         i //= span(p, b, a)
@@ -99,10 +101,28 @@ cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil     # bytes fo
 cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
 cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil
 
-# Results of the other ways: where a kernel may write output line i (`line` if not where it belongs), and the rest of the way.
-cdef bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil
-cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil
-cdef void deliver(const Lines *p, const Block *b, const Reducer *r, idx i, const char *line) noexcept nogil
+
+cdef inline bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil:
+    """Whether a kernel can write a line of results where it belongs."""
+    cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
+    cdef idx item = kind_bytes(kind)
+    return r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0
+
+
+cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
+    """Where a kernel writes the results of output line i: where they belong if it can, else to `line`."""
+    cdef char *out
+    locate(p, b, r, i, &out)
+    return out if can_write(p, r, out) else line
+
+
+cdef inline void deliver(const Lines *p, const Block *b, const Reducer *r, idx i, const char *line) noexcept nogil:
+    """Writes a line of results where it belongs, unless it stands there."""
+    cdef char *out
+    locate(p, b, r, i, &out)
+    if out != line:
+        put(p, b, r, out, line, (<const Near *>r.own).kind)
+
 
 cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil
 

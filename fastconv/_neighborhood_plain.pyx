@@ -28,7 +28,6 @@ from fastconv._lines cimport (
     locate,
     out_lines,
     pause,
-    put,
     put_some,
     slot_of,
 )
@@ -68,6 +67,7 @@ cdef const uint8_t *whole_windows(const Lines *p, const Block *b, const Reducer 
     cdef idx first = locate(p, b, r, i, &out), j
     cdef int flags = 0
     cdef void *least = scratch
+    cdef void *whole = scratch + byte_pitch(p)
     cdef fc_pile pile
     cdef fc_row row
     for j in range(p.runs):
@@ -77,11 +77,10 @@ cdef const uint8_t *whole_windows(const Lines *p, const Block *b, const Reducer 
         return NULL
     pile.lines, pile.out, pile.count, pile.piles, pile.n, pile.op = rows, &least, p.runs, 1, span(p, b, p.ndim - 1), FC_OP_MIN
     p.k.elements[0].pile(&pile)
-    row.next = NULL
-    row.src, row.spare, row.out, row.op = least, least, scratch + byte_pitch(p), FC_OP_MIN
-    row.window, row.n = p.w[p.ndim - 1], dense_count(p, b)
+    row.src, row.spare, row.out, row.op = <const void **>&least, least, &whole, FC_OP_MIN
+    row.window, row.n, row.count = p.w[p.ndim - 1], dense_count(p, b), 1
     p.k.elements[0].row(&row)
-    return <const uint8_t *>row.out
+    return <const uint8_t *>whole
 
 
 cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil:
@@ -118,28 +117,6 @@ cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, id
 cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """Any window, any mask, any NaN; all members of a group."""
     go_plain(p, b, r, scratch, 0, False)
-
-
-cdef bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil:
-    """Whether a kernel can write a line of results where it belongs."""
-    cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
-    cdef idx item = kind_bytes(kind)
-    return r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0
-
-
-cdef char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
-    """Where a kernel writes the results of output line i: where they belong if it can, else to `line`."""
-    cdef char *out
-    locate(p, b, r, i, &out)
-    return out if can_write(p, r, out) else line
-
-
-cdef void deliver(const Lines *p, const Block *b, const Reducer *r, idx i, const char *line) noexcept nogil:
-    """Writes a line of results where it belongs, unless it stands there."""
-    cdef char *out
-    locate(p, b, r, i, &out)
-    if out != line:
-        put(p, b, r, out, line, (<const Near *>r.own).kind)
 
 
 cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil:

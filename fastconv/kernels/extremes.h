@@ -215,13 +215,12 @@ FC_INLINE void FC_N(slide_any)(FC_T *dst, const FC_T *src, ptrdiff_t n, ptrdiff_
         FC_N(slide_row)(dst, src, n, 2, window - 4, exact, next, op);
 }
 
-FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
+FC_INLINE void FC_N(row_line)(const fc_row *q, const FC_T *src, FC_T *out, FC_T *next, const int op)
 {
-    const FC_T *src = q->src;
     ptrdiff_t span = 1;
     if (FC_SLIDES && q->window >= 4) {
         if (q->window <= 2 * FC_LANES) {
-            FC_N(slide_any)(q->out, src, q->n, q->window, 1, q->next, op);
+            FC_N(slide_any)(out, src, q->n, q->window, 1, next, op);
             return;
         }
         span = FC_LANES;
@@ -234,15 +233,21 @@ FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
     }
     const ptrdiff_t end = q->window - span;
     switch ((q->window + span - 1) / span) {
-    case 1: FC_N(spans_row)(q->out, src, q->n, 1, span, end, 1, q->next, op); return;
-    case 2: FC_N(spans_row)(q->out, src, q->n, 2, span, end, 1, q->next, op); return;
-    case 3: FC_N(spans_row)(q->out, src, q->n, 3, span, end, 1, q->next, op); return;
-    case 4: FC_N(spans_row)(q->out, src, q->n, 4, span, end, 1, q->next, op); return;
-    case 5: FC_N(spans_row)(q->out, src, q->n, 5, span, end, 1, q->next, op); return;
-    case 6: FC_N(spans_row)(q->out, src, q->n, 6, span, end, 1, q->next, op); return;
-    case 7: FC_N(spans_row)(q->out, src, q->n, 7, span, end, 1, q->next, op); return;
-    default: FC_N(spans_row)(q->out, src, q->n, 8, span, end, 1, q->next, op); return;
+    case 1: FC_N(spans_row)(out, src, q->n, 1, span, end, 1, next, op); return;
+    case 2: FC_N(spans_row)(out, src, q->n, 2, span, end, 1, next, op); return;
+    case 3: FC_N(spans_row)(out, src, q->n, 3, span, end, 1, next, op); return;
+    case 4: FC_N(spans_row)(out, src, q->n, 4, span, end, 1, next, op); return;
+    case 5: FC_N(spans_row)(out, src, q->n, 5, span, end, 1, next, op); return;
+    case 6: FC_N(spans_row)(out, src, q->n, 6, span, end, 1, next, op); return;
+    case 7: FC_N(spans_row)(out, src, q->n, 7, span, end, 1, next, op); return;
+    default: FC_N(spans_row)(out, src, q->n, 8, span, end, 1, next, op); return;
     }
+}
+
+FC_INLINE void FC_N(row_op)(const fc_row *q, const int op)
+{
+    for (ptrdiff_t i = 0; i < q->count; i++)
+        FC_N(row_line)(q, q->src[i], q->out[i], i + 1 < q->count ? q->out[i + 1] : NULL, op);
 }
 
 static void FC_N(row)(const fc_row *q)

@@ -411,13 +411,13 @@ typedef struct fc_columns {
     int op;
 } fc_columns;
 
-/* out[x] = op of src[x .. x + window - 1], x < n, and not beyond. `spare` is a line that may be overwritten, src itself if
- * it may. Reads up to a vector beyond the last. `next` (NULL: none) is where the results after these will go: its lines
- * are claimed from other caches meanwhile. */
+/* out[i][x] = op of src[i][x .. x + window - 1], i < count, x < n, and not beyond. `spare` is a line that may be overwritten,
+ * src[0] itself if it may and there are no others. Reads up to a vector beyond the last. */
 typedef struct fc_row {
-    const void *src;
-    void *out, *spare, *next;
-    ptrdiff_t window, n;
+    const void *const *src;
+    void *const *out;
+    void *spare;
+    ptrdiff_t window, n, count;
     int op;
 } fc_row;
 
@@ -591,7 +591,7 @@ typedef struct fc_kernels {
     ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */
     int (*fill_line)(const fc_fill *);
     /* Of a line of native elements at dst: fills in what lies outside the array from what lies inside. */
-    void (*fill_ends)(const fc_fill *);
+    void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count);
     void (*put_line)(const fc_put *);
     /* dst[i * pitch + c] = src[i * step + c] for c < size bytes and i < n, in pieces of FC_GATHER bytes: less than that is
      * read and written beyond each. */

@@ -99,31 +99,37 @@ static void fc_read_elements(char *dst, const char *src, ptrdiff_t step, ptrdiff
     }
 }
 
-/* Positions i .. end - 1 of a line, which lie outside the array: stretches of its elements, forwards or backwards. */
-static void fc_fill_end(char *dst, const char *src, ptrdiff_t step, int kind, int bytes, const fc_fill *q, ptrdiff_t i,
-                        ptrdiff_t end, const void *outside)
+/* Of positions i .. end - 1 outside the array: the first stretch of elements, `count` of them `step` apart from `from` on; none of
+ * the array's if from is -1. */
+typedef struct fc_stretch {
+    ptrdiff_t from, step, count;
+} fc_stretch;
+
+static fc_stretch fc_stretch_at(const fc_fill *q, ptrdiff_t i, ptrdiff_t end)
 {
     const ptrdiff_t n = q->n, mirror = q->mode == FC_MIRROR && n > 1;
     const ptrdiff_t period = q->mode == FC_REFLECT ? 2 * n : mirror ? 2 * n - 2 : n;
-    if (i >= end)
-        return;
+    if (q->mode == FC_CONSTANT || q->mode == FC_IGNORE)
+        return (fc_stretch){-1, 0, end - i};
+    if (q->mode == FC_NEAREST)
+        return (fc_stretch){i < 0 ? 0 : n - 1, 0, end - i};
     ptrdiff_t at = i % period;
     at += at < 0 ? period : 0;
-    for (ptrdiff_t count; i < end; i += count) {
+    const ptrdiff_t left = at < n ? n - at : period - at, count = left < end - i ? left : end - i;
+    return at < n ? (fc_stretch){at, 1, count} : (fc_stretch){period - at - !mirror, -1, count};
+}
+
+/* Positions i .. end - 1 of a line. */
+static void fc_fill_end(char *dst, const char *src, ptrdiff_t step, int kind, int bytes, const fc_fill *q, ptrdiff_t i,
+                        ptrdiff_t end, const void *outside)
+{
+    for (fc_stretch s; i < end; i += s.count) {
         char *to = dst + (i - q->start) * bytes;
-        count = end - i;
-        if (q->mode == FC_CONSTANT || q->mode == FC_IGNORE) {
-            fc_copy_elements(to, bytes, outside, 0, count, bytes, 0);
-        } else if (q->mode == FC_NEAREST) {
-            fc_read_elements(to, src + (i < 0 ? 0 : n - 1) * step, 0, count, kind);
-        } else if (at < n) {
-            count = n - at < count ? n - at : count;
-            fc_read_elements(to, src + at * step, step, count, kind);
-        } else {
-            count = period - at < count ? period - at : count;
-            fc_read_elements(to, src + (period - at - !mirror) * step, -step, count, kind);
-        }
-        at = at + count == period ? 0 : at + count;
+        s = fc_stretch_at(q, i, end);
+        if (s.from < 0)
+            fc_copy_elements(to, bytes, outside, 0, s.count, bytes, 0);
+        else
+            fc_read_elements(to, src + s.from * step, s.step * step, s.count, kind);
     }
 }
 
@@ -172,12 +178,32 @@ static void fc_omit_other(const fc_fill *q, int bytes)
     }
 }
 
-static void fc_fill_ends(const fc_fill *q)
+/* The stretch s at position i of many lines. */
+FC_INLINE void fc_repeat(const fc_fill *q, void *const *lines, ptrdiff_t count, ptrdiff_t i, fc_stretch s, const int bytes)
 {
-    const ptrdiff_t end = q->start + q->length, bytes = fc_kind_bytes(q->kind);
-    const char *src = (const char *)q->dst - q->start * bytes;
-    fc_fill_end(q->dst, src, bytes, q->kind, (int)bytes, q, q->start, end < 0 ? end : 0, q->cval);
-    fc_fill_end(q->dst, src, bytes, q->kind, (int)bytes, q, q->start > q->n ? q->start : q->n, end, q->cval);
+    for (ptrdiff_t line = 0; line < count; line++) {
+        char *to = (char *)lines[line] + (i - q->start) * bytes;
+        const char *from = s.from < 0 ? q->cval : (char *)lines[line] + (s.from - q->start) * bytes;
+        fc_copy_words(to, bytes, from, s.step * bytes, s.count, bytes, 0);
+    }
+}
+
+static void fc_fill_ends(const fc_fill *q, void *const *lines, ptrdiff_t count)
+{
+    const ptrdiff_t last = q->start + q->length, begins[2] = {q->start, q->start > q->n ? q->start : q->n};
+    const ptrdiff_t ends[2] = {last < 0 ? last : 0, last};
+    for (int side = 0; side < 2; side++) {
+        fc_stretch s;
+        for (ptrdiff_t i = begins[side]; i < ends[side]; i += s.count) {
+            s = fc_stretch_at(q, i, ends[side]);
+            switch (fc_kind_bytes(q->kind)) {
+            case 1: fc_repeat(q, lines, count, i, s, 1); break;
+            case 2: fc_repeat(q, lines, count, i, s, 2); break;
+            case 4: fc_repeat(q, lines, count, i, s, 4); break;
+            default: fc_repeat(q, lines, count, i, s, 8);
+            }
+        }
+    }
 }
 
 static int fc_fill_line(const fc_fill *q)
