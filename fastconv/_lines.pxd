@@ -134,5 +134,6 @@ cdef class Pass:
     cdef int count
     cdef double cost             # of an output, in multiply-adds
     cdef list keep
-    cdef object arrange
+    cdef int axis[AXES]          # of the input, -1: one of length 1 in front
+    cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
     cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1

@@ -408,11 +408,11 @@ cdef class Pass:
 
     def __cinit__(self, geometry, idx width=0, idx rows=0):
         cdef Lines *p = &self.p
-        cdef cnp.ndarray x = geometry.x, mask, cval
-        cdef int a
+        cdef cnp.ndarray x = geometry.x, cval
+        cdef int a, pad = len(geometry.window) - x.ndim
         p.k = table()
-        p.ndim = x.ndim
-        p.x, p.kind = <const char *>cnp.PyArray_DATA(x), kind_of(x)
+        p.ndim = len(geometry.window)
+        p.kind = kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
         p.truth = x.dtype.kind == "b"
         p.kind |= FC_TRUTH if p.truth else 0
@@ -422,19 +422,15 @@ cdef class Pass:
         cval = np.ascontiguousarray(geometry.cval)
         p.item = cnp.PyArray_ITEMSIZE(cval)
         memcpy(&p.cval, cnp.PyArray_DATA(cval), p.item)
-        self.keep = [x]
         if geometry.mask is not None:
-            mask = geometry.mask
-            p.mask, p.mask_kind = <const char *>cnp.PyArray_DATA(mask), kind_of(mask)
-            self.keep.append(mask)
-            for a in range(p.ndim):
-                p.ms[a] = cnp.PyArray_STRIDE(mask, a)
+            p.mask_kind = kind_of(geometry.mask)
         p.presence = geometry.presence
         for a in range(p.ndim):
-            p.n[a], p.xs[a] = cnp.PyArray_DIM(x, a), cnp.PyArray_STRIDE(x, a)
+            self.axis[a] = geometry.order[a - pad] if a >= pad else -1
+            p.n[a] = cnp.PyArray_DIM(x, self.axis[a]) if a >= pad else 1
             p.w[a], p.m[a] = geometry.window[a], geometry.counts[a]
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
-        self.arrange = geometry.arrange
+        self.bind(x, geometry.mask, [])
         p.width = width
         plan_blocks(p, rows, geometry.cells is None)
         plan_runs(p, geometry.cells)
@@ -446,12 +442,34 @@ cdef class Pass:
         PyMem_RawFree(self.reducers)
         PyMem_RawFree(self.p.run_line)
 
+    cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept:
+        """The steps of an array of the input's dimension along the pass's axes."""
+        cdef int a
+        for a in range(self.p.ndim):
+            to[a] = cnp.PyArray_STRIDE(array, self.axis[a]) if self.axis[a] >= 0 else 0
+
+    def bind(self, cnp.ndarray x, cnp.ndarray mask, list outs):
+        """Lets the pass run on other arrays, whose shapes and dtypes are those of its first. Returns whether it can: another
+        instruction set may have been chosen since it was planned."""
+        cdef Lines *p = &self.p
+        cdef cnp.ndarray out
+        cdef int i
+        self.keep = [x, mask, *outs]
+        p.x, p.mask = <const char *>cnp.PyArray_DATA(x), NULL
+        self.set_steps(p.xs, x)
+        if mask is not None:
+            p.mask = <const char *>cnp.PyArray_DATA(mask)
+            self.set_steps(p.ms, mask)
+        for i in range(len(outs)):
+            out = outs[i]
+            self.reducers[i].out = <char *>cnp.PyArray_DATA(out)
+            self.set_steps(self.reducers[i].os, out)
+        return p.k == table()
+
     cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
         """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
         `truth` its results are 0 or 1. Owns `own` from here, whatever happens."""
         cdef Reducer *r
-        cdef cnp.ndarray view
-        cdef int a
         cdef void *grown = PyMem_RawRealloc(self.reducers, (self.count + 1) * sizeof(Reducer))
         if grown == NULL:
             PyMem_RawFree(own)
@@ -461,17 +479,15 @@ cdef class Pass:
         memset(r, 0, sizeof(Reducer))
         r.own = own
         self.count += 1
-        view = self.arrange(out)
-        self.keep.append(view)
+        self.keep.append(out)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
-        r.out, r.out_kind = <char *>cnp.PyArray_DATA(view), kind_of(view) if truth else result_kind(view)
-        for a in range(self.p.ndim):
-            r.os[a] = cnp.PyArray_STRIDE(view, a)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out) if truth else result_kind(out)
+        self.set_steps(r.os, out)
         self.cost += cost
         return 0
 
     def run(self, workers):
-        """Runs all reducers, once over the array."""
+        """Runs all reducers, once over the array, and lets go of all arrays."""
         cdef const Lines *p = &self.p
         cdef double work = self.cost
         cdef idx scratch = 0
@@ -515,3 +531,4 @@ cdef class Pass:
             for i in range(opened):
                 close_block(&members[i].block)
             PyMem_RawFree(members)
+            self.keep = None

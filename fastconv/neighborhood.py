@@ -2,6 +2,7 @@
 _neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
+import collections
 import functools
 import math
 import sys
@@ -25,11 +26,12 @@ _DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood) | dict.fromkeys(_ne
 # What a function of NumPy is up to rounding, at a small part of its time.
 _NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), (np.std, "std"), (np.median, "median"))
 _LONG_LINE = 64
-_SMALL_FOOTPRINT = 1 << 12  # cells
+_SMALL_WINDOW = 1 << 12  # cells
+_MOST_KNOWN = 64
 
 
 class Geometry(NamedTuple):
-    """Array and window with at least 2 axes, in the engine's order: the line axis last, axes without a window first."""
+    """An array, and its window with at least 2 axes in the engine's order: the line axis last, axes without a window first."""
 
     x: np.ndarray
     mask: np.ndarray | None  # of the same shape, booleans or integers
@@ -48,7 +50,7 @@ class Geometry(NamedTuple):
 
     def arrange(self, array):
         """A view of an array of the input's dimension in this order."""
-        return array.transpose(self.order)[(None,) * (self.x.ndim - array.ndim)]
+        return array.transpose(self.order)[(None,) * (len(self.window) - array.ndim)]
 
 
 def _axes(axes, ndim):
@@ -108,7 +110,7 @@ def _native(cval, dtype, mode):
 
 def _remembered(function, cells, *arguments):
     """function(bytes, shape, *arguments) of a footprint; what it says of small ones is kept."""
-    function = function if cells.size <= _SMALL_FOOTPRINT else function.__wrapped__
+    function = function if cells.size <= _SMALL_WINDOW else function.__wrapped__
     return function(cells.tobytes(), cells.shape, *arguments)
 
 
@@ -243,12 +245,11 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
-    order, pad = layout.order, (None,) * len(layout.pad)
     if cells is not None:
-        cells = _remembered(_arranged_cells, cells, axes, order, pad)
+        cells = _remembered(_arranged_cells, cells, axes, layout.order, (None,) * len(layout.pad))
     geometry = Geometry(
-        x=x.transpose(order)[pad],
-        mask=None if mask is None else mask.transpose(order)[pad],
+        x=x,
+        mask=mask,
         window=layout.window,
         before=layout.before,
         step=layout.step,
@@ -260,7 +261,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         omit=omit,
         other=0,
         presence=mask is not None or omit or mode == "ignore",
-        order=order,
+        order=layout.order,
     )
     return geometry, layout.shape
 
@@ -305,6 +306,91 @@ def _complex(x, names, outs, dtype, options):
     part = x.dtype.itemsize // 2
     targets = [_args.result(out, shape, wanted, x, options["mask"]) for out in outs]
     return [real._replace(other=part), imag._replace(other=-part)], targets
+
+
+def _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, dtype):
+    """What tells a call from others but for the contents and steps of its arrays; None where more would have to be known.
+
+    Values are told from their equals of other types, which may be refused, by letting one type pass.
+    """
+    if size is None and type(footprint) is np.ndarray and footprint.dtype == bool and footprint.size <= _SMALL_WINDOW:
+        window = footprint.shape, footprint.tobytes()
+    elif footprint is None and type(size) is int and size**x.ndim <= _SMALL_WINDOW:
+        window = size
+    else:
+        return None
+    for one in reductions:
+        if type(one) is not str:
+            return None
+    if (
+        type(mode) is type(nan_policy) is str and type(origin) is type(step) is int and type(cval) is float
+        and axes is None and nan_policy != "raise" and (dtype is None or isinstance(dtype, (type, np.dtype)))
+    ):
+        counts = None if mask is None else mask.dtype
+        return x.shape, x.dtype, (*reductions,), window, mode, cval or str(cval), origin, step, counts, nan_policy, dtype
+    return None
+
+
+class Known(NamedTuple):
+    """How a call went, for the next one like it."""
+
+    engine: _lines.Pass
+    shape: tuple[int, ...]  # of the results
+    dtypes: tuple[np.dtype, ...]
+
+    def run(self, x, mask, outs, workers):
+        """(array computed into, array to return) for each reduction; None if the call must be planned anew."""
+        targets = [_args.result(one, self.shape, dtype, x, mask) for one, dtype in zip(outs, self.dtypes, strict=True)]
+        if not self.engine.bind(x, mask, [target for target, _ in targets]):
+            return None
+        self.engine.run(workers)
+        return targets
+
+
+_known = collections.OrderedDict()  # by _key; a call that uses one takes it out meanwhile
+
+
+def _anew(x, reductions, outs, workers, dtype, options):
+    """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
+    names = [_named(one) for one in reductions]
+    if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
+        raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
+    wanted = _result_dtype(dtype)
+    if x.dtype.kind == "c":
+        geometries, targets = _complex(x, names, outs, wanted, options)
+        parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
+    else:
+        geometry, shape = _plan(x, **options)
+        native = x.dtype.newbyteorder("=")
+        targets = []
+        for given, (name, value), one in zip(reductions, names, outs, strict=True):
+            if name is None:
+                targets.append((None, one))
+                continue
+            kind = _DRIVERS[name].result_dtype(name, value, native, geometry)  # which checks a rank, too
+            if given is np.median and native.kind != "f":
+                kind = np.dtype(np.float64)
+            kind = kind if wanted is None else wanted
+            targets.append(_args.result(one, shape, kind, x, geometry.mask))
+        for target, _ in targets:
+            if target is not None and target.dtype.kind == "c":
+                target.imag[...] = 0
+        geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
+    # What a function raises comes before any name has written its result.
+    for i, (name, value) in enumerate(names):
+        if name is None:
+            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
+    engine = None
+    for geometry, arrays in zip(geometries, parts, strict=True):
+        if math.prod(geometry.counts):
+            known = [name for name, _ in names]
+            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), _neighborhood_ranks.rows(known, geometry))
+            for (name, value), target in zip(names, arrays, strict=True):
+                if name is None:
+                    continue
+                _DRIVERS[name].add(engine, name, value, target)
+            engine.run(workers)
+    return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else engine
 
 
 def neighborhood_reduce(
@@ -424,51 +510,25 @@ def neighborhood_reduce(
     x = _args.array("input", input)
     several = isinstance(reduction, list)
     reductions = reduction if several else [reduction]
-    names = [_named(one) for one in reductions]
-    if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
-        raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
-    wanted = _result_dtype(dtype)
     workers = _args.workers(workers)
-    outs = [out] if not several else [None] * len(names) if out is None else out
-    if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(names)):
-        raise ValueError(f"out must be a list of {len(names)} arrays, one for each reduction, got {out!r}")
-    options = {
-        "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
-        "mask": _mask(mask, x.shape), "nan_policy": nan_policy,
-    }  # fmt: skip
-    if x.dtype.kind == "c":
-        geometries, targets = _complex(x, names, outs, wanted, options)
-        parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
-    else:
-        geometry, shape = _plan(x, **options)
-        native = x.dtype.newbyteorder("=")
-        targets = []
-        for given, (name, value), one in zip(reductions, names, outs, strict=True):
-            if name is None:
-                targets.append((None, one))
-                continue
-            kind = _DRIVERS[name].result_dtype(name, value, native, geometry)  # which checks a rank, too
-            if given is np.median and native.kind != "f":
-                kind = np.dtype(np.float64)
-            kind = kind if wanted is None else wanted
-            targets.append(_args.result(one, shape, kind, x, geometry.mask))
-        for target, _ in targets:
-            if target is not None and target.dtype.kind == "c":
-                target.imag[...] = 0
-        geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
-    # What a function raises comes before any name has written its result.
-    for i, (name, value) in enumerate(names):
-        if name is None:
-            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
-    for geometry, arrays in zip(geometries, parts, strict=True):
-        if math.prod(geometry.counts):
-            known = [name for name, _ in names]
-            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), _neighborhood_ranks.rows(known, geometry))
-            for (name, value), target in zip(names, arrays, strict=True):
-                if name is None:
-                    continue
-                _DRIVERS[name].add(engine, name, value, target)
-            engine.run(workers)
+    outs = [out] if not several else [None] * len(reductions) if out is None else out
+    if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
+        raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
+    mask = _mask(mask, x.shape)
+    key = _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, dtype)
+    known = _known.pop(key, None) if key else None
+    targets = known.run(x, mask, outs, workers) if known else None
+    if targets is None:
+        options = {
+            "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
+            "mask": mask, "nan_policy": nan_policy,
+        }  # fmt: skip
+        targets, engine = _anew(x, reductions, outs, workers, dtype, options)
+        known = Known(engine, targets[0][0].shape, tuple(target.dtype for target, _ in targets)) if targets and engine else None
+    if key and known:
+        _known[key] = known
+        if len(_known) > _MOST_KNOWN:
+            _known.popitem(last=False)
     for target, answer in targets:
         if target is not answer:
             answer[...] = target
