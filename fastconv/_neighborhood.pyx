@@ -43,6 +43,7 @@ from fastconv._lines cimport (
 from fastconv._neighborhood_bits cimport bits_scratch, list_terms, reduce_bits
 from fastconv._neighborhood_extremes cimport (
     extreme_scratch,
+    list_levels,
     piles_scratch,
     reduce_extremes,
     reduce_runs,
@@ -249,20 +250,22 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
             pass_.add(follow, own, 0, out, 16, truth)
             pass_.reducers[pass_.count - 1].in_place = in_place
             return
+    if own.group in (EXTREMES, TRUTHS) and not p.box:
+        room = <Near *>PyMem_RawRealloc(own, sizeof(Near) + 2 * p.runs * sizeof(idx))
+        if room == NULL:
+            PyMem_RawFree(own)
+            raise MemoryError()
+        own = room
+        own.terms = <idx *>(own + 1)
     if own.group == TRUTHS:
         way, cost = reduce_bits, 2 if p.box else 2 + p.runs / 16.0
         if not p.box:
-            room = <Near *>PyMem_RawRealloc(own, sizeof(Near) + 2 * p.runs * sizeof(idx))
-            if room == NULL:
-                PyMem_RawFree(own)
-                raise MemoryError()
-            own = room
-            own.terms = <idx *>(own + 1)
             list_terms(p, own)
+    elif own.group == EXTREMES and p.box:
+        way, cost = reduce_extremes, 8
     elif own.group == EXTREMES:
         way, cost = reduce_runs, 4.0 * p.runs
-        if p.box:
-            way, cost = reduce_extremes, 8
+        list_levels(p, own)
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
     if own.truth or own.group == ALONE or p.truth and own.group >= SUMS:  # a boolean's byte may be any

@@ -3,6 +3,7 @@ from fastconv._neighborhood_plain cimport Near
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
+cdef void list_levels(const Lines *p, Near *own) noexcept nogil
 cdef idx piles_scratch(const Lines *p) noexcept nogil
 cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil
 cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil

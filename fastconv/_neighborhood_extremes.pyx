@@ -209,11 +209,17 @@ cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
     return p.slots * tables_of(own) * p.pitch
 
 
-cdef char *table_line(const Lines *p, const Block *b, const Near *own, char *tables, idx line, int level) noexcept nogil:
-    """The spans of 2^level of a line. What is loaded stays in its memory when the block moves on, and so do its tables."""
-    if level == 0:
-        return b.line[line].at
-    return tables + (slot_of(p, b, line) * tables_of(own) + level - max(own.lowest, 1)) * p.pitch
+cdef inline char *tables_at(const Lines *p, const Block *b, const Near *own, char *tables, idx line) noexcept nogil:
+    """Where the spans of 2^level of a line would be for level 0; each level is a pitch further. What is loaded stays in its memory
+    when the block moves on, and so do its tables."""
+    return tables + (slot_of(p, b, line) * tables_of(own) - max(own.lowest, 1)) * p.pitch
+
+
+cdef void list_levels(const Lines *p, Near *own) noexcept nogil:
+    """The level of each run."""
+    cdef idx j
+    for j in range(p.runs):
+        own.terms[j] = level_of(p.run_length[j])
 
 
 cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
@@ -222,49 +228,58 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
     cdef int level, first = max(own.lowest, 1)
     cdef const void *pair[2]
     cdef void *out
+    cdef char *spans
     cdef fc_row row
     cdef fc_pile pile
     row.src, row.out, row.spare, row.op, row.window, row.count = pair, &out, spare, op, <idx>1 << first, 1
     pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
-    for i in range(region_lines(p, b)):
+    for i in range(region_lines(p, b) if own.highest else 0):
         if i % rows < carried:
             continue
         line = region_line(p, b, i)
-        if own.highest:
-            pair[0], out = table_line(p, b, own, tables, line, 0), table_line(p, b, own, tables, line, first)
-            row.n = n - row.window + 1
-            k.row(&row)
+        spans = tables_at(p, b, own, tables, line)
+        pair[0], out, row.n = b.line[line].at, spans + first * p.pitch, n - row.window + 1
+        k.row(&row)
         for level in range(first + 1, own.highest + 1):
-            pair[0] = table_line(p, b, own, tables, line, level - 1)
-            pair[1] = <char *>pair[0] + (<idx>1 << (level - 1)) * k.bytes
-            out, pile.n = table_line(p, b, own, tables, line, level), n - (<idx>1 << level) + 1
+            pair[0] = out
+            pair[1] = <char *>out + (<idx>1 << (level - 1)) * k.bytes
+            out, pile.n = spans + level * p.pitch, n - (<idx>1 << level) + 1
             k.pile(&pile)
 
 
-cdef idx piles_scratch(const Lines *p) noexcept nogil:
-    """Bytes for the pointers of all piles of a block, and for their results on both sides."""
+cdef inline idx piles_of(const Lines *p) noexcept nogil:
     cdef idx piles = 1
     cdef int a
     for a in range(p.ndim - 1):
         piles *= p.b[a]
-    return round_up((2 * p.runs + 2) * piles * sizeof(void *)) + 2 * piles * p.pitch
+    return piles
+
+
+cdef idx piles_scratch(const Lines *p) noexcept nogil:
+    """Bytes for the pointers of all piles of a block and of the tables of its lines, and for the results on both sides."""
+    return round_up(((2 * p.runs + 2) * piles_of(p) + p.lines) * sizeof(void *)) + 2 * piles_of(p) * p.pitch
 
 
 cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *tables, const void **lines) noexcept nogil:
     """The lines of the piles of a block, one pile after the other; returns how many a pile has."""
     cdef const Near *own = <const Near *>r.own
-    cdef idx item = p.item, i, j, first, length, count = 0
-    cdef int level
+    cdef idx i, j, first, line, level, rest, count = 0
     cdef char *unused
+    cdef const char *at
+    cdef const char **spans = <const char **>lines + (2 * p.runs + 2) * piles_of(p)
+    for i in range(region_lines(p, b)):
+        line = region_line(p, b, i)
+        spans[line] = tables_at(p, b, own, tables, line)
     for i in range(out_lines(p, b)):
         first = locate(p, b, r, i, &unused)
         for j in range(p.runs):
-            length = p.run_length[j]
-            level = level_of(length)
-            lines[count] = table_line(p, b, own, tables, first + p.run_line[j], level) + p.run_start[j] * item
+            line, level = first + p.run_line[j], own.terms[j]
+            at = (spans[line] + level * p.pitch if level else b.line[line].at) + p.run_start[j] * p.item
+            rest = p.run_length[j] - (<idx>1 << level)
+            lines[count] = at
             count += 1
-            if length > <idx>1 << level:
-                lines[count] = <const char *>lines[count - 1] + (length - (<idx>1 << level)) * item
+            if rest:
+                lines[count] = at + rest * p.item
                 count += 1
     return count // out_lines(p, b)
 

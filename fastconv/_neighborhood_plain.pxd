@@ -31,7 +31,7 @@ cdef struct Near:
     bint doubles                 # sums are doubles
     bint truth                   # lines become bytes that say what is not 0
     int lowest, highest          # levels of the runs: spans of 2^level elements cover them in pairs
-    idx *terms                   # of bits: these spans
+    idx *terms                   # of bits: these spans; of other runs: the level of each
     idx count
 
 

@@ -288,9 +288,11 @@ FC_INLINE void FC_N(pile_op)(const fc_pile *q, const int op)
         }
     for (; x < q->n; x += FC_LANES)
         for (ptrdiff_t o = 0; o < q->piles; o++) {
-            const ptrdiff_t left = q->n - x < FC_LANES ? q->n - x : FC_LANES;
             FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 1, v, op);
-            memcpy((FC_T *)q->out[o] + x, v, (size_t)left * sizeof(FC_T));
+            if (x + FC_LANES <= q->n)
+                FC_N(put)((FC_T *)q->out[o] + x, v[0]);
+            else
+                memcpy((FC_T *)q->out[o] + x, v, (size_t)(q->n - x) * sizeof(FC_T));
         }
 }
 
