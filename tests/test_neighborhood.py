@@ -4,6 +4,7 @@ import fractions
 import functools
 import math
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -619,6 +620,47 @@ def test_lists_are_the_calls_one_by_one(rng):
         assert result is out
         assert_same_bits(out, expected)
     assert reduce_(x, [], 3) == []
+
+
+@pytest.mark.parametrize("reduction", ["min", "median", ["max", "mean", "range"]], ids=str)
+@pytest.mark.parametrize("window", [{"size": 3}, {"footprint": DISK}], ids=["box", "disk"])
+def test_a_call_like_an_earlier_one_sees_its_own_arrays(rng, reduction, window):
+    images = [rng.integers(0, 99, (70, 90), np.uint8) for _ in range(3)]
+    images += [images[0].T.copy().T, np.repeat(images[1], 2, axis=1)[::-1, ::-2]]
+    masks = [rng.random((70, 90)) < 0.9, np.asfortranarray(rng.random((70, 90)) < 0.5)]
+    other = {"size": (3, 3)} if "size" in window else {"footprint": DISK.tolist()}  # which are planned at every call
+    expected = [np.asarray(reduce_(x, reduction, mask=m, **other)) for x in images for m in (None, *masks)]
+    for chosen in fastconv.available_isas():
+        with fastconv.use_isa(chosen):
+            found = [np.asarray(reduce_(x, reduction, mask=m, **window)) for x in images for m in (None, *masks)]
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-15)
+
+
+def test_calls_that_only_look_like_an_earlier_one():
+    x = np.full((70, 80), 2.0)
+    for _ in range(2):
+        assert not np.signbit(reduce_(x, "min", 3, mode="constant", cval=0.0)[0, 0])
+        assert np.signbit(reduce_(x, "min", 3, mode="constant", cval=-0.0)[0, 0])
+        assert reduce_(x, "min", 3, dtype=np.int8).dtype == np.int8
+        assert reduce_(x.astype(">f8"), "min", 3)[0, 0] == 2
+        assert reduce_(x, ["min"], 3)[0].dtype == np.float64
+        for wrong in ({"size": 3.0}, {"size": 3, "origin": True}, {"size": 3, "step": 1.0}):
+            with pytest.raises(TypeError):
+                reduce_(x, "min", **wrong)
+        with pytest.raises(TypeError):
+            reduce_(x, "min", 3, out=np.empty(x.shape, np.float32))
+        with pytest.raises(ValueError, match="NaN"):
+            reduce_(x * np.nan, "min", 3, nan_policy="raise")
+
+
+def test_calls_alike_at_once(rng):
+    images = [rng.integers(0, 99, (300, 300)) for _ in range(8)]
+    expected = [reduce_(x, "max", 5) for x in images]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for one, other in zip(pool.map(lambda x: reduce_(x, "max", 5, workers=1), images), expected, strict=True):
+                assert_same_bits(one, other)
 
 
 @pytest.mark.parametrize("name", ["max", "sum", "std"])
