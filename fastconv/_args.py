@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 
+from . import _runtime
+
 LINE_BYTES = 64
 ALIGNED_BYTES = 64 << 10
 MOST_THREADS = 1 << 15
@@ -144,7 +146,7 @@ def empty(shape, dtype):
     if size * dtype.itemsize < ALIGNED_BYTES:
         return np.empty(shape, dtype)
     memory = np.empty(size + LINE_BYTES // dtype.itemsize, dtype)
-    start = -memory.ctypes.data % LINE_BYTES // dtype.itemsize
+    start = -_runtime.address(memory) % LINE_BYTES // dtype.itemsize
     return memory[start : start + size].reshape(shape)
 
 

@@ -3,7 +3,7 @@
  * Boxes: columns first, then rows. Columns (van Herk, Gil and Werman): the outputs of a segment no longer than the window share a
  * row, so each is an operation of a suffix before it and a running prefix after it: 3 operations, 3 loads and 2 stores a
  * vector for any window; up to FC_PAIRS rows two outputs share all but two rows, w/2 operations and (w + 1)/2 loads each.
- * Rows: spans of 4 are formed from 4 unaligned loads, then of 16, and so on; at most 8 spans cover the window. With FC_SLIDES
+ * Rows: spans of 4 are formed from 4 unaligned loads, then of 16, and so on; at most 4 spans cover the window. With FC_SLIDES
  * spans of 2, 4, 8, 16 are formed in registers: an operation, a slide each; one load and one store in all.
  * Other windows are piles of runs, each of which two spans of a power of 2 cover: 2 loads and 2 operations a vector and run. */
 
@@ -227,7 +227,7 @@ FC_INLINE void FC_N(row_line)(const fc_row *q, const FC_T *src, FC_T *out, FC_T 
         FC_N(slide_any)(q->spare, src, q->n + q->window - span, span, 0, NULL, op);
         src = q->spare;
     }
-    for (; span * 8 < q->window; span *= 4) {
+    for (; span * 4 < q->window; span *= 4) {
         FC_N(spans_row)(q->spare, src, q->n + q->window - 4 * span, 4, span, 3 * span, 0, NULL, op);
         src = q->spare;
     }
@@ -236,11 +236,7 @@ FC_INLINE void FC_N(row_line)(const fc_row *q, const FC_T *src, FC_T *out, FC_T 
     case 1: FC_N(spans_row)(out, src, q->n, 1, span, end, 1, next, op); return;
     case 2: FC_N(spans_row)(out, src, q->n, 2, span, end, 1, next, op); return;
     case 3: FC_N(spans_row)(out, src, q->n, 3, span, end, 1, next, op); return;
-    case 4: FC_N(spans_row)(out, src, q->n, 4, span, end, 1, next, op); return;
-    case 5: FC_N(spans_row)(out, src, q->n, 5, span, end, 1, next, op); return;
-    case 6: FC_N(spans_row)(out, src, q->n, 6, span, end, 1, next, op); return;
-    case 7: FC_N(spans_row)(out, src, q->n, 7, span, end, 1, next, op); return;
-    default: FC_N(spans_row)(out, src, q->n, 8, span, end, 1, next, op); return;
+    default: FC_N(spans_row)(out, src, q->n, 4, span, end, 1, next, op); return;
     }
 }
 
