@@ -32,7 +32,7 @@ enum {
 FC_INLINE FC_VEC FC_N(jensen_term)(FC_VEC p, FC_VEC q)
 {
     const FC_VEC sum = p + q, d = FC_N(abs)(p - q) / FC_N(pick)((FC_IVEC)(sum == 0), FC_N(splat)(1), sum), d2 = d * d;
-    const FC_VEC less = FC_N(max)(1 - d, FC_N(splat)(0));
+    const FC_VEC less = FC_N(max)(1 - d, FC_N(splat)((FC_T)1e-30)); /* 0 has no logarithm */
     FC_VEC e, f, e2, f2, series = FC_N(splat)(0);
     for (int i = 16; i > 0; i--)
         series = series * d2 + (FC_T)(1.4426950408889634 / (i * (2 * i - 1)));
@@ -105,8 +105,12 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        /* Infinity has no root here; the powers of so large a size are infinite anyway. */
-        FC_VEC y = FC_N(root)(FC_N(min)(FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000), size));
+        /* Infinity and 0 have no root here. The powers of so large a size are infinite anyway, those of so small a one 0, but
+         * for the root itself. */
+        const FC_VEC most = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000);
+        const FC_VEC least = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)1e-37 : (FC_T)1e-300);
+        const FC_VEC x = FC_N(min)(most, p[2] == 0 ? size : FC_N(max_size)(least, t));
+        FC_VEC y = FC_N(root_of)(x, p[2] == 0 ? FC_N(max)(x, least) : x);
         if (p[2] == 0)
             y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, y);
         if (p[2] >= 4)
@@ -130,8 +134,8 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         } else {
             const FC_VEC sum = a + b;
             FC_VEC e, f;
-            FC_N(log2_parts)(sum, &e, &f);
-            *acc += (a2 + b2) - sum * ((e - 1) + f);
+            FC_N(log2_parts)(FC_N(max)(FC_N(splat)((FC_T)1e-30), sum), &e, &f);
+            *acc += (a2 + b2) - sum * (e + f);
         }
         return;
     }
@@ -287,7 +291,21 @@ static void FC_N(fast_sums)(int metric, const fc_pairs *t, const FC_T *p, FC_T *
     switch (metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
-        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_HALVES, 1) FC_CASE(FC_POWER, 1)
+        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_POWER, 1)
+    case FC_HALVES: {
+        const FC_T half[3] = {0}, half3[3] = {0, 0, 1}, half5[3] = {0, 0, 2}; /* constants: no branches between the terms */
+        if (p[2] == 0 && !t->w)
+            FC_N(columns)(FC_HALVES, 0, 1, t, half, c, c2);
+        else if (p[2] == 1 && !t->w)
+            FC_N(columns)(FC_HALVES, 0, 1, t, half3, c, c2);
+        else if (p[2] == 2 && !t->w)
+            FC_N(columns)(FC_HALVES, 0, 1, t, half5, c, c2);
+        else if (!t->w)
+            FC_N(columns)(FC_HALVES, 0, 1, t, p, c, c2);
+        else
+            FC_N(columns)(FC_HALVES, 1, 1, t, p, c, c2);
+        return;
+    }
     case FC_PRODUCT: FC_N(columns)(FC_PRODUCT, 0, V, t, p, c, c2); return;
     case FC_JENSEN: FC_N(columns)(FC_JENSEN, 0, 1, t, p, c, c2); return;
     default: FC_N(columns)(FC_BITS, 0, V / 2, t, p, c, c2); return;

@@ -178,7 +178,7 @@ enum {
     FC_QUARTIC,    /* w |a - b|^4 */
     FC_HALVES,     /* w |a - b|^p, p a whole number and a half */
     FC_POWER,      /* w |a - b|^p */
-    FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p), b = (q, q log q), log to base 2 */
+    FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p + p), b = (q, q log q + q), log to base 2 */
     FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
     FC_SPLIT,      /* w (a > b); w (a < b) */
     FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
@@ -205,7 +205,7 @@ enum {
     FC_KNOWN,       /* nothing; NaN where a number is NaN, else 0 */
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
-    FC_SHARES,      /* over its sum, (p, p log2 p); 0, or infinity for a row that is no distribution */
+    FC_SHARES,      /* over its sum, (p, p log2 p + p); 0, or infinity for a row that is no distribution */
     FC_MAPPED,      /* times a matrix, in two words; 0 */
     FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */

@@ -92,15 +92,15 @@ static FC_T FC_N(measure_sum)(const FC_T *x, const fc_points *p, double *measure
 
 static void FC_N(shares)(FC_T *x, ptrdiff_t n, double sum)
 {
-    for (ptrdiff_t k = 0; k < n; k++) /* + 0: the logarithm knows no -0 */
-        x[k] = sum == 0 ? 0 : (FC_T)((double)x[k] / sum) + 0;
+    for (ptrdiff_t k = 0; k < n; k++)
+        x[k] = sum == 0 ? 0 : (FC_T)((double)x[k] / sum);
     /* From the back, so that a share is read before its place is taken. */
     for (ptrdiff_t end = n; end > 0; end -= FC_LANES) {
         const ptrdiff_t count = end < FC_LANES ? end : FC_LANES;
         FC_VEC share = {0}, e, f;
         memcpy(&share, x + end - count, (size_t)count * sizeof(FC_T));
-        FC_N(log2_parts)(share, &e, &f);
-        const FC_VEC product = share * f + share * e;
+        FC_N(log2_parts)(FC_N(max)(FC_N(splat)((FC_T)1e-30), share), &e, &f);
+        const FC_VEC product = share * f + share * (e + 1);
         for (ptrdiff_t k = count - 1; k >= 0; k--) {
             x[2 * (end - count + k)] = share[k];
             x[2 * (end - count + k) + 1] = share[k] == share[k] ? product[k] : (FC_T)__builtin_nan("");
