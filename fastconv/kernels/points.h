@@ -19,17 +19,26 @@ static void FC_N(fetch)(FC_T *dst, const char *src, const fc_points *p, ptrdiff_
 /* sum a b, b = 1 where NULL, in chains that do not wait for each other. */
 FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
 {
-    double chains[16] = {0}, total = 0;
+    enum { LANES = FC_VEC_BYTES / sizeof(double) };
+    FC_WVEC chains[4] = {0};
+    double total = 0;
     ptrdiff_t k = 0;
-    for (; k + 16 <= n; k += 16)
-        for (int i = 0; i < 16; i++)
-            chains[i] += b ? a[k + i] * b[k + i] : a[k + i];
+    for (; k + LANES <= n; k += LANES) {
+        FC_WVEC v = *(const FC_WVEC *)(a + k);
+        if (b)
+            v *= *(const FC_WVEC *)(b + k);
+        const FC_WVEC sum = chains[0] + v;
+        chains[0] = chains[1];
+        chains[1] = chains[2];
+        chains[2] = chains[3];
+        chains[3] = sum;
+    }
     for (; k < n; k++)
         total += b ? a[k] * b[k] : a[k];
-    for (int half = 8; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            chains[i] += chains[half + i];
-    return total + chains[0];
+    chains[0] = (chains[0] + chains[1]) + (chains[2] + chains[3]);
+    for (int i = 0; i < LANES; i++)
+        total += chains[0][i];
+    return total;
 }
 
 /* What scales a whole row: the power of 2 with which nothing overflows, the mean in two words, and the norm. */
@@ -203,9 +212,14 @@ static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, pt
  * but 0, and keeps 0 / 0 a number. */
 static void FC_N(add_sizes)(FC_T *dst, ptrdiff_t count, ptrdiff_t width)
 {
-    for (ptrdiff_t k = 0; k < count; k++, dst += 2 * width)
-        for (ptrdiff_t r = 0; r < width; r++)
-            dst[width + r] = (dst[r] < 0 ? -dst[r] : dst[r]) + (sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-120);
+    const FC_T tiny = sizeof(FC_T) == 4 ? (FC_T)0x1p-60 : (FC_T)0x1p-120;
+    for (ptrdiff_t k = 0; k < count; k++, dst += 2 * width) {
+        ptrdiff_t r = 0;
+        for (; r + FC_LANES <= width; r += FC_LANES)
+            FC_N(put)(dst + width + r, FC_N(abs)(FC_N(load)(dst + r)) + tiny);
+        for (; r < width; r++)
+            dst[width + r] = (FC_T)__builtin_fabs((double)dst[r]) + tiny;
+    }
 }
 
 /* What a preparation has to know of a whole row before it can begin: `measures`, and its statistic. */
@@ -235,7 +249,11 @@ static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
 static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t width)
 {
     enum { B = FC_LANES };
-    for (ptrdiff_t r = 0; r < rows; r += B)
+    for (ptrdiff_t k = 0; k < count && rows == FC_POINT_ROWS; k++) /* a constant: no loop */
+#pragma GCC unroll 6
+        for (int i = 0; i < FC_POINT_ROWS; i++)
+            dst[k * width + i] = src[i * step + k];
+    for (ptrdiff_t r = 0; r < rows && rows != FC_POINT_ROWS; r += B)
         for (ptrdiff_t k0 = 0; k0 < count; k0 += B)
             for (ptrdiff_t k = k0; k < k0 + B && k < count; k++) {
                 const FC_T *from = src + r * step + k;
