@@ -179,6 +179,19 @@ FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *a, c
         }
 }
 
+FC_INLINE FC_T *FC_N(row_of)(const fc_pairs *t, ptrdiff_t i)
+{
+    return (FC_T *)t->dst + i * t->dst_step - i * (i - 1) / 2 * t->dst_fall;
+}
+
+/* Claims line n of where the next tile's rows go, if it has as many: their stores would wait for lines that are far away. */
+FC_INLINE void FC_N(fetch_line)(const fc_pairs *t, const int vectors, ptrdiff_t n)
+{
+    const int lines = (vectors * FC_VEC_BYTES + 63) / 64;
+    if (n < lines * FC_POINT_ROWS)
+        __builtin_prefetch((const char *)FC_N(row_of)(t, FC_POINT_ROWS + n / lines) + n % lines * 64, 1, 3);
+}
+
 /* `careful` is 2 for numbers in two words where the metric itself does not say so.
  * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at` of `vectors`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
@@ -226,6 +239,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
             if (weighted)
                 wv = FC_N(splat)(w[(k0 + k) / stride]);
+            if (!careful && vectors == FC_POINT_VECTORS && at == 0) /* one by one: all at once would wait for each other */
+                FC_N(fetch_line)(t, FC_POINT_VECTORS, (k0 + k) / stride);
             if (v > 1) /* panels longer than the first-level cache holds */
                 for (int j = 0; j < v * FC_VEC_BYTES; j += 64)
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
@@ -399,11 +414,6 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
 }
 
-FC_INLINE FC_T *FC_N(row_of)(const fc_pairs *t, ptrdiff_t i)
-{
-    return (FC_T *)t->dst + i * t->dst_step - i * (i - 1) / 2 * t->dst_fall;
-}
-
 FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
@@ -484,9 +494,13 @@ static void FC_N(distances)(const fc_pairs *t)
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    for (int i = 0; i < t->rows; i++) /* where the next rows go: stores wait for lines that are far away */
-        for (int j = 0; j < t->vectors * FC_VEC_BYTES; j += 64)
-            __builtin_prefetch((const char *)FC_N(row_of)(t, FC_POINT_ROWS + i) + j, 1, 3);
+    enum { MOST = FC_POINT_ROWS * FC_POINT_VECTORS };
+    if (t->vectors == FC_POINT_VECTORS) /* the lines before are fetched between the terms */
+        for (ptrdiff_t n = t->count / 2; n < MOST; n++)
+            FC_N(fetch_line)(t, FC_POINT_VECTORS, n);
+    else
+        for (ptrdiff_t n = 0; n < MOST; n++)
+            FC_N(fetch_line)(t, t->vectors, n);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
