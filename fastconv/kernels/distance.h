@@ -184,12 +184,13 @@ FC_INLINE FC_T *FC_N(row_of)(const fc_pairs *t, ptrdiff_t i)
     return (FC_T *)t->dst + i * t->dst_step - i * (i - 1) / 2 * t->dst_fall;
 }
 
-/* Claims line n of where the next tile's rows go, if it has as many: their stores would wait for lines that are far away. */
-FC_INLINE void FC_N(fetch_line)(const fc_pairs *t, const int vectors, ptrdiff_t n)
+/* Claims row i of where the next tile goes: stores wait for lines that are far away. */
+FC_INLINE void FC_N(fetch_row)(const fc_pairs *t, const int vectors, ptrdiff_t i)
 {
-    const int lines = (vectors * FC_VEC_BYTES + 63) / 64;
-    if (n < lines * FC_POINT_ROWS)
-        __builtin_prefetch((const char *)FC_N(row_of)(t, FC_POINT_ROWS + n / lines) + n % lines * 64, 1, 3);
+    const char *next = (const char *)FC_N(row_of)(t, FC_POINT_ROWS + i);
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors * FC_VEC_BYTES; j += 64)
+        __builtin_prefetch(next + j, 1, 3);
 }
 
 /* `careful` is 2 for numbers in two words where the metric itself does not say so.
@@ -204,6 +205,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
     const int packed = FC_N(prepared)(metric);
+    const int each = shared ? group : 4 * stride; /* rows are fetched one by one: all at once would wait for each other */
+    const ptrdiff_t fetches = !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
     const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
     ptrdiff_t row3 = 3 * row, row5 = 5 * row;
     const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
@@ -225,6 +228,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
         for (ptrdiff_t k = 0; k < n && shared; k += group, a += group * step, b += group * width) {
             const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
+            if (k0 + k < fetches)
+                FC_N(fetch_row)(t, FC_POINT_VECTORS, (k0 + k) / each);
             if (n - k >= group)
                 FC_N(ratios)(group, v, a, b, width, wv, acc);
             else
@@ -239,8 +244,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
             if (weighted)
                 wv = FC_N(splat)(w[(k0 + k) / stride]);
-            if (!careful && vectors == FC_POINT_VECTORS && at == 0) /* one by one: all at once would wait for each other */
-                FC_N(fetch_line)(t, FC_POINT_VECTORS, (k0 + k) / stride);
+            if (k % each == 0 && k0 + k < fetches)
+                FC_N(fetch_row)(t, FC_POINT_VECTORS, (k0 + k) / each);
             if (v > 1) /* panels longer than the first-level cache holds */
                 for (int j = 0; j < v * FC_VEC_BYTES; j += 64)
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
@@ -494,13 +499,9 @@ static void FC_N(distances)(const fc_pairs *t)
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    enum { MOST = FC_POINT_ROWS * FC_POINT_VECTORS };
-    if (t->vectors == FC_POINT_VECTORS) /* the lines before are fetched between the terms */
-        for (ptrdiff_t n = t->count / 2; n < MOST; n++)
-            FC_N(fetch_line)(t, FC_POINT_VECTORS, n);
-    else
-        for (ptrdiff_t n = 0; n < MOST; n++)
-            FC_N(fetch_line)(t, t->vectors, n);
+    /* Of whole panels `sums` fetches a row for every four terms. */
+    for (ptrdiff_t i = t->vectors == FC_POINT_VECTORS ? (t->count + 7) / 8 : 0; i < t->rows; i++)
+        FC_N(fetch_row)(t, t->vectors, i);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
