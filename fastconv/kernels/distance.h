@@ -205,7 +205,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
     const int packed = FC_N(prepared)(metric);
-    const int each = shared ? group : 4 * stride; /* rows are fetched one by one: all at once would wait for each other */
+    const int each = 4 * stride; /* rows are fetched one by one: all at once would wait for each other */
     const ptrdiff_t fetches = !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
     const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
     ptrdiff_t row3 = 3 * row, row5 = 5 * row;
@@ -228,8 +228,6 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
         for (ptrdiff_t k = 0; k < n && shared; k += group, a += group * step, b += group * width) {
             const FC_VEC wv = FC_N(splat)(weighted ? w[(k0 + k) / stride] : 1);
-            if (k0 + k < fetches)
-                FC_N(fetch_row)(t, FC_POINT_VECTORS, (k0 + k) / each);
             if (n - k >= group)
                 FC_N(ratios)(group, v, a, b, width, wv, acc);
             else
@@ -499,8 +497,8 @@ static void FC_N(distances)(const fc_pairs *t)
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    /* Of whole panels `sums` fetches a row for every four terms. */
-    for (ptrdiff_t i = t->vectors == FC_POINT_VECTORS ? (t->count + 7) / 8 : 0; i < t->rows; i++)
+    /* Of whole panels `sums` fetches a row for every four terms, but for canberra's. */
+    for (ptrdiff_t i = t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA ? (t->count + 7) / 8 : 0; i < t->rows; i++)
         FC_N(fetch_row)(t, t->vectors, i);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);

@@ -1,5 +1,6 @@
 /* Logarithms and powers of vectors, for the distances. Counts: log2_parts about 18 operations, power about 38. */
 
+#ifdef FC_LOOKUPS
 /* 1 / z for z in [3/4, 3/2) by the first four bits of its mantissa, to about 1/32 and with the bits of a float, such that
  * the logarithm has many zeros after those of a double. Around 1 it is 1, so that nothing is lost there. */
 static const FC_T FC_N(inverses)[16] __attribute__((aligned(64))) = {
@@ -10,11 +11,14 @@ static const FC_T FC_N(inverse_logs)[16] __attribute__((aligned(64))) = {
     (FC_T)0x1.6cfa15f9ac8d9p-2, (FC_T)0x1.b31cd807cb8a6p-2, (FC_T)0x1.f54d060495820p-2, (FC_T)0x1.1c8f47fcddccdp-1,
     (FC_T)-0x1.88d1ba02c80fdp-2, (FC_T)-0x1.4d94edf83090fp-2, (FC_T)-0x1.17ce2a01b9b48p-2, (FC_T)-0x1.c519e005b7055p-3,
     (FC_T)-0x1.5146fa0255ca8p-3, (FC_T)-0x1.ec52bff9c82efp-4, (FC_T)-0x1.1c76540270550p-4, 0};
+#endif
 
-/* log2 x = e + f, |f| < 0.6 within 2 units of f; x positive and normal. f = log2(1 + r) - log2(inverse), r = z inverse - 1 in
- * -1/32..1/16, by a polynomial whose error is 2^-56 of f (2^-28). Of 0, e is minus infinity or far below 0. */
+/* log2 x = e + f, |f| < 0.6 within 2 units of f; x positive and normal. With lookups f = log2(1 + r) - log2(inverse),
+ * r = z inverse - 1 in -1/32..1/16, by a polynomial whose error is 2^-56 of f (2^-28); without, where lane by lane they would
+ * cost more than they save, f = 2 atanh((z - 1) / (z + 1)) / ln 2. Of 0, e is minus infinity or far below 0. */
 FC_INLINE void FC_N(log2_parts)(FC_VEC x, FC_VEC *e, FC_VEC *f)
 {
+#ifdef FC_LOOKUPS
     enum { TERMS = sizeof(FC_T) == 4 ? 5 : 10 };
     static const double floats[] = {1.4426950377265118, -0.7213475639275322, 0.4809188085876799, -0.360760074529937, 0.2710008851520381};
     static const double doubles[] = {1.4426950408889634, -0.7213475204444824, 0.4808983469632741, -0.36067376021923847,
@@ -29,6 +33,36 @@ FC_INLINE void FC_N(log2_parts)(FC_VEC x, FC_VEC *e, FC_VEC *f)
     for (int k = TERMS - 3; k >= 0; k--)
         part[k % 2] = part[k % 2] * r2 + (FC_T)c[k];
     *f = r * (part[1] * r + part[0]) + FC_N(lookup)(FC_N(inverse_logs), index);
+#else
+    const FC_INT one = (FC_INT)FC_N(BIAS) << FC_N(MANTISSA);
+    const FC_INT root_half = sizeof(FC_T) == 4 ? (FC_INT)0x3f3504f3 : (FC_INT)0x3fe6a09e667f3bccLL;
+    const FC_T magic = sizeof(FC_T) == 4 ? (FC_T)0x1p23 : (FC_T)0x1p52;
+    const FC_INT magic_bits = (FC_INT)(FC_N(BIAS) + FC_N(MANTISSA)) << FC_N(MANTISSA);
+    const FC_IVEC bits = (FC_IVEC)x;
+    const FC_IVEC exponent = (bits + (one - root_half)) & FC_N(isplat)((FC_INT)(~(uint64_t)0 << FC_N(MANTISSA)));
+    const FC_VEC z = (FC_VEC)(bits - exponent + one);
+    const FC_IVEC field = exponent >> FC_N(MANTISSA);
+    *e = (FC_VEC)(field | magic_bits) - (magic + FC_N(BIAS));
+    const FC_VEC s = FC_N(quotient)(z - 1, z + 1), s2 = s * s;
+    const FC_VEC s4 = s2 * s2; /* two chains, of the even and of the odd powers of s2, wait half as long as one */
+    const FC_T c = (FC_T)2.8853900817779268; /* 2 / ln 2 */
+    FC_VEC even, odd;
+    if (sizeof(FC_T) == 4) {
+        even = FC_N(splat)(c / 7);
+        odd = FC_N(splat)(c / 9);
+    } else {
+        even = FC_N(splat)(c / 19);
+        odd = FC_N(splat)(c / 17);
+        even = even * s4 + c / 15;
+        odd = odd * s4 + c / 13;
+        even = even * s4 + c / 11;
+        odd = odd * s4 + c / 9;
+        even = even * s4 + c / 7;
+    }
+    even = even * s4 + c / 3;
+    odd = odd * s4 + c / 5;
+    *f = s * ((odd * s2 + even) * s2 + c);
+#endif
 }
 
 /* high + low = x, high with half the bits. */

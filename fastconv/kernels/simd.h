@@ -238,10 +238,13 @@ FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
 
 enum { FC_N(MANTISSA) = sizeof(FC_T) == 4 ? 23 : 52, FC_N(BIAS) = sizeof(FC_T) == 4 ? 127 : 1023 };
 
-/* z of x = 2^e z, z in [3/4, 3/2), x positive and normal. */
+#if defined(__AVX512F__)
+#undef FC_LOOKUPS
+#define FC_LOOKUPS /* registers can be tables */
+
+/* z of x = 2^e z, z in [3/4, 3/2). */
 FC_INLINE FC_VEC FC_N(fraction)(FC_VEC x, FC_VEC *e)
 {
-#if defined(__AVX512F__)
     FC_VEC z;
     if (sizeof(FC_T) == 4) {
         z = (FC_VEC)_mm512_getmant_ps((__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
@@ -251,31 +254,17 @@ FC_INLINE FC_VEC FC_N(fraction)(FC_VEC x, FC_VEC *e)
         *e = (FC_VEC)_mm512_getexp_pd((__m512d)x) - (FC_VEC)_mm512_getexp_pd((__m512d)z);
     }
     return z;
-#else
-    const FC_INT one = (FC_INT)FC_N(BIAS) << FC_N(MANTISSA), half = (FC_INT)1 << (FC_N(MANTISSA) - 1);
-    const FC_T magic = sizeof(FC_T) == 4 ? (FC_T)0x1p23 : (FC_T)0x1p52;
-    const FC_INT magic_bits = (FC_INT)(FC_N(BIAS) + FC_N(MANTISSA)) << FC_N(MANTISSA);
-    const FC_IVEC bits = (FC_IVEC)x, field = (bits + half) >> FC_N(MANTISSA);
-    *e = (FC_VEC)(field | magic_bits) - (magic + FC_N(BIAS));
-    return (FC_VEC)(bits - (field << FC_N(MANTISSA)) + one);
-#endif
 }
 
 /* table[index mod 16]; the table begins on a 64-byte boundary. */
 FC_INLINE FC_VEC FC_N(lookup)(const FC_T *table, FC_IVEC index)
 {
-#if defined(__AVX512F__)
     if (sizeof(FC_T) == 4)
         return (FC_VEC)_mm512_permutexvar_ps((__m512i)index, _mm512_load_ps((const float *)table));
     return (FC_VEC)_mm512_permutex2var_pd(_mm512_load_pd((const double *)table), (__m512i)index,
                                           _mm512_load_pd((const double *)table + 8));
-#else
-    FC_VEC v = {0};
-    for (int i = 0; i < FC_LANES; i++)
-        v[i] = table[index[i] & 15];
-    return v;
-#endif
 }
+#endif
 
 /* Whether any lane of a comparison's result is true. */
 FC_INLINE int FC_N(any)(FC_IVEC mask)
