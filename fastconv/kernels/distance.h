@@ -20,6 +20,7 @@
 
 enum {
     FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
+    FC_FETCHES = FC_REGISTERS == 32, /* next rows are fetched between the terms: it takes registers */
     FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
 };
 
@@ -206,7 +207,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const ptrdiff_t width = vectors * FC_LANES;
     const int packed = FC_N(prepared)(metric);
     const int each = 4 * stride; /* rows are fetched one by one: all at once would wait for each other */
-    const ptrdiff_t fetches = !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
+    const ptrdiff_t fetches = FC_FETCHES && !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
     const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
     ptrdiff_t row3 = 3 * row, row5 = 5 * row;
     const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
@@ -498,7 +499,8 @@ static void FC_N(distances)(const fc_pairs *t)
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
     /* Of whole panels `sums` fetches a row for every four terms, but for canberra's. */
-    for (ptrdiff_t i = t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA ? (t->count + 7) / 8 : 0; i < t->rows; i++)
+    const int begun = FC_FETCHES && t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA;
+    for (ptrdiff_t i = begun ? (t->count + 7) / 8 : 0; i < t->rows; i++)
         FC_N(fetch_row)(t, t->vectors, i);
     if (!whole && (by_stat || metric == FC_JENSEN))
         FC_N(careful_sums)(metric, t, c, p, c, c2);
