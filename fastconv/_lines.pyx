@@ -454,6 +454,8 @@ cdef class Pass:
         cdef Lines *p = &self.p
         cdef cnp.ndarray out
         cdef int i
+        if p.k != table():
+            return False
         self.keep = [x, mask, *outs]
         p.x, p.mask = <const char *>cnp.PyArray_DATA(x), NULL
         self.set_steps(p.xs, x)
@@ -464,7 +466,7 @@ cdef class Pass:
             out = outs[i]
             self.reducers[i].out = <char *>cnp.PyArray_DATA(out)
             self.set_steps(self.reducers[i].os, out)
-        return p.k == table()
+        return True
 
     cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
         """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
@@ -487,7 +489,7 @@ cdef class Pass:
         return 0
 
     def run(self, workers):
-        """Runs all reducers, once over the array, and lets go of all arrays."""
+        """Runs all reducers, once over the array, and then lets go of the arrays."""
         cdef const Lines *p = &self.p
         cdef double work = self.cost
         cdef idx scratch = 0

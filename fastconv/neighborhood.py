@@ -315,7 +315,7 @@ def _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, n
     """
     if size is None and type(footprint) is np.ndarray and footprint.dtype == bool and footprint.size <= _SMALL_WINDOW:
         window = footprint.shape, footprint.tobytes()
-    elif footprint is None and type(size) is int and size**x.ndim <= _SMALL_WINDOW:
+    elif footprint is None and type(size) is int and 0 < size <= _SMALL_WINDOW and size**x.ndim <= _SMALL_WINDOW:
         window = size
     else:
         return None
@@ -324,10 +324,10 @@ def _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, n
             return None
     if (
         type(mode) is type(nan_policy) is str and type(origin) is type(step) is int and type(cval) is float
-        and axes is None and nan_policy != "raise" and (dtype is None or isinstance(dtype, (type, np.dtype)))
+        and axes is None and nan_policy != "raise"
     ):
-        counts = None if mask is None else mask.dtype
-        return x.shape, x.dtype, (*reductions,), window, mode, cval or str(cval), origin, step, counts, nan_policy, dtype
+        counts, fill = None if mask is None else mask.dtype, cval if cval and cval == cval else str(cval)
+        return x.shape, x.dtype, (*reductions,), window, mode, fill, origin, step, counts, nan_policy, dtype
     return None
 
 
@@ -350,12 +350,9 @@ class Known(NamedTuple):
 _known = collections.OrderedDict()  # by _key; a call that uses one takes it out meanwhile
 
 
-def _anew(x, reductions, outs, workers, dtype, options):
+def _anew(x, reductions, outs, workers, wanted, options):
     """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
     names = [_named(one) for one in reductions]
-    if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
-        raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
-    wanted = _result_dtype(dtype)
     if x.dtype.kind == "c":
         geometries, targets = _complex(x, names, outs, wanted, options)
         parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
@@ -380,11 +377,11 @@ def _anew(x, reductions, outs, workers, dtype, options):
     for i, (name, value) in enumerate(names):
         if name is None:
             targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
-    engine = None
+    engine, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
-            known = [name for name, _ in names]
-            engine = _lines.Pass(geometry, _neighborhood.width(known, geometry), _neighborhood_ranks.rows(known, geometry))
+            width, rows = _neighborhood.width(all_names, geometry), _neighborhood_ranks.rows(all_names, geometry)
+            engine = _lines.Pass(geometry, width, rows)
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue
@@ -508,6 +505,9 @@ def neighborhood_reduce(
            [ 9., 10., 11., 11.]])
     """
     x = _args.array("input", input)
+    if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
+        raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
+    wanted = _result_dtype(dtype)
     several = isinstance(reduction, list)
     reductions = reduction if several else [reduction]
     workers = _args.workers(workers)
@@ -515,7 +515,7 @@ def neighborhood_reduce(
     if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
         raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
     mask = _mask(mask, x.shape)
-    key = _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, dtype)
+    key = _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, wanted)
     known = _known.pop(key, None) if key else None
     targets = known.run(x, mask, outs, workers) if known else None
     if targets is None:
@@ -523,8 +523,9 @@ def neighborhood_reduce(
             "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
             "mask": mask, "nan_policy": nan_policy,
         }  # fmt: skip
-        targets, engine = _anew(x, reductions, outs, workers, dtype, options)
-        known = Known(engine, targets[0][0].shape, tuple(target.dtype for target, _ in targets)) if targets and engine else None
+        targets, engine = _anew(x, reductions, outs, workers, wanted, options)
+        if key and targets and engine:
+            known = Known(engine, targets[0][0].shape, tuple(target.dtype for target, _ in targets))
     if key and known:
         _known[key] = known
         if len(_known) > _MOST_KNOWN:

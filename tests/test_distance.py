@@ -21,7 +21,7 @@ REAL = (
 BOOLEAN = ("dice", "hamming", "jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
 UNWEIGHTED = ("jensenshannon", "mahalanobis", "seuclidean")
 WEIGHTED = [name for name in REAL + BOOLEAN if name not in UNWEIGHTED]
-POWERS = (0.3, 0.5, 1, 1.5, 2, 2.5, 3, 3.7, 4, 7.5, 10, 100, np.inf)
+POWERS = (0.3, 0.5, 1, 1.5, 2, 2.5, 3, 3.7, 4, 4.5, 5.5, 7.5, 10, 100, np.inf)
 # Cancellation is part of these formulas: their errors are measured against 1, not against the result.
 ABSOLUTE = ("correlation", "cosine")
 every_metric = pytest.mark.parametrize("metric", REAL + BOOLEAN)
@@ -110,6 +110,26 @@ def test_powers(isa, rng, p, weighted, dtype):
     else:
         expected = reference.cdist(xa, xb, "minkowski", p=p, **kwargs)
     assert_units(fastconv.cdist(xa, xb, "minkowski", p=p, **kwargs), expected, max(8, 8 / p))
+
+
+def test_small_powers_of_denormals(isa):
+    x, zero = np.full((1, 100), 1e-39, np.float32), np.zeros((1, 100), np.float32)
+    assert_units(fastconv.cdist(x, zero, "minkowski", p=0.2), reference.cdist(x, zero, "minkowski", p=0.2), 100)
+    x, zero = np.full((1, 2), 5e-324), np.zeros((1, 2))
+    np.testing.assert_allclose(fastconv.cdist(x, zero, "minkowski", p=0.01), 5e-324 * 2.0**100, rtol=1e-12)
+
+
+def test_square_roots_far_from_1_with_weights(isa):
+    for size, weight in ((1e36, 2.0**-32), (3e-38, 2.0**31)):
+        x, zero, w = np.full((1, 100), size, np.float32), np.zeros((1, 100), np.float32), np.full(100, weight, np.float32)
+        expected = [[(100 * weight * np.sqrt(float(np.float32(size)))) ** 2]]
+        np.testing.assert_allclose(fastconv.cdist(x, zero, "minkowski", p=0.5, w=w), expected, rtol=1e-5)
+
+
+def test_roots_have_both_halves_of_their_exponent(isa):
+    x = np.array([[2.0**-60 * 1.37]])
+    for p in (0.35, 1.5):
+        np.testing.assert_allclose(fastconv.cdist(x, x * 0, "minkowski", p=p), x, rtol=2e-15)
 
 
 @every_metric

@@ -106,14 +106,12 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        /* Infinity and 0 have no root here. The powers of so large a size are infinite anyway, those of so small a one 0, but
-         * for the root itself; below `least` remainders are denormal, which is slow. */
+        /* Infinity and 0 have no root here, but for the root itself. The other powers of so large a size are infinite anyway, those
+         * of so small a one 0; below `least` remainders are denormal, which is slow. */
         const FC_VEC most = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000);
         const FC_VEC least = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p-90 : (FC_T)0x1p-900);
-        const FC_VEC x = FC_N(min)(most, p[2] == 0 ? size : FC_N(max_size)(least, t));
-        FC_VEC y = p[2] == 0 ? FC_N(root)(x) : FC_N(root_of)(x, x);
-        if (p[2] == 0)
-            y = FC_N(pick)((FC_IVEC)(size == (FC_T)__builtin_inf()), size, y);
+        const FC_VEC x = FC_N(min)(most, FC_N(max_size)(least, t));
+        FC_VEC y = p[2] == 0 ? FC_N(sqrt)(size) : FC_N(root_of)(x, x);
         if (p[2] >= 4)
             y *= square * square;
         if ((int)p[2] & 2)
@@ -512,7 +510,7 @@ static void FC_N(distances)(const fc_pairs *t)
         return;
     if (t->finish == FC_PTH_ROOT) {
         const double inverse = 1 / t->p;
-        FC_N(halve)(inverse, (1 - inverse * t->p) / t->p, &root[0], &root[1]);
+        FC_N(halve)(inverse, (double)(1 - (long double)inverse * t->p) / t->p, &root[0], &root[1]);
     }
     if (whole && by_stat) {
         if (FC_N(unknown)(t)) {

@@ -325,7 +325,7 @@ FC_INLINE FC_VEC FC_N(quotient)(FC_VEC x, FC_VEC y)
 #endif
 }
 
-/* sqrt(x) for x in 2^-500..2^500 (2^-60..2^60), or 0 with any `positive`, which else is x: within 1 unit in the last place. */
+/* sqrt(x) for x in 2^-900..2^1000 (2^-90..2^100), or 0 with any `positive`, which else is x: within 1 unit in the last place. */
 FC_INLINE FC_VEC FC_N(root_of)(FC_VEC x, FC_VEC positive)
 {
 #if defined(__AVX512F__)
