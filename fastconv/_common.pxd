@@ -12,7 +12,7 @@ cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
     return (a + b - 1) // b
 
 
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
+cdef inline idx round_up(idx a, idx b=64) noexcept nogil:     # a cache line
     return ceil_div(a, b) * b
 
 

@@ -1,43 +1,17 @@
 """What the two drivers of the contractions share: copying blocks of any strides and kind, and products of packed blocks."""
 from cpython.mem cimport PyMem_RawCalloc
-from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport (
-    FC_F16,
-    FC_F32,
-    FC_F64,
-    FC_SWAPPED,
-    fc_panel,
-    fc_piece,
-    fc_real,
-    fc_store,
-    fc_tile,
-)
-
-ctypedef ptrdiff_t idx
+from fastconv._common cimport ceil_div, idx, round_up
+from fastconv._kernels cimport fc_panel, fc_piece, fc_real, fc_store, fc_tile
 
 cdef enum:
     MAX_AXES = 64
 
 
-cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
-    return ceil_div(a, b) * b
-
-
 cdef inline void *offset(void *base, idx elements, idx item) noexcept nogil:
     return <char *>base + elements * item
-
-
-cdef inline int kind_of(cnp.ndarray a) except -1:
-    cdef int size = cnp.PyArray_ITEMSIZE(a)
-    cdef int kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
-    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
 
 
 cdef inline char *allocate(idx size, char **raw) except NULL:

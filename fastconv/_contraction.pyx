@@ -14,6 +14,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport ceil_div, kind_of, round_up
 from fastconv._kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
 from fastconv._runtime cimport table, team
 

@@ -15,17 +15,14 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._contraction cimport (
     MAX_AXES,
     allocate,
-    ceil_div,
     copy_matrix,
     copy_rows,
-    idx,
-    kind_of,
     multiply,
     offset,
-    round_up,
     store,
 )
 from fastconv._kernels cimport (

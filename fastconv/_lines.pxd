@@ -8,13 +8,10 @@ outer axes. Lines are numbered over the region in C order, `stride[a]` lines apa
 A driver gives a Pass its reducers: a function that is called for each block, in any thread, with its own parameters and
 its own scratch memory of that thread. All reducers of a Pass see the same loaded lines.
 """
-from libc.stddef cimport ptrdiff_t
-
 cimport numpy as cnp
 
+from fastconv._common cimport idx
 from fastconv._kernels cimport fc_kernels, fc_line
-
-ctypedef ptrdiff_t idx
 
 cdef enum:
     AXES = 66
@@ -124,7 +121,6 @@ cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
 cdef void close_block(Block *b) noexcept nogil
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
-cdef int kind_of(cnp.ndarray a) except -1
 cdef int result_kind(cnp.ndarray a) except -1
 
 

@@ -11,6 +11,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport ceil_div, kind_of, round_up
 from fastconv._kernels cimport (
     FC_CONSTANT,
     FC_F16,
@@ -48,28 +49,6 @@ cdef bint pause(Block *b, idx piece) noexcept nogil:
         return False
     b.piece = piece
     return True
-
-
-cdef inline idx ceil_div(idx a, idx b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline idx round_up(idx a, idx b) noexcept nogil:
-    return ceil_div(a, b) * b
-
-
-cdef int kind_of(cnp.ndarray a) except -1:
-    """The kind (kernels.h) of an array's elements; bool counts as uint8."""
-    cdef int size = cnp.PyArray_ITEMSIZE(a), log = (size > 1) + (size > 2) + (size > 4)
-    cdef str letter = a.dtype.kind
-    cdef int kind
-    if size > 8 or letter not in "fiub":
-        raise TypeError(f"arrays of dtype {a.dtype} have no kind")
-    if letter == "f":
-        kind = FC_F16 if size == 2 else FC_F32 if size == 4 else FC_F64
-    else:
-        kind = FC_U8 + 2 * log + (letter == "i")
-    return kind if cnp.PyArray_ISNOTSWAPPED(a) else kind | FC_SWAPPED
 
 
 cdef int result_kind(cnp.ndarray a) except -1:

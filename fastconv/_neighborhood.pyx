@@ -6,6 +6,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 
 cimport numpy as cnp
 
+from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
@@ -36,7 +37,6 @@ from fastconv._lines cimport (
     Lines,
     Pass,
     Reducer,
-    idx,
     reduce_t,
     result_kind,
 )
@@ -60,7 +60,6 @@ from fastconv._neighborhood_plain cimport (
     level_of,
     plain_scratch,
     reduce_plain,
-    round_up,
 )
 from fastconv._neighborhood_sums cimport reduce_sums, sums_scratch
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove
 
+from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_CONSTANT,
     FC_LINE_HOLES,
@@ -20,7 +21,6 @@ from fastconv._lines cimport (
     Reducer,
     dense_count,
     fill_ends,
-    idx,
     inside,
     locate,
     out_lines,
@@ -37,7 +37,6 @@ from fastconv._neighborhood_plain cimport (
     reduce_plain,
     region_line,
     region_lines,
-    round_up,
     span,
     wanted,
 )

@@ -14,6 +14,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport idx, kind_of, round_up
 from fastconv._kernels cimport FC_F64, FC_GATHER, FC_LINE_HOLES, fc_kernels, fc_line, fc_put
 from fastconv._lines cimport (
     Block,
@@ -21,8 +22,6 @@ from fastconv._lines cimport (
     Pass,
     Reducer,
     close_block,
-    idx,
-    kind_of,
     load,
     locate,
     open_block,
@@ -106,10 +105,6 @@ cdef void gather_windows(const fc_kernels *k, char *dst, idx pitch, const fc_lin
         k.gather(dst, pitch, line_of(lines + runs[r].line, presence) + (runs[r].first + first * step) * item, step * item,
                  pixels, size)
         dst += size
-
-
-cdef inline idx round_up(idx size, idx to) noexcept nogil:
-    return (size + to - 1) // to * to
 
 
 cdef class Loaded:

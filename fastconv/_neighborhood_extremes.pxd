@@ -1,4 +1,5 @@
-from fastconv._lines cimport Block, Lines, Reducer, idx
+from fastconv._common cimport idx
+from fastconv._lines cimport Block, Lines, Reducer
 from fastconv._neighborhood_plain cimport Near
 
 cdef idx extreme_scratch(const Lines *p) noexcept nogil

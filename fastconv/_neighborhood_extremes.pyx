@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_CONSTANT,
     FC_F32,
@@ -24,7 +25,6 @@ from fastconv._lines cimport (
     Reducer,
     dense_count,
     fill_ends_of,
-    idx,
     inside,
     locate,
     out_lines,
@@ -43,7 +43,6 @@ from fastconv._neighborhood_plain cimport (
     reduce_plain,
     region_line,
     region_lines,
-    round_up,
     span,
     target,
     wanted,
@@ -293,7 +292,8 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef char *spare = scratch + 64 + piles_scratch(p)
     cdef char *results = spare - 2 * piles * p.pitch
     cdef char *tables = spare + 2 * p.pitch
-    cdef void **out[2]
+    cdef void **out[2]           # NULL: not wanted
+    cdef char *line[2]
     cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
     cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
     cdef fc_pile q
@@ -304,10 +304,10 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
         return
     q.lines, q.n, q.piles = lines, dense_count(p, b), piles
     for side in range(2):
-        out[side] = <void **>lines + (2 * p.runs + side) * piles
-        op = FC_OP_MAX if side else FC_OP_MIN
+        out[side], op = NULL, FC_OP_MAX if side else FC_OP_MIN
         if not wanted(r, op):
             continue
+        out[side] = <void **>lines + (2 * p.runs + side) * piles
         fill_tables(p, b, own, tables, spare, carried, op | nan)
         q.count, q.out, q.op = list_runs(p, b, r, tables, lines), out[side], op | nan
         for i in range(piles):
@@ -315,4 +315,6 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
         plain_elements(p).pile(&q)
         tables += runs_scratch(p, own)
     for i in range(piles):
-        deliver_extremes(p, b, r, i, <char *>out[0][i], <char *>out[1][i], spare + p.pitch)
+        for side in range(2):
+            line[side] = NULL if out[side] == NULL else <char *>out[side][i]
+        deliver_extremes(p, b, r, i, line[0], line[1], spare + p.pitch)

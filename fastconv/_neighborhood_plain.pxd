@@ -4,6 +4,7 @@ the lines of a block. Next hop: _neighborhood_plain.pyx.
 Reductions of one list that share their work are a group: the first of them, the leader, computes all, and the others,
 which follow it by `next` in the table of the pass, do nothing.
 """
+from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
@@ -13,7 +14,7 @@ from fastconv._kernels cimport (
     FC_U8,
     fc_elements,
 )
-from fastconv._lines cimport Block, Lines, Reducer, idx, locate, put
+from fastconv._lines cimport Block, Lines, Reducer, locate, put
 
 cdef enum:                       # what a group shares
     ALONE, EXTREMES, TRUTHS, SUMS, SQUARES
@@ -37,10 +38,6 @@ cdef struct Near:
 
 cdef inline const fc_elements *plain_elements(const Lines *p) noexcept nogil:
     return &p.k.elements[7 + p.native if p.native < FC_U8 else p.native - FC_U8]
-
-
-cdef inline idx round_up(idx bytes_, idx to=64) noexcept nogil:
-    return (bytes_ + to - 1) // to * to
 
 
 cdef inline idx kind_bytes(int kind) noexcept nogil:

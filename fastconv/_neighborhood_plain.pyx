@@ -3,6 +3,7 @@ kernels/neighborhood.h.
 """
 from libc.stdint cimport uint8_t
 
+from fastconv._common cimport idx
 from fastconv._kernels cimport (
     FC_LINE_HOLES,
     FC_NEAR_ALL,
@@ -23,7 +24,6 @@ from fastconv._lines cimport (
     Lines,
     Reducer,
     dense_count,
-    idx,
     inside,
     locate,
     out_lines,

@@ -6,6 +6,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._common cimport idx
 from fastconv._kernels cimport (
     FC_CELL_LEVELS,
     FC_F32,
@@ -28,7 +29,7 @@ from fastconv._kernels cimport (
     fc_select,
     fc_tally,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, idx, locate, out_lines, pause, put, result_kind, slot_of
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, locate, out_lines, pause, put, result_kind, slot_of
 
 import operator
 

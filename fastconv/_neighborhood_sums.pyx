@@ -2,6 +2,7 @@
 """
 from libc.stdint cimport int64_t
 
+from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_F64,
     FC_FOLD_STRIP,
@@ -23,7 +24,6 @@ from fastconv._lines cimport (
     Reducer,
     dense_count,
     fill_ends,
-    idx,
     inside,
     out_lines,
 )
@@ -38,7 +38,6 @@ from fastconv._neighborhood_plain cimport (
     list_lines,
     plain_elements,
     region_lines,
-    round_up,
     span,
     target,
 )

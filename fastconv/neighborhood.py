@@ -3,7 +3,6 @@ _neighborhood.pyx and _neighborhood_ranks.pyx."""
 from __future__ import annotations
 
 import collections
-import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ _DRIVERS = dict.fromkeys(_neighborhood.NAMES, _neighborhood) | dict.fromkeys(_ne
 _NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), (np.std, "std"), (np.median, "median"))
 _LONG_LINE = 64
 _SMALL_WINDOW = 1 << 12  # cells
-_MOST_KNOWN = 64
+_MOST_KNOWN = 32  # calls
 
 
 class Geometry(NamedTuple):
@@ -108,16 +107,8 @@ def _native(cval, dtype, mode):
         return np.array(number, np.float64).astype(line)
 
 
-def _remembered(function, cells, *arguments):
-    """function(bytes, shape, *arguments) of a footprint; what it says of small ones is kept."""
-    function = function if cells.size <= _SMALL_WINDOW else function.__wrapped__
-    return function(cells.tobytes(), cells.shape, *arguments)
-
-
-@functools.lru_cache(maxsize=64)
-def _trimmed(data, shape):
+def _trimmed(cells):
     """(sizes, cells or None, offset of the first cell's corner) without the rows at the ends that hold no cell."""
-    cells = np.frombuffer(data, bool).reshape(shape)
     if not cells.any():
         raise ValueError("footprint must have a true cell, got none")
     spans = [np.flatnonzero(cells.any(axis=tuple(b for b in range(cells.ndim) if b != a))) for a in range(cells.ndim)]
@@ -125,10 +116,9 @@ def _trimmed(data, shape):
     return cells.shape, None if cells.all() else cells, tuple(int(span[0]) for span in spans)
 
 
-@functools.lru_cache(maxsize=64)
-def _arranged_cells(data, shape, axes, order, pad):
+def _arranged_cells(cells, axes, order, pad):
     """The cells of a window along `axes` with all axes in the engine's order."""
-    cells = np.frombuffer(data, bool).reshape(shape).transpose(np.argsort(axes))
+    cells = cells.transpose(np.argsort(axes))
     cells = np.expand_dims(cells, tuple(a for a in order if a not in axes))
     return np.ascontiguousarray(cells.transpose(order)[pad])
 
@@ -146,7 +136,7 @@ def _window(size, footprint, count):
                          f"got shape {cells.shape}")
     if cells.dtype.kind not in "buif":
         raise TypeError(f"footprint must be boolean, got dtype {cells.dtype}")
-    return *_remembered(_trimmed, cells != 0), cells.shape
+    return *_trimmed(cells != 0), cells.shape
 
 
 def _mask(mask, shape):
@@ -201,7 +191,6 @@ class Layout(NamedTuple):
     counts: tuple[int, ...]
 
 
-@functools.lru_cache(maxsize=256)
 def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
     ndim = len(shape)
     window, before, every, counts = [1] * ndim, [0] * ndim, [1] * ndim, list(shape)
@@ -246,7 +235,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
     if cells is not None:
-        cells = _remembered(_arranged_cells, cells, axes, layout.order, (None,) * len(layout.pad))
+        cells = _arranged_cells(cells, axes, layout.order, (None,) * len(layout.pad))
     geometry = Geometry(
         x=x,
         mask=mask,
@@ -308,6 +297,11 @@ def _complex(x, names, outs, dtype, options):
     return [real._replace(other=part), imag._replace(other=-part)], targets
 
 
+def _integers(value):
+    """Whether a value is an int or a tuple of such, and nothing that only equals one."""
+    return type(value) is int or (type(value) is tuple and all(type(number) is int for number in value))
+
+
 def _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, dtype):
     """What tells a call from others but for the contents and steps of its arrays; None where more would have to be known.
 
@@ -315,19 +309,27 @@ def _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, n
     """
     if size is None and type(footprint) is np.ndarray and footprint.dtype == bool and footprint.size <= _SMALL_WINDOW:
         window = footprint.shape, footprint.tobytes()
-    elif footprint is None and type(size) is int and 0 < size <= _SMALL_WINDOW and size**x.ndim <= _SMALL_WINDOW:
+    elif footprint is None and _integers(size):
+        sizes = (size,) * x.ndim if type(size) is int else size
+        if max(sizes, default=1) > _SMALL_WINDOW or math.prod(sizes) > _SMALL_WINDOW:
+            return None
         window = size
     else:
         return None
+    names = []
     for one in reductions:
-        if type(one) is not str:
+        if type(one) is tuple and len(one) == 2 and type(one[0]) is str and type(one[1]) in (int, float):
+            names.append((*one, type(one[1])))
+        elif type(one) is str:
+            names.append(one)
+        else:
             return None
     if (
-        type(mode) is type(nan_policy) is str and type(origin) is type(step) is int and type(cval) is float
-        and axes is None and nan_policy != "raise"
+        type(mode) is type(nan_policy) is str and _integers(origin) and _integers(step) and type(cval) is float
+        and (axes is None or _integers(axes)) and nan_policy != "raise"
     ):
         counts, fill = None if mask is None else mask.dtype, cval if cval and cval == cval else str(cval)
-        return x.shape, x.dtype, (*reductions,), window, mode, fill, origin, step, counts, nan_policy, dtype
+        return x.shape, x.dtype, tuple(names), window, mode, fill, origin, axes, step, counts, nan_policy, dtype
     return None
 
 

@@ -628,7 +628,7 @@ def test_a_call_like_an_earlier_one_sees_its_own_arrays(rng, reduction, window):
     images = [rng.integers(0, 99, (70, 90), np.uint8) for _ in range(3)]
     images += [images[0].T.copy().T, np.repeat(images[1], 2, axis=1)[::-1, ::-2]]
     masks = [rng.random((70, 90)) < 0.9, np.asfortranarray(rng.random((70, 90)) < 0.5)]
-    other = {"size": (3, 3)} if "size" in window else {"footprint": DISK.tolist()}  # which are planned at every call
+    other = {"size": [3, 3]} if "size" in window else {"footprint": DISK.tolist()}  # which are planned at every call
     expected = [np.asarray(reduce_(x, reduction, mask=m, **other)) for x in images for m in (None, *masks)]
     for chosen in fastconv.available_isas():
         with fastconv.use_isa(chosen):
@@ -645,13 +645,28 @@ def test_calls_that_only_look_like_an_earlier_one():
         assert reduce_(x, "min", 3, dtype=np.int8).dtype == np.int8
         assert reduce_(x.astype(">f8"), "min", 3)[0, 0] == 2
         assert reduce_(x, ["min"], 3)[0].dtype == np.float64
-        for wrong in ({"size": 3.0}, {"size": 3, "origin": True}, {"size": 3, "step": 1.0}):
+        right = {"size": 3, "origin": 1, "step": 1, "axes": (0, 1)}
+        assert reduce_(x, "min", **right)[0, 0] == reduce_(x, ("rank", 1), 3)[0, 0] == 2
+        for wrong in ({"size": 3.0}, {"size": (3, 3.0)}, {"origin": True}, {"step": 1.0}, {"axes": (0, 1.0)}):
             with pytest.raises(TypeError):
-                reduce_(x, "min", **wrong)
+                reduce_(x, "min", **right | wrong)
+        with pytest.raises(TypeError):
+            reduce_(x, ("rank", 1.0), 3)
         with pytest.raises(TypeError):
             reduce_(x, "min", 3, out=np.empty(x.shape, np.float32))
         with pytest.raises(ValueError, match="NaN"):
             reduce_(x * np.nan, "min", 3, nan_policy="raise")
+
+
+def test_calls_whose_numbers_stand_in_another_order(rng):
+    x = rng.integers(0, 99, (70, 80))
+    for _ in range(2):
+        for size, axes in (((3, 5), (0, 1)), ((5, 3), (0, 1)), ((3, 5), (1, 0)), (3, (0,)), (3, 1)):
+            sizes = dict.fromkeys((0, 1), 1) | dict(zip(np.atleast_1d(axes), np.broadcast_to(size, np.size(axes)), strict=True))
+            for parameter in (20, 80.0):
+                result = reduce_(x, ("percentile", parameter), size, axes=axes)
+                windows = boxes(x, (sizes[0], sizes[1]))
+                np.testing.assert_allclose(result, np.percentile(windows, parameter, axis=-1), rtol=1e-14)
 
 
 def test_calls_alike_at_once(rng):

@@ -8,7 +8,7 @@
 #define FC_BITS_ONCE
 
 typedef uint8_t fc_bytes __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(1)));
-typedef uint64_t fc_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(1)));
+typedef uint64_t fc_long_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(1)));
 
 static void fc_pack(const fc_stripes *q)
 {
@@ -31,19 +31,19 @@ static void fc_unpack(const fc_stripes *q)
     const uint8_t *bits = q->bits, *also = q->also;
     uint8_t *elements = q->elements;
     const ptrdiff_t stripe = q->stripe, count = q->count;
-    const fc_words ones = 0x0101010101010101 - (fc_words){0};
+    const fc_long_words ones = 0x0101010101010101 - (fc_long_words){0};
     const uint64_t flip = q->flip * 0x0101010101010101;
     for (ptrdiff_t i = 0; i < stripe; i += FC_VEC_BYTES) {
         const ptrdiff_t first = i + FC_VEC_BYTES > stripe && i ? stripe - FC_VEC_BYTES : i;
-        fc_words word = (*(const fc_words *)(bits + first) & *(const fc_words *)(also + first)) ^ flip;
+        fc_long_words word = (*(const fc_long_words *)(bits + first) & *(const fc_long_words *)(also + first)) ^ flip;
         if (7 * stripe + first + FC_VEC_BYTES <= count) {
 #pragma GCC unroll 8
             for (int k = 0; k < 8; k++)
-                *(fc_words *)(elements + first + k * stripe) = word >> k & ones;
+                *(fc_long_words *)(elements + first + k * stripe) = word >> k & ones;
             continue;
         }
         for (ptrdiff_t at = first; at < count; at += stripe, word >>= 1) {
-            const fc_words truths = word & ones;
+            const fc_long_words truths = word & ones;
             memcpy(elements + at, &truths, (size_t)(count - at < FC_VEC_BYTES ? count - at : FC_VEC_BYTES));
         }
     }
@@ -52,14 +52,14 @@ static void fc_unpack(const fc_stripes *q)
 FC_INLINE void fc_merge_strip(const fc_merge *q, ptrdiff_t i, const int wide)
 {
     const uint8_t *src = q->src + i;
-    fc_words sum[4] = {{0}};
+    fc_long_words sum[4] = {{0}};
     for (ptrdiff_t t = 0; t < q->count; t++)
 #pragma GCC unroll 4
         for (int v = 0; v < wide; v++)
-            sum[v] |= *(const fc_words *)(src + q->terms[t] + v * FC_VEC_BYTES);
+            sum[v] |= *(const fc_long_words *)(src + q->terms[t] + v * FC_VEC_BYTES);
 #pragma GCC unroll 4
     for (int v = 0; v < wide; v++)
-        *(fc_words *)(q->out + i + v * FC_VEC_BYTES) = sum[v];
+        *(fc_long_words *)(q->out + i + v * FC_VEC_BYTES) = sum[v];
 }
 
 static void fc_merge_terms(const fc_merge *q)

@@ -21,6 +21,7 @@
 enum {
     FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
     FC_FETCHES = FC_REGISTERS == 32, /* next rows are fetched between the terms: it takes registers */
+    FC_FETCH_TERMS = 4,              /* one for so many of them */
     FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
 };
 
@@ -156,6 +157,12 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     }
 }
 
+/* Numbers of a row that make a term. */
+FC_INLINE int FC_N(stride_of)(const int metric, const int careful)
+{
+    return metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
+}
+
 /* Adds `terms` / 2 terms of canberra under one division; a and b hold each number and its size. */
 FC_INLINE void FC_N(ratios)(const ptrdiff_t terms, const int v, const FC_T *a, const FC_T *b, ptrdiff_t width, FC_VEC w,
                             FC_VEC (*acc)[FC_POINT_VECTORS])
@@ -199,12 +206,12 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
-    const int stride = metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
+    const int stride = FC_N(stride_of)(metric, careful);
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
     const int packed = FC_N(prepared)(metric);
-    const int each = 4 * stride; /* rows are fetched one by one: all at once would wait for each other */
+    const int each = FC_FETCH_TERMS * stride; /* rows are fetched one by one: all at once would wait for each other */
     const ptrdiff_t fetches = FC_FETCHES && !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
     const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
     ptrdiff_t row3 = 3 * row, row5 = 5 * row;
@@ -496,11 +503,12 @@ static void FC_N(distances)(const fc_pairs *t)
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
     }
-    /* Of whole panels `sums` fetches a row for every four terms, but for canberra's. */
-    const int begun = FC_FETCHES && t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA;
-    for (ptrdiff_t i = begun ? (t->count + 7) / 8 : 0; i < t->rows; i++)
+    /* Of whole panels `sums` fetches a row for every FC_FETCH_TERMS terms, but for canberra's and where it is careful. */
+    const int careful = !whole && (by_stat || metric == FC_JENSEN), each = FC_FETCH_TERMS * FC_N(stride_of)(metric, 0);
+    const int begun = FC_FETCHES && !careful && t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA;
+    for (ptrdiff_t i = begun ? (t->count + each - 1) / each : 0; i < t->rows; i++)
         FC_N(fetch_row)(t, t->vectors, i);
-    if (!whole && (by_stat || metric == FC_JENSEN))
+    if (careful)
         FC_N(careful_sums)(metric, t, c, p, c, c2);
     else
         FC_N(fast_sums)(metric, t, p, c, c2);

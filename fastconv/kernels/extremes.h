@@ -25,8 +25,8 @@ FC_INLINE FC_VEC FC_N(pick_extreme)(FC_VEC a, FC_VEC b, const int op)
     return r;
 }
 
-/* `wide` vectors from element x of all outputs, while those beside them are fetched: rows are pages apart. Returns whether a row may hold a NaN, if `op` does not mind: a sum of all is
- * one then, or where infinities cancel. */
+/* `wide` vectors from element x of all outputs, while those beside them are fetched: rows are pages apart. Returns whether a row
+ * may hold a NaN, if `op` does not mind: a sum of all is one then, or where infinities cancel. */
 #define FC_ROW(i) ((const FC_T *)q->rows[(i) * q->step])
 #define FC_OUT(i) ((FC_T *)q->out[(i) * q->step])
 FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wide, const int op)
@@ -94,7 +94,7 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
                     for (int i = 0; i < wide; i++) {
                         const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
                         if (check)
-                        sum[i] += row;
+                            sum[i] += row;
                         held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
                     }
 #pragma GCC unroll 4

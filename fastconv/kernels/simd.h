@@ -27,6 +27,7 @@
 #endif
 
 /* Lanes of 32 bits, and their numbers. */
+typedef uint32_t fc_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(4)));
 #define FC_WORD_LANES ((uint32_t)(FC_VEC_BYTES / 4))
 #if FC_VEC_BYTES == 64
 #define FC_EACH_LANE ((fc_words){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})

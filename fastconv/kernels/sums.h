@@ -286,7 +286,6 @@ static void fc_finish_narrow(const fc_finish *q)
     FC_W(finish_whole)(q);
 }
 
-typedef uint32_t fc_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(4)));
 typedef int32_t fc_signed_words __attribute__((vector_size(FC_VEC_BYTES)));
 
 /* Lanes of v moved up by k, zeros before them. */
