@@ -33,3 +33,7 @@ cdef inline bint tick(Clock *clock, double work) noexcept nogil:
         return False
     clock.work = 0
     return stopped(clock.watch, clock.calling)
+
+# A seam: a constant at which a driver or a face changes its way. It is a variable of its module, named once by seam() at import,
+# so that tests can make it small (runtime.use_seams).
+cdef int seam(str name, ptrdiff_t *at) except -1

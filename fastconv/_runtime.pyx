@@ -3,6 +3,7 @@
 import time
 
 from cython.parallel cimport prange
+from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -52,7 +53,7 @@ cdef extern from "Python.h":
 cdef double LOOK_SECONDS = 0.05
 
 # Below this many multiply-adds a team costs more than it saves (waking it takes 2 to 10 microseconds).
-cdef double SERIAL_WORK = 400_000
+cdef ptrdiff_t SERIAL_WORK = 400_000
 
 cdef const fc_kernels *_table = NULL
 _limit = None  # set by runtime.py: the number of threads when workers is None
@@ -94,6 +95,65 @@ cdef bint stopped(Watch *watch, bint calling) noexcept nogil:
                 look(watch)
             watch.next = time_ + LOOK_SECONDS
     return watch.stop
+
+
+# ---- seams ----
+
+_seams = {}                      # name: Seam
+_memories = []                   # functions that forget plans of earlier calls
+
+
+cdef class Seam:
+    """A constant of a driver, by its address, or of a face, by the names of its module."""
+    cdef ptrdiff_t *at
+    cdef dict names
+    cdef str name
+
+    def read(self):
+        return self.names[self.name] if self.at == NULL else self.at[0]
+
+    def write(self, ptrdiff_t value):
+        if self.at == NULL:
+            self.names[self.name] = value
+        else:
+            self.at[0] = value
+
+
+cdef int seam(str name, ptrdiff_t *at) except -1:
+    """Makes the constant of a driver known as `name`, "stem.NAME"."""
+    cdef Seam one = Seam()
+    one.at = at
+    if name in _seams:
+        raise ImportError(f"two seams are named {name}")
+    _seams[name] = one
+    return 0
+
+
+def face_seams(str stem, dict names, *which):
+    """Makes constants of a face known as "stem.NAME": `names` are the globals of its module."""
+    cdef Seam one
+    for name in which:
+        one = Seam()
+        one.names, one.name = names, name
+        if f"{stem}.{name}" in _seams:
+            raise ImportError(f"two seams are named {stem}.{name}")
+        _seams[f"{stem}.{name}"] = one
+
+
+def remembers(forget):
+    """Makes known a function that forgets the plans of earlier calls, for a seam that changes makes them stale."""
+    _memories.append(forget)
+
+
+def seams():
+    return {name: one.read() for name, one in _seams.items()}
+
+
+def set_seams(dict values):
+    for name, value in values.items():
+        _seams[name].write(value)
+    for forget in _memories:
+        forget()
 
 
 def available():
@@ -223,3 +283,4 @@ def write_rate(double seconds=0.2, int workers=1):
 
 if fc_watch_forks() != 0:
     raise ImportError("fastconv could not register its fork handler (pthread_atfork)")
+seam("runtime.SERIAL_WORK", &SERIAL_WORK)

@@ -1,5 +1,7 @@
 """Fixtures and options shared by all tests."""
 
+import datetime
+import time
 import zlib
 
 import numpy as np
@@ -23,8 +25,18 @@ settings.register_profile("slow", settings.get_profile("default"), derandomize=F
 def pytest_addoption(parser):
     parser.addoption("--run-slow", action="store_true", help="run the tests marked slow too")
     parser.addoption(
-        "--rng-seed", type=int, default=0, help="seed that the rng fixture adds to each test's own"
+        "--rng-seed", type=int, default=0, help="seed that the rng fixture adds to each test's own, and of real_sizes"
     )
+    parser.addoption("--seconds", type=float, default=60, help="how long real_sizes draws calls of a stem")
+    parser.addoption("--case", type=int, help="the one call that real_sizes draws")
+
+
+def real_sizes_seed(config):
+    return config.getoption("--rng-seed") or int(datetime.date.today().strftime("%Y%m%d"))
+
+
+def pytest_report_header(config):
+    return f"seed of real_sizes: {real_sizes_seed(config)}" if wants_slow(config) else None
 
 
 def pytest_configure(config):
@@ -60,3 +72,26 @@ def rng(request):
     seed = [zlib.crc32(request.node.nodeid.encode()), request.config.getoption("--rng-seed")]
     print(f"rng = np.random.default_rng({seed})")
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def real_sizes(request):
+    """Return a function that calls ``check(rng)`` with one generator after another, for `share` of the stem's --seconds.
+
+    `check` draws one call at a size that users have, makes it, and compares it with an independent reference.
+    """
+    config = request.config
+    seed, only = real_sizes_seed(config), config.getoption("--case")
+
+    def run(check, share=1.0):
+        end = time.monotonic() + share * config.getoption("--seconds")
+        case = only or 0
+        while case == (only or 0) or (only is None and time.monotonic() < end):
+            try:
+                check(np.random.default_rng([seed, case]))
+            except Exception as error:
+                again = f"pytest '{request.node.nodeid}' --run-slow --rng-seed {seed} --case {case}"
+                raise AssertionError(f"{error}\nagain: {again}") from error
+            case += 1
+
+    return run

@@ -22,6 +22,26 @@ threadpoolctl = pytest.mark.skipif(
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+# --- Seams
+
+
+def test_use_seams_holds_within_its_block():
+    before = fastconv.runtime.seams()
+    assert all(type(value) is int and value > 0 for value in before.values())
+    with fastconv.runtime.use_seams({"runtime.SERIAL_WORK": 1}):
+        assert fastconv.runtime.seams() == before | {"runtime.SERIAL_WORK": 1}
+    assert fastconv.runtime.seams() == before
+
+
+@pytest.mark.parametrize(
+    "values, error",
+    [({"conv.none": 1}, ValueError), ({"runtime.SERIAL_WORK": 0}, ValueError), ({"runtime.SERIAL_WORK": 1.5}, TypeError)]
+)
+def test_use_seams_refuses_what_is_no_seam(values, error):
+    with pytest.raises(error, match=next(iter(values))):
+        fastconv.runtime.use_seams(values)
+
+
 # --- Instruction sets
 
 

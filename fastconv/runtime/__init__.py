@@ -5,7 +5,7 @@ import math
 import os
 import pathlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .. import _args, _runtime
 
@@ -14,9 +14,11 @@ __all__ = [
     "get_num_threads",
     "isa",
     "num_threads",
+    "seams",
     "set_num_threads",
     "show_config",
     "use_isa",
+    "use_seams",
 ]
 
 from .._version import __version__
@@ -197,6 +199,53 @@ def _use_isa(name: str) -> Iterator[None]:
         yield
     finally:
         _runtime.select(before)
+
+
+def seams() -> dict[str, int]:
+    """Return the constants at which drivers and faces change their way, as ``{"stem.NAME": value}``.
+
+    Returns
+    -------
+    dict of str to int
+        Sizes of blocks, numbers below which another way is taken, and their kin.
+    """
+    return _runtime.seams()
+
+
+def use_seams(values: Mapping[str, int]) -> contextlib.AbstractContextManager[None]:
+    """Change constants of `seams` within a ``with`` block, so that tests cross with small arrays what large ones cross.
+
+    They hold for the whole process: do not use it while other threads compute. Any positive value gives right results, slowly.
+
+    Parameters
+    ----------
+    values : mapping of str to int
+        Names of `seams` and their values, at least 1.
+
+    Returns
+    -------
+    context manager
+
+    Raises
+    ------
+    TypeError, ValueError
+        For names that `seams` does not have, and values that are not positive integers.
+    """
+    known = seams()
+    for name, value in values.items():
+        _args.choice("name of a seam", name, known)
+        _args.integer(name, value, 1, "a positive integer")
+    return _use_seams(dict(values))
+
+
+@contextlib.contextmanager
+def _use_seams(values: dict[str, int]) -> Iterator[None]:
+    before = {name: value for name, value in seams().items() if name in values}
+    _runtime.set_seams(values)
+    try:
+        yield
+    finally:
+        _runtime.set_seams(before)
 
 
 def _config() -> dict[str, str]:
