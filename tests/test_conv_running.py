@@ -199,6 +199,10 @@ INTERRUPT = """
             return np.broadcast_to(one, (size + 14, 78, 256)), np.ones((15, 15, 256, 64), "f4"), 1
         if kind == "batch":
             return np.broadcast_to(one, (size, 18, 18, 256)), np.ones((15, 15, 256, 64), "f4"), 1
+        if kind == "packing":
+            return np.broadcast_to(np.array(1, ">f2"), (size, 16, 16, 4096)), np.ones((1, 1, 4096, 1), "f2"), 1
+        if kind == "gathering":
+            return np.broadcast_to(np.array(1, ">f2"), (size, 16, 16, 4096)), np.ones((3, 3, 4096, 3), "f2"), 1
         if kind == "plane":
             return np.broadcast_to(one, (size + 200, 1200, 1)), np.ones((201, 201, 1, 1), "f4"), 1
         return np.broadcast_to(one, (size + 150, 214, 64)), np.ones((151, 151, 1, 64), "f4"), 64
@@ -231,7 +235,8 @@ INTERRUPT = """
 
 @posix
 @pytest.mark.parametrize(
-    "kind, workers", [("image", 1), ("image", 2), ("batch", 2), ("plane", 2), ("depthwise", 1)]
+    "kind, workers",
+    [("image", 1), ("image", 2), ("batch", 2), ("plane", 2), ("depthwise", 1), ("packing", 2), ("gathering", 1)],
 )
 def test_ctrl_c_stops_a_ten_second_call_within_half_a_second(tmp_path, kind, workers):
     outcome, next_call = run_script(INTERRUPT, kind, workers, cwd=tmp_path)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fastconv
 import reference
 from fastconv import runtime
-from support import FLOATS, LAYOUTS, Problem, run_script
+from support import FLOATS, LAYOUTS, Problem, assert_same_bits, run_script
 
 ALONE, WIDTHS = "test_each_constant_alone", "test_every_width_and_height_with_the_smallest_blocks"
 
@@ -42,8 +42,6 @@ CROSSED = {
     "conv.FETCH_WORK": ALONE,
     "conv.PACK_WORK": ALONE,
     "conv.h:STRIP": "test_strips_of_results_and_of_channels",
-    "split.h:SPLIT": "test_every_shape_of_a_tile",
-    "tile.h:rows": "test_every_shape_of_a_tile",
     "kernels.h:FC_CHAIN": "test_lengths_around_chains_and_groups",
     "kernels.h:FC_GROUP": "test_lengths_around_chains_and_groups",
 }
@@ -125,6 +123,21 @@ def test_each_constant_alone(isa, name):
 def test_any_constants_together(isa, seams, problem, **options):
     with runtime.use_seams(seams):
         assert_right(problem, **options)
+
+
+# Constants that choose the way or the chains of the sum; all others cut the work and must not touch the bits.
+OF_SUMS = {"conv.CHUNK_BYTES", "conv.LEAST_BYTES", "conv.CHANNEL_BLOCK", "conv.CHAIN"}
+
+
+@pytest.mark.parametrize("value", [1, 40, 3000, 20_000])
+def test_blocks_do_not_touch_the_bits(isa, rng, value):
+    for problem in PROBLEMS:
+        x, w = problem.normal(rng, FLOATS[value % 2])
+        expected = fastconv.conv2d(x, w, workers=1, **problem.options)
+        few = rng.choice(NAMES, 5)
+        for seams in (NAMES, few, ["conv.TERMS_BYTES"]):
+            with runtime.use_seams({name: value for name in seams if name not in OF_SUMS}):
+                assert_same_bits(fastconv.conv2d(x, w, workers=1, **problem.options), expected)
 
 
 SIZED = {
