@@ -43,7 +43,7 @@ from fastconv._kernels cimport (
     fc_tile,
     fc_window,
 )
-from fastconv._runtime cimport Clock, Watch, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, seam, share, start_clock, table, team, tick
 
 import numpy as np
 
@@ -51,8 +51,14 @@ cnp.import_array()
 
 cdef enum:
     TILE_VECTORS = 32            # sums of a tile, at most
-    SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
-    FETCH_WORK = 16              # products for each number of a pixel below which planes are moved longer than computed
+
+cdef idx SPARE_BYTES = 8 << 20   # the largest workspace kept between calls
+cdef idx FETCH_WORK = 16         # products for each number of a pixel below which planes are moved longer than computed
+cdef idx PACK_WORK = 16          # products that take as long as packing one element of a strange layout
+
+seam("conv.SPARE_BYTES", &SPARE_BYTES)
+seam("conv.FETCH_WORK", &FETCH_WORK)
+seam("conv.PACK_WORK", &PACK_WORK)
 
 
 cdef struct Team:
@@ -184,6 +190,7 @@ cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, i
                 t.col_index[at] = boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw, p.width,
                                            p.mode)
         p.k.window(&a)
+        t.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
 
 
 cdef void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, idx columns, char *out, idx k) noexcept nogil:
@@ -295,7 +302,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef const char *window
     cdef idx range_, first, last, panel, y, rows, k0, columns, block, first_term
     cdef idx pixels = p.task_rows * p.block_cols if p.ranges > 1 else 0   # of the sums that a panel keeps open
-    if not p.in_place and not p.window_per_range:
+    if not p.in_place and not p.gathers:
         pack_window(p, t, x, y0, end - y0, x0, cols, p.cg, 1)
     for range_ in range(p.ranges):
         first = range_ * p.per_range
@@ -325,9 +332,9 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             rows = min(p.block_rows, end - y)
             if p.in_place:
                 window = x + y * p.sh * p.x_row + x0 * p.sw * p.x_col
-            elif p.window_per_range:
-                pack_window_rows(p, t, x, y, x0, cols, first_term, min(last * p.chunk, p.terms))
-                window = t.window - first_term // (p.fw * p.cg) * p.tap_row * p.row_step * p.item
+            elif p.gathers:
+                gather_terms(p, t, x, y, rows, x0, cols, first_term, min(last * p.chunk, p.terms))
+                window = t.window
             else:
                 window = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
             for panel in range(panels):
@@ -341,23 +348,26 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             y += rows
 
 
-cdef void pack_window_rows(const Plan *p, Team *t, const char *x, idx y, idx x0, idx cols, idx first_term,
-                           idx last_term) noexcept nogil:
-    """Packs only the filter rows of terms first_term..last_term-1, for one row of outputs."""
-    cdef idx row_terms = p.fw * p.cg
-    cdef idx first = first_term // row_terms, last = ceil_div(last_term, row_terms), i
-    cdef bint dense = p.pixel_col == p.sw and p.tap_col == p.dw
+cdef void gather_terms(const Plan *p, Team *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,
+                       idx last) noexcept nogil:
+    """Packs terms first..last-1 of outputs (y0.., x0..) side by side, tap by tap."""
+    cdef idx term = first, tap, i
     cdef fc_window a
-    a.rows = last - first
-    for i in range(a.rows):
-        t.row_index[i] = boundary(y * p.sh - p.top + (first + i) * p.dh, p.height, p.mode)
-    a.cols = fill_index(t.col_index, x0, cols, p.sw, p.fw, p.dw, dense, p.left, p.width, p.mode)
-    a.inside = a.inside_end = 0
-    a.src, a.src_row, a.src_col, a.src_channel = x, p.x_row, p.x_col, p.x_channel
+    a.rows, a.cols = rows, cols
+    a.src_row, a.src_col, a.src_channel = p.x_row, p.x_col, p.x_channel
     a.row_index, a.col_index = t.row_index, t.col_index
-    a.channels, a.repeat, a.kind, a.fill = p.cg, 1, p.x_kind, p.cval
-    a.dst, a.dst_row, a.dst_col, a.dst_channel = t.window, p.row_step, p.col_step, 1
-    p.k.window(&a)
+    a.repeat, a.kind, a.fill = 1, p.x_kind, p.cval
+    a.dst_row, a.dst_col, a.dst_channel = p.row_step, p.col_step, 1
+    while term < last:
+        tap = term // p.cg
+        fill_index(t.row_index, y0, rows, p.sh, 1, 1, False, p.top - tap // p.fw * p.dh, p.height, p.mode)
+        fill_run(&a, t.col_index, x0 * p.sw - p.left + tap % p.fw * p.dw, p.sw, p.width, p.mode)
+        a.src = x + term % p.cg * p.x_channel
+        a.channels = min((tap + 1) * p.cg, last) - term
+        a.dst = t.window + (term - first) * p.item
+        p.k.window(&a)
+        term += a.channels
+    t.clock.work += PACK_WORK * <double>rows * cols * (last - first)
 
 
 # ---- PLANAR ----
@@ -384,7 +394,8 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
     cdef fc_rows b
     a.taps, a.count, a.chain, a.w = p.taps, p.terms, p.chain, t.filters
     a.outputs, a.sums, a.out_step = <int>outputs, t.sums, c_step
-    b.src_step, b.tap_step, b.fh, b.fw, b.w = p.row_step, p.tap_col, p.fh, p.fw, t.filters
+    b.src_step, b.fh, b.fw, b.w = p.row_step, p.fh, p.fw, t.filters
+    b.tap_step = p.taps[1] - p.taps[0] if p.fw > 1 else 0
     b.rows, b.sums, b.out_step = <int>rows, t.sums, c_step
     while at < cols:
         vectors = most if 2 * ceil_div(cols - at, lanes) > most and (padded or cols >= most * lanes) else 1
@@ -525,11 +536,13 @@ cdef char *spare = NULL
 cdef idx spare_size = 0
 
 
-cdef char *take_workspace(idx size) noexcept:
-    global spare, spare_size
+cdef char *take_workspace(idx *size) noexcept:
+    """Memory of at least `size` bytes, which becomes what it has."""
+    global spare
     cdef char *memory = spare
-    if memory == NULL or spare_size < size:
-        return <char *>PyMem_RawCalloc(size, 1)
+    if memory == NULL or spare_size < size[0]:
+        return <char *>PyMem_RawCalloc(size[0], 1)
+    size[0] = spare_size
     spare = NULL
     return memory
 
@@ -545,20 +558,16 @@ cdef void give_workspace(char *memory, idx size) noexcept:
 
 
 cdef int execute(const Plan *p, int threads) except -1:
-    cdef idx index_rows = p.task_rows * p.sh + (p.fh + 1) * max(p.dh, p.task_rows) + 2
-    cdef idx index_cols = p.block_cols * p.sw + (p.fw + 1) * max(p.dw, p.block_cols) + 2
-    index_rows = min(index_rows, max(p.window_size, 0) + 8)
-    index_cols = min(index_cols, max(p.window_size, 0) + 8)
     cdef idx filters = round_up(p.slab * p.panel_size, 64), window = round_up(p.window_size * p.item, 64)
     cdef idx scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
     cdef idx sums = p.tile_levels * TILE_VECTORS * p.k.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
     sums = round_up(sums * p.item, 64)
-    cdef idx indices = 0 if p.in_place else round_up((index_rows + index_cols) * sizeof(idx), 64)
+    cdef idx indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
     cdef idx each = filters + window + scratch + sums + indices + 64
     cdef Watch watch
     cdef int i
     cdef idx size = threads * each + 64
-    cdef char *memory = take_workspace(size)
+    cdef char *memory = take_workspace(&size)
     cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
     cdef char *at
     try:
@@ -574,7 +583,7 @@ cdef int execute(const Plan *p, int threads) except -1:
             members[i].c = members[i].window + window
             members[i].sums = members[i].c + scratch
             members[i].row_index = <idx *>(at + (i + 1) * each - 64 - indices)
-            members[i].col_index = members[i].row_index + index_rows
+            members[i].col_index = members[i].row_index + p.index_rows
         if threads == 1:
             with nogil:
                 run(p, members)
@@ -634,7 +643,10 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.item = 8 if p.out_kind == FC_F64 else 4
     p.k = &table().f64 if p.item == 8 else &table().f32
     if bias is not None:
-        b = np.ascontiguousarray(bias, np.float64 if p.item == 8 else np.float32)
+        if bias.dtype != (np.float64 if p.item == 8 else np.float32):
+            with np.errstate(all="ignore"):   # beyond float32 lies infinity
+                bias = bias.astype(np.float64 if p.item == 8 else np.float32)
+        b = np.ascontiguousarray(bias)
         p.bias = <const char *>cnp.PyArray_DATA(b)
     p.x, p.w, p.out = <const char *>cnp.PyArray_DATA(x), <const char *>cnp.PyArray_DATA(w), <char *>cnp.PyArray_DATA(out)
     p.x_kind, p.w_kind = kind_of(x), kind_of(w)

@@ -43,7 +43,7 @@ cdef struct Plan:
     idx tap_row, tap_col         # and between taps
     idx row_step, col_step       # elements between window rows and columns
     idx plane_step               # elements between planes (PLANAR)
-    idx window_size
+    idx window_size, index_rows, index_cols
     # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/kernels.h).
     idx terms, chain, chains, levels
     # TILE: chunks of chains, each a list of pieces; ranges of chunks.
@@ -53,7 +53,7 @@ cdef struct Plan:
     fc_piece *pieces
     idx *panel_rows              # rows of a packed panel for each chunk: a term, or a step of `split` terms
     idx *taps
-    bint window_per_range
+    bint gathers                 # the window holds terms of one range, side by side for each output
     bint regular, fresh          # filters are evenly spaced rows; and the first tile can pack them
     # Tasks.
     idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks

@@ -86,7 +86,8 @@ def conv2d(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
-        For shapes that do not fit, filters larger than the padded input, and values that an argument cannot take.
+        For shapes that do not fit, filters larger than the padded input (unless an axis of it has no pixels and so the
+        result none), and values that an argument cannot take.
 
     Notes
     -----
@@ -147,7 +148,8 @@ def conv2d(
             raise ValueError(f"padding={padding!r} makes a {axis} of {size} pixels; it may be at most {_args.MOST_PIXELS}")
     ho = (h + top + bottom - extent_h) // sh + 1
     wo = (width + left + right - extent_w) // sw + 1
-    if ho < 0 or wo < 0:
+    # Of an axis without pixels the formula makes one without outputs, or of padding alone.
+    if ho < 0 or wo < 0 or (h and h + top + bottom < extent_h) or (width and width + left + right < extent_w):
         raise ValueError(
             f"filters of shape {w.shape} cover {extent_h} x {extent_w} pixels, more than the padded input has: "
             f"{h + top + bottom} x {width + left + right}"

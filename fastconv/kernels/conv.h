@@ -348,6 +348,7 @@ static void FC_N(planar)(const fc_planar *p)
 #else
         FC_PLANAR(2, 4) FC_PLANAR(3, 3) FC_PLANAR(4, 2)
 #endif
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
@@ -411,6 +412,7 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
             const FC_T *at = (const FC_T *)p->src + y * p->src_step + j0 * p->tap_step;
             switch (feeds) { /* consecutive output rows, at most four */
                 FC_TAPS(1) FC_TAPS(2) FC_TAPS(4) FC_TAPS(8) FC_TAPS(3) FC_TAPS(6) FC_TAPS(12) FC_TAPS(7) FC_TAPS(14) FC_TAPS(15)
+            default: FC_NO_SUCH_SHAPE
             }
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++)
@@ -497,6 +499,7 @@ static void FC_N(channels)(const fc_channels *p)
     case 6: FC_N(channels_body)(6, p); return;
     case 7: FC_N(channels_body)(7, p); return;
     case 8: FC_N(channels_body)(8, p); return;
+    default: FC_NO_SUCH_SHAPE
     }
 }
 

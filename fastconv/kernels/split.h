@@ -99,6 +99,7 @@ FC_INLINE void FC_N(split_rows)(const int split, const fc_tile *t)
     switch (t->rows) {
         FC_SPLIT(1) FC_SPLIT(2) FC_SPLIT(3) FC_SPLIT(4) FC_SPLIT(5) FC_SPLIT(6)
         FC_SPLIT(7) FC_SPLIT(8) FC_SPLIT(9) FC_SPLIT(10) FC_SPLIT(11) FC_SPLIT(12)
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
@@ -113,6 +114,8 @@ static void FC_N(split_tile)(const fc_tile *t)
 {
     if (FC_N(SPLIT) >= 4 && t->split == 4)
         FC_N(split_rows)(4, t);
-    else if (FC_N(SPLIT) >= 2)
+    else if (FC_N(SPLIT) >= 2 && t->split == 2)
         FC_N(split_rows)(2, t);
+    else
+        FC_NO_SUCH_SHAPE
 }

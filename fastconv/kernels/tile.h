@@ -15,6 +15,11 @@
  * rounding error of long sums and costs one addition, one load and one store a chain for each register of the tile.
  */
 
+/* A call for a shape that no switch lists must not compute nothing in silence: no driver makes one. */
+#ifndef FC_NO_SUCH_SHAPE
+#define FC_NO_SUCH_SHAPE __builtin_trap();
+#endif
+
 /* Where a tile finds its pixels: six rows from each of two bases, at opaque multiples of the step, so that a row is a base
  * register plus an index. */
 typedef struct FC_N(pixels) {
@@ -145,6 +150,7 @@ static void FC_N(tile)(const fc_tile *t)
 #if FC_REGISTERS == 32
             FC_KEEPS(5) FC_KEEPS(6)
 #endif
+        default: FC_NO_SUCH_SHAPE
         }
         return;
     }
@@ -158,6 +164,7 @@ static void FC_N(tile)(const fc_tile *t)
         FC_TILES_6(2)
         FC_TILE(3, 1) FC_TILE(3, 2) FC_TILE(3, 3) FC_TILE(3, 4)
 #endif
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
