@@ -6,6 +6,7 @@ Environment
 FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
 FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
 FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds of the same sources.
+FASTCONV_SANITIZE : if set, kernels and drivers are built under AddressSanitizer and UBSan (.ci/sanitize runs the suite so).
 """
 import os
 import platform
@@ -21,6 +22,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastconv/kernels")
+VERSION = Path("fastconv/_version.py")
 DRIVERS = (
     "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
     "_lines", "_neighborhood", "_neighborhood_bits", "_neighborhood_calls", "_neighborhood_extremes",
@@ -29,6 +31,7 @@ DRIVERS = (
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+SANITIZE = ["-fsanitize=address,undefined", "-g1", "-O1"] if os.environ.get("FASTCONV_SANITIZE") else []
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
 
 # The flags say which instructions; one object for each instruction set and part.
@@ -93,8 +96,8 @@ class BuildExt(build_ext):
         runtime = next(e for e in self.extensions if e.name == "fastconv._runtime")
         runtime.extra_objects = self.build_kernels()
         for extension in self.extensions:
-            extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp]
-            extension.extra_link_args = openmp
+            extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp, *SANITIZE]
+            extension.extra_link_args = [*openmp, *SANITIZE]
         super().build_extensions()
 
     def build_kernels(self) -> list[str]:
@@ -107,7 +110,7 @@ class BuildExt(build_ext):
             built = folder / KERNELS / source.replace(".c", ".o")
             if built.exists() and built.stat().st_mtime > newest:
                 return [str(built)]
-            flags = [*C_FLAGS, *WARNINGS, *flags]
+            flags = [*C_FLAGS, *WARNINGS, *flags, *SANITIZE]
             return self.compiler.compile([str(KERNELS / source)], output_dir=str(folder), extra_postargs=flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -124,8 +127,11 @@ extensions = [
         f"fastconv.{name}",
         [f"fastconv/{name}.pyx"],
         include_dirs=["fastconv", numpy.get_include()],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
-        depends=[str(path) for path in KERNELS.glob("*.[ch]")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+            ("FASTCONV_VERSION", VERSION.read_text().partition("=")[2].strip()),
+        ],
+        depends=[str(path) for path in (*KERNELS.glob("*.[ch]"), VERSION)],
     )
     for name in DRIVERS
 ]
