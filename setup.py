@@ -6,7 +6,8 @@ Environment
 FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
 FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
 FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds of the same sources.
-FASTCONV_SANITIZE : if set, kernels and drivers are built under AddressSanitizer and UBSan (.ci/sanitize runs the suite so).
+FASTCONV_SANITIZE : if set, drivers are built under AddressSanitizer and UBSan, and under the former the kernels of the
+    instruction set that it names (x86_v3; each takes minutes); .ci/sanitize runs the suite so.
 """
 import os
 import platform
@@ -31,7 +32,8 @@ DRIVERS = (
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-SANITIZE = ["-fsanitize=address,undefined", "-g1", "-O1"] if os.environ.get("FASTCONV_SANITIZE") else []
+SANITIZED = os.environ.get("FASTCONV_SANITIZE")
+SANITIZE = ["-fsanitize=address,undefined", "-g1", "-O1"] if SANITIZED else []
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
 
 # The flags say which instructions; one object for each instruction set and part.
@@ -110,12 +112,14 @@ class BuildExt(build_ext):
             built = folder / KERNELS / source.replace(".c", ".o")
             if built.exists() and built.stat().st_mtime > newest:
                 return [str(built)]
-            flags = [*C_FLAGS, *WARNINGS, *flags, *SANITIZE]
+            flags = [*C_FLAGS, *WARNINGS, *flags]
             return self.compiler.compile([str(KERNELS / source)], output_dir=str(folder), extra_postargs=flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
             for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
+                if isa == SANITIZED:
+                    flags = [*flags, "-fsanitize=address", "-g1", "-O1"]
                 for part, (stem, integers) in PARTS.items():
                     names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
                     jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))

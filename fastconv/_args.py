@@ -19,6 +19,7 @@ PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
+_runtime.face_seams("runtime", globals(), "ALIGNED_BYTES")
 
 
 def _is_masked_array(value):

@@ -390,7 +390,8 @@ def test_what_a_masked_array_hides_does_not_count(rng, reduction):
     values, hidden, mask = rng.random((20, 30)), rng.random((20, 30)) < 0.3, rng.random((20, 30)) < 0.8
     values[3, 4], hidden[3, 4] = np.nan, True
     x = np.ma.array(values, mask=hidden)
-    for options, counts in [({}, ~hidden), ({"mask": mask}, ~hidden & mask), ({"mask": mask.astype(np.int8) * 2}, ~hidden & mask)]:
+    both = ~hidden & mask
+    for options, counts in [({}, ~hidden), ({"mask": mask}, both), ({"mask": mask.astype(np.int8) * 2}, both)]:
         result = fastconv.neighborhood_reduce(x, reduction, (3, 5), nan_policy="raise", **options)
         assert type(result) is np.ndarray
         np.testing.assert_array_equal(result, fastconv.neighborhood_reduce(values, reduction, (3, 5), mask=counts))

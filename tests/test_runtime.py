@@ -271,7 +271,8 @@ OPERATIONS = {
 LIMITED = """
     import ctypes, fastconv, resource
     x = np.random.default_rng(0).integers(0, 9, (8, 2000, 40)).astype(float)
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.POINTER(ctypes.c_double), ctypes.c_void_p)
+    doubles = ctypes.POINTER(ctypes.c_double)
+    @ctypes.CFUNCTYPE(ctypes.c_int, doubles, ctypes.c_ssize_t, doubles, ctypes.c_void_p)
     def first(window, cells, result, data):
         result[0] = window[0]
         return 1
