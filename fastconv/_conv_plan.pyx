@@ -4,7 +4,6 @@ The way and the chunks follow from the shapes of one image alone, never from bat
 are fixed; blocks and tasks do not touch the bits and suit the caches and the team.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
-from libc.math cimport sqrt
 
 cimport numpy as cnp
 
@@ -15,6 +14,7 @@ from fastconv._runtime cimport seam
 cnp.import_array()
 
 # Constants at which plans change; any positive value gives right results.
+cdef idx CHAIN = 32                     # steps of a chain of the tile: shorter, its sums would leave the registers too often
 cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache
 cdef idx SPLIT_PIXELS = 120             # likewise where lanes share terms, so that filters are few
 cdef idx CHUNK_BYTES = 24 << 10         # filters of one chunk, beside those in the first-level cache
@@ -35,6 +35,7 @@ cdef idx LEAST_BYTES = 3 << 20          # the least window and filters of a thre
 cdef idx ROW_COLUMNS = 8192             # columns of a block that is read in place
 cdef idx ROW_BYTES = 1 << 20            # and inputs of its rows
 
+seam("conv.CHAIN", &CHAIN)
 seam("conv.BLOCK_PIXELS", &BLOCK_PIXELS)
 seam("conv.SPLIT_PIXELS", &SPLIT_PIXELS)
 seam("conv.CHUNK_BYTES", &CHUNK_BYTES)
@@ -54,9 +55,6 @@ seam("conv.PLANES_BYTES", &PLANES_BYTES)
 seam("conv.LEAST_BYTES", &LEAST_BYTES)
 seam("conv.ROW_COLUMNS", &ROW_COLUMNS)
 seam("conv.ROW_BYTES", &ROW_BYTES)
-
-cdef idx CHAIN = 32              # terms of a chain of the tile: at half of it, its sums leave the registers too often
-seam("conv.CHAIN", &CHAIN)
 
 
 cdef idx window_steps(idx count, idx stride, idx taps, idx dilation, idx *pixel, idx *tap) noexcept nogil:
@@ -85,18 +83,19 @@ cdef inline idx run(const Plan *p) noexcept nogil:
 
 
 cdef void plan_chains(Plan *p) noexcept:
-    """Cuts the sum into chains of at most CHAIN steps. A step is a term, but where lanes share terms `split` of a run."""
-    cdef idx steps
+    """Cuts the sum into chains of at most CHAIN steps. A step is a term; where lanes share terms it is `split` of a run, and
+    chains are shorter by what the lanes, which are added in the end, have of additions."""
+    cdef idx steps, most = max(CHAIN - p.split // 2, 1)
     p.chain = CHAIN if p.way == TILE else FC_CHAIN
     if p.transposed:  # the chains of plane_rows
         p.plane = False
         p.chain = FC_CHAIN // p.fh * p.fh
     elif p.split > 1:
         steps = ceil_div(run(p), p.split)
-        p.chain = CHAIN // steps * run(p)
-        if steps > CHAIN:
-            # One that begins inside a run and ends in the next takes a step more for its two parts.
-            p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(CHAIN - 1, 1))), p.split)
+        p.chain = most // steps * run(p)
+        if steps > most:
+            # A chain that begins inside a run and ends in the next takes a step more for its two parts.
+            p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
     p.chains = max(ceil_div(p.terms, p.chain), 1)
     if p.plane:
         p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)
@@ -115,7 +114,6 @@ cdef idx closed_levels(idx chains) noexcept:
 
 
 cdef void plan_chunks(Plan *p) noexcept:
-<<<<<<< HEAD
     """Chunks of whole chains, whose filters share the first-level cache with inputs and sums: of those that are nearly as
     long as they may be one after which most levels are empty."""
     cdef idx most = max(CHUNK_BYTES // (min(p.k.vectors, ceil_div(p.kg, p.k.lanes)) * p.k.lanes * p.item * p.chain // p.split), 1)
@@ -125,32 +123,6 @@ cdef void plan_chunks(Plan *p) noexcept:
     p.chunk = min(most // group * group, p.chains) * p.chain
     p.chunks = ceil_div(p.chains, p.chunk // p.chain)
     p.tile_levels = closed_levels(p.chunk // p.chain) if p.chunks > 1 else p.levels
-=======
-    """Cuts the sum into equal chunks.
-
-    A chain of positive terms errs by about 0.24 u sqrt(length) rms, and chunks average out: 4.5 sqrt(n) terms keep the
-    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average but reach
-    0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
-    """
-    cdef idx limit = FC_CHAIN
-    if p.split > 1:
-        plan_split_chunks(p)
-        return
-    if p.terms <= 196:
-        limit = <idx>(14 + sqrt(196.0 - p.terms))
-    if p.transposed:  # the chains of plane_rows
-        p.plane = False
-        limit = FC_CHAIN // p.fh * p.fh
-    if p.way == TILE and p.kg > p.k.lanes:
-        limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), max(CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item), 1))
-    p.chunk = limit if p.transposed else ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
-    if p.way == TILE:
-        p.chunk = round_up(p.chunk, 4)
-    elif p.plane:  # the kernel cuts rows into chains; a chunk is FC_GROUP of them
-        p.chunk = p.fw * min(p.fh, FC_GROUP * max(FC_CHAIN // p.fw, 1))
-    p.chunk = max(p.chunk, 1)
-    p.chunks = max(ceil_div(p.terms, p.chunk), 1)
->>>>>>> conv
 
 
 cdef int plan_inputs(Plan *p) except -1:
@@ -393,15 +365,11 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     cdef idx lanes = p.k.lanes
     cdef int i
     cdef bint aligned_out
-<<<<<<< HEAD
+    p.window_size = 0
     plan_chains(p)
     p.tile_levels = p.block_levels = p.levels
     if p.way == TILE:
         plan_chunks(p)
-=======
-    p.window_size = 0
-    plan_chunks(p)
->>>>>>> conv
     if p.way == CHANNELS:
         p.panel_width = channel_width(p)
     p.in_place = readable(p, x)
