@@ -417,6 +417,26 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
             return
 
 
+cdef void planar_rows(const Plan *p, Team *t, const char *in_, char *out, idx rows, idx cols, idx k0, idx outputs) noexcept nogil:
+    """`rows` rows of results for filters k0..k0+outputs-1, whose inputs begin at in_."""
+    cdef idx step = p.pixel_row * p.row_step * p.item, y = 0, together, i
+    out += k0 * p.out_k
+    while y < rows and not t.clock.watch.stop:
+        together = min(p.k.row_group, rows - y) if p.plane else 1
+        if p.direct and p.plane:
+            planar_row(p, t, in_, together, 1, cols, out, p.out_row // p.item)
+        else:
+            planar_row(p, t, in_, together if p.plane else 0, outputs, cols, t.c, p.panel_width)
+            if p.plane:
+                for i in range(together):
+                    store(p, t.c + i * p.panel_width * p.item, 1, p.panel_width, cols, 1, out + i * p.out_row, k0)
+            else:
+                store(p, t.c, 1, p.panel_width, cols, outputs, out, k0)
+        in_ += together * step
+        out += together * p.out_row
+        y += together
+
+
 cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx spots = p.images * p.row_tasks * p.col_tasks
     cdef idx group = task // spots, spot = task % spots
@@ -427,40 +447,23 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx end = min(y + p.task_rows, p.ho)
     cdef idx n = spot // p.row_tasks
     cdef const char *x = image(p, p.x, p.lead_x, n) + group * p.cg * p.x_channel
-    cdef char *out = <char *>image(p, p.out, p.lead_out, n) + group * p.kg * p.out_k + x0 * p.out_col
-    cdef const char *src
-    cdef char *c
-    cdef idx y0 = y, rows, k0, outputs, c_step = p.panel_width, i
-    cdef bint plane = p.plane
-    if not p.in_place:
+    cdef char *out = <char *>image(p, p.out, p.lead_out, n) + x0 * p.out_col
+    cdef const char *in_ = t.window
+    cdef idx parts = ceil_div(p.kg, p.k.outputs), i, k0, outputs
+    if p.in_place:
+        in_ = x + y * p.sh * p.x_row + x0 * p.x_col
+    else:
         pack_window(p, t, x, y, end - y, x0, cols, p.cg, 1)
-    if not p.in_place and p.terms * p.kg <= FETCH_WORK * (p.cg + p.kg):
-        plan_planes_ahead(p, t, x, y, end, <char *>image(p, p.out, p.lead_out, n))
-    while y < end:
-        rows = min(p.k.row_group, end - y) if plane else 1
-        if p.in_place:
-            src = x + y * p.sh * p.x_row + x0 * p.x_col
-        else:
-            src = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
-        k0 = 0
-        while k0 < p.kg:
-            outputs = min(p.k.outputs, p.kg - k0)
-            if t.packed != group * p.kg + k0:
-                pack_filters(p, t.filters, group, k0, outputs, outputs, 0, p.terms)
-                t.packed = group * p.kg + k0
-            if p.direct and plane:
-                planar_row(p, t, src, rows, 1, cols, out + y * p.out_row, p.out_row // p.item)
-            else:
-                planar_row(p, t, src, rows if plane else 0, outputs, cols, t.c, c_step)
-                if plane:
-                    for i in range(rows):
-                        store(p, t.c + i * c_step * p.item, 1, c_step, cols, 1, out + (y + i) * p.out_row, group)
-                else:
-                    store(p, t.c, 1, c_step, cols, outputs, out + k0 * p.out_k + y * p.out_row, group * p.kg + k0)
-            k0 += outputs
-        y += rows
-        if t.clock.watch.stop:
-            return
+        if p.terms * p.kg <= FETCH_WORK * (p.cg + p.kg):
+            plan_planes_ahead(p, t, x, y, end, <char *>image(p, p.out, p.lead_out, n))
+    for i in range(parts):
+        # Filters are dealt out evenly: a few that were left over would be slow.
+        k0 = group * p.kg + p.kg * i // parts
+        outputs = group * p.kg + p.kg * (i + 1) // parts - k0
+        if t.packed != k0:
+            pack_filters(p, t.filters, 0, k0, outputs, outputs, 0, p.terms)
+            t.packed = k0
+        planar_rows(p, t, in_, out + y * p.out_row, end - y, cols, k0, outputs)
 
 
 # ---- CHANNELS ----

@@ -114,11 +114,11 @@ cdef idx closed_levels(idx chains) noexcept:
 
 
 cdef void plan_chunks(Plan *p) noexcept:
-    """Chunks of whole chains, whose filters share the first-level cache with inputs and sums: of those that are nearly as
-    long as they may be one after which most levels are empty."""
+    """Chunks of chains, whose filters share the first-level cache with inputs and sums: whole groups, after which levels are
+    empty, so that tiles share the place for these levels."""
     cdef idx most = max(CHUNK_BYTES // (min(p.k.vectors, ceil_div(p.kg, p.k.lanes)) * p.k.lanes * p.item * p.chain // p.split), 1)
     cdef idx group = 1
-    while 2 * group * FC_GROUP <= most:
+    while group * FC_GROUP <= most:
         group *= FC_GROUP
     p.chunk = min(most // group * group, p.chains) * p.chain
     p.chunks = ceil_div(p.chains, p.chunk // p.chain)
@@ -244,7 +244,7 @@ cdef void plan_tile_window(Plan *p, idx tile) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_
     p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
@@ -268,7 +268,8 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     filter_bytes = p.terms * p.panel_width * p.item
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
-        p.slab = min(OPEN_BYTES // (p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
+        open_ = p.levels - min(closed_levels(p.per_range * p.chunk // p.chain), p.levels - 1)
+        p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):

@@ -23,11 +23,12 @@ enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the 
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
-/* Terms of a sum that are added one after another, and how many of the sums so formed are added then, and of their sums, and
- * so on: level l holds what up to FC_GROUP - 1 groups of FC_GROUP^l chains have come to. Of m chains the last takes what all
- * levels hold, so that a term of the sum passes FC_CHAIN + (FC_GROUP - 1) ceil(log(m) / log(FC_GROUP)) roundings at most. */
+/* Long sums. Chains of terms are summed in registers, FC_CHAIN terms each, or as many as a caller says. Chains' sums are added
+ * in groups of FC_GROUP, the sums of groups likewise, and so on: level l holds what the latest chains have come to in whole
+ * groups of FC_GROUP^l, and the last chain takes what all levels hold. Of m chains so each term takes part in at most
+ * FC_CHAIN + (FC_GROUP - 1) * ceil(log m / log FC_GROUP) roundings. */
 #define FC_CHAIN 16
-#define FC_GROUP 4
+#define FC_GROUP 3
 
 /* Whether the sum of a level goes on to the next one: its n-th sum (of 0, 1, ..) ends a group, or is the last and there are
  * earlier groups. */
