@@ -4,7 +4,6 @@ The way and the chunks follow from the shapes of one image alone, never from bat
 are fixed; blocks and tasks do not touch the bits and suit the caches and the team.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
-from libc.math cimport sqrt
 
 cimport numpy as cnp
 
@@ -15,6 +14,7 @@ from fastconv._runtime cimport seam
 cnp.import_array()
 
 # Constants at which plans change; any positive value gives right results.
+cdef idx CHAIN = 32                     # steps of a chain of the tile: shorter, its sums would leave the registers too often
 cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache
 cdef idx SPLIT_PIXELS = 120             # likewise where lanes share terms, so that filters are few
 cdef idx CHUNK_BYTES = 24 << 10         # filters of one chunk, beside those in the first-level cache
@@ -35,6 +35,7 @@ cdef idx LEAST_BYTES = 3 << 20          # the least window and filters of a thre
 cdef idx ROW_COLUMNS = 8192             # columns of a block that is read in place
 cdef idx ROW_BYTES = 1 << 20            # and inputs of its rows
 
+seam("conv.CHAIN", &CHAIN)
 seam("conv.BLOCK_PIXELS", &BLOCK_PIXELS)
 seam("conv.SPLIT_PIXELS", &SPLIT_PIXELS)
 seam("conv.CHUNK_BYTES", &CHUNK_BYTES)
@@ -81,47 +82,52 @@ cdef inline idx run(const Plan *p) noexcept nogil:
     return p.fw * p.cg if p.groups == 1 and p.dw == 1 else p.cg
 
 
-cdef void plan_split_chunks(Plan *p) noexcept:
-    """Chunks of whole runs, or parts of one: as long as a chain and the number of chunks stay below 29 together."""
-    cdef idx steps = ceil_div(run(p), p.split), runs = p.terms // run(p), each = runs
-    p.chunk = round_up(ceil_div(run(p), ceil_div(steps, 24)), p.split)
-    if steps <= 24:
-        while each > 1 and each * steps + ceil_div(runs, each) > 28:
-            each -= 1
-        p.chunk = ceil_div(runs, ceil_div(runs, each)) * run(p)
-    p.chunks = ceil_div(p.terms, p.chunk)
+cdef void plan_chains(Plan *p) noexcept:
+    """Cuts the sum into chains of at most CHAIN steps. A step is a term; where lanes share terms it is `split` of a run, and
+    chains are shorter by what the lanes, which are added in the end, have of additions."""
+    cdef idx steps, most = max(CHAIN - p.split // 2, 1)
+    p.chain = CHAIN if p.way == TILE else FC_CHAIN
+    if p.transposed:  # the chains of plane_rows
+        p.plane = False
+        p.chain = FC_CHAIN // p.fh * p.fh
+    elif p.split > 1:
+        steps = ceil_div(run(p), p.split)
+        p.chain = most // steps * run(p)
+        if steps > most:
+            # A chain that begins inside a run and ends in the next takes a step more for its two parts.
+            p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
+    p.chains = max(ceil_div(p.terms, p.chain), 1)
+    if p.plane:
+        p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)
+    p.levels = 1
+    while p.chains > FC_GROUP ** p.levels:
+        p.levels += 1
+
+
+cdef idx closed_levels(idx chains) noexcept:
+    """Levels that hold nothing after any multiple of so many chains."""
+    cdef idx levels = 0
+    while chains % FC_GROUP == 0:
+        chains //= FC_GROUP
+        levels += 1
+    return levels
 
 
 cdef void plan_chunks(Plan *p) noexcept:
-    """Cuts the sum into equal chunks.
-
-    A chain of positive terms errs by about 0.24 u sqrt(length) rms, and chunks average out: 4.5 sqrt(n) terms keep the
-    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average but reach
-    0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
-    """
-    cdef idx limit = FC_CHAIN
-    if p.split > 1:
-        plan_split_chunks(p)
-        return
-    if p.terms <= 196:
-        limit = <idx>(14 + sqrt(196.0 - p.terms))
-    if p.transposed:  # the chains of plane_rows
-        p.plane = False
-        limit = FC_CHAIN // p.fh * p.fh
-    if p.way == TILE and p.kg > p.k.lanes:
-        limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), max(CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item), 1))
-    p.chunk = limit if p.transposed else ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
-    if p.way == TILE:
-        p.chunk = round_up(p.chunk, 4)
-    elif p.plane:  # the kernel cuts rows into chains; a chunk is FC_GROUP of them
-        p.chunk = p.fw * min(p.fh, FC_GROUP * max(FC_CHAIN // p.fw, 1))
-    p.chunk = max(p.chunk, 1)
-    p.chunks = max(ceil_div(p.terms, p.chunk), 1)
+    """Chunks of chains, whose filters share the first-level cache with inputs and sums: whole groups, after which levels are
+    empty, so that tiles share the place for these levels."""
+    cdef idx most = max(CHUNK_BYTES // (min(p.k.vectors, ceil_div(p.kg, p.k.lanes)) * p.k.lanes * p.item * p.chain // p.split), 1)
+    cdef idx group = 1
+    while group * FC_GROUP <= most:
+        group *= FC_GROUP
+    p.chunk = min(most // group * group, p.chains) * p.chain
+    p.chunks = ceil_div(p.chains, p.chunk // p.chain)
+    p.tile_levels = closed_levels(p.chunk // p.chain) if p.chunks > 1 else p.levels
 
 
 cdef int plan_inputs(Plan *p) except -1:
     """Lists where each chunk finds its inputs."""
-    cdef idx i, chunk, tap, fh, c, end, at, count = 0
+    cdef idx i, chunk, tap, length, c, end, at, count = 0
     if p.way != TILE:
         p.taps = <idx *>PyMem_RawCalloc(max(p.terms, 1), sizeof(idx))
         if p.taps == NULL:
@@ -134,8 +140,8 @@ cdef int plan_inputs(Plan *p) except -1:
                 p.taps[i] = tap_offset(p, tap // p.fw, tap % p.fw) + c * p.plane_step
         return 0
     p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
-    # Every tap and every chunk starts at most one piece, beside whole pieces.
-    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks + p.terms // PIECE, sizeof(fc_piece))
+    # Every tap and every chain starts at most one piece, beside whole pieces.
+    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chains + p.terms // PIECE + 1, sizeof(fc_piece))
     p.panel_rows = <idx *>PyMem_RawCalloc(p.chunks, sizeof(idx))
     if p.piece_start == NULL or p.pieces == NULL or p.panel_rows == NULL:
         raise MemoryError()
@@ -147,20 +153,26 @@ cdef int plan_inputs(Plan *p) except -1:
             c = i % p.cg
             at = i % (p.per_range * p.chunk) if p.gathers else tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
             if p.split > 1:
-                fh = min(run(p) - i % run(p), end - i)
+                length = run(p) - i % run(p)
             else:
-                fh = min(p.cg - c, end - i)
+                length = p.cg - c
                 if p.ranges > 1:
-                    fh = min(fh, PIECE)
-            p.panel_rows[chunk] += ceil_div(fh, p.split)
-            if (p.split == 1 and count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at
-                    and (p.ranges == 1 or p.pieces[count - 1].length + fh <= PIECE)):
-                p.pieces[count - 1].length += fh
+                    length = min(length, PIECE)
+            length = min(length, p.chain - i % p.chain, p.terms - i)
+            p.panel_rows[chunk] += ceil_div(length, p.split)
+            if (p.split == 1 and count > p.piece_start[chunk] and not p.pieces[count - 1].ends
+                    and p.pieces[count - 1].offset + p.pieces[count - 1].length == at
+                    and (p.ranges == 1 or p.pieces[count - 1].length + length <= PIECE)):
+                p.pieces[count - 1].length += length
             else:
                 p.pieces[count].offset = at
-                p.pieces[count].length = fh
+                p.pieces[count].length = length
                 count += 1
-            i += fh
+            i += length
+            p.pieces[count - 1].ends = i % p.chain == 0 or i == p.terms
+    if p.terms == 0:
+        p.pieces[0].ends = True   # a chain without terms: 0
+        count = 1
     p.piece_start[p.chunks] = count
     return 0
 
@@ -232,7 +244,7 @@ cdef void plan_tile_window(Plan *p, idx tile) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_
     p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
@@ -256,7 +268,8 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     filter_bytes = p.terms * p.panel_width * p.item
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
-        p.slab = min(OPEN_BYTES // (p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
+        open_ = p.levels - min(closed_levels(p.per_range * p.chunk // p.chain), p.levels - 1)
+        p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
@@ -354,7 +367,10 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     cdef int i
     cdef bint aligned_out
     p.window_size = 0
-    plan_chunks(p)
+    plan_chains(p)
+    p.tile_levels = p.block_levels = p.levels
+    if p.way == TILE:
+        plan_chunks(p)
     if p.way == CHANNELS:
         p.panel_width = channel_width(p)
     p.in_place = readable(p, x)
@@ -377,8 +393,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     aligned_out = <size_t>p.out % p.item == 0 and p.out_row % p.item == 0 and p.out_col % p.item == 0
     for i in range(p.lead):
         aligned_out = aligned_out and p.lead_out[i] % p.item == 0
-    p.direct = (aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
-                and p.chunks <= FC_GROUP)
+    p.direct = aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
         if (p.in_place and p.fh == 1 and p.fw == 1 and p.sh == 1 and p.sw == 1 and p.ho == p.height and p.wo == p.width
@@ -409,8 +424,10 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     if p.way == TILE:
         p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
         p.slabs = ceil_div(p.panels, p.slab)
-        p.scratch = p.block_rows * p.block_cols * p.panel_width
+        p.scratch = p.block_scratch = p.block_rows * p.block_cols * p.panel_width
+        p.block_levels = p.tile_levels
         if p.ranges > 1:
+            p.block_levels = min(closed_levels(p.per_range * p.chunk // p.chain), p.levels)
             p.scratch = p.slab * p.task_rows * p.block_cols * p.panel_width
     elif p.way == PLANAR:
         p.slab = p.slabs = p.ranges = 1
@@ -463,7 +480,7 @@ cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
 
 cdef bint transposable(const Plan *p) noexcept:
     """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
-    return p.plane and p.fw <= FC_CHAIN and p.fh <= FC_GROUP * (FC_CHAIN // p.fw)
+    return p.plane and p.fw <= FC_CHAIN
 
 
 cdef void transpose(Plan *p) noexcept:

@@ -91,11 +91,16 @@ def conv2d(
 
     Notes
     -----
-    Sums are formed in chains, short enough that errors stay below
-    ``8 u sum |x| |w|``, u the unit roundoff of the dtype, on data whose rounding errors are not all of one sign; the
-    guaranteed bound is ``(64 + ceil(n / 768)) u sum |x| |w|`` for n terms. The same bits come out for any number of
-    threads, any split of the batch and any memory layout of the same values. NaN and infinities reach exactly the
-    outputs whose formula contains them.
+    Sums of n terms are formed in chains of at most 32, whose sums are added in groups of three, and those again, so
+    that on every instruction set and for all data, as long as no product underflows::
+
+        |error| <= (32 + 2 ceil(log3(n / 32))) u sum |x| |w|,     n u sum |x| |w| where n < 32,
+
+    u the unit roundoff of the dtype (one u more with a bias, whose size then counts in the sum). Only data made for it
+    come near that: where rounding errors are not all of one sign, errors stay below ``8 u sum |x| |w|``.
+
+    The same bits come out for any number of threads, any split of the batch and any memory layout of the same values.
+    NaN and infinities reach exactly the outputs whose formula contains them.
 
     References
     ----------
