@@ -87,7 +87,7 @@ def weighted_sums(x, w, sources, weights, groups, cval):
     whole = weights[0].sum() * weights[1].sum()
     sums += cval * (whole - np.outer(shares[0].sum(1), shares[1].sum(1)))[..., None]
     depth = w.shape[2]
-    per_group = w.reshape(*w.shape[:3], groups, -1)
+    per_group = w.reshape(*w.shape[:3], groups, w.shape[3] // groups)
     return np.einsum("abgd,abdgk->gk", sums.reshape(*sums.shape[:2], groups, depth), per_group).ravel()
 
 
@@ -101,7 +101,7 @@ def outputs_at(x, w, rows, columns, groups, cval):
         if groups == 1:
             out += pixels @ w[a, b]
         else:
-            taps = w[a, b].reshape(depth, groups, -1)
+            taps = w[a, b].reshape(depth, groups, count // groups)
             out += np.einsum("pgd,dgk->pgk", pixels.reshape(len(rows), groups, depth), taps).reshape(out.shape)
     return out
 
