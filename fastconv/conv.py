@@ -86,6 +86,7 @@ def conv2d(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, filters larger than the padded input, and values that an argument cannot take.
 
     Notes

@@ -80,6 +80,7 @@ def cdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Notes
@@ -167,6 +168,7 @@ def pdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -218,6 +220,7 @@ def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarr
     Raises
     ------
     ValueError
+        For masked arrays that hide values.
         For lengths that are no n * (n - 1) // 2 and matrices that are not square or fail the checks.
 
     Examples
@@ -298,6 +301,7 @@ def knn(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, k out of range, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -393,6 +397,7 @@ def pairwise_argmin(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, an empty `XB`, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -450,6 +455,7 @@ def cdist_vjp(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and metrics without a gradient.
 
     Notes
