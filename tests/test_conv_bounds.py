@@ -128,7 +128,7 @@ def integers_case(way):
 @pytest.mark.parametrize("way", ["tile", "packed tile", "one vector", "few filters", "few filters of odd depth", "few filters, deep"])
 def test_chains_of_any_length_hold_each_term_once(isa, way, chain, dtype):
     x, w, expected = integers_case(way)
-    with fastconv.runtime.use_seams({"conv.CHAIN": chain}):
+    with fastconv.runtime.use_seams({"conv.CHAIN": chain, "conv.FEW_CHAIN": chain}):
         result = fastconv.conv2d(x.astype(dtype), w.astype(dtype), **WAYS[way].options)
     np.testing.assert_array_equal(result, expected)
 
