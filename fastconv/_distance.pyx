@@ -102,7 +102,7 @@ cdef struct Points:
     const char *data
     idx row, col, count
     int kind
-    idx lead[MAX_LEAD]
+    idx *lead                    # steps of the leading axes
 
 
 cdef struct Plan:
@@ -110,12 +110,10 @@ cdef struct Plan:
     Way way
     idx item
     int lead
-    idx lead_shape[MAX_LEAD]
     idx batches, d
     Points a, b
     char *out
     idx out_row, out_col
-    idx lead_out[MAX_LEAD]
     int out_kind
     bint stream
     bint few                     # a task is a batch item, computed where its points are
@@ -129,7 +127,6 @@ cdef struct Plan:
     # PULL: gradients of the distances, and where the sums go, (batches, m, d); numbers of a range, padded.
     const char *grad
     idx grad_row, grad_col
-    idx lead_grad[MAX_LEAD]
     int grad_kind, pull
     char *pulled
     idx length
@@ -146,6 +143,18 @@ cdef struct Plan:
     idx block_rows, block_cols, row_blocks, slabs, tasks
     idx band, bands              # MATRIX and CONDENSED: blocks of rows that one thread computes, how many such bands
     idx stage_step
+    # Shape and steps of the leading axes, the first `lead` of each.
+    idx lead_shape[MAX_LEAD]
+    idx lead_a[MAX_LEAD]
+    idx lead_b[MAX_LEAD]
+    idx lead_out[MAX_LEAD]
+    idx lead_grad[MAX_LEAD]
+
+
+cdef inline void clear(Plan *p) noexcept nogil:
+    """All but the leading axes, which are long and seldom there."""
+    memset(p, 0, <size_t>p.lead_shape - <size_t>p)
+    p.a.lead, p.b.lead = p.lead_a, p.lead_b
 
 
 cdef struct Team:
@@ -319,7 +328,7 @@ cdef bint block(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx
     `out` is the result of the batch, and takes all."""
     cdef int next_ = block_pass(p, t, batch, i0, rows, j0, cols, out, FC_PASS_SUMS)
     if next_ == FC_PASS_LARGEST:
-        next_ = FC_PASS_AGAIN if block_pass(p, t, batch, i0, rows, j0, cols, out, FC_PASS_LARGEST) == 0 else -1
+        next_ = block_pass(p, t, batch, i0, rows, j0, cols, out, FC_PASS_LARGEST)
     if next_ == FC_PASS_AGAIN:
         next_ = block_pass(p, t, batch, i0, rows, j0, cols, out, FC_PASS_AGAIN)
     return next_ == 0
@@ -550,8 +559,7 @@ cdef bint in_rows(const Plan *p, const Points *x) noexcept:
 
 cdef bint out_in_rows(const Plan *p) noexcept:
     cdef Points out
-    out.data, out.row, out.col, out.kind = p.out, p.out_row, p.out_col, p.out_kind
-    memcpy(out.lead, p.lead_out, sizeof(out.lead))
+    out.data, out.row, out.col, out.kind, out.lead = p.out, p.out_row, p.out_col, p.out_kind, <idx *>p.lead_out
     return in_rows(p, &out) and p.out_col == p.item
 
 
@@ -725,7 +733,7 @@ cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int l
     """What all ways have in common; `metric` is (metric, finish, prepare, p, n, weights, tile_weights, matrix, cost, factor)."""
     cdef int i
     cdef cnp.ndarray array
-    memset(p, 0, sizeof(p[0]))
+    clear(p)
     p.k = &table().f32 if single else &table().f64
     p.item = 4 if single else 8
     p.lead, p.batches = lead, 1
@@ -797,7 +805,7 @@ def small(xa, xb, metric):
     cdef cnp.npy_intp[2] shape
     shape[0], shape[1] = m, n
     out = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(a), 0)
-    memset(&p, 0, sizeof(p))
+    clear(&p)
     p.item = cnp.PyArray_ITEMSIZE(a)
     p.k = &table().f32 if p.item == 4 else &table().f64
     p.batches, p.d, p.parts, p.cost = 1, d, 1, 1

@@ -136,12 +136,10 @@ def plan(metric, kwargs, xa, xb, compute):
         else:
             v = _vector("V", kwargs["V"], d)
         # 1 / V, V over a power of 2 near its least, so that it does not overflow.
-        least = v[v > 0].min(initial=math.inf)
+        least = v.min(initial=math.inf, where=v > 0)
         exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
         with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-            w = np.ldexp(v, -exponent)
-            np.divide(1, w, out=w)
-        v = None  # which may be long
+            w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
         return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
@@ -168,10 +166,10 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
         n = w.sum()
         if preparation not in (UNIT, CENTRED):
             with np.errstate(over="ignore", under="ignore"):
-                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute)
+                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute, copy=False)
             if preparation in (KNOWN, NONZERO):
                 n = _total(tile, d, single)
-        w = np.array(w, order="C") if preparation in (UNIT, CENTRED, POSITIVE) else None  # `out` may lie in the argument
+        w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
@@ -195,14 +193,14 @@ def _parts(x):
 
 
 def _vector(name, value, d):
-    vector = np.asarray(_real(name, "a vector", value), np.float64)
+    vector = np.array(_real(name, "a vector", value), np.float64)  # a copy: `out` may lie in the argument
     if vector.shape != (d,):
         raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
     return vector
 
 
 def _real(name, what, value):
-    """An argument of real numbers."""
+    """An argument of real numbers, as an array."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
@@ -248,7 +246,7 @@ def _scatter(xa, xb, diagonal):
     both = [xa] if xb is None else [xa, xb]
     count, d = sum(len(x) for x in both), xa.shape[-1]
     chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
-    wide = _CHUNK_BYTES // 8  # numbers of points that are longer than a chunk
+    wide = max(_CHUNK_BYTES // 8, 1)  # numbers of points that are longer than a chunk
     total = np.empty(d if diagonal else (d, d))
 
     def blocks(columns):

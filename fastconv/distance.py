@@ -71,7 +71,8 @@ def cdist(
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
     kwargs : optional
         What the metric takes: ``w``, weights >= 0 of shape (d,), for all but seuclidean, mahalanobis and jensenshannon;
-        ``p`` >= 0; ``V`` of shape (d,); ``VI`` of shape (d, d). A callable gets them all.
+        ``p`` >= 0 (of 0 the limit: 0, 1 or infinity where the weight of what differs is below, at or above 1); ``V`` of
+        shape (d,); ``VI`` of shape (d, d). A callable gets them all.
 
     Returns
     -------
@@ -88,13 +89,16 @@ def cdist(
     Notes
     -----
     Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and sums
-    in chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
+    in chains of 32, whose groups of 512 are added in two words, so that errors do not grow with d. ``cdist(X, X)``
+    does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
+    Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread; mahalanobis also factors a copy of VI.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
-    euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
+    euclidean and minkowski do not over- or underflow where the distance itself does not; and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
-    mahalanobis of a point with an infinite number is NaN or infinite.
+    mahalanobis of a point with an infinite number is NaN or infinite; points are multiplied by a factor of VI in two
+    words, so that points which are nearer to each other than 2^-40 (float32: 2^-24) of their sizes lose accuracy.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
     max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 

@@ -552,11 +552,15 @@ FC_INLINE int FC_N(doubt_of)(const fc_pairs *t)
 
 FC_INLINE FC_T FC_N(nearness)(int metric) { return metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25; }
 
-/* From the largest differences of the pairs what the careful sums divide by, or the power of 2 that they multiply by. */
-static void FC_N(scales)(const fc_pairs *t, FC_T *scale)
+/* From the largest differences of the pairs what the careful sums divide by, or the power of 2 that they multiply by. Whether
+ * any is needed: sums of points that coincide are right. */
+static int FC_N(scales)(const fc_pairs *t, FC_T *scale, FC_T low, FC_T high)
 {
-    const ptrdiff_t size = FC_POINT_ROWS * t->vectors * FC_LANES;
+    const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
+    FC_IVEC apart = {0};
+    for (ptrdiff_t j = 0; j < t->rows * width; j += FC_LANES)
+        apart |= FC_N(beyond)(t, FC_N(load)((const FC_T *)t->c + j), low, high) & (FC_IVEC)(FC_N(load)(scale + j) != 0);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
         memcpy(&bits, scale + j, sizeof bits);
@@ -567,6 +571,7 @@ static void FC_N(scales)(const fc_pairs *t, FC_T *scale)
         else if (scale[j] == 0 || scale[j] - scale[j] != 0)
             scale[j] = 1;
     }
+    return FC_N(any)(apart);
 }
 
 /* Sums of a pass: c (and c2, c3, c4) at first; the largest differences in c3, and careful sums in c4 (and c2). */
@@ -606,10 +611,8 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
     FC_N(pass_sums)(t, pass, p);
     if (!t->last)
         return 0;
-    if (pass == FC_PASS_LARGEST) {
-        FC_N(scales)(t, scale);
-        return 0;
-    }
+    if (pass == FC_PASS_LARGEST)
+        return FC_N(scales)(t, scale, low, high) ? FC_PASS_AGAIN : 0;
     const int settles = FC_N(is_long)(t) && metric != FC_BITS && metric != FC_CHEBYSHEV;
     if (settles) {
         FC_N(settle)(t, pass == FC_PASS_AGAIN ? c4 : c);
@@ -656,8 +659,9 @@ static int FC_N(pairs)(const fc_pairs *t)
     int next = FC_N(pass)(t, t->pass);
     if (next && t->first) { /* all numbers are here */
         if (next == FC_PASS_LARGEST)
-            FC_N(pass)(t, FC_PASS_LARGEST);
-        next = FC_N(pass)(t, FC_PASS_AGAIN);
+            next = FC_N(pass)(t, FC_PASS_LARGEST);
+        if (next)
+            next = FC_N(pass)(t, FC_PASS_AGAIN);
     }
     for (int i = 0; i < t->rows && t->last && t->factor != 1 && t->pass != FC_PASS_LARGEST; i++) {
         FC_T *dst = FC_N(row_of)(t, i);

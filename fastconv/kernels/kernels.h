@@ -217,7 +217,7 @@ enum {
  * that they are known before. `weight` is the sum of w, or d. `row` is scratch of FC_POINT_PIECE or `count` elements, whichever are
  * more, d of them for FC_MAPPED; `wide` of as many doubles. Rows before `begin` are there already. Steps in bytes. */
 #define FC_MEASURES 4
-#define FC_POINT_PIECE 1024 /* numbers of a row that are read at once where all must be known before the first is prepared */
+#define FC_POINT_PIECE 4096 /* numbers of a row that are read at once where all must be known before the first is prepared */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
