@@ -92,7 +92,8 @@ def cdist(
     in chains of 32, whose groups of 512 are added in two words, so that errors do not grow with d. ``cdist(X, X)``
     does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
-    Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread; mahalanobis also factors a copy of VI.
+    Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread, which w and V of up to two million numbers
+    fit in; mahalanobis also factors a copy of VI.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not; and
