@@ -53,7 +53,7 @@ from fastconv._kernels cimport (
     fc_real,
     fc_unprepare,
 )
-from fastconv._runtime cimport Clock, Watch, seam, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
 
 import numpy as np
 
@@ -773,7 +773,7 @@ def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint sy
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks))
+    return execute(&p, crew(threads, p.tasks))
 
 
 cdef inline bint plain(cnp.ndarray a) noexcept:
@@ -831,7 +831,7 @@ def condensed(cnp.ndarray x, cnp.ndarray out, bint single, tuple metric, workers
     work = 0.5 * p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks))
+    return execute(&p, crew(threads, p.tasks))
 
 
 def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.ndarray indices, bint single, tuple metric,
@@ -848,7 +848,7 @@ def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.nd
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks))
+    return execute(&p, crew(threads, p.tasks))
 
 
 def pull(cnp.ndarray grad, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int kind, bint single, tuple metric, workers):
@@ -867,4 +867,4 @@ def pull(cnp.ndarray grad, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int 
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * (4 + <double>metric[8])
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks))
+    return execute(&p, crew(threads, p.tasks))

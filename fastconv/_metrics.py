@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _distance, _runtime
+from . import _args, _distance, _runtime
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
@@ -201,7 +201,7 @@ def _vector(name, value, d):
 
 def _real(name, what, value):
     """An argument of real numbers, as an array."""
-    array = np.asarray(value)
+    array = _args.array(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
     return array
@@ -224,9 +224,9 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    if np.ndim(p) or np.asarray(p).dtype.kind not in "fiub":
+    if isinstance(p, (str, bytes)) or _args.array("p", p).ndim:
         raise TypeError(f"p must be a number >= 0, got {p!r}")
-    p = float(p)
+    p = _args.real("p", p)
     if not p >= 0:
         raise ValueError(f"p must be a number >= 0, got {p}")
     p = max(p, _LEAST[compute.itemsize])
