@@ -38,7 +38,18 @@ CROSSED = {
     "distance.h:FC_FETCH_TERMS": "test_matrices_cross_every_seam",
     "distance.h:FC_RATIO_GROUP": "test_matrices_cross_every_seam",
     "distance.h:BLOCK": "test_matrices_cross_every_seam",
+    "distance.h:FC_FETCHES": "test_matrices_cross_every_seam",
+    "distance.h:M": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "distance.h:V": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "distance.h:THREE": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "points.h:B": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "points.h:WIDTH": "test_booleans_are_exact",
+    "points.h:LANES": "test_long_sums_hold_their_bound",
+    "powers.h:TERMS": "test_powers",
+    "_metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
+    "_metrics.py:_FARTHEST": "test_large_powers",
     "_distance.pyx:SORT_STEPS": "test_many_neighbours",
+    "_distance.pyx:MAX_LEAD": "test_many_leading_axes",
 }
 BLOCKS = {
     "distance.RANGE": (1, 64, 128),
@@ -211,6 +222,13 @@ def test_gradients_cross_every_seam(m, n, metric, batch, values, seed, workers, 
         slope[(xa[:, :, None] == xb).all(-1)] = 0
         expected = (grad[..., None] * slope).sum(axes)
         np.testing.assert_allclose(pulled, expected, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-11)
+
+
+def test_many_leading_axes():
+    x = np.arange(12.0).reshape(2, *(1,) * 29, 2, 3)
+    result = fastconv.cdist(x, np.moveaxis(x, 0, 3))
+    assert result.shape == (2, 1, 1, 2, *(1,) * 26, 2, 2)
+    np.testing.assert_array_equal(result.reshape(2, 2, 2, 2)[1, 0], fastconv.cdist(x[1].reshape(2, 3), x[0].reshape(2, 3)))
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 5000])
