@@ -14,10 +14,12 @@ from fastconv._runtime cimport seam
 cnp.import_array()
 
 # Constants at which plans change; any positive value gives right results.
-cdef idx CHAIN = 32                     # steps of a chain of the tile: shorter, its sums would leave the registers too often
+cdef idx CHAIN = 48                     # terms of a chain of the tile: shorter, its sums would leave the registers too often
+cdef idx FEW_CHAIN = 27                 # likewise of few filters, often blurs of flat images, whose errors have one sign
+cdef idx FEW_FILTERS = 16               # what few filters are
 cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache
 cdef idx SPLIT_PIXELS = 120             # likewise where lanes share terms, so that filters are few
-cdef idx CHUNK_BYTES = 24 << 10         # filters of one chunk, beside those in the first-level cache
+cdef idx CHUNK_BYTES = 40 << 10         # filters of one chunk, which stay near the first-level cache beside inputs and sums
 cdef idx SLAB_BYTES = 768 << 10         # packed filters that stay in the second-level cache beside the inputs
 cdef idx WINDOW_BYTES = 256 << 10       # likewise a packed window
 cdef idx TERMS_BYTES = 512 << 10        # the window of one tile from which its terms are gathered instead, range by range
@@ -36,6 +38,8 @@ cdef idx ROW_COLUMNS = 8192             # columns of a block that is read in pla
 cdef idx ROW_BYTES = 1 << 20            # and inputs of its rows
 
 seam("conv.CHAIN", &CHAIN)
+seam("conv.FEW_CHAIN", &FEW_CHAIN)
+seam("conv.FEW_FILTERS", &FEW_FILTERS)
 seam("conv.BLOCK_PIXELS", &BLOCK_PIXELS)
 seam("conv.SPLIT_PIXELS", &SPLIT_PIXELS)
 seam("conv.CHUNK_BYTES", &CHUNK_BYTES)
@@ -83,19 +87,23 @@ cdef inline idx run(const Plan *p) noexcept nogil:
 
 
 cdef void plan_chains(Plan *p) noexcept:
-    """Cuts the sum into chains of at most CHAIN steps. A step is a term; where lanes share terms it is `split` of a run, and
-    chains are shorter by what the lanes, which are added in the end, have of additions."""
-    cdef idx steps, most = max(CHAIN - p.split // 2, 1)
-    p.chain = CHAIN if p.way == TILE else FC_CHAIN
+    """Cuts the sum into equal chains, alike on all instruction sets but where lanes share terms: there a chain is counted in
+    steps of `split` terms, and shorter by the additions of lanes that end the sum."""
+    cdef idx most = FEW_CHAIN if p.way != TILE or p.kg <= FEW_FILTERS else CHAIN, steps
     if p.transposed:  # the chains of plane_rows
         p.plane = False
         p.chain = FC_CHAIN // p.fh * p.fh
     elif p.split > 1:
+        most = max(most - p.split // 2, 1)
         steps = ceil_div(run(p), p.split)
         p.chain = most // steps * run(p)
         if steps > most:
             # A chain that begins inside a run and ends in the next takes a step more for its two parts.
             p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
+    else:
+        p.chain = max(ceil_div(p.terms, max(ceil_div(p.terms, most), 1)), 1)
+        if p.kg > FEW_FILTERS:
+            p.chain = round_up(p.chain, 4)   # whole steps of the unrolled tile
     p.chains = max(ceil_div(p.terms, p.chain), 1)
     if p.plane:
         p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)

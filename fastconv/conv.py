@@ -87,14 +87,14 @@ def conv2d(
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
         For shapes that do not fit, filters larger than the padded input (unless an axis of it has no pixels and so the
-        result none), and values that an argument cannot take.
+        result none), masked arrays that hide values, and values that an argument cannot take.
 
     Notes
     -----
-    Sums of n terms are formed in chains of at most 32, whose sums are added in groups of three, and those again, so
+    Sums of n terms are formed in chains of at most 48, whose sums are added in groups of three, and those again, so
     that on every instruction set and for all data, as long as no product underflows::
 
-        |error| <= (32 + 2 ceil(log3(n / 32))) u sum |x| |w|,     n u sum |x| |w| where n < 32,
+        |error| <= (48 + 2 ceil(log3(n / 48))) u sum |x| |w|,     n u sum |x| |w| where n < 48,
 
     u the unit roundoff of the dtype (one u more with a bias, whose size then counts in the sum). Only data made for it
     come near that: where rounding errors are not all of one sign, errors stay below ``8 u sum |x| |w|``.

@@ -382,22 +382,23 @@ CURVES = ["relu", "relu6", "silu", "sigmoid", "tanh"]
 def curve_points(dtype):
     """Return arguments near zero, over the bends, in the tails and special, an odd number of them."""
     small = np.logspace(-30, 2, 97)
-    special = [0.0, 100.0, -100.0, 6.0, 88.0, -88.0, 710.0, -710.0, np.inf, -np.inf, np.nan]
+    special = [0.0, 100.0, -100.0, 6.0, 88.0, -88.0, 710.0, -710.0, 3e38, -3e38, np.inf, -np.inf, np.nan]
+    tails = [np.linspace(-125, -85, 301), np.linspace(-760, -700, 301)]  # where exponentials leave the normal numbers
     return np.concatenate(
-        [np.linspace(-100, 100, 401), np.linspace(-8, 8, 333), small, -small, special]
+        [np.linspace(-100, 100, 401), np.linspace(-8, 8, 333), small, -small, *tails, special]
     ).astype(dtype)
 
 
 def assert_few_ulps(result, points, activation):
-    """Assert errors of at most 4 ulps, beside what is lost where the exponential underflows."""
+    """Assert errors of at most 4 ulps, those of the numbers below the normal ones among them, and the signs of zeros."""
     with np.errstate(all="ignore"):
         expected = reference.ACTIVATIONS[activation](points.astype(np.longdouble))
     info = np.finfo(points.dtype)
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(result[~finite], expected[~finite].astype(points.dtype))
-    underflow = 2 * info.smallest_normal * np.maximum(1, np.abs(points[finite]))
-    bound = 4 * info.eps * np.abs(expected[finite]) + underflow
+    bound = 4 * np.maximum(info.eps * np.abs(expected[finite]), np.longdouble(info.smallest_subnormal))
     assert_within(result[finite], expected[finite], bound)
+    np.testing.assert_array_equal(np.signbit(result[finite]), np.signbit(expected[finite]))
 
 
 @both

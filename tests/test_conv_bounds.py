@@ -41,9 +41,9 @@ ways = pytest.mark.parametrize("way", WAYS)
 def guaranteed(terms):
     """Return the bound of the docstring in u |x| * |w|."""
     levels = 0
-    while 32 * 3**levels < terms:
+    while 48 * 3**levels < terms:
         levels += 1
-    return min(terms, 32) + 2 * levels
+    return min(terms, 48) + 2 * levels
 
 
 def window_sums(x, problem):
@@ -95,13 +95,13 @@ def flat_numbers(dtype):
 @both
 @ways
 def test_flat_images_under_flat_filters(isa, way, dtype):
-    """All sums of chains are alike: what one loses, each loses."""
+    """All sums of chains are alike: what one loses, each loses. Few filters, often blurs, keep to 8u nevertheless."""
     problem = WAYS[way]
-    terms = terms_of(problem)
+    terms, few = terms_of(problem), problem.filters[-1] <= 16 or "groups" in problem.options
     for a, b in flat_numbers(dtype):
         result = fastconv.conv2d(np.full(problem.input, a), np.full(problem.filters, b), **problem.options)
         exact = np.full(result.shape, terms * np.longdouble(a) * np.longdouble(b))
-        assert_within(result, exact, 10 * ROUNDOFF[np.dtype(dtype)] * exact)
+        assert_within(result, exact, (8 if few else 14) * ROUNDOFF[np.dtype(dtype)] * exact)
 
 
 @both
@@ -128,7 +128,7 @@ def integers_case(way):
 @pytest.mark.parametrize("way", ["tile", "packed tile", "one vector", "few filters", "few filters of odd depth", "few filters, deep"])
 def test_chains_of_any_length_hold_each_term_once(isa, way, chain, dtype):
     x, w, expected = integers_case(way)
-    with fastconv.runtime.use_seams({"conv.CHAIN": chain}):
+    with fastconv.runtime.use_seams({"conv.CHAIN": chain, "conv.FEW_CHAIN": chain}):
         result = fastconv.conv2d(x.astype(dtype), w.astype(dtype), **WAYS[way].options)
     np.testing.assert_array_equal(result, expected)
 
