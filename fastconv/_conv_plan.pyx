@@ -1,7 +1,7 @@
-"""Plans conv2d: which of three ways, the chunks of the sum, the blocks and tasks, and where the kernels find their inputs.
+"""Plans conv2d: which of three ways, the chains of the sum, the blocks and tasks, and where the kernels find their inputs.
 
-The way and the chunks follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
-are fixed; blocks and tasks do not touch the bits and suit the caches and the team.
+The way and the chains follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
+are fixed; chunks, blocks and tasks do not touch the bits and suit the caches and the team.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
@@ -89,7 +89,8 @@ cdef inline idx run(const Plan *p) noexcept nogil:
 cdef void plan_chains(Plan *p) noexcept:
     """Cuts the sum into equal chains, alike on all instruction sets but where lanes share terms: there a chain is counted in
     steps of `split` terms, and shorter by the additions of lanes that end the sum."""
-    cdef idx most = FEW_CHAIN if p.way != TILE or p.kg <= FEW_FILTERS else CHAIN, steps
+    cdef bint few = p.way != TILE or p.kg <= FEW_FILTERS
+    cdef idx most = FEW_CHAIN if few else CHAIN, steps, group = FC_GROUP
     if p.transposed:  # the chains of plane_rows
         p.plane = False
         p.chain = FC_CHAIN // p.fh * p.fh
@@ -102,13 +103,14 @@ cdef void plan_chains(Plan *p) noexcept:
             p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
     else:
         p.chain = max(ceil_div(p.terms, max(ceil_div(p.terms, most), 1)), 1)
-        if p.kg > FEW_FILTERS:
+        if not few:
             p.chain = round_up(p.chain, 4)   # whole steps of the unrolled tile
     p.chains = max(ceil_div(p.terms, p.chain), 1)
     if p.plane:
         p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)
     p.levels = 1
-    while p.chains > FC_GROUP ** p.levels:
+    while p.chains > group:
+        group *= FC_GROUP
         p.levels += 1
 
 
