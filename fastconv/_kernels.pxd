@@ -11,7 +11,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_U8, FC_TRUTH, FC_NEAREST_WHOLE, FC_KINDS, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
-        ptrdiff_t offset, length
+        ptrdiff_t offset, length, ends
 
     ctypedef struct fc_ahead:
         const char *at
@@ -24,9 +24,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *keep
         ptrdiff_t b_step
         fc_ahead *ahead
-        ptrdiff_t count, step
-        int rows, vectors, accumulate, split, columns
-        void *c
+        ptrdiff_t count, step, chain
+        int rows, vectors, last, split, columns
+        void **c
         void *out
         ptrdiff_t out_step
         const void *bias
@@ -52,7 +52,6 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct fc_store:
         const void *c
-        const void *c2
         ptrdiff_t c_row, c_col
         ptrdiff_t rows, columns
         char *out
@@ -64,27 +63,30 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *src
         const void *w
         const ptrdiff_t *taps
-        ptrdiff_t count
-        int outputs, vectors, accumulate
-        void *c
-        ptrdiff_t c_step
+        ptrdiff_t count, chain
+        int outputs, vectors
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_rows:
         const void *src
         const void *w
         ptrdiff_t src_step, tap_step, fh, fw
-        int rows, vectors, accumulate
-        void *c
-        ptrdiff_t c_step
+        int rows, vectors
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_channels:
         const void *src
         const void *w
         const ptrdiff_t *taps
-        ptrdiff_t count, step, w_step
-        int pixels, accumulate
-        void *c
-        ptrdiff_t c_step
+        ptrdiff_t count, chain, step, w_step
+        int pixels
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_pair_run:
         ptrdiff_t x, y, length

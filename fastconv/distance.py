@@ -84,6 +84,7 @@ def cdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Notes
@@ -174,6 +175,7 @@ def pdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -225,6 +227,7 @@ def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarr
     Raises
     ------
     ValueError
+        For masked arrays that hide values.
         For lengths that are no n * (n - 1) // 2 and matrices that are not square or fail the checks.
 
     Examples
@@ -307,6 +310,7 @@ def knn(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, k out of range, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -408,6 +412,7 @@ def pairwise_argmin(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, an empty `XB`, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -465,6 +470,7 @@ def cdist_vjp(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and metrics without a gradient.
 
     Notes

@@ -23,16 +23,26 @@ enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the 
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
-/* Longest chain of additions where few filters meet flat images; sums of more chains are cut into groups of FC_GROUP. */
+/* Long sums. Chains of terms are summed in registers, FC_CHAIN terms each, or as many as a caller says. Chains' sums are added
+ * in groups of FC_GROUP, the sums of groups likewise, and so on: level l holds what the latest chains have come to in whole
+ * groups of FC_GROUP^l, and the last chain takes what all levels hold. Of m chains so each term takes part in at most
+ * FC_CHAIN + (FC_GROUP - 1) * ceil(log m / log FC_GROUP) roundings. */
 #define FC_CHAIN 16
-#define FC_GROUP 16
+#define FC_GROUP 3
+
+/* Whether the sum of a level goes on to the next one: its n-th sum (of 0, 1, ..) ends a group, or is the last and there are
+ * earlier groups. */
+static inline int fc_rises(size_t n, int last)
+{
+    return last ? n >= FC_GROUP : n % FC_GROUP == FC_GROUP - 1;
+}
 
 /* Terms of a dot product between two scalar additions. */
 #define FC_DOT_PIECE 2048
 
-/* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
+/* A run of `length` consecutive input elements, `offset` elements from a pixel's first one; whether a chain ends with it. */
 typedef struct fc_piece {
-    ptrdiff_t offset, length;
+    ptrdiff_t offset, length, ends;
 } fc_piece;
 
 /* What the next tiles will read, fetched a few lines at a time: so many lines of rows of row_lines each, `skip` bytes from the
@@ -42,20 +52,21 @@ typedef struct fc_ahead {
     ptrdiff_t row_lines, skip, left, count, each;
 } fc_ahead;
 
-/* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
- * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead.
+/* sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j. The pieces make
+ * whole chains, the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes,
+ * aligned to a vector. The call of the last chain leaves the result (plus `bias`, if any) in `out`.
  * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and
  * b[step][j * split + s] is what term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets
- * `columns` elements a pixel, out_step apart, no bias, and may be c. */
+ * `columns` elements a pixel, out_step apart, no bias. It may be where one of the levels is. */
 typedef struct fc_tile {
     const void *a, *b;
     const fc_piece *pieces;
     void *keep;       /* NULL, or where rows of b, which lie b_step elements apart then, are copied closely (full tiles) */
     ptrdiff_t b_step;
     fc_ahead *ahead;  /* NULL, or what is fetched at the start of each piece */
-    ptrdiff_t count, step;
-    int rows, vectors, accumulate, split, columns;
-    void *c;
+    ptrdiff_t count, step, chain;
+    int rows, vectors, last, split, columns;
+    void *const *c;
     void *out;
     ptrdiff_t out_step;
     const void *bias;
@@ -85,10 +96,10 @@ typedef struct fc_panel {
     int kind, split;
 } fc_panel;
 
-/* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. One of c_row, c_col is 1; at most 8
+/* out[p][j] = activation(c[p][j] + bias[j]); bias may be NULL. One of c_row, c_col is 1; at most 8
  * columns where it is c_row. */
 typedef struct fc_store {
-    const void *c, *c2;
+    const void *c;
     ptrdiff_t c_row, c_col;
     ptrdiff_t rows, columns;
     char *out;
@@ -97,34 +108,36 @@ typedef struct fc_store {
     int activation, kind;
 } fc_store;
 
-/* Lanes along x. c[o][x] (+)= sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels. */
+/* Lanes along x. out[o][x] = sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels, in chains of
+ * `chain` terms; `sums` has a place for all these results at each level. */
 typedef struct fc_planar {
     const void *src, *w;
     const ptrdiff_t *taps;
-    ptrdiff_t count;
-    int outputs, vectors, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    ptrdiff_t count, chain;
+    int outputs, vectors;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_planar;
 
-/* One plane, stride 1. c[r][x] (+)= sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows,
- * in chains of at most FC_CHAIN terms. */
+/* One plane, stride 1. out[r][x] = sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows <= 4,
+ * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. */
 typedef struct fc_rows {
     const void *src, *w;
     ptrdiff_t src_step, tap_step, fh, fw;
-    int rows, vectors, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    int rows, vectors;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_rows;
 
-/* Lanes along channels. c[p][ch] (+)= sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels. */
+/* Lanes along channels. out[p][ch] = sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels, in
+ * chains of `chain` terms; `sums` has a place for all these results at each level. */
 typedef struct fc_channels {
     const void *src, *w;
     const ptrdiff_t *taps;
-    ptrdiff_t count, step, w_step;
-    int pixels, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    ptrdiff_t count, chain, step, w_step;
+    int pixels;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_channels;
 
 /* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel. */
