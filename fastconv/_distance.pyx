@@ -316,7 +316,7 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
                 more = p.k.pairs(&a)
                 if next_ == 0 or more == FC_PASS_LARGEST:
                     next_ = more
-                if triangle and a.last and not straight:
+                if triangle and a.last and not straight and pass_ != FC_PASS_LARGEST:
                     above(p, t, row, a.rows, col, min(p.panel, j0 + cols - col), out)
                 if tick(&t.clock, p.cost * tile_size * count):
                     return -1

@@ -224,7 +224,8 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    if isinstance(p, (str, bytes)) or _args.array("p", p).ndim:
+    array = _args.array("p", p)
+    if array.ndim or array.dtype.kind not in "fiubO":  # whole numbers beyond int64 are objects
         raise TypeError(f"p must be a number >= 0, got {p!r}")
     p = _args.real("p", p)
     if not p >= 0:

@@ -110,9 +110,9 @@ static FC_T FC_N(measure_norm)(const char *src, const fc_points *p, double *meas
         for (int i = 1; i <= 2 && p->prepare == FC_CENTRED; i++)
             measures[i] = FC_N(pass_of_row)(src, p, measures, FC_N(MEAN)).sum / p->weight;
         measures[3] = __builtin_sqrt(FC_N(pass_of_row)(src, p, measures, FC_N(NORM)).sum);
-        const int safe = measures[3] > 0x1p-400 && measures[3] < 0x1p400;
+        const int safe = again || (measures[3] > 0x1p-400 && measures[3] < 0x1p400);
         const int level = p->prepare == FC_CENTRED && !(measures[3] > 0x1p-40 * __builtin_sqrt(p->weight) * __builtin_fabs(measures[1]));
-        if (again || (safe && !level))
+        if (safe && !level)
             break;
         const FC_N(found) f = FC_N(pass_of_row)(src, p, measures, FC_N(SIZES));
         if (level && !f.differ)
