@@ -10,6 +10,7 @@ from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
+    FC_F16,
     FC_FOLD_BYTES,
     FC_I32,
     FC_I64,
@@ -38,6 +39,7 @@ from fastconv._lines cimport (
     Pass,
     Reducer,
     reduce_t,
+    nothing_of,
     result_kind,
 )
 from fastconv._neighborhood_bits cimport bits_scratch, list_terms, reduce_bits
@@ -67,6 +69,9 @@ import numpy as np
 
 cnp.import_array()
 
+cdef enum:
+    SAFE_HALVES = 42             # so many factors of 2^-24 .. 2^16 stay within a double's range
+
 _CODES = {
     "min": FC_NEAR_MIN, "max": FC_NEAR_MAX, "range": FC_NEAR_RANGE, "sum": FC_NEAR_SUM, "prod": FC_NEAR_PROD,
     "mean": FC_NEAR_MEAN, "var": FC_NEAR_VAR, "std": FC_NEAR_STD, "count": FC_NEAR_COUNT, "any": FC_NEAR_ANY,
@@ -84,6 +89,8 @@ def parameter(name, values):
     if len(values) > 1:
         raise ValueError(f"reduction {name!r} takes one parameter, ddof, got {values!r}")
     try:
+        if values and isinstance(values[0], (str, bytes)):
+            raise TypeError
         return float(values[0]) if values else 0.0
     except (TypeError, ValueError):
         raise TypeError(f"reduction {name!r} takes a real number ddof, got {values[0]!r}") from None
@@ -215,7 +222,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     cdef idx j
     if own == NULL:
         raise MemoryError()
-    own.reduction, own.ddof = code, ddof
+    own.reduction, own.ddof, own.nothing = code, ddof, nothing_of(out_kind)
     if code <= FC_NEAR_RANGE:
         own.plain = p.native & ~1 if code == FC_NEAR_RANGE and p.native >= FC_U8 else p.native
     elif code <= FC_NEAR_PROD:
@@ -227,7 +234,11 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         own.plain = FC_F64 if own.wide else FC_I64
     elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
         own.wide, own.plain = True, p.native
-    own.group = group_of(p, code, out_kind) if p.cells > 1 and not own.wide else ALONE
+    elif p.native >= FC_U8 and code <= FC_NEAR_RANGE and p.presence and own.nothing != 0:
+        own.wide, own.plain = True, FC_F64
+    elif code == FC_NEAR_PROD and p.kind & FC_KINDS == FC_F16 and p.cells > SAFE_HALVES:
+        own.wide = True
+    own.group = group_of(p, code, out_kind) if p.cells > 1 and (not own.wide or code <= FC_NEAR_RANGE) else ALONE
     own.truth = own.group == SUMS and code == FC_NEAR_COUNT
     own.squares = own.group == SQUARES
     own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
