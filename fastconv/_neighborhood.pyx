@@ -44,9 +44,12 @@ from fastconv._lines cimport (
 )
 from fastconv._neighborhood_bits cimport bits_scratch, list_terms, reduce_bits
 from fastconv._neighborhood_extremes cimport (
+    bands_scratch,
     extreme_scratch,
+    in_bands,
     list_levels,
     piles_scratch,
+    reduce_bands,
     reduce_extremes,
     reduce_runs,
     runs_scratch,
@@ -175,13 +178,15 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
         return max(plain, sums_scratch(p, own))
     if p.box:
         return max(plain, 4 * p.pitch + sides * extreme_scratch(p))
+    if in_bands(p, own):
+        return max(plain, bands_scratch(p, own, sides))
     return 64 + piles_scratch(p) + max(plain, 2 * p.pitch + sides * runs_scratch(p, own))
 
 
 cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
     """Whether a reduction can be computed with one of the pass, which may be another driver's."""
     cdef const Near *leader = <const Near *>r.own
-    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bits and r.reduce != reduce_sums:
+    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits and r.reduce != reduce_sums:
         return False
     if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
         return False
@@ -203,9 +208,21 @@ def width(names, geometry):
             levels = 1 if box else int(geometry.window[len(geometry.window) - 1]).bit_length()
             if dtype.kind == "b" or name in ("any", "all"):
                 most = max(most, 1 + levels // 4)
-            elif not box:
+            elif not box and not _leaves_tables(geometry):
                 most = max(most, dtype.itemsize * levels)
     return most
+
+
+def _leaves_tables(geometry):
+    """Whether the spans of a block of the least size would leave the second-level cache (reduce_bands)."""
+    *rest, length = geometry.window
+    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > 5 << 18
+
+
+def fewest(names, geometry):
+    """Rows that a block must have, so that spans that are not kept from one to the next are worth their cost."""
+    extremes = geometry.cells is not None and geometry.cval.dtype.kind != "b" and any(n in ("min", "max", "range") for n in names)
+    return 32 if extremes and _leaves_tables(geometry) else 2
 
 
 def add(Pass pass_, name, double ddof, cnp.ndarray out):
@@ -274,7 +291,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     elif own.group == EXTREMES and p.box:
         way, cost = reduce_extremes, 8
     elif own.group == EXTREMES:
-        way, cost = reduce_runs, 4.0 * p.runs
+        way, cost = reduce_bands if in_bands(p, own) else reduce_runs, 4.0 * p.runs
         list_levels(p, own)
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
@@ -283,7 +300,7 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
     elif own.group >= SUMS:
         in_place = IN_PLACE_BUT_CVAL
     else:
-        in_place = IN_PLACE if way != reduce_runs else 0
+        in_place = IN_PLACE if way != reduce_runs and way != reduce_bands else 0
     pass_.add(way, own, scratch_of(p, own), out, cost, truth)
     pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_NEAR_MEAN:

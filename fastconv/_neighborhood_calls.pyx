@@ -302,7 +302,7 @@ cdef class Windows:
         for i in range(piece.first_line, piece.first_line + piece.lines):
             locate(p, &piece.block, &r, i, &dst)
             q.n = piece.count if some == NULL else 1
-            for x in range(0, piece.count, q.n):
+            for x in range(piece.count if some != NULL else 1):
                 if some == NULL or some[x]:
                     q.src, q.dst = src + x * item, dst + (piece.first + x) * q.dst_step
                     p.k.put_line(&q)

@@ -49,9 +49,9 @@ cdef enum:
 cdef idx FEW_CELLS = 16          # that kernels sort at once
 cdef idx LIST_CELLS = 1024       # of a window whose lists are sorted
 cdef idx RANK_PIECE = 1 << 18    # cells of the windows of a piece, selected or sorted
-cdef idx RANK_PASSES = 1 << 26   # comparisons of a piece where one chunk of outputs is more than that
+cdef idx RANK_PASSES = 1 << 25   # comparisons of a piece where one chunk of outputs is more than that
 cdef idx PIECE_RUNS = 1 << 22    # runs that a histogram passes in a piece
-cdef idx SORT_CELLS = 1 << 18    # that are sorted at once, for mode and entropy
+cdef idx SORT_CELLS = 1 << 17    # that are sorted at once, for mode and entropy
 cdef idx SORT_WORDS = 2048       # cells of a window of 16 bits that is sorted for its mode
 cdef idx NARROW_COUNT = FC_NARROW_COUNT    # cells that a histogram with narrow counts takes, at most
 cdef idx LOGARITHMS = 1 << 18    # counts whose logarithms stand in a table

@@ -400,7 +400,7 @@ def _anew(x, reductions, outs, workers, wanted, options):
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
             width, rows = _neighborhood.width(all_names, geometry), _neighborhood_ranks.rows(all_names, geometry)
-            engine = _lines.Pass(geometry, width, rows)
+            engine = _lines.Pass(geometry, width, rows, _neighborhood.fewest(all_names, geometry))
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue

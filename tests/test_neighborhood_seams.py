@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -35,6 +36,9 @@ CROSSED = {
     "neighborhood._LONG_LINE": ALONE,
     "neighborhood._SMALL_WINDOW": "test_calls_that_are_remembered_and_forgotten",
     "neighborhood._MOST_KNOWN": "test_calls_that_are_remembered_and_forgotten",
+    "neighborhood.TABLE_BYTES": "test_extremes_of_runs_in_bands",
+    "neighborhood.BAND_BYTES": "test_extremes_of_runs_in_bands",
+    "_neighborhood_extremes.pyx:TERMS": "test_extremes_of_runs_in_bands",
     "_neighborhood_calls.pyx:MOST_WINDOWS": "test_an_image_larger_than_a_block",
     "_neighborhood.pyx:SAFE_HALVES": "test_products_of_float16_overflow_at_their_end_alone",
     "_neighborhood_bits.pyx:RADIX": "test_truths_as_bits",
@@ -140,6 +144,46 @@ def test_lines_around_the_chunks(isa, n):
                 np.testing.assert_array_equal(reduce_(x, "median", cells, **options), wanted[1])
                 if share == 1:
                     np.testing.assert_array_equal(reduce_(x, ("rank", (cells - 1) // 2), cells, **options), wanted[0])
+
+
+@pytest.mark.parametrize("shape", [(150, 40), (9, 300), (6, 20, 30), (500,)], ids=str)
+def test_extremes_of_runs_in_bands(isa, shape):
+    """Piles in parts, of bands of lines, beside whole ones; windows of more terms than a part has."""
+    rng = np.random.default_rng(len(shape))
+    for size, dtype in ((5, "f4"), (23, "u1"), (40, "f8")):
+        sizes = {1: (9 * size,), 2: (size + 8, size), 3: (3, 5, min(size, 9))}[len(shape)]
+        footprint = rng.random(sizes) < 0.6
+        footprint.flat[0] = footprint.flat[-1] = True
+        x = rng.integers(0, 200, shape).astype(dtype)
+        x.flat[7] = np.nan if dtype != "u1" else 0
+        pads = [(n // 2, n - 1 - n // 2) for n in sizes]
+        views = np.lib.stride_tricks.sliding_window_view(np.pad(x, pads, "edge"), sizes)[..., footprint]
+        least, greatest = views.min(axis=-1), views.max(axis=-1)
+        for band in (1, 5000, 1 << 40):
+            with runtime.use_seams({"neighborhood.TABLE_BYTES": 1, "neighborhood.BAND_BYTES": band}):
+                options = {"footprint": footprint, "mode": "nearest", "workers": int(rng.integers(1, 4))}
+                np.testing.assert_array_equal(reduce_(x, "max", **options), greatest)
+                results = reduce_(x, ["range", "min"], step=2, **options)
+                every = (slice(None, None, 2),) * len(shape)
+                np.testing.assert_array_equal(results[0], (greatest - least)[every])
+                np.testing.assert_array_equal(results[1], least[every])
+
+
+@pytest.mark.parametrize("radius, dtype, step", [(200, "f4", 8), (200, "u1", 8), (150, "f8", 7)])
+def test_large_disks(radius, dtype, step):
+    """Blocks that keep their rows; their memory does not grow with the levels of spans."""
+    rng = np.random.default_rng(radius)
+    disk = np.hypot(*np.ogrid[-radius : radius + 1, -radius : radius + 1]) <= radius
+    x = rng.integers(0, 1 << 20, (430, 450)).astype(dtype)
+    tracemalloc.start()
+    result = reduce_(x, "max", footprint=disk, step=step, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20
+    padded = np.pad(x, radius, "symmetric")
+    for i, j in itertools.product((0, 3, result.shape[0] - 1), (0, 7, 31, result.shape[1] - 1)):
+        window = padded[i * step : i * step + 2 * radius + 1, j * step : j * step + 2 * radius + 1]
+        assert result[i, j] == window[disk].max()
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])

@@ -477,14 +477,15 @@ typedef struct fc_cells {
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
  * count c up to most_logs. `zeros`: the keys of -0 and 0, floats, are one value. `moving`: a histogram, of elements of at most
  * 16 bits, which must be `wide` for more than FC_NARROW_COUNT cells and for the mode of 16 bits; else windows are sorted, at most `room` cells at once: of
- * more than that, one output a call, which returns whether the same call must come again, and keeps `so_far` between calls.
+ * more than that, one output a call, which returns whether the same call must come again after a pass or two over the cells,
+ * and keeps `so_far` between calls.
  * `spare` holds tally_room(..) bytes from a 64-byte boundary. */
 enum { FC_NARROW_COUNT = 65535 };
 typedef struct fc_so_far {
-    int begun;
-    ptrdiff_t most;
+    int begun, bit; /* the next bit of the span */
+    ptrdiff_t most, n;
     int64_t sum;
-    uint64_t from, mode; /* the least key that has not been seen */
+    uint64_t from, span, mode; /* the least key that has not been seen; so far n cells have one from there to span more */
 } fc_so_far;
 
 typedef struct fc_tally {

@@ -99,34 +99,41 @@ static void FC_N(tally_sorted)(const fc_tally *q)
     }
 }
 
-/* The next range of values of output `first`; whether there are more. */
+/* The next pass over the cells of output `first`: finds a range of values bit by bit, or sorts it. Returns whether there are more. */
 static int FC_N(tally_range)(const fc_tally *q)
 {
     fc_so_far *so_far = q->so_far;
+    const int bits = 8 * (int)sizeof(FC_T);
     if (!so_far->begun)
-        *so_far = (fc_so_far){.begun = 1};
+        *so_far = (fc_so_far){.begun = 1, .bit = bits};
     const FC_T from = (FC_T)so_far->from, rest = (FC_T)((FC_T)-1 - from);
-    FC_T span = rest;
-    ptrdiff_t n = FC_N(keys_of)(q, q->first, from, span, NULL);
-    if (n > q->room) {
-        span = 0;
-        n = FC_N(keys_of)(q, q->first, from, span, NULL);
-        for (int bit = 8 * (int)sizeof(FC_T) - 1; bit >= 0 && n <= q->room; bit--) {
-            const FC_T more = (FC_T)(span | (FC_T)1 << bit);
-            const ptrdiff_t count = more <= rest ? FC_N(keys_of)(q, q->first, from, more, NULL) : q->room + 1;
-            if (count <= q->room) {
-                span = more;
-                n = count;
-            }
+    if (so_far->bit == bits) { /* all of them, or a range of one value */
+        so_far->span = rest;
+        so_far->n = FC_N(keys_of)(q, q->first, from, rest, NULL);
+        if (so_far->n > q->room) {
+            so_far->span = 0;
+            so_far->n = FC_N(keys_of)(q, q->first, from, 0, NULL);
+            so_far->bit = so_far->n > q->room ? 0 : bits - 1;
+            return 1;
         }
+    } else if (so_far->bit >= 0 && so_far->n <= q->room) {
+        const FC_T more = (FC_T)(so_far->span | (FC_T)1 << so_far->bit--);
+        const ptrdiff_t n = more <= rest ? FC_N(keys_of)(q, q->first, from, more, NULL) : q->room + 1;
+        if (n <= q->room) {
+            so_far->span = more;
+            so_far->n = n;
+        }
+        return 1;
     }
-    if (n > q->room) { /* one value */
-        FC_N(note)(q, so_far, from, n);
+    const FC_T span = (FC_T)so_far->span;
+    if (so_far->n > q->room) {
+        FC_N(note)(q, so_far, from, so_far->n);
     } else {
         FC_N(keys_of)(q, q->first, from, span, q->spare);
-        FC_N(note_sorted)(q, so_far, q->spare, n);
+        FC_N(note_sorted)(q, so_far, q->spare, so_far->n);
     }
     so_far->from = (uint64_t)from + span + 1;
+    so_far->bit = bits;
     if (span < rest)
         return 1;
     so_far->begun = 0;
