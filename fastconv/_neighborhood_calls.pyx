@@ -29,7 +29,7 @@ from fastconv._lines cimport (
     out_lines,
     result_kind,
 )
-from fastconv._runtime cimport now, seam, team
+from fastconv._runtime cimport crew, now, seam, team
 
 import numpy as np
 
@@ -338,7 +338,7 @@ cdef class Windows:
             scratch += 8 * ((c.windows - 1) * step + self.longest) + FC_GATHER
         aim(p, &c.r, out)
         c.nothing = nothing_of(c.r.out_kind)
-        threads = 1 if serial else <int>min(<idx>team(workers, 0), p.units)
+        threads = 1 if serial else crew(team(workers, 0), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
         if members == NULL:
             raise MemoryError()
