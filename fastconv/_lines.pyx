@@ -364,6 +364,8 @@ cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noe
         if t.block.unit != t.next:
             load(p, &t.block, t.next)
             t.at, t.scratch = 0, t.block.scratch
+            if now() >= t.block.until:
+                return
         while t.at < count:
             reducers[t.at].reduce(p, &t.block, &reducers[t.at], t.scratch)
             if t.block.piece:

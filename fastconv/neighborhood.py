@@ -470,7 +470,8 @@ def neighborhood_reduce(
     mask : array_like of bool, of input's shape, optional
         The pixels that count. What a masked array of numpy.ma hides does not count either.
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
-        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
+        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises; so does one
+        in `cval` that a window sees.
     dtype : dtype, optional
         Of the result. By default that of input for min, max, rank, mode and for floats; the unsigned one for range; int32
         for sum and prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var, std and entropy of
@@ -479,7 +480,8 @@ def neighborhood_reduce(
         by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
         to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
-        Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
+        Where the result goes: its shape and dtype, any strides; of a function without `dtype`, its dtype is the result's. It
+        may overlap the inputs, at the price of a temporary
         array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.

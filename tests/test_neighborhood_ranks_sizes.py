@@ -74,7 +74,7 @@ def draw(rng):
     if dtype.kind == "b":
         x = rng.random(shape) < rng.random()
     elif dtype.kind == "f" and what not in FUNCTIONS:
-        x = rng.standard_normal(shape).astype(dtype).round(1 if few else 6)
+        x = rng.standard_normal(shape).round(1 if few else 6).astype(dtype)
         x.flat[rng.integers(x.size, size=3)] = rng.choice(np.array([np.nan, np.inf, -np.inf], dtype), 3)
     else:
         x = rng.integers(0, 4 if few or what in FUNCTIONS else min(np.iinfo(dtype).max, 2**50), shape, endpoint=True).astype(dtype)
