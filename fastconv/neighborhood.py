@@ -481,8 +481,7 @@ def neighborhood_reduce(
         to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
         Where the result goes: its shape and dtype, any strides; of a function without `dtype`, its dtype is the result's. It
-        may overlap the inputs, at the price of a temporary
-        array of its size.
+        may overlap the inputs, at the price of a temporary array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
         Functions are called in one thread unless this is given, which says that they may be called in several at once and,
