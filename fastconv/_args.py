@@ -29,7 +29,7 @@ def _is_masked_array(value):
 
 def unmasked(value):
     """(`value`, or the array below a masked one; which values that hides, None for none of them)."""
-    if not _is_masked_array(value):
+    if type(value) is np.ndarray or not _is_masked_array(value):
         return value, None
     mask = np.ma.getmask(value)
     return value.view(np.ndarray), mask if mask is not np.ma.nomask and (mask.dtype.names or mask.any()) else None
@@ -92,11 +92,15 @@ def integer(name, value, least, what, most=sys.maxsize):
 
 def real(name, value):
     """`value` as a float."""
+    if type(value) is float:
+        return value
     value = _none_hidden(name, value)
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got one beyond {sys.float_info.max:.3g}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
     except OverflowError:
