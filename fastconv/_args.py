@@ -60,6 +60,13 @@ def array(name, value):
         raise
 
 
+def ndarray(name, value):
+    """`value`, which must be an ndarray itself."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(value).__name__}")
+    return value
+
+
 def real_dtype(first, first_name, second, second_name):
     """The real dtype that NumPy gives two arrays together."""
     if first.dtype is second.dtype and first.dtype in NATIVE:
@@ -192,9 +199,7 @@ def result(out, shape, dtype, *inputs):
     if out is None:
         new = empty(shape, dtype)
         return new, new
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    target = _none_hidden("out", out)
+    target = _none_hidden("out", ndarray("out", out))
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must have the shape of the result, {shape}")
     if out.dtype != dtype:

@@ -233,7 +233,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_length
         ptrdiff_t runs, cells, first, n
         int reduction, wide, holes
-        double ddof
+        double ddof, nothing
         void *out
 
     enum:
@@ -253,7 +253,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int op
 
     enum:
-        FC_SELECT_ROOM
+        FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT
         FC_CELL_LEVELS
 
     ctypedef struct fc_select:
@@ -270,6 +270,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *high
         double *share
         ptrdiff_t *count
+        ptrdiff_t first_run, end_run
+        int first_pass, end_pass
+        ptrdiff_t *state
 
     ctypedef struct fc_box:
         const void *const *rows
@@ -288,6 +291,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *high[1 << FC_CELL_LEVELS]
         void *spare
 
+    ctypedef struct fc_so_far:
+        int begun
+
     ctypedef struct fc_tally:
         const void *const *rows
         const fc_line *lines
@@ -302,6 +308,9 @@ cdef extern from "kernels/kernels.h" nogil:
         const int64_t *logs
         double scale
         ptrdiff_t *count
+        ptrdiff_t most_logs, room
+        int moving, wide
+        fc_so_far *so_far
 
     ctypedef struct fc_ranked:
         const void *low
@@ -311,6 +320,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *count
         ptrdiff_t n
         int real
+        double nothing
         void *out
 
     ctypedef struct fc_pile:
@@ -363,8 +373,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*box)(const fc_box *) noexcept nogil
         void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
-        void (*tally)(const fc_tally *) noexcept nogil
-        ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs) noexcept nogil
+        int (*tally)(const fc_tally *) noexcept nogil
+        ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide) noexcept nogil
         void (*pile)(const fc_pile *) noexcept nogil
         void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
         void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil

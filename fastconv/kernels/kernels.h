@@ -408,7 +408,9 @@ typedef struct fc_real {
 
 /* Results: of the line's type (range: its unsigned one) to FC_NEAR_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
  * and prod; int64 for count; bytes for any and all; doubles for the others. `wide` ones of integers, exact where others wrap or
- * round: doubles for sum and prod, and for mean the nearest of the line's type. */
+ * round: doubles for sum and prod, and for mean the nearest of the line's type; min, max and range of integers as doubles. A
+ * `wide` product of at least 2^-24 and less than 2^16 each, or 0, neither overflows nor underflows on the way. Where nothing
+ * counts, those that have no value there are `nothing`. */
 enum { FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD,
        FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL };
 
@@ -419,7 +421,7 @@ typedef struct fc_near {
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
     int reduction, wide, holes; /* holes: some cells may not count */
-    double ddof;
+    double ddof, nothing;
     void *out;
 } fc_near;
 
@@ -450,10 +452,12 @@ typedef struct fc_row {
  * `rows` are the lines of a block as keys: unsigned integers in the order of the values, those that do not count the
  * greatest; where all count, `box` and `cells` take unsigned integers and floats as they are. Results of outputs
  * first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
-enum { FC_SELECT_ROOM = 128 };
+enum { FC_SELECT_ROOM = 128, FC_SELECT_CHUNK = 64 };
 
 /* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
- * quantile that of a rank, the nearest there is, counted from the end if negative. */
+ * quantile that of a rank, the nearest there is, counted from the end if negative. Passes first_pass .. end_pass - 1 of the
+ * bits of an element and two over the runs first_run .. end_run - 1; if that is not all, of one chunk of outputs, and `state`,
+ * 2 * FC_SELECT_CHUNK numbers, goes from one call to the next. */
 typedef struct fc_select {
     const void *const *rows;
     const fc_line *lines;
@@ -465,6 +469,9 @@ typedef struct fc_select {
     void *low, *high; /* high: the next cell, NULL if it is not wanted */
     double *share;
     ptrdiff_t *count;
+    ptrdiff_t first_run, end_run;
+    int first_pass, end_pass;
+    ptrdiff_t *state;
 } fc_select;
 
 /* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
@@ -492,8 +499,19 @@ typedef struct fc_cells {
 } fc_cells;
 
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
- * count c. `zeros`: the keys of -0 and 0, floats, are one value. `spare` holds tally_room(cells, runs) bytes from a
- * 64-byte boundary. */
+ * count c up to most_logs. `zeros`: the keys of -0 and 0, floats, are one value. `moving`: a histogram, of elements of at most
+ * 16 bits, which must be `wide` for more than FC_NARROW_COUNT cells and for the mode of 16 bits; else windows are sorted, at most `room` cells at once: of
+ * more than that, one output a call, which returns whether the same call must come again after a pass or two over the cells,
+ * and keeps `so_far` between calls.
+ * `spare` holds tally_room(..) bytes from a 64-byte boundary. */
+enum { FC_NARROW_COUNT = 65535 };
+typedef struct fc_so_far {
+    int begun, bit; /* the next bit of the span */
+    ptrdiff_t most, n;
+    int64_t sum;
+    uint64_t from, span, mode; /* the least key that has not been seen; so far n cells have one from there to span more */
+} fc_so_far;
+
 typedef struct fc_tally {
     const void *const *rows;
     const fc_line *lines;
@@ -505,16 +523,21 @@ typedef struct fc_tally {
     const int64_t *logs;
     double scale;
     ptrdiff_t *count;
+    ptrdiff_t most_logs, room;
+    int moving, wide;
+    fc_so_far *so_far;
 } fc_tally;
 
-/* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one. Nothing counting gives NaN, or 0 where there is none, and a
- * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
+/* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one.
+ * Nothing counting gives `nothing`, and a NaN in `extreme` (may be NULL) gives NaN.
+ * Without low the results are there already, without high they are low. */
 typedef struct fc_ranked {
     const void *low, *high, *extreme;
     const double *share;
     const ptrdiff_t *count;
     ptrdiff_t n;
     int real;
+    double nothing;
     void *out;
 } fc_ranked;
 
@@ -592,8 +615,8 @@ typedef struct fc_elements {
     void (*box)(const fc_box *);
     void (*cells)(const fc_cells *);
     void (*select)(const fc_select *);
-    void (*tally)(const fc_tally *);
-    ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs);
+    int (*tally)(const fc_tally *);
+    ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide); /* room: of cells, if windows are sorted */
     void (*pile)(const fc_pile *);
     void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
     void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n); /* out = src != 0, in src itself for bytes */
