@@ -87,7 +87,7 @@ def conv2d(
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
         For shapes that do not fit, filters larger than the padded input (unless an axis of it has no pixels and so the
-        result none), and values that an argument cannot take.
+        result none), masked arrays that hide values, and values that an argument cannot take.
 
     Notes
     -----

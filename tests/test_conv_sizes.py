@@ -87,7 +87,7 @@ def weighted_sums(x, w, sources, weights, groups, cval):
     whole = weights[0].sum() * weights[1].sum()
     sums += cval * (whole - np.outer(shares[0].sum(1), shares[1].sum(1)))[..., None]
     depth = w.shape[2]
-    per_group = w.reshape(*w.shape[:3], groups, -1)
+    per_group = w.reshape(*w.shape[:3], groups, w.shape[3] // groups)
     return np.einsum("abgd,abdgk->gk", sums.reshape(*sums.shape[:2], groups, depth), per_group).ravel()
 
 
@@ -101,7 +101,7 @@ def outputs_at(x, w, rows, columns, groups, cval):
         if groups == 1:
             out += pixels @ w[a, b]
         else:
-            taps = w[a, b].reshape(depth, groups, -1)
+            taps = w[a, b].reshape(depth, groups, count // groups)
             out += np.einsum("pgd,dgk->pgk", pixels.reshape(len(rows), groups, depth), taps).reshape(out.shape)
     return out
 
@@ -190,6 +190,8 @@ def check_special_values(rng):
     n = int(rng.integers(len(images_of(x))))
     special = [float(v) for v in (np.nan, np.inf, -np.inf, 1e300, np.finfo(dtype).smallest_subnormal)]
     value = special[int(rng.integers(len(special)))]
+    if 0 < value < 1:  # beside anything else it is lost
+        x[...], options["cval"] = 0, 0.0
     at = tuple(int(rng.choice([0, size - 1, rng.integers(size)])) for size in image[-3:])
     with np.errstate(over="ignore"):
         images_of(x)[n][at] = value
