@@ -568,7 +568,7 @@ def mode_dot(
         target[...] = 0
     elif target.size:
         view = target[..., None] if m.ndim == 1 else np.moveaxis(target, axis, -1)
-        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, workers)
+        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, m.ndim == 1 or len(m) == 1, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -602,50 +602,44 @@ def _product_dtype(t, m):
     return np.result_type(t.dtype.newbyteorder("="), m.dtype.newbyteorder("="))
 
 
-def _contract(t, m, out, last, workers):
-    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays; `last`: n is the user's last axis."""
-    kind, size = out.dtype.kind, out.dtype.itemsize
-    real = out.dtype if kind in "iu" else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
-    alone = len(m) == 1 and m.dtype.kind != "c"
-    _contract_slabs(t.view(np.uint8) if t.dtype.kind == "b" else t, m, out, real, last, alone, workers)
+def _contract(t, m, out, last, alone, workers):
+    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays, of which no more is copied at a time than is allowed.
 
-
-def _contract_slabs(t, m, out, real, *way):
-    """`_contract` of slabs of rows of the matrix, if more must be copied than is allowed at a time.
-
-    How a sum is cut depends on shapes and dtypes alone, not on what is copied: so the bits do not.
+    `last`: n is the user's last axis; `alone`: the whole matrix has one row. How a sum is cut depends on
+    shapes and dtypes alone, not on what is copied: so the bits do not.
     """
-    matrix_parts = 2 if m.dtype.kind == "c" else 1
-    row_bytes = m.shape[1] * real.itemsize * matrix_parts * (matrix_parts if t.dtype.kind == "c" else 1)
+    kind, size, n = out.dtype.kind, out.dtype.itemsize, m.shape[1]
+    real = out.dtype if kind in "iu" else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
+    cast = kind not in "iu" and t.dtype.kind in "biu"
+    row_bytes = n * real.itemsize
+    if m.dtype.kind == "c":
+        row_bytes *= 4 if t.dtype.kind == "c" else 2
     copied = not (m.dtype == real and m.flags.c_contiguous)
     rows = min(max(_COPY_BYTES // row_bytes, 1), _SLAB_ROWS) if copied else _SLAB_ROWS
-    cut = row_bytes > _COPY_BYTES and (copied or real.kind == "f")
-    for start in range(0, len(m), rows):
-        slab = slice(start, start + rows)
-        _contract_part(t, m[slab], out[..., slab], real, cut, *way)
-
-
-def _contract_part(t, m, out, real, cut, *way):
-    """`_contract` of half of the terms, added to the other half, if the sum is to be cut; integers are cast block by block."""
-    n, cast = t.shape[-1], t.dtype.kind in "iu" and real.kind == "f"
-    if n > 1 and (cut or (cast and n > _BLOCK_ITEMS)):
+    if rows < len(m):
+        for start in range(0, len(m), rows):
+            slab = slice(start, start + rows)
+            _contract(t, m[slab], out[..., slab], last, alone, workers)
+    elif n > 1 and (row_bytes > _COPY_BYTES and (copied or kind not in "iu") or cast and n > _BLOCK_ITEMS):
         middle = n // 2 // 64 * 64 or n // 2
         sums = np.empty((2, *out.shape), np.result_type(real, out.dtype))
-        for half, columns in zip(sums, (slice(middle), slice(middle, n)), strict=True):
-            _contract_slabs(t[..., columns], m[:, columns], half, real, *way)
+        for half, part in zip(sums, (slice(middle), slice(middle, n)), strict=True):
+            _contract(t[..., part], m[:, part], half, last, alone, workers)
         np.add(*sums, out=out, casting="same_kind")
-    elif cast and t.size > _BLOCK_ITEMS and t.size > n:
-        axis = max(range(t.ndim - 1), key=t.shape.__getitem__)
-        for columns in (slice(t.shape[axis] // 2), slice(t.shape[axis] // 2, None)):
-            block = (slice(None),) * axis + (columns,)
-            _contract_part(t[block], m, out[block], real, False, *way)
+    elif cast and t.size > max(_BLOCK_ITEMS, n):
+        axis = max((k for k in range(t.ndim - 1) if t.shape[k] > 1), key=lambda k: abs(t.strides[k]))
+        for part in (slice(t.shape[axis] // 2), slice(t.shape[axis] // 2, None)):
+            block = (slice(None),) * axis + (part,)
+            _contract(t[block], m, out[block], last, alone, workers)
     else:
-        _contract_block(t.astype(real) if cast else t, m, out, real, *way)
+        _contract_block(t.astype(real) if cast else t, m, out, real, last, alone, workers)
 
 
 def _contract_block(t, m, out, real, last, alone, workers):
     """`_contract` of what the driver takes, complex numbers as pairs of real ones."""
     summed = results = 1
+    if t.dtype.kind == "b":
+        t = t.view(np.uint8)
     if out.dtype.kind == "c":
         out = _parts(out)  # (..., r, 2)
         if m.dtype.kind != "c":
@@ -658,6 +652,7 @@ def _contract_block(t, m, out, real, last, alone, workers):
             t, m, summed, results = _parts(t), whole.reshape(2 * len(m), -1), 2, 2
         else:
             m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2
+    alone = alone and len(m) == 1  # of real numbers
     _contraction_modes.mode_dot(t, summed, np.ascontiguousarray(m, real), out, results, last, alone, workers)
 
 
@@ -723,7 +718,7 @@ def mode_dot_vjp(
     g = g if m.ndim == 2 else np.expand_dims(g, axis)
     first, _ = _args.result(None, t.shape, dtype)
     if first.size and len(rows):
-        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, None)
+        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, t.shape[axis] == 1, None)
     else:
         first[...] = 0
     g, t = np.moveaxis(g, axis, 0), np.moveaxis(t, axis, 0)

@@ -102,7 +102,7 @@ def draw_operands(rng, items, work):
         sizes = [draw_size(rng, 300) for _ in range(3)]
         m = draw_size(rng, min(work / np.prod(sizes), items / max(sizes), 2_000_000))
     else:
-        m = draw_size(rng, 2_000_000)
+        m = draw_size(rng, min(items, 2_000_000))
         sizes = []
         for left in (3, 2, 1):
             most = (work / m / np.prod(sizes, initial=1)) ** (1 / left)
@@ -113,9 +113,9 @@ def draw_operands(rng, items, work):
 def summed_triple(a, b, c, weights, dtype=np.float64):
     """Return the triple product in `dtype`, plane by plane."""
     b, c = b.astype(dtype), c.astype(dtype)
-    if weights is not None:
-        c = c * weights.astype(dtype)
     with np.errstate(invalid="ignore"):
+        if weights is not None:
+            c = c * weights.astype(dtype)
         return np.array([(row * b) @ c.T for row in a.astype(dtype)]).reshape(len(a), len(b), len(c))
 
 

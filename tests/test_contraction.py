@@ -525,9 +525,9 @@ def test_mode_dot_around_rows_and_vectors_of_an_axpy(isa, rng, n, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_mode_dot_errors_do_not_grow_with_the_length(isa, attack, dtype):
-    n = 600_000
+    n = 300_000
     values, expected = attacked(attack, dtype, n)
-    for rows in (None, 3, 70):
+    for rows in (None, 3):
         ones = np.broadcast_to(dtype(1), n if rows is None else (rows, n))
         for shape, mode in (((3, n), 1), ((n, 1 if rows else 40), 0)):
             tensor = np.broadcast_to(values if mode else values[:, None], shape)
@@ -616,11 +616,12 @@ def test_tensors_of_as_many_axes_as_numpy_has(rng):
     tensor = small(rng, (2,) * 8 + (1,) * 50 + (3,) * 6)[::-1]
     flat = tensor.reshape(2**8, 3**6)
     for mode, n in ((0, 2), (63, 3), (30, 1)):
-        vector, matrix = small(rng, n), small(rng, (2, n))
-        for m in (vector, matrix):
-            np.testing.assert_array_equal(fastconv.mode_dot(tensor, m, mode), summed(tensor, m, mode))
+        matrix = small(rng, (2, n))
+        expected = np.tensordot(matrix, tensor, (1, mode))
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, matrix, mode), np.moveaxis(expected, 0, mode))
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, matrix[0], mode), expected[0])
         grad = small(rng, np.delete(tensor.shape, mode))
-        of_vector = fastconv.mode_dot_vjp(grad, tensor, vector, mode)[1]
+        of_vector = fastconv.mode_dot_vjp(grad, tensor, matrix[0], mode)[1]
         np.testing.assert_array_equal(of_vector, np.moveaxis(tensor, mode, 0).reshape(n, -1) @ grad.ravel())
     factors = [small(rng, (n, 5), high=1) for n in tensor.shape]
     scale = np.prod([f[0] for f, n in zip(factors, tensor.shape, strict=True) if n == 1], axis=0)
