@@ -620,7 +620,7 @@ def _contract(t, m, out, last, alone, workers):
         for start in range(0, len(m), rows):
             slab = slice(start, start + rows)
             _contract(t, m[slab], out[..., slab], last, alone, workers)
-    elif n > 1 and (row_bytes > _COPY_BYTES and (copied or kind not in "iu") or cast and n > _BLOCK_ITEMS):
+    elif n > 1 and ((row_bytes > _COPY_BYTES and (copied or kind not in "iu")) or (cast and n > _BLOCK_ITEMS)):
         middle = n // 2 // 64 * 64 or n // 2
         sums = np.empty((2, *out.shape), np.result_type(real, out.dtype))
         for half, part in zip(sums, (slice(middle), slice(middle, n)), strict=True):
