@@ -33,25 +33,25 @@ def stem_of(name):
 
 def check_calls(rng, stem, calls):
     for _ in range(calls):
-        getattr(contraction_calls, f"check_{stem}")(rng, items=2000, work=30_000)
+        getattr(contraction_calls, f"check_{stem}")(rng, items=700, work=7000)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_constant_alone(rng, name):
-    """Alone, and beside small values of the other constants of its operation, without which small arrays do not get to it."""
+    """Alone, and beside small values of other constants of its operation, without which small arrays do not get to it."""
     stem = stem_of(name)
     others = [other for other in NAMES if stem_of(other) == stem and other not in SLOW]
-    for value in (1, 3, 20, 150):
+    for value in (1, 3, 40):
         print(f"{name} = {value}")
         with runtime.use_seams({name: value}):
             check_calls(rng, stem, 1)
-        with runtime.use_seams({**{other: int(rng.integers(1, 9)) for other in others}, name: value}):
-            check_calls(rng, stem, 3)
+        with runtime.use_seams({**{str(other): int(rng.integers(1, 9)) for other in rng.permutation(others)[:4]}, name: value}):
+            check_calls(rng, stem, 2)
 
 
 @pytest.mark.parametrize("stem", ["triple_product", "third_moment", "mode_dot", "mttkrp", "triple_product_vjp"])
 def test_constants_together(rng, stem):
-    for _ in range(10):
+    for _ in range(6):
         values = {str(name): int(2 ** rng.uniform(0, 12)) for name in rng.permutation(NAMES)[: rng.integers(2, len(NAMES))]}
         print(values)
         with runtime.use_seams(values):
