@@ -15,7 +15,7 @@ cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
-from fastconv._runtime cimport Clock, Watch, seam, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, table, team, tick
 
 cnp.import_array()
 
@@ -402,8 +402,12 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, ch
         for i in range(threads):
             members[i].first = min(first + i * sets, p.spans)
             members[i].last = min(first + (i + 1) * sets, p.spans)
-        for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-            sum_spans(p, &members[i])
+        if threads == 1:
+            with nogil:
+                sum_spans(p, members)
+        else:
+            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                sum_spans(p, &members[i])
         if members[0].clock.watch.stop:
             return -1
         for i in range(threads):
@@ -470,7 +474,7 @@ cdef int run_triple(Triple *p, int threads) except -1:
     cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
     few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
                      and spare_bytes + products_bytes + span_bytes + SETS_BYTES <= SETS_THREAD)
-    threads = <int>min(threads, p.spans if few else max(p.panels, p.blocks))
+    threads = crew(threads, p.spans if few else max(p.panels, p.blocks))
     if few:
         sets = min(max(SETS_BYTES // (all_ * p.item), 1), SETS)
         sets = min(sets, ceil_div(p.spans, threads))

@@ -123,6 +123,7 @@ def triple_product(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, and for ``packed=True`` without the symmetry that it needs.
 
     Notes
@@ -156,6 +157,7 @@ def triple_product(
             raise ValueError(f"{name} must have as many columns as a, {a.shape[1]}, got shape {x.shape}")
     if weights is not None and weights.shape != a.shape[1:]:
         raise ValueError(f"weights must have shape {a.shape[1:]}, one for each column of a, got shape {weights.shape}")
+    packed = _args.flag("packed", packed)
     if packed and not _same(b, c):
         raise ValueError("packed=True needs b and c to be the same array: without mirror images nothing is packed")
     return _triple(a, b, c, dtype, weights, None, 1.0, packed, out, workers)
@@ -229,6 +231,7 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
     TypeError
         If `n` is not an integer, or `packed` a lazy array.
     ValueError
+        For masked arrays that hide values.
         If the last axis of `packed` has neither length.
 
     Examples
@@ -296,6 +299,7 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         If `x` does not have 2 axes or `axis` is not one of them.
 
     Notes
@@ -315,6 +319,7 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     """
     a = _matrix("x", x)
     axis = _axis("axis", axis, 2)
+    center, packed = _args.flag("center", center), _args.flag("packed", packed)
     a = a.T if axis == 0 else a
     dtype = _float_dtype(x=a)
     n, m = a.shape
@@ -365,6 +370,7 @@ def triple_product_vjp(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit.
 
     Notes
@@ -430,6 +436,7 @@ def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) ->
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     Notes
@@ -537,6 +544,7 @@ def mode_dot(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     Notes
@@ -693,6 +701,7 @@ def mode_dot_vjp(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     References

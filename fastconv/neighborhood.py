@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood, _neighborhood_ranks
+from . import _args, _callables, _lines, _neighborhood, _neighborhood_ranks, _runtime
 
 __all__ = ["neighborhood_reduce"]
 
@@ -27,6 +27,7 @@ _NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), 
 _LONG_LINE = 64
 _SMALL_WINDOW = 1 << 12  # cells
 _MOST_KNOWN = 32  # calls
+_runtime.face_seams("neighborhood", globals(), "_LONG_LINE", "_SMALL_WINDOW", "_MOST_KNOWN")
 
 
 class Geometry(NamedTuple):
@@ -79,7 +80,7 @@ def _each(name, value, count, least, what):
 
 def _number(cval):
     """cval as a Python number: integers beyond 64 bits and floats compare exactly."""
-    number = np.asarray(cval)
+    number = _args.array("cval", cval)
     number = number.item() if number.ndim == 0 else None
     if isinstance(number, np.floating):
         number = float(number)
@@ -139,16 +140,16 @@ def _window(size, footprint, count):
     return *_trimmed(cells != 0), cells.shape
 
 
-def _mask(mask, shape):
-    """`mask` as an array, booleans or integers."""
+def _mask(mask, shape, hidden):
+    """`mask` as an array, booleans or integers, without what a masked input hides."""
     if mask is None:
-        return None
+        return None if hidden is None else ~hidden
     mask = _args.array("mask", mask)
     if mask.dtype.kind not in "bui":
         raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {shape}")
-    return mask
+    return mask if hidden is None else (mask != 0) & ~hidden
 
 
 def _order(shape, window):
@@ -206,7 +207,7 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
         # A step that no output takes may be as large as an index: it must not reach the arithmetic below.
         window[a], every[a] = w, stride if counts[a] > 1 else 1
     if math.prod(window) > 2**40:
-        raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
+        raise ValueError(f"size makes a window of {math.prod(window)} cells, more than this library can go through")
     order = tuple(_order(shape, window))
     pad = (1,) * (2 - ndim)
 
@@ -214,6 +215,15 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
         return (fill,) * len(pad) + tuple(values[a] for a in order)
 
     return Layout(tuple(counts), order, pad, arranged(window, 1), arranged(before, 0), arranged(every, 1), arranged(counts, 1))
+
+
+def _reaches_outside(shape, layout):
+    """Whether a window has a cell outside an array of a shape."""
+    sizes = (1,) * len(layout.pad) + tuple(shape[a] for a in layout.order)
+    return math.prod(layout.counts) > 0 and any(
+        before > 0 or (count - 1) * step - before + window > n
+        for n, window, before, step, count in zip(sizes, layout.window, layout.before, layout.step, layout.counts, strict=True)
+    )
 
 
 def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
@@ -234,6 +244,9 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
+    native = _native(cval, x.dtype.newbyteorder("="), code)
+    if x.dtype.kind == "f" and policy == _POLICIES["raise"] and np.isnan(native) and _reaches_outside(x.shape, layout):
+        raise ValueError('cval is NaN, which nan_policy="raise" refuses')
     if cells is not None:
         cells = _arranged_cells(cells, axes, layout.order, (None,) * len(layout.pad))
     geometry = Geometry(
@@ -246,7 +259,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         axes=axes,
         cells=cells,
         mode=code,
-        cval=_native(cval, x.dtype.newbyteorder("="), code),
+        cval=native,
         omit=omit,
         other=0,
         presence=mask is not None or omit or mode == "ignore",
@@ -268,7 +281,7 @@ def _named(reduction):
     return name, _DRIVERS[name].parameter(name, values)
 
 
-def _result_dtype(dtype):
+def _result_dtype(dtype, what="dtype"):
     if dtype is None:
         return None
     try:
@@ -276,7 +289,7 @@ def _result_dtype(dtype):
     except (TypeError, ValueError):
         wanted = np.dtype(object)
     if wanted.kind not in "biufc" or wanted.itemsize > (16 if wanted.kind == "c" else 8):
-        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
+        raise TypeError(f"{what} must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
     return wanted
 
 
@@ -350,6 +363,7 @@ class Known(NamedTuple):
 
 
 _known = collections.OrderedDict()  # by _key; a call that uses one takes it out meanwhile
+_runtime.remembers(_known.clear)
 
 
 def _anew(x, reductions, outs, workers, wanted, options):
@@ -378,12 +392,15 @@ def _anew(x, reductions, outs, workers, wanted, options):
     # What a function raises comes before any name has written its result.
     for i, (name, value) in enumerate(names):
         if name is None:
-            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
+            kind = wanted
+            if kind is None and outs[i] is not None:
+                kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+            targets[i] = _callables.run(value, geometry, shape, kind, outs[i], workers, x, geometry.mask)
     engine, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
         if math.prod(geometry.counts):
             width, rows = _neighborhood.width(all_names, geometry), _neighborhood_ranks.rows(all_names, geometry)
-            engine = _lines.Pass(geometry, width, rows)
+            engine = _lines.Pass(geometry, width, rows, _neighborhood.fewest(all_names, geometry))
             for (name, value), target in zip(names, arrays, strict=True):
                 if name is None:
                     continue
@@ -451,9 +468,10 @@ def neighborhood_reduce(
     step : int or one for each axis, default 1
         Pixels between outputs.
     mask : array_like of bool, of input's shape, optional
-        The pixels that count.
+        The pixels that count. What a masked array of numpy.ma hides does not count either.
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
-        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
+        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises; so does one
+        in `cval` that a window sees.
     dtype : dtype, optional
         Of the result. By default that of input for min, max, rank, mode and for floats; the unsigned one for range; int32
         for sum and prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var, std and entropy of
@@ -462,8 +480,8 @@ def neighborhood_reduce(
         by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
         to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
-        Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
-        array of its size.
+        Where the result goes: its shape and dtype, any strides; of a function without `dtype`, its dtype is the result's. It
+        may overlap the inputs, at the price of a temporary array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
         Functions are called in one thread unless this is given, which says that they may be called in several at once and,
@@ -506,7 +524,8 @@ def neighborhood_reduce(
            [ 9., 10., 11., 11.],
            [ 9., 10., 11., 11.]])
     """
-    x = _args.array("input", input)
+    x, hidden = _args.unmasked(input)
+    x = _args.array("input", x)
     if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
         raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
     wanted = _result_dtype(dtype)
@@ -516,7 +535,7 @@ def neighborhood_reduce(
     outs = [out] if not several else [None] * len(reductions) if out is None else out
     if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
         raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
-    mask = _mask(mask, x.shape)
+    mask = _mask(mask, x.shape, hidden)
     key = _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, wanted)
     known = _known.pop(key, None) if key else None
     targets = known.run(x, mask, outs, workers) if known else None
