@@ -124,7 +124,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 cdef int result_kind(cnp.ndarray a) except -1
 
 
-cdef class Pass:
+cdef class Walk:
     cdef Lines p
     cdef Reducer *reducers
     cdef int count
@@ -133,3 +133,7 @@ cdef class Pass:
     cdef int axis[AXES]          # of the input, -1: one of length 1 in front
     cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
     cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1
+
+
+cdef class Pass(Walk):
+    pass

@@ -35,7 +35,7 @@ from fastconv._lines cimport (
     IN_PLACE_BUT_CVAL,
     Block,
     Lines,
-    Pass,
+    Walk,
     Reducer,
     reduce_t,
     result_kind,
@@ -62,6 +62,8 @@ from fastconv._neighborhood_plain cimport (
     reduce_plain,
 )
 from fastconv._neighborhood_sums cimport reduce_sums, sums_scratch
+
+from fastconv._neighborhood_boxes import Boxes
 
 import numpy as np
 
@@ -201,7 +203,7 @@ def width(names, geometry):
     return most
 
 
-def add(Pass pass_, name, double ddof, cnp.ndarray out):
+def add(Walk pass_, name, double ddof, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
     cdef Near *own = <Near *>PyMem_RawCalloc(1, sizeof(Near))
@@ -227,6 +229,11 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         own.plain = FC_F64 if own.wide else FC_I64
     elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
         own.wide, own.plain = True, p.native
+    if isinstance(pass_, Boxes):
+        pass_.add(NULL, own, 0, out, 0, truth)
+        if own.wide and code == FC_NEAR_MEAN:
+            pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
+        return
     own.group = group_of(p, code, out_kind) if p.cells > 1 and not own.wide else ALONE
     own.truth = own.group == SUMS and code == FC_NEAR_COUNT
     own.squares = own.group == SQUARES

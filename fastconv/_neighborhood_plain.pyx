@@ -31,10 +31,13 @@ from fastconv._lines cimport (
     put_some,
     slot_of,
 )
+from fastconv._runtime cimport seam
 
-cdef enum:
-    PIECE_CELLS = 1 << 23        # cells of the windows of a piece, in the plain way
-    LEAST_PIECE = 64
+cdef idx PIECE_CELLS = 1 << 23   # cells of the windows of a piece, in the plain way
+cdef idx LEAST_PIECE = 64
+
+seam("neighborhood.PIECE_CELLS", &PIECE_CELLS)
+seam("neighborhood.LEAST_PIECE", &LEAST_PIECE)
 
 
 cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil:

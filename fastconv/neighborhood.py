@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood, _neighborhood_ranks
+from . import _args, _callables, _lines, _neighborhood, _neighborhood_boxes, _neighborhood_ranks
 
 __all__ = ["neighborhood_reduce"]
 
@@ -352,6 +352,18 @@ class Known(NamedTuple):
 _known = collections.OrderedDict()  # by _key; a call that uses one takes it out meanwhile
 
 
+def _passes(geometry, names):
+    """(pass, which of the names it computes) of each pass over an array; None among the names is a function."""
+    large = [i for i, name in enumerate(names) if _neighborhood_boxes.takes(name, geometry)]
+    others = [i for i, name in enumerate(names) if name is not None and i not in large]
+    passes = [(_neighborhood_boxes.Boxes(geometry), large)] if large else []
+    if others:
+        kinds = [names[i] for i in others]
+        width, rows = _neighborhood.width(kinds, geometry), _neighborhood_ranks.rows(kinds, geometry)
+        passes.append((_lines.Pass(geometry, width, rows), others))
+    return passes
+
+
 def _anew(x, reductions, outs, workers, wanted, options):
     """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
     names = [_named(one) for one in reductions]
@@ -381,14 +393,13 @@ def _anew(x, reductions, outs, workers, wanted, options):
             targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
     engine, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
-        if math.prod(geometry.counts):
-            width, rows = _neighborhood.width(all_names, geometry), _neighborhood_ranks.rows(all_names, geometry)
-            engine = _lines.Pass(geometry, width, rows)
-            for (name, value), target in zip(names, arrays, strict=True):
-                if name is None:
-                    continue
-                _DRIVERS[name].add(engine, name, value, target)
-            engine.run(workers)
+        passes = _passes(geometry, all_names) if math.prod(geometry.counts) else []
+        for one, members in passes:
+            for i in members:
+                name, value = names[i]
+                _DRIVERS[name].add(one, name, value, arrays[i])
+            one.run(workers)
+        engine = passes[0][0] if len(passes) == 1 else None
     return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else engine
 
 

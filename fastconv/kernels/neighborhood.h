@@ -2,7 +2,7 @@
  *
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
- * Next hop: extremes.h, bits.h and sums.h, the fast ways.
+ * Next hop: extremes.h, bits.h and sums.h, the fast ways, and parts.h, that of large boxes.
  */
 
 #include "simd.h"
@@ -83,14 +83,21 @@ FC_INLINE void FC_N(near_count)(const fc_near *q, ptrdiff_t at, int64_t *count, 
     }
 }
 
+/* Whether v comes before the extreme so far: -0 is less than 0. */
+FC_INLINE int FC_N(exceeds)(FC_T v, FC_T extreme, const int greatest)
+{
+    if (!FC_IS_FLOAT)
+        return greatest ? v > extreme : v < extreme;
+    const int minus = __builtin_copysign(1.0, (double)v) < 0;
+    return greatest ? (v > extreme) | ((v == extreme) & !minus) : (v < extreme) | ((v == extreme) & minus);
+}
+
 FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, const int greatest, const int holes)
 {
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
         result[x] = greatest ? FC_LEAST : FC_MOST;
-    if (greatest)
-        FC_CELLS(result[x] = p & ((v > result[x]) | (v != v)) ? v : result[x])
-    else
-        FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
+    FC_CELLS(const FC_T next = FC_N(exceeds)(v, result[x], greatest) ? v : result[x];
+             result[x] = p ? v == v ? next : FC_NO_VALUE : result[x])
 }
 
 FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, const int product, const int holes)
@@ -260,6 +267,7 @@ static void FC_N(near)(const fc_near *q)
 
 #include "extremes.h"
 #include "sums.h"
+#include "parts.h"
 
 static void FC_N(fill)(fc_kernels *table)
 {
@@ -274,6 +282,9 @@ static void FC_N(fill)(fc_kernels *table)
     k->fold_columns = FC_N(fold_columns);
     k->fold_row = FC_N(fold_row);
     k->finish = FC_N(finish);
+    k->lift = FC_N(lift);
+    k->join = FC_N(join);
+    k->conclude = FC_N(conclude);
 #if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
     table->narrow = *k;
     table->narrow.fold_columns = fc_fold_columns_narrow;
