@@ -6,6 +6,8 @@ Environment
 FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
 FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
 FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds of the same sources.
+FASTCONV_SANITIZE : if set, drivers are built under AddressSanitizer and UBSan, and under the former the kernels of the
+    instruction set that it names (x86_v3; each takes minutes); .ci/sanitize runs the suite so.
 """
 import os
 import platform
@@ -21,6 +23,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastconv/kernels")
+VERSION = Path("fastconv/_version.py")
 DRIVERS = (
     "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
     "_lines", "_neighborhood", "_neighborhood_bits", "_neighborhood_boxes", "_neighborhood_calls",
@@ -29,6 +32,8 @@ DRIVERS = (
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+SANITIZED = os.environ.get("FASTCONV_SANITIZE")
+SANITIZE = ["-fsanitize=address,undefined", "-g1", "-O1"] if SANITIZED else []
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
 
 # The flags say which instructions; one object for each instruction set and part.
@@ -93,8 +98,8 @@ class BuildExt(build_ext):
         runtime = next(e for e in self.extensions if e.name == "fastconv._runtime")
         runtime.extra_objects = self.build_kernels()
         for extension in self.extensions:
-            extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp]
-            extension.extra_link_args = openmp
+            extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp, *SANITIZE]
+            extension.extra_link_args = [*openmp, *SANITIZE]
         super().build_extensions()
 
     def build_kernels(self) -> list[str]:
@@ -113,6 +118,8 @@ class BuildExt(build_ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
             for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
+                if isa == SANITIZED:
+                    flags = [*flags, "-fsanitize=address", "-g1", "-O1"]
                 for part, (stem, integers) in PARTS.items():
                     names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
                     jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))
@@ -124,8 +131,11 @@ extensions = [
         f"fastconv.{name}",
         [f"fastconv/{name}.pyx"],
         include_dirs=["fastconv", numpy.get_include()],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
-        depends=[str(path) for path in KERNELS.glob("*.[ch]")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+            ("FASTCONV_VERSION", VERSION.read_text().partition("=")[2].strip()),
+        ],
+        depends=[str(path) for path in (*KERNELS.glob("*.[ch]"), VERSION)],
     )
     for name in DRIVERS
 ]

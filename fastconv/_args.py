@@ -19,17 +19,45 @@ PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 
 ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
+_runtime.face_seams("runtime", globals(), "ALIGNED_BYTES")
+
+
+def _is_masked_array(value):
+    """Whether `value` is an array of numpy.ma, which is loaded if there is one."""
+    return isinstance(value, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
+
+
+def unmasked(value):
+    """(`value`, or the array below a masked one; which values that hides, None for none of them)."""
+    if not _is_masked_array(value):
+        return value, None
+    mask = np.ma.getmask(value)
+    return value.view(np.ndarray), mask if mask is not np.ma.nomask and (mask.dtype.names or mask.any()) else None
+
+
+def _none_hidden(name, value):
+    """`value`, or the array below a masked one, which must not hide any value: drivers see all."""
+    value, hidden = unmasked(value)
+    if hidden is not None:
+        raise ValueError(f"{name} is a masked array that hides values, which would count here; give {name}.filled(value)")
+    return value
 
 
 def array(name, value):
     """`value` as an ndarray, without a copy where NumPy can do without."""
     if type(value) is np.ndarray:
         return value
+    value = _none_hidden(name, value)
     if hasattr(value, "__dask_graph__"):
         raise TypeError(f"{name} is a lazy array ({type(value).__name__}): use fastconv.dask, or compute it first")
     if hasattr(value, "__dlpack__") and not any(hasattr(value, name) for name in _ARRAYS):
         return np.from_dlpack(value)
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if isinstance(value, (list, tuple)):
+            raise ValueError(f"{name} must be an array or nested lists of one shape: {error}") from None
+        raise
 
 
 def real_dtype(first, first_name, second, second_name):
@@ -57,12 +85,15 @@ def integer(name, value, least, what, most=sys.maxsize):
 
 def real(name, value):
     """`value` as a float."""
+    value = _none_hidden(name, value)
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a double can hold, got an integer of {value.bit_length()} bits") from None
 
 
 def flag(name, value):
@@ -159,6 +190,7 @@ def result(out, shape, dtype, *inputs):
         return new, new
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    target = _none_hidden("out", out)
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must have the shape of the result, {shape}")
     if out.dtype != dtype:
@@ -167,4 +199,4 @@ def result(out, shape, dtype, *inputs):
         raise ValueError("out is read-only; it must be writeable")
     if any(a is not None and np.may_share_memory(out, a) for a in inputs):
         return np.empty(shape, dtype), out
-    return out, out
+    return target, out

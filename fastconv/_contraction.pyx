@@ -16,7 +16,7 @@ cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, kind_of, round_up
 from fastconv._kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
-from fastconv._runtime cimport table, team
+from fastconv._runtime cimport crew, table, team
 
 cnp.import_array()
 
@@ -353,8 +353,12 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, do
         for i in range(threads):
             members[i].first = min(first + i * sets, p.spans)
             members[i].last = min(first + (i + 1) * sets, p.spans)
-        for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-            sum_spans(p, &members[i])
+        if threads == 1:
+            with nogil:
+                sum_spans(p, members)
+        else:
+            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                sum_spans(p, &members[i])
         for i in range(threads):
             for span in range(members[i].first, members[i].last):
                 p.k.widen(total, members[i].sums + (span - members[i].first) * size * p.item, size, span > 0)
@@ -504,7 +508,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
     try:
         plan_triple(&p)
-        run_triple(&p, threads)
+        run_triple(&p, crew(threads, max(p.panels, p.spans)))
     finally:
         PyMem_RawFree(p.run_start)
         PyMem_RawFree(p.panel_at)

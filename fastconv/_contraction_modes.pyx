@@ -37,7 +37,7 @@ from fastconv._kernels cimport (
     fc_pair_run,
     fc_real,
 )
-from fastconv._runtime cimport Clock, Watch, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, share, start_clock, table, team, tick
 
 cnp.import_array()
 
@@ -353,7 +353,7 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     cdef char *raw = NULL
     cdef char *memory
     cdef Worker *members = NULL
-    workers = <int>min(threads, p.tasks)
+    workers = crew(threads, p.tasks)
     packed = spare = 0
     sums = wide * 8
     if not p.integers:
@@ -726,7 +726,7 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
     cdef char *memory
     cdef Hand *members = NULL
     plan_unfolding(p, threads)
-    workers = <int>min(threads, p.tasks)
+    workers = crew(threads, p.tasks)
     wide = round_up(p.group, p.k.lanes)
     if p.along:
         sums = p.group * p.block_rows * p.item

@@ -43,7 +43,7 @@ from fastconv._kernels cimport (
     fc_tile,
     fc_window,
 )
-from fastconv._runtime cimport Clock, Watch, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, share, start_clock, table, team, tick
 
 import numpy as np
 
@@ -627,8 +627,7 @@ cdef int compute(Plan *p, cnp.ndarray x, workers) except -1:
     threads = team(workers, work)
     try:
         plan(p, x, threads)
-        threads = <int>min(threads, p.tasks)
-        execute(p, threads)
+        execute(p, crew(threads, p.tasks))
     finally:
         release(p)
     return 0

@@ -47,7 +47,7 @@ from fastconv._kernels cimport (
     fc_real,
     fc_unprepare,
 )
-from fastconv._runtime cimport table, team
+from fastconv._runtime cimport crew, table, team
 
 import numpy as np
 
@@ -665,7 +665,7 @@ def matrix(cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, bint single, bint sy
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks), work)
+    return execute(&p, crew(threads, p.tasks), work)
 
 
 cdef inline bint plain(cnp.ndarray a) noexcept:
@@ -725,7 +725,7 @@ def condensed(cnp.ndarray x, cnp.ndarray out, bint single, tuple metric, workers
     work = 0.5 * p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks), work)
+    return execute(&p, crew(threads, p.tasks), work)
 
 
 def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.ndarray indices, bint single, tuple metric,
@@ -741,7 +741,7 @@ def nearest(cnp.ndarray queries, cnp.ndarray data, cnp.ndarray distances, cnp.nd
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * <double>metric[8]
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks), work)
+    return execute(&p, crew(threads, p.tasks), work)
 
 
 def pull(cnp.ndarray grad, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int kind, bint single, tuple metric, workers):
@@ -760,4 +760,4 @@ def pull(cnp.ndarray grad, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int 
     work = <double>p.batches * p.a.count * p.b.count * (p.d + 4) * (4 + <double>metric[8])
     threads = team(workers, work)
     plan(&p, threads)
-    return execute(&p, <int>min(threads, p.tasks), work)
+    return execute(&p, crew(threads, p.tasks), work)

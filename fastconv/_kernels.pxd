@@ -461,4 +461,5 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*unpack)(const fc_stripes *) noexcept nogil
         void (*merge)(const fc_merge *) noexcept nogil
 
+    void fc_fill_tables() noexcept nogil
     const fc_kernels *fc_table(int i) noexcept nogil

@@ -26,7 +26,7 @@ from fastconv._kernels cimport (
     fc_line,
     fc_put,
 )
-from fastconv._runtime cimport now, seam, table, team
+from fastconv._runtime cimport crew, now, seam, table, team
 
 import numpy as np
 
@@ -506,7 +506,7 @@ cdef class Pass(Walk):
         self.p.in_place = can_stay(p, self.reducers, self.count)
         for i in range(self.count):
             scratch += self.reducers[i].scratch
-        threads = <int>min(<idx>team(workers, work), p.units)
+        threads = crew(team(workers, work), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
         if members == NULL:
             raise MemoryError()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _distance
+from . import _args, _distance
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
@@ -188,7 +188,7 @@ def _vector(name, value, d):
 
 def _real(name, what, value):
     """A copy of an argument of real numbers in float64, C-contiguous, so that `out` may lie in the argument."""
-    array = np.asarray(value)
+    array = _args.array(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
     return np.array(array, np.float64, order="C")
@@ -210,9 +210,9 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    if np.ndim(p) or np.asarray(p).dtype.kind not in "fiub":
+    if isinstance(p, (str, bytes)) or _args.array("p", p).ndim:
         raise TypeError(f"p must be a number >= 0, got {p!r}")
-    p = float(p)
+    p = _args.real("p", p)
     if not p >= 0:
         raise ValueError(f"p must be a number >= 0, got {p}")
     if p == 0 or 1 / p == math.inf:

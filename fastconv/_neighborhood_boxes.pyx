@@ -58,7 +58,7 @@ from fastconv._kernels cimport (
 )
 from fastconv._lines cimport AXES, Lines, Reducer, Walk
 from fastconv._neighborhood_plain cimport Near, kind_bytes, plain_elements
-from fastconv._runtime cimport Clock, Watch, seam, start_clock, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, team, tick
 
 cdef idx LARGE_WINDOW = 5 << 18  # bytes of a window's elements and sums in a strip, from which on a box is large
 cdef idx LARGE_HOLES = 1 << 10   # cells, where some may not count
@@ -745,7 +745,7 @@ cdef class Boxes(Walk):
             size *= 2
         t.block = max(min(size, t.w[t.axis] - 1), 1)
         cut(t, SHARED_BYTES // threads + OWN_BYTES, threads)
-        threads = <int>min(<idx>threads, t.tiles)
+        threads = crew(threads, t.tiles)
         size = tile_bytes(t) + 192
         members = <Work *>PyMem_RawCalloc(threads, sizeof(Work))
         if members == NULL:

@@ -28,7 +28,7 @@ from fastconv._lines cimport (
     out_lines,
     result_kind,
 )
-from fastconv._runtime cimport now, team
+from fastconv._runtime cimport crew, now, team
 
 import numpy as np
 
@@ -296,7 +296,7 @@ cdef class Windows:
         if c.wide:
             scratch += 8 * ((c.windows - 1) * step + self.cells) + FC_GATHER
         aim(p, &c.r, out)
-        threads = 1 if serial else <int>min(<idx>team(workers, 0), p.units)
+        threads = 1 if serial else crew(team(workers, 0), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
         if members == NULL:
             raise MemoryError()

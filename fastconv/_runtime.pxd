@@ -3,7 +3,8 @@ from libc.stddef cimport ptrdiff_t
 from fastconv._kernels cimport fc_kernels
 
 cdef const fc_kernels *table() noexcept nogil
-cdef int team(object workers, double work) except -1
+cdef int team(object workers, double work) except -1         # threads that a call may use
+cdef int crew(ptrdiff_t threads, ptrdiff_t tasks) except -1   # those that a region has; asked before every one
 
 cdef struct Watch:               # of one call
     volatile int stop            # a signal's handler has raised: all threads return, and the call fails

@@ -10,7 +10,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cimport numpy as cnp
 
-from fastconv._kernels cimport fc_kernels, fc_real, fc_table
+from fastconv._kernels cimport fc_fill_tables, fc_kernels, fc_real, fc_table
 
 cdef extern from * nogil:
     """
@@ -33,6 +33,99 @@ cdef extern from * nogil:
     static int fc_watch_forks(void) { return pthread_atfork(NULL, NULL, fc_note_fork); }
     #endif
 
+    /* libgomp ends the process where a thread cannot be started. So what a team needs beyond the last one of the calling
+     * thread is tried first, and started before another thread of Python tries. */
+    static size_t fc_stack = 0; /* of OpenMP's threads, 0: the default one */
+    #if defined(_OPENMP) && !defined(_WIN32)
+    #include <stdint.h>
+    #include <stdlib.h>
+    #include <sys/mman.h>
+    #define FC_WORKSPACE ((size_t)4 << 20) /* what a thread may need beside its stack */
+    #define FC_ROOM ((size_t)64 << 20)     /* what a call may need, and the stacks that the C library keeps for later */
+    static pthread_mutex_t fc_starting = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+    static pthread_key_t fc_team;  /* of each thread, the size of its last team less 1; libgomp ends them together */
+    static int fc_living, fc_most; /* threads in all teams, and how many there have been at once */
+
+    static void fc_end_team(void *others)
+    {
+        if (fc_forked)
+            return; /* the mutex may be held by a thread that the child does not have */
+        pthread_mutex_lock(&fc_starting);
+        fc_living -= (int)(intptr_t)others;
+        pthread_mutex_unlock(&fc_starting);
+    }
+
+    static int fc_watch_teams(void) { return pthread_key_create(&fc_team, fc_end_team); }
+
+    static void *fc_wait(void *gate)
+    {
+        pthread_mutex_lock(gate);
+        pthread_mutex_unlock(gate);
+        return NULL;
+    }
+
+    static void *fc_map(size_t size)
+    {
+        return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+
+    /* How many of so many threads can be started: they are, unless there have been as many and memory alone can be short. */
+    static int fc_try_threads(int count)
+    {
+        pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        pthread_attr_t attributes;
+        size_t each = fc_stack, size = FC_ROOM;
+        int started = 0, known = fc_living + count <= fc_most;
+        pthread_attr_init(&attributes);
+        if (each == 0)
+            pthread_attr_getstacksize(&attributes, &each);
+        each += FC_WORKSPACE;
+        void *room = known ? fc_map(size += count * each) : MAP_FAILED;
+        if (room != MAP_FAILED)
+            started = count;
+        else if ((room = fc_map(size = FC_ROOM)) != MAP_FAILED) {
+            pthread_t *threads = malloc(count * sizeof *threads);
+            pthread_attr_setstacksize(&attributes, each);
+            pthread_mutex_lock(&gate);
+            while (threads != NULL && started < count && pthread_create(&threads[started], &attributes, fc_wait, &gate) == 0)
+                started++;
+            pthread_mutex_unlock(&gate);
+            for (int i = 0; i < started; i++)
+                pthread_join(threads[i], NULL);
+            free(threads);
+        }
+        if (room != MAP_FAILED)
+            munmap(room, size);
+        pthread_attr_destroy(&attributes);
+        return started;
+    }
+
+    static int fc_start_team(int size)
+    {
+        int others = size - 1, before = (int)(intptr_t)pthread_getspecific(fc_team);
+        if (others == before)
+            return size;
+        pthread_mutex_lock(&fc_starting);
+        if (others > before) {
+            others = before + fc_try_threads(others - before);
+            if (others) {
+                #pragma omp parallel num_threads(others + 1)
+                __asm__ volatile("");
+            }
+        }
+        if (others) { /* a region lets go of threads that it does not need; one thread alone is none */
+            fc_living += others - before;
+            fc_most = fc_living > fc_most ? fc_living : fc_most;
+            pthread_setspecific(fc_team, (void *)(intptr_t)others);
+        }
+        pthread_mutex_unlock(&fc_starting);
+        return others + 1;
+    }
+    #else
+    static int fc_watch_teams(void) { return 0; }
+    static int fc_start_team(int size) { return size; }
+    #endif
+
     #if defined(__VERSION__) && defined(__clang__)
     #define FC_COMPILER __VERSION__
     #elif defined(__VERSION__)
@@ -45,7 +138,11 @@ cdef extern from * nogil:
     int fc_omp_version()
     int fc_forked
     int fc_watch_forks()
+    int fc_watch_teams()
+    size_t fc_stack
+    int fc_start_team(int size) nogil
     const char *FC_COMPILER
+    const char *FASTCONV_VERSION     # setup.py defines it
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals()     # leaves the exception of a handler as it is
@@ -56,6 +153,7 @@ cdef double LOOK_SECONDS = 0.05
 cdef ptrdiff_t SERIAL_WORK = 400_000
 
 cdef const fc_kernels *_table = NULL
+VERSION = FASTCONV_VERSION.decode()     # of the package that this module was built in
 _limit = None  # set by runtime.py: the number of threads when workers is None
 
 
@@ -72,6 +170,15 @@ cdef int team(object workers, double work) except -1:
     if work < SERIAL_WORK or not fc_omp_version():
         return 1
     return _limit()
+
+
+cdef int crew(ptrdiff_t threads, ptrdiff_t tasks) except -1:
+    """What a region runs on: so many threads, if there are as many tasks, or as many as the machine still gives."""
+    cdef int size = <int>max(min(threads, tasks), 1)
+    if size > 1:
+        with nogil:
+            size = fc_start_team(size)
+    return size
 
 
 cdef void look(Watch *watch) noexcept with gil:
@@ -156,6 +263,12 @@ def set_seams(dict values):
         forget()
 
 
+def set_stack(size_t size):
+    """Tells how many bytes of stack OpenMP's threads have."""
+    global fc_stack
+    fc_stack = size
+
+
 def available():
     """Names of the instruction sets that this build has and this machine runs, best first."""
     names = []
@@ -221,7 +334,7 @@ def fma_rate(str dtype, double seconds=0.05, int workers=1):
     cdef double flops = 0, spent, best = 0
     cdef double[64] each
     cdef double[64] sums
-    cdef int t, n = min(workers, 64)
+    cdef int t, n = crew(team(workers, 0), 64)
     end = time.perf_counter() + seconds
     while True:
         start = time.perf_counter()
@@ -248,7 +361,7 @@ cdef double _touch(const fc_real *k, char *at, Py_ssize_t size, bint write) noex
 
 cdef double _memory_rate(double seconds, int workers, bint write) except -1:
     cdef Py_ssize_t size = 256 << 20
-    cdef int t, n = min(workers, 64)
+    cdef int t, n = crew(team(workers, 0), 64)
     cdef Py_ssize_t part = size // n // 64 * 64
     cdef double[64] sums
     cdef double best = 0
@@ -281,6 +394,9 @@ def write_rate(double seconds=0.2, int workers=1):
     return _memory_rate(seconds, workers, True)
 
 
+fc_fill_tables()
 if fc_watch_forks() != 0:
     raise ImportError("fastconv could not register its fork handler (pthread_atfork)")
+if fc_watch_teams() != 0:
+    raise ImportError("fastconv could not have a thread-specific key (pthread_key_create)")
 seam("runtime.SERIAL_WORK", &SERIAL_WORK)

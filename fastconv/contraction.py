@@ -144,6 +144,7 @@ def triple_product(
 def _triple(a, b, c, dtype, weights, mean, scale, packed, out, workers):
     """`triple_product` of checked arrays, whose axes beyond the first are all summed over."""
     workers = _args.workers(workers)
+    packed = _args.flag("packed", packed)
     ab, bc, ac = _same(a, b), _same(b, c), _same(a, c)
     size_a, size_b, size_c = len(a), len(b), len(c)
     shape = size_a, size_b, size_c
@@ -290,6 +291,7 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     """
     a = _matrix("x", x)
     axis = _axis("axis", axis, 2)
+    center, packed = _args.flag("center", center), _args.flag("packed", packed)
     a = a.T if axis == 0 else a
     dtype = _float_dtype(x=a)
     n, m = a.shape

@@ -79,7 +79,7 @@ def _each(name, value, count, least, what):
 
 def _number(cval):
     """cval as a Python number: integers beyond 64 bits and floats compare exactly."""
-    number = np.asarray(cval)
+    number = _args.array("cval", cval)
     number = number.item() if number.ndim == 0 else None
     if isinstance(number, np.floating):
         number = float(number)
@@ -139,16 +139,16 @@ def _window(size, footprint, count):
     return *_trimmed(cells != 0), cells.shape
 
 
-def _mask(mask, shape):
-    """`mask` as an array, booleans or integers."""
+def _mask(mask, shape, hidden):
+    """`mask` as an array, booleans or integers, without what a masked input hides."""
     if mask is None:
-        return None
+        return None if hidden is None else ~hidden
     mask = _args.array("mask", mask)
     if mask.dtype.kind not in "bui":
         raise TypeError(f"mask must be boolean, got dtype {mask.dtype}")
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; it must have the shape of input, {shape}")
-    return mask
+    return mask if hidden is None else (mask != 0) & ~hidden
 
 
 def _order(shape, window):
@@ -206,7 +206,7 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
         # A step that no output takes may be as large as an index: it must not reach the arithmetic below.
         window[a], every[a] = w, stride if counts[a] > 1 else 1
     if math.prod(window) > 2**40:
-        raise ValueError(f"the window has {math.prod(window)} cells, more than this library can go through")
+        raise ValueError(f"size makes a window of {math.prod(window)} cells, more than this library can go through")
     order = tuple(_order(shape, window))
     pad = (1,) * (2 - ndim)
 
@@ -462,7 +462,7 @@ def neighborhood_reduce(
     step : int or one for each axis, default 1
         Pixels between outputs.
     mask : array_like of bool, of input's shape, optional
-        The pixels that count.
+        The pixels that count. What a masked array of numpy.ma hides does not count either.
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
         A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
     dtype : dtype, optional
@@ -517,7 +517,8 @@ def neighborhood_reduce(
            [ 9., 10., 11., 11.],
            [ 9., 10., 11., 11.]])
     """
-    x = _args.array("input", input)
+    x, hidden = _args.unmasked(input)
+    x = _args.array("input", x)
     if x.dtype.kind not in "buifc" or x.dtype.itemsize > (16 if x.dtype.kind == "c" else 8):
         raise TypeError(f"input has dtype {x.dtype}; it may be boolean, integer, float16, float32, float64 or complex")
     wanted = _result_dtype(dtype)
@@ -527,7 +528,7 @@ def neighborhood_reduce(
     outs = [out] if not several else [None] * len(reductions) if out is None else out
     if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
         raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
-    mask = _mask(mask, x.shape)
+    mask = _mask(mask, x.shape, hidden)
     key = _key(x, reductions, size, footprint, mode, cval, origin, axes, step, mask, nan_policy, wanted)
     known = _known.pop(key, None) if key else None
     targets = known.run(x, mask, outs, workers) if known else None

@@ -1,5 +1,6 @@
 """conv2d: bad input. Errors name the argument, its value and what it may be, and leave `out` alone."""
 
+import inspect
 import re
 import time
 
@@ -263,6 +264,13 @@ def test_result_too_large_for_the_machine_is_a_memory_error():
         fastconv.conv2d(repeated(2**24, 2**24, 1), np.ones((1, 1, 1, 4), np.float32))
 
 
+def test_numbers_that_no_double_holds_are_named():
+    with pytest.raises(ValueError, match=r"\bcval\b.*double.*1329 bits"):
+        fastconv.conv2d(X, W, cval=10**400)
+    with pytest.raises(ValueError, match=r"\bp\b.*double.*1329 bits"):
+        fastconv.cdist(X[0, 0], X[0, 0], "minkowski", p=10**400)
+
+
 def test_options_after_padding_are_by_keyword():
     with pytest.raises(TypeError, match="positional"):
         fastconv.conv2d(X, W, 1, "VALID", 1)
@@ -274,6 +282,172 @@ def test_integers_of_numpy_are_integers(one):
     np.testing.assert_array_equal(fastconv.conv2d(X, W, one, one, workers=one), expected)
     np.testing.assert_array_equal(fastconv.conv2d(X, W, (one, one), ((one, one), [one, one])), expected)
     np.testing.assert_array_equal(fastconv.conv2d(X, W, [one, one], np.array([2, 2])), expected)
+
+
+# --- Every public function: calls that are right, with arrays for each argument that takes one
+
+
+def numbers(*shape):
+    return np.random.default_rng(len(shape)).random(shape)
+
+
+CALLS = {
+    "conv2d": (fastconv.conv2d, {"input": numbers(1, 8, 9, 4), "filters": numbers(3, 3, 4, 6), "bias": numbers(6)}),
+    "neighborhood_reduce": (fastconv.neighborhood_reduce, {"input": numbers(8, 9), "reduction": "max", "size": 3}),
+    "footprint": (
+        fastconv.neighborhood_reduce,
+        {"input": numbers(8, 9), "reduction": "max", "footprint": np.eye(3) > 0, "mask": numbers(8, 9) < 0.5},
+    ),
+    "triple_product": (
+        fastconv.triple_product,
+        {"a": numbers(3, 7), "b": numbers(4, 7), "c": numbers(5, 7), "weights": numbers(7)},
+    ),
+    "third_moment": (fastconv.third_moment, {"x": numbers(3, 7)}),
+    "unpack_symmetric": (fastconv.unpack_symmetric, {"packed": numbers(6), "n": 3}),
+    "triple_product_vjp": (
+        fastconv.triple_product_vjp,
+        {"grad": numbers(3, 4, 5), "a": numbers(3, 7), "b": numbers(4, 7), "c": numbers(5, 7)},
+    ),
+    "mttkrp": (fastconv.mttkrp, {"tensor": numbers(3, 4), "factors": [None, numbers(4, 2)], "mode": 0}),
+    "mode_dot": (fastconv.mode_dot, {"tensor": numbers(3, 4), "vector_or_matrix": numbers(3)}),
+    "mode_dot_vjp": (
+        fastconv.mode_dot_vjp,
+        {"grad": numbers(4), "tensor": numbers(3, 4), "vector_or_matrix": numbers(3)},
+    ),
+    "cdist": (fastconv.cdist, {"XA": numbers(4, 3), "XB": numbers(5, 3), "w": numbers(3)}),
+    "seuclidean": (
+        fastconv.cdist, {"XA": numbers(4, 3), "XB": numbers(5, 3), "metric": "seuclidean", "V": numbers(3)},
+    ),
+    "mahalanobis": (
+        fastconv.cdist, {"XA": numbers(4, 3), "XB": numbers(5, 3), "metric": "mahalanobis", "VI": np.eye(3)},
+    ),
+    "cdist_vjp": (fastconv.cdist_vjp, {"grad": numbers(4, 5), "XA": numbers(4, 3), "XB": numbers(5, 3)}),
+    "pdist": (fastconv.pdist, {"X": numbers(4, 3)}),
+    "squareform": (fastconv.squareform, {"X": numbers(6)}),
+    "knn": (fastconv.knn, {"queries": numbers(4, 3), "data": numbers(5, 3), "k": 2}),
+    "pairwise_argmin": (fastconv.pairwise_argmin, {"XA": numbers(4, 3), "XB": numbers(5, 3)}),
+}  # fmt: skip
+ARRAYS = [(call, name) for call in CALLS for name, value in CALLS[call][1].items() if isinstance(value, np.ndarray)]
+OF_ANY_DTYPE = ("unpack_symmetric", "squareform")
+
+
+def test_calls_are_those_of_all_public_functions():
+    called = {function.__name__ for function, _ in CALLS.values()}
+    running = {"available_isas", "get_num_threads", "isa", "num_threads", "set_num_threads", "show_config", "use_isa"}
+    assert called | running == set(fastconv.__all__) - {"__version__"}
+
+
+def masked(array, hidden):
+    """Return `array` as a masked one that hides a value, or none."""
+    return np.ma.array(array, mask=np.arange(array.size).reshape(array.shape) == (1 if hidden else -1))
+
+
+@pytest.mark.parametrize("call, name", ARRAYS)
+def test_masked_arrays_that_hide_values_are_refused_and_named(call, name):
+    function, arguments = CALLS[call]
+    hiding = arguments | {name: masked(arguments[name], True)}
+    if (function, name) == (fastconv.neighborhood_reduce, "input"):
+        return  # takes them, see below
+    with pytest.raises(ValueError, match=rf"\b{name} is a masked array .*\b{name}\.filled"):
+        function(**hiding)
+
+
+@pytest.mark.parametrize("call, name", ARRAYS)
+def test_masked_arrays_that_hide_nothing_are_arrays(call, name):
+    function, arguments = CALLS[call]
+    expected = function(**arguments)
+    for shown in (masked(arguments[name], False), np.ma.array(arguments[name])):
+        result = function(**arguments | {name: shown})
+        for one, other in zip(*(r if isinstance(r, tuple) else [r] for r in (result, expected)), strict=True):
+            assert type(one) is np.ndarray
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if "out" in inspect.signature(CALLS[call][0]).parameters])
+def test_masked_out(call):
+    function, arguments = CALLS[call]
+    expected = function(**arguments)
+    with pytest.raises(ValueError, match=r"\bout is a masked array"):
+        function(**arguments, out=masked(np.zeros_like(expected), True))
+    out = masked(np.zeros_like(expected), False)
+    assert function(**arguments, out=out) is out
+    np.testing.assert_array_equal(out.data, expected)
+
+
+@pytest.mark.parametrize("value", [np.ma.masked, np.ma.array(1.0, mask=True)], ids=["masked", "0-d"])
+def test_masked_numbers_are_refused(value):
+    for call in (
+        lambda: fastconv.conv2d(X, W, cval=value),
+        lambda: fastconv.neighborhood_reduce(X, "max", 3, mode="constant", cval=value),
+        lambda: fastconv.cdist(X[0, 0], X[0, 0], "minkowski", p=value),
+    ):
+        with pytest.raises(ValueError, match=r"\b(cval|p) is a masked array"):
+            call()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "max", "median", "var", "count", lambda windows, axis: windows.sum(axis)])
+def test_what_a_masked_array_hides_does_not_count(rng, reduction):
+    values, hidden, mask = rng.random((20, 30)), rng.random((20, 30)) < 0.3, rng.random((20, 30)) < 0.8
+    values[3, 4], hidden[3, 4] = np.nan, True
+    x = np.ma.array(values, mask=hidden)
+    both = ~hidden & mask
+    for options, counts in [({}, ~hidden), ({"mask": mask}, both), ({"mask": mask.astype(np.int8) * 2}, both)]:
+        result = fastconv.neighborhood_reduce(x, reduction, (3, 5), nan_policy="raise", **options)
+        assert type(result) is np.ndarray
+        np.testing.assert_array_equal(result, fastconv.neighborhood_reduce(values, reduction, (3, 5), mask=counts))
+
+
+class Lazily:
+    def __dask_graph__(self):
+        return {}
+
+
+BAD_ARRAYS = {
+    "object": lambda a: a.astype(object),
+    "bytes": lambda a: a.astype("S3"),
+    "dates": lambda a: np.zeros(a.shape, "M8[s]"),
+    "records": lambda a: np.zeros(a.shape, [("a", "f4")]),
+    "a word": lambda a: "abc",
+    "a dict": lambda a: {},
+    "lazy": lambda a: Lazily(),
+    "ragged": lambda a: [[1.0], [1.0, 2.0]],
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ARRAYS)
+@pytest.mark.parametrize("call, name", ARRAYS)
+def test_arrays_that_no_function_takes(call, name, bad):
+    if call in OF_ANY_DTYPE and bad in ("object", "bytes", "dates", "records"):
+        return
+    function, arguments = CALLS[call]
+    with pytest.raises(ANY_ERROR, match=rf"\b{name}\b"):
+        function(**arguments | {name: BAD_ARRAYS[bad](arguments[name])})
+
+
+COUNTS = (1.5, "2", None, [1.5], {}, True, np.nan, -100, 10**30)
+OPTIONS = {
+    "workers": (0, -1, 2.0, "2", True, 2**31, [2]),
+    "k": (*COUNTS, 0, 6),
+    "n": COUNTS,
+    "axis": (2, -3, 1.5, "0", None, True),
+    "mode": ("sideways", 1.5, None, {}, True, -100, 10**30),
+    "dtype": ("x", object, "M8[s]", "S3", "g"),
+    "center": (2, "yes", None),
+    "packed": (2, "yes", None),
+    "metric": ("nope", None, 3, ["euclidean"]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_options_that_cannot_be_are_named(call):
+    function, arguments = CALLS[call]
+    for name in inspect.signature(function).parameters:
+        if isinstance(arguments.get(name), np.ndarray):
+            continue
+        for value in OPTIONS.get(name, ()):
+            with pytest.raises(ANY_ERROR, match=rf"\b{name}\b"):
+                function(**arguments | {name: value})
+                pytest.fail(f"{name}={value!r} was taken")
 
 
 def test_exceptions_of_the_input_itself_come_through():

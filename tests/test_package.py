@@ -83,21 +83,58 @@ def test_installed_package_has_no_sources_of_the_build():
 
 
 def test_sources_without_compiled_modules_use_those_installed(tmp_path):
-    sources = Path(fastconv.__file__).parent
-    (tmp_path / "fastconv").mkdir()
-    for path in sources.glob("*.py"):
-        (tmp_path / "fastconv" / path.name).write_text(path.read_text())
-    (tmp_path / "fastconv" / "runtime").mkdir()
-    (tmp_path / "fastconv" / "runtime" / "__init__.py").write_text((sources / "runtime" / "__init__.py").read_text())
+    clone_without_drivers(tmp_path)
     code = "import fastconv, numpy; print(fastconv.__file__, fastconv.triple_product(numpy.ones((1, 2)))[0, 0, 0])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(sources.parent)},
+        env=os.environ | {"PYTHONPATH": str(HOME.parent)},
         capture_output=True,
         text=True,
     )
     assert done.stdout.split() == [str(tmp_path / "fastconv" / "__init__.py"), "2.0"], done.stderr
+
+
+def clone_without_drivers(folder):
+    """Copy the sources in Python, without compiled modules, to `folder`/fastconv; return that."""
+    for path in HOME.rglob("*.py"):
+        copy = folder / "fastconv" / path.relative_to(HOME)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder / "fastconv"
+
+
+def import_error(folder):
+    """Return the last line of the traceback of importing fastconv in `folder`, beside the package that the tests run on."""
+    environment = os.environ | {"PYTHONPATH": str(HOME.parent)}
+    command = [sys.executable, "-c", "import fastconv"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["conv.py", "_args.py", "runtime/__init__.py", "extra.py"])
+def test_sources_beside_drivers_of_other_sources_are_an_import_error(tmp_path, name):
+    with open(clone_without_drivers(tmp_path) / name, "a") as file:
+        file.write("# another state\n")
+    last = import_error(tmp_path)
+    assert last.startswith("ImportError: fastconv is imported from")
+    assert all(word in last for word in (str(tmp_path), str(HOME), name, "pip install"))
+
+
+def test_sources_beside_drivers_of_another_version_are_an_import_error(tmp_path):
+    (clone_without_drivers(tmp_path) / "_version.py").write_text('__version__ = "9.9.9"\n')
+    last = import_error(tmp_path)
+    assert re.match(f"ImportError: .*{re.escape(str(HOME))}.* of version {re.escape(fastconv.__version__)}, not 9.9.9", last)
+
+
+def test_drivers_of_another_version_in_the_same_folder_are_an_import_error():
+    from fastconv import _build, _runtime
+
+    _build._check(HOME, HOME, _runtime.VERSION)
+    for version in ("9.9.9", None):
+        with pytest.raises(ImportError, match=rf"{re.escape(str(HOME))} are of version {version}, .*build them again"):
+            _build._check(HOME, HOME, version)
 
 
 def test_compiled_modules_are_the_drivers():

@@ -252,6 +252,110 @@ def test_threadpoolctl_sees_the_openmp_of_the_build(tmp_path):
     assert run_script(script, cwd=tmp_path) == ["True"]
 
 
+# --- Threads that cannot be had
+
+# Each operation on enough tasks for hundreds of threads, and what it gives on one.
+OPERATIONS = {
+    "conv2d": "fastconv.conv2d(x[..., None], np.ones((3, 3, 1, 2)), workers={})",
+    "neighborhood_reduce": "fastconv.neighborhood_reduce(x[0], 'max', 3, workers={})",
+    "cfunc": "fastconv.neighborhood_reduce(x[0, :300], first, 3, workers={})",
+    "function": "fastconv.neighborhood_reduce(x[0], lambda w, axis: w.max(axis), 3, workers={})",
+    "triple_product": "fastconv.triple_product(x[0, :50], workers={})",
+    "few outputs": "fastconv.triple_product(x[0, :2], x[1, :2], x[2, :2], workers={})",
+    "mode_dot": "fastconv.mode_dot(x, x[0, :5, :], 2, workers={})",
+    "cdist": "fastconv.cdist(x[0], x[1], workers={})",
+    "pdist": "fastconv.pdist(x[0], workers={})",
+    "knn": "fastconv.knn(x[0], x[1], 3, workers={})[1]",
+    "cdist_vjp": "fastconv.cdist_vjp(np.ones((2000, 2000)), x[0], x[1], workers={})[0]",
+}
+LIMITED = """
+    import ctypes, fastconv, resource
+    x = np.random.default_rng(0).integers(0, 9, (8, 2000, 40)).astype(float)
+    doubles = ctypes.POINTER(ctypes.c_double)
+    @ctypes.CFUNCTYPE(ctypes.c_int, doubles, ctypes.c_ssize_t, doubles, ctypes.c_void_p)
+    def first(window, cells, result, data):
+        result[0] = window[0]
+        return 1
+"""
+
+
+@linux
+@openmp
+def test_threads_that_cannot_be_had_are_done_without(tmp_path):
+    """OpenMP's library would end the process; fewer threads give the same bits."""
+    script = LIMITED + f"""
+    operations = {OPERATIONS}
+    expected = {{name: eval(call.format(1)) for name, call in operations.items()}}
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (500 << 20),) * 2)
+    for name, call in operations.items():
+        result = None
+        try:
+            result = eval(call.format(400))
+        except (MemoryError, RuntimeError) as error:  # Python's own threads cannot be had either
+            print(name, error) if name != "function" or "thread" not in str(error) else None
+        if result is not None and not np.array_equal(result, expected[name]):
+            print(name, "differs")
+    print(count_tasks() > 1)
+    """
+    assert run_script(script, cwd=tmp_path) == ["True"]
+
+
+@linux
+@openmp
+def test_threads_that_callers_at_once_cannot_have_are_done_without(tmp_path):
+    script = LIMITED + """
+    expected = fastconv.cdist(x[0], x[1], workers=1)
+    pages = int(open("/proc/self/statm").read().split()[0])
+    def task():
+        same.append(np.array_equal(fastconv.cdist(x[0], x[1], workers=60), expected))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1500 << 20),) * 2)
+    for _ in range(3):
+        same, threads = [], [threading.Thread(target=task) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(sum(same))
+    """
+    assert run_script(script, cwd=tmp_path) == ["8", "8", "8"]
+
+
+@linux
+@openmp
+def test_teams_grow_and_shrink(tmp_path):
+    script = """
+        import fastconv
+        x = np.ones((64, 34, 34, 8), np.float32)
+        for n in (3, 2, 5, 1, 4):
+            fastconv.conv2d(x, np.ones((3, 3, 8, 8), np.float32), workers=n)
+            time.sleep(0.2)
+            print(count_tasks())
+    """
+    assert run_script(script, cwd=tmp_path) == ["3", "2", "5", "5", "4"]
+
+
+@linux
+@openmp
+def test_one_worker_never_enters_a_team(tmp_path):
+    script = LIMITED + f"""
+    for call in {list(OPERATIONS.values())}:
+        eval(call.format(1))
+    for thin in (1, 2, 3):
+        fastconv.triple_product(x[0, :thin], workers=1)
+    print(count_tasks())
+    """
+    assert run_script(script, cwd=tmp_path) == ["1"]
+
+
+@openmp
+@pytest.mark.parametrize("value, stack", [("3M", 3 << 20), (" 500 ", 500 << 10), ("700k", 700 << 10), ("1G", 1 << 30), ("x", 0)])
+def test_stacks_of_threads_follow_openmp(value, stack):
+    assert fastconv.runtime._stack_bytes({"OMP_STACKSIZE": value}) == stack
+    assert fastconv.runtime._stack_bytes({"GOMP_STACKSIZE": value}) == stack
+    assert fastconv.runtime._stack_bytes({}) == 0
+
+
 # --- Control groups
 
 V2, V1 = "sys/fs/cgroup/cpu.max", "sys/fs/cgroup/cpu/cpu.cfs_{}_us"

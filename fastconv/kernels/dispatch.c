@@ -60,10 +60,13 @@ static const struct {
     {table_portable, always},
 };
 
-const fc_kernels *fc_table(int i)
+static const fc_kernels *tables[sizeof compiled / sizeof *compiled + 1]; /* the last stays NULL */
+
+void fc_fill_tables(void)
 {
-    for (size_t at = 0; at < sizeof compiled / sizeof *compiled; at++)
-        if (compiled[at].runs() && i-- == 0)
-            return compiled[at].table();
-    return NULL;
+    for (size_t at = 0, count = 0; at < sizeof compiled / sizeof *compiled; at++)
+        if (compiled[at].runs())
+            tables[count++] = compiled[at].table();
 }
+
+const fc_kernels *fc_table(int i) { return tables[i]; }

@@ -641,8 +641,10 @@ typedef struct fc_kernels {
     void (*merge)(const fc_merge *);
 } fc_kernels;
 
-/* Table i of those that this machine (processor and operating system) can run, from best to worst; NULL beyond the last.
- * Fills the table: call it before any kernel runs. */
+/* Fills the tables, at import: once, before any thread asks for one. */
+void fc_fill_tables(void);
+
+/* Table i of those that this machine (processor and operating system) can run, from best to worst; NULL beyond the last. */
 const fc_kernels *fc_table(int i);
 
 #endif

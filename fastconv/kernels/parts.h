@@ -76,6 +76,7 @@ enum { FC_N(HALVES) = !FC_IS_FLOAT && sizeof(FC_T) == 8 };
         for (ptrdiff_t x = 0; x < n; x++) {             \
             const FC_T v = line[x];                     \
             const int p = holes ? present[x] : 1;       \
+            (void)v;                                    \
             to[x] = (type)(value);                      \
         }                                               \
         return;                                         \
@@ -164,7 +165,11 @@ FC_INLINE __int128 FC_N(whole_sum)(const fc_conclude *q, ptrdiff_t x)
 
 FC_INLINE FC_T FC_N(known)(FC_T v, uint64_t count)
 {
-    return count && v == v ? v : FC_NO_VALUE;
+#ifndef FC_INTEGER_TYPE
+    if (v != v)
+        return FC_NO_VALUE;
+#endif
+    return count ? v : FC_NO_VALUE;
 }
 
 static void FC_N(conclude)(const fc_conclude *q)
@@ -174,11 +179,12 @@ static void FC_N(conclude)(const fc_conclude *q)
     const FC_T *least = q->parts[FC_PART_LEAST], *greatest = q->parts[FC_PART_GREATEST];
     const double *sum = q->parts[FC_PART_SUM], *cells = q->parts[FC_PART_MOMENTS];
     switch (q->reduction) {
-    case FC_NEAR_MIN: FC_RESULTS(FC_T, !FC_IS_FLOAT ? count ? least[x] : 0 : FC_N(known)(least[x], count))
-    case FC_NEAR_MAX: FC_RESULTS(FC_T, !FC_IS_FLOAT ? count ? greatest[x] : 0 : FC_N(known)(greatest[x], count))
+    case FC_NEAR_MIN: FC_RESULTS(FC_T, FC_N(known)(least[x], count))
+    case FC_NEAR_MAX: FC_RESULTS(FC_T, FC_N(known)(greatest[x], count))
     case FC_NEAR_RANGE:
-        FC_RESULTS(FC_T, FC_IS_FLOAT ? FC_N(known)(greatest[x] - least[x], count)
-                                     : count ? (FC_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]) : 0)
+        if (FC_IS_FLOAT)
+            FC_RESULTS(FC_T, FC_N(known)(greatest[x] - least[x], count))
+        FC_RESULTS(FC_T, FC_N(known)((FC_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]), count))
     case FC_NEAR_COUNT: FC_RESULTS(int64_t, nonzero[x])
     case FC_NEAR_ANY: FC_RESULTS(uint8_t, nonzero[x] != 0)
     case FC_NEAR_ALL: FC_RESULTS(uint8_t, nonzero[x] == count)

@@ -275,6 +275,13 @@ def show_config() -> None:
         print(f"{key:9} {value}")
 
 
+def _stack_bytes(environment: Mapping[str, str]) -> int:
+    """Bytes of stack that the environment gives OpenMP's threads, 0 where it leaves that to the system."""
+    text = (environment.get("OMP_STACKSIZE") or environment.get("GOMP_STACKSIZE") or "").strip().upper()
+    number, unit = (text[:-1], text[-1]) if text[-1:] in ("B", "K", "M", "G") else (text, "K")
+    return int(number) << 10 * "BKMG".index(unit) if number.strip().isdecimal() else 0
+
+
 def _start() -> None:
     """Read the environment and pick the kernels, at import."""
     global _chosen
@@ -288,6 +295,7 @@ def _start() -> None:
         if not threads.isdecimal() or not 1 <= int(threads) <= _args.MOST_THREADS:
             raise ImportError(f"FASTCONV_NUM_THREADS must be {_THREADS}, got {threads!r}")
         _chosen = int(threads)
+    _runtime.set_stack(_stack_bytes(os.environ))
     _runtime.set_limit(get_num_threads)
 
 
