@@ -50,6 +50,9 @@ seam("neighborhood.REGION_BYTES", &REGION_BYTES)
 seam("neighborhood.MOST_BYTES", &MOST_BYTES)
 seam("neighborhood.MOST_RUNS", &MOST_RUNS)
 
+cdef enum:
+    VECTOR = 64                  # elements that a kernel may take at once
+
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
 cdef bint pause(Block *b, idx piece) noexcept nogil:
@@ -276,7 +279,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     if min(before, after) < 0 < max(before, after) and p.mode != FC_CONSTANT:
         return False
     strip = min(strip, p.b[last])
-    return combine and strip > max(before, after) and strip - max(before, after) >= LEAST_STRIP
+    return combine and strip - max(before, after) >= VECTOR
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:

@@ -64,7 +64,7 @@ def assert_is_right(x, names, size, results, **options):
             eps = np.finfo(result.dtype).eps
             np.testing.assert_allclose(found, expected, rtol=max(2 * eps, 1e-13), atol=1e-12, err_msg=name)
         elif result.dtype.kind == "f":
-            np.testing.assert_array_equal(found.astype(np.float64), expected.astype(np.float64), err_msg=name)
+            np.testing.assert_array_equal(result, expected.astype(np.float64).astype(result.dtype), err_msg=name)
         else:
             np.testing.assert_array_equal(found, expected, err_msg=name)
 
