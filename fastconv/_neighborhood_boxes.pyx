@@ -60,13 +60,13 @@ from fastconv._lines cimport AXES, Lines, Reducer, Walk
 from fastconv._neighborhood_plain cimport Near, kind_bytes, plain_elements
 from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, team, tick
 
-cdef idx LARGE_WINDOW = 5 << 18  # bytes of a window's elements and sums in a strip, from which on a box is large
+cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large
 cdef idx LARGE_HOLES = 1 << 10   # cells, where some may not count
 cdef idx LONG_ROW = 1 << 12      # cells of a window in one line
-cdef idx LEAST_BLOCK = 16        # sheets of a block, unless the window is shorter
+cdef idx LEAST_BLOCK = 8         # sheets of a block, unless the window is shorter
 cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with a window
-cdef idx SHARED_BYTES = 14 << 20 # of all threads together
-cdef idx OWN_BYTES = 3 << 20     # and of each
+cdef idx SHARED_BYTES = 15 << 20 # of all threads together
+cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
@@ -93,7 +93,8 @@ def takes(name, geometry):
         return False
     if geometry.presence and cells >= LARGE_HOLES or lines == 1 and length >= LONG_ROW:
         return True
-    item += 24 if name in ("var", "std") else 8 if name in ("sum", "mean") and item > 2 else 4
+    # Bytes of an element and of what is kept of it, as often as blocks go through them: where both ways take as long.
+    item = 3 * (item + 24) if name in ("var", "std") else 4 * (item + 8) if name in ("sum", "mean") and item > 2 else item + 4
     return lines > 1 and lines * (length + 64) * item >= LARGE_WINDOW
 
 
@@ -178,11 +179,11 @@ cdef idx tile_bytes(Plan *t) noexcept:
     t.totals = round_up(reach(t, t.axis) // t.block + 2) if t.axis == last else reach(t, t.axis) // t.block + 2
     if t.axis == last:
         return (8 * t.row + 2 * (t.totals + 64)) * t.bytes_ + line_bytes(t)
-    return ((2 * t.block + t.totals + SPARE) * t.plane + 4 * t.row) * t.bytes_ + line_bytes(t)
+    return ((t.block + t.totals + SPARE) * t.plane + 4 * t.row) * t.bytes_ + line_bytes(t)
 
 
 cdef enum:
-    SPARE = 6                    # sheets beside those of blocks
+    SPARE = 7                    # sheets beside those of a block and the totals
     ONE = 64                     # numbers of a plane of single parts
 
 
@@ -483,13 +484,13 @@ cdef bint walk_sheets(const Plan *t, Work *w) noexcept nogil:
     cdef int side
     cdef idx c = t.block, step = p.step[t.axis], window = t.w[t.axis], before = t.before[t.axis], n = w.lines * t.pitch
     cdef idx low = w.at[t.axis] * step, high = (w.at[t.axis] + w.count[t.axis] - 1) * step
-    cdef idx first = low // c + 1, loaded = -1, i, j, b, position, o, between
-    cdef idx suffix = SPARE, prefix = SPARE + c, totals = SPARE + 2 * c
+    cdef idx first = low // c + 1, loaded = -1, i, j, b, position, o, between, next = 0
+    cdef idx suffix = SPARE, totals = SPARE + c
     cdef Area middle = sheet_at(t, w, 0), sheet = sheet_at(t, w, 1), other = sheet_at(t, w, 2), beyond = sheet_at(t, w, 3)
-    cdef Area spare = sheet_at(t, w, 4), more = sheet_at(t, w, 5), here, one, row
+    cdef Area spare = sheet_at(t, w, 4), more = sheet_at(t, w, 5), prefix = sheet_at(t, w, 6), here, one, row
     cdef bint has_beyond = False
     cdef double work = <double>n * t.bytes_ / 8
-    one.at = w.memory + line_bytes(t) + (2 * c + t.totals + SPARE) * t.plane * t.bytes_
+    one.at = w.memory + line_bytes(t) + (c + t.totals + SPARE) * t.plane * t.bytes_
     row.at = one.at + 2 * t.row * t.bytes_
     one.plane = row.plane = t.row
     for side in range(2):
@@ -530,14 +531,14 @@ cdef bint walk_sheets(const Plan *t, Work *w) noexcept nogil:
             position = o * step + window - 1
             b = position // c
             if b != loaded:
-                loaded = b
-                for i in range(min(c, high + window - b * c)):
-                    here = sheet_at(t, w, prefix + i)
-                    lift_sheet(t, w, b * c + i - before, here)
-                    if i:
-                        join(t, here, 0, sheet_at(t, w, prefix + i - 1), 0, here, 0, n)
-                    if tick(&w.clock, 8 * work):
-                        return True
+                loaded, next = b, b * c
+            while next <= position:
+                lift_sheet(t, w, next - before, spare if next > b * c else prefix)
+                if next > b * c:
+                    join(t, prefix, 0, prefix, 0, spare, 0, n)
+                next += 1
+                if tick(&w.clock, 8 * work):
+                    return True
             while between < b:
                 here = sheet_at(t, w, totals + between - first)
                 if between == j + 1:
@@ -545,7 +546,7 @@ cdef bint walk_sheets(const Plan *t, Work *w) noexcept nogil:
                 else:
                     join(t, middle, 0, middle, 0, here, 0, n)
                 between += 1
-            join(t, sheet, 0, sheet_at(t, w, suffix + o * step - j * c), 0, sheet_at(t, w, prefix + position - b * c), 0, n)
+            join(t, sheet, 0, sheet_at(t, w, suffix + o * step - j * c), 0, prefix, 0, n)
             if between > j + 1:
                 join(t, sheet, 0, sheet, 0, middle, 0, n)
             if has_beyond:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood, _neighborhood_boxes, _neighborhood_ranks
+from . import _args, _callables, _lines, _neighborhood, _neighborhood_boxes, _neighborhood_ranks, _runtime
 
 __all__ = ["neighborhood_reduce"]
 
@@ -350,6 +350,7 @@ class Known(NamedTuple):
 
 
 _known = collections.OrderedDict()  # by _key; a call that uses one takes it out meanwhile
+_runtime.remembers(_known.clear)
 
 
 def _passes(geometry, names):

@@ -36,13 +36,13 @@ def gathered(x, size, mode="reflect", cval=0, origin=0, step=1, mask=None, omit=
 
 
 def reduced(name, cells, counts, ddof=0):
-    """Return a reduction of gathered cells of integers, or of floats whose sums are exact: as float64 or integers."""
+    """Return a reduction of gathered cells, small integers or floats whose sums a long double holds."""
     n = counts.sum(axis=-1)
     floats = cells.dtype.kind == "f"
     empty = np.nan if floats else 0
     if name in ("min", "max", "range"):
-        wide = cells.astype(np.longdouble) if floats else cells.astype(object)
-        ends = (np.inf, -np.inf) if floats else (2**70, -(2**70))
+        wide = cells.astype(np.longdouble if floats else np.int64)
+        ends = (np.inf, -np.inf) if floats else (2**62, -(2**62))
         low, high = (np.where(counts, wide, end) for end in ends)
         with np.errstate(invalid="ignore"):
             values = {"min": lambda: low.min(-1), "max": lambda: high.max(-1), "range": lambda: high.max(-1) - low.min(-1)}[name]()
@@ -53,7 +53,7 @@ def reduced(name, cells, counts, ddof=0):
         return (counts & (cells != 0)).any(axis=-1)
     if name == "all":
         return (~counts | (cells != 0)).all(axis=-1)
-    wide = np.where(counts, cells.astype(np.longdouble if floats else object), 0)
+    wide = np.where(counts, cells.astype(np.longdouble if floats else np.int64), 0)
     total = wide.sum(axis=-1)
     if name == "sum":
         return total
