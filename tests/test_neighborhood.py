@@ -3,6 +3,7 @@
 import fractions
 import functools
 import math
+import os
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from support import (
     assert_any_layout_agrees,
     assert_same_bits,
     neighborhood_case,
+    run_script,
 )
 
 reduce_ = fastconv.neighborhood_reduce
@@ -860,6 +862,35 @@ def test_windows_that_repeat_the_image_many_times(rng):
     np.testing.assert_array_equal(reduce_(x, "sum", wide, mode="wrap"), whole * (period // 5) + rest)
     np.testing.assert_array_equal(reduce_(x, "max", wide, mode="wrap"), whole * 0 + boxes(x, (3, 5), "wrap").max(axis=-1))
     assert reduce_(np.ones(3), "count", 10**11 + 1)[1] == 10**11 + 1
+
+
+INTERRUPT = """
+    import fastconv
+    shape, size, step, name = eval(sys.argv[1])
+    x = np.broadcast_to(1.0, shape)
+    sent = []
+    def interrupt():
+        time.sleep(0.7)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    try:
+        fastconv.neighborhood_reduce(x, name, size, step=step, workers=int(sys.argv[2]))
+        print("finished")
+    except KeyboardInterrupt:
+        print(time.perf_counter() - sent[0])
+    assert fastconv.neighborhood_reduce(x[:9, :9] if x.ndim > 1 else x[:9], "sum", 3).ravel()[0] == 3**x.ndim
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signals")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("call", [
+    ((60_000, 20_000), 801, 100, "var"), ((4 * 10**9,), 4 * 10**7, 10**6, "mean"), ((4 * 10**7,), 10**10, 10**3, "std"),
+    ((2_000, 1_000, 900), 61, 30, "max"),
+], ids=str)  # fmt: skip
+def test_ctrl_c_stops_large_boxes_within_half_a_second(tmp_path, call, workers):
+    assert float(run_script(INTERRUPT, call, workers, cwd=tmp_path)[0]) < 0.5
 
 
 # --- Numbers at the ends

@@ -88,7 +88,7 @@ FC_INLINE int FC_N(exceeds)(FC_T v, FC_T extreme, const int greatest)
 {
     if (!FC_IS_FLOAT)
         return greatest ? v > extreme : v < extreme;
-    const int minus = __builtin_copysign(1.0, (double)v) < 0;
+    const int minus = sizeof(FC_T) == 4 ? __builtin_copysignf(1, (float)v) < 0 : __builtin_copysign(1, (double)v) < 0;
     return greatest ? (v > extreme) | ((v == extreme) & !minus) : (v < extreme) | ((v == extreme) & minus);
 }
 

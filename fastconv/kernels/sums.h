@@ -99,10 +99,10 @@ static void fc_roots(const fc_finish *q, const double *restrict sum, const doubl
     const ptrdiff_t n = q->n;
     const double most = 0x1p120, least = 0x1p-100;
     float *restrict out = q->out;
-    int beyond = 0;
+    int64_t beyond = 0; /* as wide as a double, so that vectors stay whole */
     for (ptrdiff_t x = 0; x < n; x++) {
         const double v = m2[x] * scale;
-        beyond |= (v > most) | ((v < least) & (v > 0));
+        beyond |= (v > most) | ((v < least) & (v > 0)) ? 1 : 0;
     }
     if (!beyond) {
         for (ptrdiff_t x = 0; x < n; x++)
