@@ -394,7 +394,7 @@ typedef struct fc_near {
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
-    int reduction, wide, holes; /* holes: some cells may not count */
+    int reduction, wide, holes; /* FC_LINE_HOLES: some cells may not count; FC_LINE_MINUS: some may be -0 */
     double ddof;
     void *out;
 } fc_near;

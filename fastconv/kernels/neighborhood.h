@@ -96,8 +96,14 @@ FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, 
 {
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
         result[x] = greatest ? FC_LEAST : FC_MOST;
-    FC_CELLS(const FC_T next = FC_N(exceeds)(v, result[x], greatest) ? v : result[x];
-             result[x] = p ? v == v ? next : FC_NO_VALUE : result[x])
+    if (q->holes & FC_LINE_MINUS)
+        FC_CELLS(result[x] = p & (FC_N(exceeds)(v, result[x], greatest) | (v != v)) ? v : result[x])
+    else if (greatest)
+        FC_CELLS(result[x] = p & ((v > result[x]) | (v != v)) ? v : result[x])
+    else
+        FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
+    for (int x = 0; x < FC_NEAR_CHUNK && FC_IS_FLOAT; x++)
+        result[x] = result[x] == result[x] ? result[x] : FC_NO_VALUE;
 }
 
 FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, const int product, const int holes)
@@ -245,14 +251,14 @@ static void FC_N(near)(const fc_near *q)
         char *out = q->out;
         if (q->reduction == FC_NEAR_ANY || q->reduction == FC_NEAR_ALL) {
             uint8_t truth[FC_NEAR_CHUNK];
-            if (q->holes)
+            if (q->holes & FC_LINE_HOLES)
                 FC_N(near_truth)(q, at, &c, truth, 1);
             else
                 FC_N(near_truth)(q, at, &c, truth, 0);
             memcpy(out + at, truth, n);
             continue;
         }
-        if (q->holes)
+        if (q->holes & FC_LINE_HOLES)
             FC_N(near_chunk)(q, at, &c, 1);
         else
             FC_N(near_chunk)(q, at, &c, 0);

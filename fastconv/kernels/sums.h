@@ -101,14 +101,12 @@ static void fc_roots(const fc_finish *q, const double *restrict sum, const doubl
     float *restrict out = q->out;
     int64_t beyond = 0; /* as wide as a double, so that vectors stay whole */
     for (ptrdiff_t x = 0; x < n; x++) {
-        const double v = m2[x] * scale;
+        const double v = m2[x] * scale + (sum[x] - sum[x]);
         beyond |= (v > most) | ((v < least) & (v > 0)) ? 1 : 0;
+        out[x] = __builtin_sqrtf((float)v);
     }
-    if (!beyond) {
-        for (ptrdiff_t x = 0; x < n; x++)
-            out[x] = __builtin_sqrtf((float)(m2[x] * scale + (sum[x] - sum[x])));
+    if (!beyond)
         return;
-    }
     for (ptrdiff_t x = 0; x < n; x++) {
         const double v = m2[x] * scale + (sum[x] - sum[x]);
         const double by = v > most ? 0x1p-100 : v < least ? 0x1p100 : 1;
