@@ -102,8 +102,10 @@ FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, 
         FC_CELLS(result[x] = p & ((v > result[x]) | (v != v)) ? v : result[x])
     else
         FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
-    for (int x = 0; x < FC_NEAR_CHUNK && FC_IS_FLOAT; x++)
+#ifndef FC_INTEGER_TYPE
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
         result[x] = result[x] == result[x] ? result[x] : FC_NO_VALUE;
+#endif
 }
 
 FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, const int product, const int holes)
