@@ -29,7 +29,7 @@ def _is_masked_array(value):
 
 def unmasked(value):
     """(`value`, or the array below a masked one; which values that hides, None for none of them)."""
-    if not _is_masked_array(value):
+    if type(value) is np.ndarray or not _is_masked_array(value):
         return value, None
     mask = np.ma.getmask(value)
     return value.view(np.ndarray), mask if mask is not np.ma.nomask and (mask.dtype.names or mask.any()) else None
@@ -60,6 +60,13 @@ def array(name, value):
         raise
 
 
+def ndarray(name, value):
+    """`value`, which must be an ndarray itself."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(value).__name__}")
+    return value
+
+
 def real_dtype(first, first_name, second, second_name):
     """The real dtype that NumPy gives two arrays together."""
     if first.dtype is second.dtype and first.dtype in NATIVE:
@@ -85,11 +92,15 @@ def integer(name, value, least, what, most=sys.maxsize):
 
 def real(name, value):
     """`value` as a float."""
+    if type(value) is float:
+        return value
     value = _none_hidden(name, value)
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got one beyond {sys.float_info.max:.3g}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
     except OverflowError:
@@ -188,9 +199,7 @@ def result(out, shape, dtype, *inputs):
     if out is None:
         new = empty(shape, dtype)
         return new, new
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    target = _none_hidden("out", out)
+    target = _none_hidden("out", ndarray("out", out))
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must have the shape of the result, {shape}")
     if out.dtype != dtype:

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _args
+from . import _args, _runtime
 from ._neighborhood_calls import Windows, capsule
 
-BLOCK_BYTES = 680 << 10  # windows handed over at once: they and as much of temporaries stay in a second-level cache of 2 MiB
-THREAD_BLOCK_BYTES = 1 << 20  # several threads take turns with the interpreter's lock: fewer, longer turns
-WINDOW_BYTES = 64 << 10  # the same where each window is a call of its own
-BY_CELLS_BYTES = 5 << 10  # larger windows lie one after another: a block has too few of them to run along the outputs
+_BLOCK_BYTES = 680 << 10  # windows handed over at once: they and as much of temporaries stay in a second-level cache of 2 MiB
+_THREAD_BLOCK_BYTES = 1 << 20  # several threads take turns with the interpreter's lock: fewer, longer turns
+_WINDOW_BYTES = 64 << 10  # the same where each window is a call of its own
+_BY_CELLS_BYTES = 5 << 10  # larger windows lie one after another: a block has too few of them to run along the outputs
+_runtime.face_seams("neighborhood", globals(), "_BLOCK_BYTES", "_THREAD_BLOCK_BYTES", "_WINDOW_BYTES", "_BY_CELLS_BYTES")
 
 SIGNATURE = "int (double *, npy_intp, double *, void *)"
 _SPELLINGS = {"npy_intp", "intptr_t", "ptrdiff_t", "ssize_t", "Py_ssize_t"}
@@ -159,12 +160,10 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
     """(array with the result of a function for all windows, array to return): as `_args.result` gives them.
 
     `geometry`, an array of `shape` and `inputs`, which `out` may overlap, come from the face. `dtype` None leaves the dtype
-    to the function: that of a compiled one is a floating input's own, else float64.
+    to the function, and `out` is None then: that of a compiled one is a floating input's own, else float64.
     """
     function = compiled("reduction", reduction)
     source = geometry.x.dtype.newbyteorder("=")
-    if dtype is None:
-        dtype = getattr(out, "dtype", None)
     if function is None:
         if dtype is None:
             target = answer = None
@@ -177,7 +176,7 @@ def run(reduction, geometry, shape, dtype, out, workers, *inputs):
     target, answer = _args.result(out, shape, dtype, *inputs)
     if dtype.kind == "c":
         target.imag[...] = 0
-    if target.size and not Windows(geometry, source, BLOCK_BYTES).call(
+    if target.size and not Windows(geometry, source, _BLOCK_BYTES).call(
         function.address, function.user_data, geometry.arrange(target.real), workers
     ):
         raise RuntimeError(f"reduction ({function.owner!r}) returned 0, which reports an error, and set no exception")
@@ -191,16 +190,17 @@ def _run_python(function, geometry, shape, source, target, workers):
         cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
         return np.empty(shape, function(np.empty((0, cells), source), None)[0].dtype) if target is None else target
     threads = workers or 1
-    windows = Windows(geometry, source, (THREAD_BLOCK_BYTES if threads > 1 else BLOCK_BYTES) if function.blocks else WINDOW_BYTES)
-    function.by_cells = function.blocks and windows.cells * source.itemsize <= BY_CELLS_BYTES
+    block_bytes = _THREAD_BLOCK_BYTES if threads > 1 else _BLOCK_BYTES
+    windows = Windows(geometry, source, block_bytes if function.blocks else _WINDOW_BYTES)
+    window_bytes = windows.cells * source.itemsize
+    function.by_cells = function.blocks and window_bytes <= _BY_CELLS_BYTES
+    function.alone = window_bytes >= max(_BLOCK_BYTES, _THREAD_BLOCK_BYTES)
     fixed = target is not None
-    blanks = []
+    waiting = set()  # whether the result had a NaN when windows came in which no value counts, None: there was none yet
 
-    def fill(piece, result, blank):
-        """What no value counts for."""
-        result = np.zeros(piece.outputs, target.dtype) if result is None else result.astype(target.dtype)
-        result[blank] = np.nan if target.dtype.kind in "fc" else 0
-        _store(windows, piece, result, geometry.arrange(target))
+    def leave(piece, blank):
+        nothing = np.full(piece.outputs, np.nan if target.dtype.kind in "fc" else 0, target.dtype)
+        _store(windows, piece, nothing, geometry.arrange(target), blank)
 
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
@@ -215,43 +215,47 @@ def _run_python(function, geometry, shape, source, target, workers):
                     target = _args.empty(shape, result.dtype)
                 elif result is not None and not fixed:
                     target = target.astype(np.result_type(target, result), copy=False)
-                if blank is None:
-                    if result is not None:
-                        _store(windows, piece, result, geometry.arrange(target))
-                elif fixed or (target is not None and target.dtype.kind in "fc"):
-                    fill(piece, result, blank)
-                else:  # it may yet become a dtype that has NaN
-                    blanks.append((piece, result, blank))
+                if result is not None:
+                    _store(windows, piece, result, geometry.arrange(target))
+                if blank is not None and target is not None:
+                    leave(piece, blank)
+                if blank is not None:
+                    waiting.add(None if target is None else target.dtype.kind in "fc")
     finally:
         function.stopped = True
     if target is None:
         target = _args.empty(shape, np.dtype(np.float64))
-    for one in blanks:
-        fill(*one)
+    if None in waiting or (False in waiting and target.dtype.kind in "fc"):
+        for unit, part in itertools.product(range(windows.units), range(windows.parts)):
+            piece = windows.gather(unit, part, function.by_cells)
+            _, counted = piece.take()
+            if counted is not None:
+                leave(piece, ~counted.any(axis=-1))
     return target
 
 
-def _store(windows, piece, result, out):
+def _store(windows, piece, result, out, only=None):
     if out.dtype.kind == "c":
-        windows.put(piece, np.ascontiguousarray(result.real), out.real)
-        windows.put(piece, np.ascontiguousarray(result.imag), out.imag)
+        windows.put(piece, np.ascontiguousarray(result.real), out.real, only)
+        windows.put(piece, np.ascontiguousarray(result.imag), out.imag, only)
     else:
         if result.dtype.kind == "c":
             result = result.astype(out.dtype)
         kind = np.dtype(np.float32) if result.dtype.char == "e" else result.dtype.newbyteorder("=")
-        windows.put(piece, np.ascontiguousarray(result, kind), out)
+        windows.put(piece, np.ascontiguousarray(result, kind), out, only)
 
 
 class Python:
     """A Python function with the way it is called: on blocks of windows, or once a window.
 
-    `by_cells` says how blocks lie, and `stopped` ends a run of calls of single windows.
+    `by_cells` says how blocks lie, `alone` that each window is a block, however the image is cut, and `stopped` ends a run of
+    calls of single windows.
     """
 
     def __init__(self, function, dtype):
         self.function = function
         self.blocks = takes_axis(function, dtype)
-        self.by_cells = False
+        self.by_cells = self.alone = False
         self.stopped = False
 
     def __call__(self, windows, counted):
@@ -277,9 +281,9 @@ class Python:
 
     def _call(self, windows):
         pixels, n = windows.shape
-        if self.blocks and pixels == 1:
+        if self.blocks and pixels == 1 and not self.alone:
             # NumPy sums a lone window in another order: two of it make the bits independent of how the image is cut.
-            return self._call(np.concatenate((windows, windows)).copy("F" if self.by_cells else "C"))[:1]
+            return self._call(np.asarray(np.concatenate((windows, windows)), order="F" if self.by_cells else "C"))[:1]
         if self.blocks:
             result = np.asarray(self.function(windows, axis=-1))
             given = f"windows of shape {windows.shape} and axis=-1"

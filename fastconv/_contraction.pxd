@@ -48,7 +48,7 @@ cdef inline void copy_matrix(const fc_real *k, idx item, void *dst, idx dst_row,
 cdef inline void store(const fc_real *k, const void *c, idx c_row, idx rows, idx columns, char *out, idx out_row, idx out_col,
                 int kind) noexcept nogil:
     cdef fc_store s
-    s.c, s.c2, s.bias = c, NULL, NULL
+    s.c, s.bias = c, NULL
     s.c_row, s.c_col = c_row, 1
     s.rows, s.columns = rows, columns
     s.out, s.out_row, s.out_col = out, out_row, out_col
@@ -61,20 +61,21 @@ cdef inline void multiply(const fc_real *k, idx item, const void *a, idx a_row, 
     """c[r][...] (+)= sum_m a[r][m] b[m][...], in tiles of nearly equal height and chains of at most `chain` terms."""
     cdef fc_tile t
     cdef fc_piece piece
+    cdef void *sums
     cdef idx i, m, first, last = 0, tiles = ceil_div(rows, k.rows[vectors])
-    piece.offset = 0
-    t.pieces, t.count, t.step, t.vectors = &piece, 1, a_row, vectors
+    piece.offset, piece.ends = 0, True
+    t.pieces, t.count, t.step, t.vectors, t.c, t.last = &piece, 1, a_row, vectors, &sums, False
     t.keep, t.ahead = NULL, NULL
     t.out, t.out_step, t.bias = NULL, 0, NULL
     for i in range(tiles):
         first, last = last, rows * (i + 1) // tiles
         t.rows = <int>(last - first)
-        t.c = offset(c, first * vectors * k.lanes, item)
+        sums = offset(c, first * vectors * k.lanes, item)
         m = 0
         while m < length:
             piece.length = min(chain, length - m)
             t.a = <const char *>a + (first * a_row + m) * item
             t.b = <const char *>b + m * vectors * k.lanes * item
-            t.accumulate = accumulate or m > 0
+            t.chain = accumulate or m > 0   # the second of a group is added to the first
             k.tile(&t)
             m += piece.length

@@ -7,18 +7,19 @@ Three ways, chosen in _conv_plan.pyx from the shapes of one image alone:
 - PLANAR: few output channels otherwise, lanes along x, on planes of the input. A task is a block of rows.
 - CHANNELS: depthwise, lanes along channels. A task is a block of rows times a block of channels.
 
-In each, a sum over n = Fh*Fw*C terms is cut into chunks, formed in registers and added in a scratch array c; every
-FC_GROUP chunks c is folded into c2. Thread t always computes the same range of tasks.
+In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
+(kernels/kernels.h). Thread t always computes the same range of tasks.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._conv_plan cimport (
     CHANNELS,
+    MAX_LEVELS,
     PLANAR,
     TILE,
     Plan,
@@ -33,7 +34,6 @@ from fastconv._conv_plan cimport (
 )
 from fastconv._kernels cimport (
     FC_F64,
-    FC_GROUP,
     fc_ahead,
     fc_channels,
     fc_panel,
@@ -43,15 +43,22 @@ from fastconv._kernels cimport (
     fc_tile,
     fc_window,
 )
-from fastconv._runtime cimport Clock, Watch, crew, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
 
 import numpy as np
 
 cnp.import_array()
 
 cdef enum:
-    SPARE_BYTES = 8 << 20        # the largest workspace kept between calls
-    FETCH_WORK = 16              # products for each number of a pixel below which planes are moved longer than computed
+    TILE_VECTORS = 32            # sums of a tile, at most
+
+cdef idx SPARE_BYTES = 8 << 20   # the largest workspace kept between calls
+cdef idx FETCH_WORK = 16         # products for each number of a pixel below which planes are moved longer than computed
+cdef idx PACK_WORK = 16          # products that take as long as packing one element of a strange layout
+
+seam("conv.SPARE_BYTES", &SPARE_BYTES)
+seam("conv.FETCH_WORK", &FETCH_WORK)
+seam("conv.PACK_WORK", &PACK_WORK)
 
 
 cdef struct Team:
@@ -62,8 +69,8 @@ cdef struct Team:
     fc_ahead ahead               # filters or images that come next, fetched meanwhile,
     fc_ahead ahead_out           # and where results will go
     char *window
-    char *c
-    char *c2
+    char *c                      # results that do not go directly to `out`
+    char *sums                   # of the levels: those of a tile, of a block, of all that stay open
     idx *row_index
     idx *col_index
 
@@ -183,31 +190,16 @@ cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, i
                 t.col_index[at] = boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw, p.width,
                                            p.mode)
         p.k.window(&a)
+        t.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
 
 
-cdef void store(const Plan *p, Team *t, const void *c, bint folded, idx c_row, idx c_col, idx rows, idx columns, char *out,
-                idx k) noexcept nogil:
+cdef void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, idx columns, char *out, idx k) noexcept nogil:
     cdef fc_store a
     a.c, a.c_row, a.c_col, a.rows, a.columns = c, c_row, c_col, rows, columns
-    a.c2 = t.c2 + (<const char *>c - t.c) if folded else NULL
     a.out, a.out_row, a.out_col = out, p.out_col, p.out_k
     a.bias = p.bias + k * p.item if p.bias != NULL else NULL
     a.activation, a.kind = p.activation, p.out_kind
     p.k.store(&a)
-
-
-cdef inline bint accumulates(const Plan *p, Team *t, idx chunk, char *c, idx rows, idx step, idx count) noexcept nogil:
-    """Whether a chunk is added to c[rows][count]; folds c into c2 at the start of a group."""
-    cdef idx r
-    if chunk % FC_GROUP:
-        return True
-    if chunk:
-        for r in range(rows):
-            if chunk == FC_GROUP:
-                memset(t.c2 + (c - t.c), 0, count * p.item)
-            p.k.fold(t.c2 + (c - t.c), c, count)
-            c += step * p.item
-    return False
 
 
 # ---- TILE ----
@@ -231,20 +223,22 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
     cdef idx width = vectors * p.k.lanes
     cdef idx tiles = ceil_div(cols, p.k.rows[vectors])
     cdef idx small = cols // tiles, extra = cols % tiles
-    cdef idx chunk, r, i, at
+    cdef idx chunk, r, i, at, level, place
+    cdef void *sums[MAX_LEVELS]
+    cdef char *block = t.sums + p.tile_levels * TILE_VECTORS * p.k.lanes * p.item
     cdef fc_tile a
     cdef bint split = p.split > 1
     cdef bint direct = p.direct and (split or columns == width)
     cdef char *out0 = out + (group * p.kg + k0) * p.out_k
     a.step = p.pixel_col * p.col_step
-    a.vectors, a.split, a.columns = vectors, p.split, <int>columns
+    a.vectors, a.split, a.columns, a.c = vectors, p.split, <int>columns, sums
     a.out_step = p.out_col // p.item if direct else width
-    a.bias = p.bias + (group * p.kg + k0) * p.item if p.bias != NULL else NULL
+    a.bias = p.bias + (group * p.kg + k0) * p.item if p.bias != NULL and direct else NULL
     a.b_step, a.ahead = p.w_c // p.item, &t.ahead if t.ahead.count else NULL
+    for level in range(p.tile_levels):
+        sums[level] = t.sums + level * TILE_VECTORS * p.k.lanes * p.item
     for chunk in range(first_chunk, last_chunk):
-        a.accumulate = accumulates(p, t, chunk, c, 1, 0, rows * cols * width)
-        if split and chunk >= FC_GROUP and chunk == p.chunks - 1:
-            a.accumulate = unfold(p, t, a.accumulate, c, rows * cols * width)
+        a.chain, a.last = chunk * (p.chunk // p.chain), chunk == p.chunks - 1
         a.pieces = p.pieces + p.piece_start[chunk]
         a.count = p.piece_start[chunk + 1] - p.piece_start[chunk]
         for r in range(rows):
@@ -252,15 +246,18 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
             for i in range(tiles):
                 a.rows = <int>(small + (i < extra))
                 a.a = window + (r * p.pixel_row * p.row_step + at * a.step) * p.item
-                a.c = c + (r * cols + at) * width * p.item
                 a.b, a.keep = filters, NULL
                 if packs and r == 0 and i == 0:
                     a.b, a.keep = p.w + (group * p.kg + k0) * p.w_k + chunk * p.chunk * p.w_c, filters
-                a.out = NULL
-                if chunk == p.chunks - 1 and direct:
+                place = (r * cols + at) * width
+                for level in range(p.tile_levels, p.block_levels):
+                    sums[level] = block + ((level - p.tile_levels) * p.block_scratch + place) * p.item
+                for level in range(p.block_levels, p.levels):
+                    sums[level] = c + ((level - p.block_levels) * p.scratch + place) * p.item
+                if direct:
                     a.out = out0 + (y0 + r) * p.out_row + (x0 + at) * p.out_col
-                elif chunk == p.chunks - 1 and split:
-                    a.out = a.c
+                else:
+                    a.out = c + place * p.item
                 if split:
                     p.k.split_tile(&a)
                 else:
@@ -269,17 +266,8 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
         filters += p.panel_rows[chunk] * width * p.item
     if last_chunk == p.chunks and not direct:
         for r in range(rows):
-            store(p, t, c + r * cols * width * p.item, p.chunks > FC_GROUP and not split, width, 1, cols, columns,
+            store(p, c + r * cols * width * p.item, width, 1, cols, columns,
                   out0 + (y0 + r) * p.out_row + x0 * p.out_col, group * p.kg + k0)
-
-
-cdef bint unfold(const Plan *p, Team *t, bint accumulate, char *c, idx count) noexcept nogil:
-    """Brings back into c what was folded into c2, before the lanes of a column are added; returns that c holds a sum."""
-    if accumulate:
-        p.k.fold(c, t.c2 + (c - t.c), count)
-    else:
-        memcpy(c, t.c2 + (c - t.c), count * p.item)
-    return True
 
 
 cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx bytes, idx calls) noexcept nogil:
@@ -314,7 +302,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef const char *window
     cdef idx range_, first, last, panel, y, rows, k0, columns, block, first_term
     cdef idx pixels = p.task_rows * p.block_cols if p.ranges > 1 else 0   # of the sums that a panel keeps open
-    if not p.in_place and not p.window_per_range:
+    if not p.in_place and not p.gathers:
         pack_window(p, t, x, y0, end - y0, x0, cols, p.cg, 1)
     for range_ in range(p.ranges):
         first = range_ * p.per_range
@@ -344,9 +332,9 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             rows = min(p.block_rows, end - y)
             if p.in_place:
                 window = x + y * p.sh * p.x_row + x0 * p.sw * p.x_col
-            elif p.window_per_range:
-                pack_window_rows(p, t, x, y, x0, cols, first_term, min(last * p.chunk, p.terms))
-                window = t.window - first_term // (p.fw * p.cg) * p.tap_row * p.row_step * p.item
+            elif p.gathers:
+                gather_terms(p, t, x, y, rows, x0, cols, first_term, min(last * p.chunk, p.terms))
+                window = t.window
             else:
                 window = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
             for panel in range(panels):
@@ -360,23 +348,26 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             y += rows
 
 
-cdef void pack_window_rows(const Plan *p, Team *t, const char *x, idx y, idx x0, idx cols, idx first_term,
-                           idx last_term) noexcept nogil:
-    """Packs only the filter rows of terms first_term..last_term-1, for one row of outputs."""
-    cdef idx row_terms = p.fw * p.cg
-    cdef idx first = first_term // row_terms, last = ceil_div(last_term, row_terms), i
-    cdef bint dense = p.pixel_col == p.sw and p.tap_col == p.dw
+cdef void gather_terms(const Plan *p, Team *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,
+                       idx last) noexcept nogil:
+    """Packs terms first..last-1 of outputs (y0.., x0..) side by side, tap by tap."""
+    cdef idx term = first, tap, i
     cdef fc_window a
-    a.rows = last - first
-    for i in range(a.rows):
-        t.row_index[i] = boundary(y * p.sh - p.top + (first + i) * p.dh, p.height, p.mode)
-    a.cols = fill_index(t.col_index, x0, cols, p.sw, p.fw, p.dw, dense, p.left, p.width, p.mode)
-    a.inside = a.inside_end = 0
-    a.src, a.src_row, a.src_col, a.src_channel = x, p.x_row, p.x_col, p.x_channel
+    a.rows, a.cols = rows, cols
+    a.src_row, a.src_col, a.src_channel = p.x_row, p.x_col, p.x_channel
     a.row_index, a.col_index = t.row_index, t.col_index
-    a.channels, a.repeat, a.kind, a.fill = p.cg, 1, p.x_kind, p.cval
-    a.dst, a.dst_row, a.dst_col, a.dst_channel = t.window, p.row_step, p.col_step, 1
-    p.k.window(&a)
+    a.repeat, a.kind, a.fill = 1, p.x_kind, p.cval
+    a.dst_row, a.dst_col, a.dst_channel = p.row_step, p.col_step, 1
+    while term < last:
+        tap = term // p.cg
+        fill_index(t.row_index, y0, rows, p.sh, 1, 1, False, p.top - tap // p.fw * p.dh, p.height, p.mode)
+        fill_run(&a, t.col_index, x0 * p.sw - p.left + tap % p.fw * p.dw, p.sw, p.width, p.mode)
+        a.src = x + term % p.cg * p.x_channel
+        a.channels = min((tap + 1) * p.cg, last) - term
+        a.dst = t.window + (term - first) * p.item
+        p.k.window(&a)
+        term += a.channels
+    t.clock.work += PACK_WORK * <double>rows * cols * (last - first)
 
 
 # ---- PLANAR ----
@@ -398,40 +389,52 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
     cdef bint plane = rows > 0, padded = not (p.in_place or p.direct)
     cdef int most = p.k.row_vectors if plane else p.k.planar[outputs]
-    cdef idx lanes = p.k.lanes, at = 0, chunk, first, vectors
+    cdef idx lanes = p.k.lanes, at = 0, vectors
     cdef fc_planar a
     cdef fc_rows b
-    a.outputs, a.c_step = <int>outputs, c_step
-    b.rows, b.c_step = <int>rows, c_step
-    b.src_step, b.tap_step, b.fw = p.row_step, p.tap_col, p.fw
+    a.taps, a.count, a.chain, a.w = p.taps, p.terms, p.chain, t.filters
+    a.outputs, a.sums, a.out_step = <int>outputs, t.sums, c_step
+    b.src_step, b.fh, b.fw, b.w = p.row_step, p.fh, p.fw, t.filters
+    b.tap_step = p.taps[1] - p.taps[0] if p.fw > 1 else 0
+    b.rows, b.sums, b.out_step = <int>rows, t.sums, c_step
     while at < cols:
         vectors = most if 2 * ceil_div(cols - at, lanes) > most and (padded or cols >= most * lanes) else 1
         # No vector may reach beyond the last column of an array: step back and compute some columns again.
         if not padded:
             at = min(at, cols - vectors * lanes)
         a.vectors = b.vectors = <int>vectors
-        for chunk in range(p.chunks):
-            first = chunk * p.chunk
-            a.accumulate = b.accumulate = accumulates(p, t, chunk, c + at * p.item, rows if plane else outputs, c_step,
-                                                      vectors * lanes)
-            if plane:
-                b.fh = min(p.chunk // p.fw, p.fh - first // p.fw)
-                b.src = src + (p.taps[first] + at) * p.item
-                b.w = t.filters + first * p.item
-                b.c = c + at * p.item
-                p.k.plane_rows(&b)
-            else:
-                a.taps, a.count = p.taps + first, min(p.chunk, p.terms - first)
-                a.src = src + at * p.item
-                a.w = t.filters + first * outputs * p.item
-                a.c = c + at * p.item
-                p.k.planar_taps(&a)
+        a.src = b.src = src + at * p.item
+        a.out = b.out = c + at * p.item
+        if plane:
+            p.k.plane_rows(&b)
+        else:
+            p.k.planar_taps(&a)
         if t.ahead.count or t.ahead_out.count:
             p.k.fetch(&t.ahead)
             p.k.fetch(&t.ahead_out)
         at += vectors * lanes
         if tick(&t.clock, <double>vectors * lanes * p.terms * max(rows, outputs)):
             return
+
+
+cdef void planar_rows(const Plan *p, Team *t, const char *in_, char *out, idx rows, idx cols, idx k0, idx outputs) noexcept nogil:
+    """`rows` rows of results for filters k0..k0+outputs-1, whose inputs begin at in_."""
+    cdef idx step = p.pixel_row * p.row_step * p.item, y = 0, together, i
+    out += k0 * p.out_k
+    while y < rows and not t.clock.watch.stop:
+        together = min(p.k.row_group, rows - y) if p.plane else 1
+        if p.direct and p.plane:
+            planar_row(p, t, in_, together, 1, cols, out, p.out_row // p.item)
+        else:
+            planar_row(p, t, in_, together if p.plane else 0, outputs, cols, t.c, p.panel_width)
+            if p.plane:
+                for i in range(together):
+                    store(p, t.c + i * p.panel_width * p.item, 1, p.panel_width, cols, 1, out + i * p.out_row, k0)
+            else:
+                store(p, t.c, 1, p.panel_width, cols, outputs, out, k0)
+        in_ += together * step
+        out += together * p.out_row
+        y += together
 
 
 cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -444,42 +447,23 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx end = min(y + p.task_rows, p.ho)
     cdef idx n = spot // p.row_tasks
     cdef const char *x = image(p, p.x, p.lead_x, n) + group * p.cg * p.x_channel
-    cdef char *out = <char *>image(p, p.out, p.lead_out, n) + group * p.kg * p.out_k + x0 * p.out_col
-    cdef const char *src
-    cdef char *c
-    cdef idx y0 = y, rows, k0, outputs, c_step = p.panel_width, i
-    cdef bint plane = p.plane
-    if not p.in_place:
+    cdef char *out = <char *>image(p, p.out, p.lead_out, n) + x0 * p.out_col
+    cdef const char *in_ = t.window
+    cdef idx parts = ceil_div(p.kg, p.k.outputs), i, k0, outputs
+    if p.in_place:
+        in_ = x + y * p.sh * p.x_row + x0 * p.x_col
+    else:
         pack_window(p, t, x, y, end - y, x0, cols, p.cg, 1)
-    if not p.in_place and p.terms * p.kg <= FETCH_WORK * (p.cg + p.kg):
-        plan_planes_ahead(p, t, x, y, end, <char *>image(p, p.out, p.lead_out, n))
-    while y < end:
-        rows = min(p.k.row_group, end - y) if plane else 1
-        if p.in_place:
-            src = x + y * p.sh * p.x_row + x0 * p.x_col
-        else:
-            src = t.window + (y - y0) * p.pixel_row * p.row_step * p.item
-        k0 = 0
-        while k0 < p.kg:
-            outputs = min(p.k.outputs, p.kg - k0)
-            if t.packed != group * p.kg + k0:
-                pack_filters(p, t.filters, group, k0, outputs, outputs, 0, p.terms)
-                t.packed = group * p.kg + k0
-            if p.direct and plane:
-                planar_row(p, t, src, rows, 1, cols, out + y * p.out_row, p.out_row // p.item)
-            else:
-                planar_row(p, t, src, rows if plane else 0, outputs, cols, t.c, c_step)
-                if plane:
-                    for i in range(rows):
-                        store(p, t, t.c + i * c_step * p.item, p.chunks > FC_GROUP, 1, c_step, cols, 1,
-                              out + (y + i) * p.out_row, group)
-                else:
-                    store(p, t, t.c, p.chunks > FC_GROUP, 1, c_step, cols, outputs, out + k0 * p.out_k + y * p.out_row,
-                          group * p.kg + k0)
-            k0 += outputs
-        y += rows
-        if t.clock.watch.stop:
-            return
+        if p.terms * p.kg <= FETCH_WORK * (p.cg + p.kg):
+            plan_planes_ahead(p, t, x, y, end, <char *>image(p, p.out, p.lead_out, n))
+    for i in range(parts):
+        # Filters are dealt out evenly: a few that were left over would be slow.
+        k0 = group * p.kg + p.kg * i // parts
+        outputs = group * p.kg + p.kg * (i + 1) // parts - k0
+        if t.packed != k0:
+            pack_filters(p, t.filters, 0, k0, outputs, outputs, 0, p.terms)
+            t.packed = k0
+        planar_rows(p, t, in_, out + y * p.out_row, end - y, cols, k0, outputs)
 
 
 # ---- CHANNELS ----
@@ -497,7 +481,7 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx k0 = block * p.panel_width
     cdef idx columns = min(p.panel_width, all_ - k0)
     cdef idx width = round_up(columns, p.k.lanes)
-    cdef idx lanes = p.k.lanes, at, pixels, j, chunk
+    cdef idx lanes = p.k.lanes, at, pixels, j
     cdef const char *x = image(p, p.x, p.lead_x, n) + k0 // p.kg * p.x_channel
     cdef char *out = <char *>image(p, p.out, p.lead_out, n) + k0 * p.out_k + x0 * p.out_col
     cdef const char *src
@@ -508,7 +492,7 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
     if not p.in_place:
         pack_window(p, t, x, y, end - y, x0, cols, columns // p.kg, p.kg)
     a.step = p.pixel_col * p.col_step
-    a.w_step = width
+    a.w_step, a.taps, a.count, a.chain, a.sums = width, p.taps, p.terms, p.chain, t.sums
     while y < end:
         if p.in_place:
             src = x + y * p.sh * p.x_row + x0 * p.sw * p.x_col
@@ -523,18 +507,15 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
                 # Lanes beyond the last channel would be the next pixel's: step back and compute some again.
                 if p.in_place or p.direct:
                     j = min(j, columns - lanes)
-                a.c, a.c_step = t.c + j * p.item, width
+                a.out, a.out_step = t.c + j * p.item, width
                 if p.direct:
-                    a.c, a.c_step = out + y * p.out_row + at * p.out_col + j * p.item, p.out_col // p.item
+                    a.out, a.out_step = out + y * p.out_row + at * p.out_col + j * p.item, p.out_col // p.item
                 a.src = src + (at * a.step + j) * p.item
-                for chunk in range(p.chunks):
-                    a.accumulate = accumulates(p, t, chunk, <char *>a.c, pixels, a.c_step, lanes)
-                    a.taps, a.count = p.taps + chunk * p.chunk, min(p.chunk, p.terms - chunk * p.chunk)
-                    a.w = t.filters + (chunk * p.chunk * width + j) * p.item
-                    p.k.channel_taps(&a)
+                a.w = t.filters + j * p.item
+                p.k.channel_taps(&a)
                 j += lanes
             if not p.direct:
-                store(p, t, t.c, p.chunks > FC_GROUP, width, 1, pixels, columns, out + y * p.out_row + at * p.out_col, k0)
+                store(p, t.c, width, 1, pixels, columns, out + y * p.out_row + at * p.out_col, k0)
             at += pixels
             if tick(&t.clock, <double>pixels * columns * p.terms):
                 return
@@ -558,11 +539,13 @@ cdef char *spare = NULL
 cdef idx spare_size = 0
 
 
-cdef char *take_workspace(idx size) noexcept:
-    global spare, spare_size
+cdef char *take_workspace(idx *size) noexcept:
+    """Memory of at least `size` bytes, which becomes what it has."""
+    global spare
     cdef char *memory = spare
-    if memory == NULL or spare_size < size:
-        return <char *>PyMem_RawCalloc(size, 1)
+    if memory == NULL or spare_size < size[0]:
+        return <char *>PyMem_RawCalloc(size[0], 1)
+    size[0] = spare_size
     spare = NULL
     return memory
 
@@ -578,18 +561,16 @@ cdef void give_workspace(char *memory, idx size) noexcept:
 
 
 cdef int execute(const Plan *p, int threads) except -1:
-    cdef idx index_rows = p.task_rows * p.sh + (p.fh + 1) * max(p.dh, p.task_rows) + 2
-    cdef idx index_cols = p.block_cols * p.sw + (p.fw + 1) * max(p.dw, p.block_cols) + 2
-    index_rows = min(index_rows, max(p.window_size, 0) + 8)
-    index_cols = min(index_cols, max(p.window_size, 0) + 8)
     cdef idx filters = round_up(p.slab * p.panel_size, 64), window = round_up(p.window_size * p.item, 64)
-    cdef idx scratch = round_up(p.scratch * p.item, 64)
-    cdef idx indices = 0 if p.in_place else round_up((index_rows + index_cols) * sizeof(idx), 64)
-    cdef idx each = filters + window + scratch + (scratch if p.chunks > FC_GROUP else 0) + indices + 64
+    cdef idx scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
+    cdef idx sums = p.tile_levels * TILE_VECTORS * p.k.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
+    sums = round_up(sums * p.item, 64)
+    cdef idx indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
+    cdef idx each = filters + window + scratch + sums + indices + 64
     cdef Watch watch
     cdef int i
     cdef idx size = threads * each + 64
-    cdef char *memory = take_workspace(size)
+    cdef char *memory = take_workspace(&size)
     cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
     cdef char *at
     try:
@@ -603,9 +584,9 @@ cdef int execute(const Plan *p, int threads) except -1:
             members[i].filters = at + i * each
             members[i].window = members[i].filters + filters
             members[i].c = members[i].window + window
-            members[i].c2 = members[i].c + scratch
+            members[i].sums = members[i].c + scratch
             members[i].row_index = <idx *>(at + (i + 1) * each - 64 - indices)
-            members[i].col_index = members[i].row_index + index_rows
+            members[i].col_index = members[i].row_index + p.index_rows
         if threads == 1:
             with nogil:
                 run(p, members)
@@ -664,7 +645,10 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.item = 8 if p.out_kind == FC_F64 else 4
     p.k = &table().f64 if p.item == 8 else &table().f32
     if bias is not None:
-        b = np.ascontiguousarray(bias, np.float64 if p.item == 8 else np.float32)
+        if bias.dtype != (np.float64 if p.item == 8 else np.float32):
+            with np.errstate(all="ignore"):   # beyond float32 lies infinity
+                bias = bias.astype(np.float64 if p.item == 8 else np.float32)
+        b = np.ascontiguousarray(bias)
         p.bias = <const char *>cnp.PyArray_DATA(b)
     p.x, p.w, p.out = <const char *>cnp.PyArray_DATA(x), <const char *>cnp.PyArray_DATA(w), <char *>cnp.PyArray_DATA(out)
     p.x_kind, p.w_kind = kind_of(x), kind_of(w)

@@ -6,6 +6,7 @@ from fastconv._kernels cimport fc_piece, fc_real
 
 cdef enum:
     MAX_LEAD = 64
+    MAX_LEVELS = 64
 
 
 cdef enum Way:
@@ -42,18 +43,23 @@ cdef struct Plan:
     idx tap_row, tap_col         # and between taps
     idx row_step, col_step       # elements between window rows and columns
     idx plane_step               # elements between planes (PLANAR)
-    idx window_size
-    # The sum: chunks of the flat index (fh, fw, c), each a list of pieces; ranges of chunks.
-    idx terms, chunk, chunks, per_range, ranges
+    idx window_size, index_rows, index_cols
+    # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/kernels.h).
+    idx terms, chain, chains, levels
+    # TILE: chunks of chains, each a list of pieces; ranges of chunks.
+    idx chunk, chunks, per_range, ranges
+    idx tile_levels, block_levels  # levels that are empty at the end of each chunk, and at the end of each range
     idx *piece_start             # chunks + 1
     fc_piece *pieces
     idx *panel_rows              # rows of a packed panel for each chunk: a term, or a step of `split` terms
     idx *taps
-    bint window_per_range
+    bint gathers                 # the window holds terms of one range, side by side for each output
     bint regular, fresh          # filters are evenly spaced rows; and the first tile can pack them
     # Tasks.
     idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
-    idx panel_width, panel_size, scratch
+    idx panel_width, panel_size
+    idx scratch                  # results of a task, and sums of a level that stays open
+    idx block_scratch            # sums of a level of one block
 
 
 cdef void choose(Plan *p) noexcept

@@ -1,35 +1,64 @@
-"""Plans conv2d: which of three ways, the chunks of the sum, the blocks and tasks, and where the kernels find their inputs.
+"""Plans conv2d: which of three ways, the chains of the sum, the blocks and tasks, and where the kernels find their inputs.
 
-The way and the chunks follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
-are fixed; blocks and tasks do not touch the bits and suit the caches and the team.
+The way and the chains follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
+are fixed; chunks, blocks and tasks do not touch the bits and suit the caches and the team.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
-from libc.math cimport sqrt
 
 cimport numpy as cnp
 
 from fastconv._common cimport ceil_div, idx, round_up
 from fastconv._kernels cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
+from fastconv._runtime cimport seam
 
 cnp.import_array()
 
-cdef enum:
-    BLOCK_PIXELS = 32            # pixels whose inputs, sums and one chunk of filters share the first-level cache
-    SPLIT_PIXELS = 120           # likewise where lanes share terms, so that filters are few
-    CHUNK_BYTES = 24 << 10       # filters of one chunk, beside those in the first-level cache
-    SLAB_BYTES = 768 << 10       # packed filters that stay in the second-level cache beside the inputs
-    WINDOW_BYTES = 256 << 10     # likewise a packed window
-    OPEN_BYTES = 512 << 10       # sums kept open while filters stream
-    RANGE_PIXELS = 1024          # pixels kept open while a long sum goes through several ranges of filters
-    STREAM_PIXELS = 256          # images so small that each filter is used little more often than it is read
-    RIM_OUTPUTS = 1 << 14        # outputs from which a depthwise call is cut into the inside and the rim
-    RIM_COLUMNS = 512            # likewise columns (times filters) of a plane
-    CHANNEL_BLOCK = 256          # channels of a depthwise task, at most
-    CHANNEL_BYTES = 1 << 20      # its filters, unless those of one vector of channels are more
-    PIECE = 16                   # terms of a piece while filters stream, between which what comes next is fetched
-    STREAM_PANELS = 8            # panels whose filters stream together
-    MOST_PLANES = 1 << 14        # channels beyond which a window of planes takes too much memory
-    PLANES_BYTES = 2 << 20       # a window beyond which blocks are narrower than planes like
+# Constants at which plans change; any positive value gives right results.
+cdef idx CHAIN = 48                     # terms of a chain of the tile: shorter, its sums would leave the registers too often
+cdef idx FEW_CHAIN = 27                 # likewise of few filters, often blurs of flat images, whose errors have one sign
+cdef idx FEW_FILTERS = 16               # what few filters are
+cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache
+cdef idx SPLIT_PIXELS = 120             # likewise where lanes share terms, so that filters are few
+cdef idx CHUNK_BYTES = 40 << 10         # filters of one chunk, which stay near the first-level cache beside inputs and sums
+cdef idx SLAB_BYTES = 768 << 10         # packed filters that stay in the second-level cache beside the inputs
+cdef idx WINDOW_BYTES = 256 << 10       # likewise a packed window
+cdef idx TERMS_BYTES = 512 << 10        # the window of one tile from which its terms are gathered instead, range by range
+cdef idx OPEN_BYTES = 512 << 10         # sums kept open while filters stream
+cdef idx RANGE_PIXELS = 1024            # pixels kept open while a long sum goes through several ranges of filters
+cdef idx STREAM_PIXELS = 256            # images so small that each filter is used little more often than it is read
+cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
+cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
+cdef idx CHANNEL_BLOCK = 256            # channels of a depthwise task, at most
+cdef idx CHANNEL_BYTES = 1 << 20        # its filters, unless those of one vector of channels are more
+cdef idx PIECE = 16                     # terms of a piece while filters stream, between which what comes next is fetched
+cdef idx STREAM_PANELS = 8              # panels whose filters stream together
+cdef idx PLANES_BYTES = 2 << 20         # a window beyond which blocks are narrower than planes like
+cdef idx LEAST_BYTES = 3 << 20          # the least window and filters of a thread beyond which the way is TILE
+cdef idx ROW_COLUMNS = 8192             # columns of a block that is read in place
+cdef idx ROW_BYTES = 1 << 20            # and inputs of its rows
+
+seam("conv.CHAIN", &CHAIN)
+seam("conv.FEW_CHAIN", &FEW_CHAIN)
+seam("conv.FEW_FILTERS", &FEW_FILTERS)
+seam("conv.BLOCK_PIXELS", &BLOCK_PIXELS)
+seam("conv.SPLIT_PIXELS", &SPLIT_PIXELS)
+seam("conv.CHUNK_BYTES", &CHUNK_BYTES)
+seam("conv.SLAB_BYTES", &SLAB_BYTES)
+seam("conv.WINDOW_BYTES", &WINDOW_BYTES)
+seam("conv.TERMS_BYTES", &TERMS_BYTES)
+seam("conv.OPEN_BYTES", &OPEN_BYTES)
+seam("conv.RANGE_PIXELS", &RANGE_PIXELS)
+seam("conv.STREAM_PIXELS", &STREAM_PIXELS)
+seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
+seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
+seam("conv.CHANNEL_BLOCK", &CHANNEL_BLOCK)
+seam("conv.CHANNEL_BYTES", &CHANNEL_BYTES)
+seam("conv.PIECE", &PIECE)
+seam("conv.STREAM_PANELS", &STREAM_PANELS)
+seam("conv.PLANES_BYTES", &PLANES_BYTES)
+seam("conv.LEAST_BYTES", &LEAST_BYTES)
+seam("conv.ROW_COLUMNS", &ROW_COLUMNS)
+seam("conv.ROW_BYTES", &ROW_BYTES)
 
 
 cdef idx window_steps(idx count, idx stride, idx taps, idx dilation, idx *pixel, idx *tap) noexcept nogil:
@@ -57,47 +86,58 @@ cdef inline idx run(const Plan *p) noexcept nogil:
     return p.fw * p.cg if p.groups == 1 and p.dw == 1 else p.cg
 
 
-cdef void plan_split_chunks(Plan *p) noexcept:
-    """Chunks of whole runs, or parts of one: as long as a chain and the number of chunks stay below 29 together."""
-    cdef idx steps = ceil_div(run(p), p.split), runs = p.terms // run(p), each = runs
-    p.chunk = round_up(ceil_div(run(p), ceil_div(steps, 24)), p.split)
-    if steps <= 24:
-        while each > 1 and each * steps + ceil_div(runs, each) > 28:
-            each -= 1
-        p.chunk = ceil_div(runs, ceil_div(runs, each)) * run(p)
-    p.chunks = ceil_div(p.terms, p.chunk)
+cdef void plan_chains(Plan *p) noexcept:
+    """Cuts the sum into equal chains, alike on all instruction sets but where lanes share terms: there a chain is counted in
+    steps of `split` terms, and shorter by the additions of lanes that end the sum."""
+    cdef bint few = p.way != TILE or p.kg <= FEW_FILTERS
+    cdef idx most = FEW_CHAIN if few else CHAIN, steps, group = FC_GROUP
+    if p.transposed:  # the chains of plane_rows
+        p.plane = False
+        p.chain = FC_CHAIN // p.fh * p.fh
+    elif p.split > 1:
+        most = max(most - p.split // 2, 1)
+        steps = ceil_div(run(p), p.split)
+        p.chain = most // steps * run(p)
+        if steps > most:
+            # A chain that begins inside a run and ends in the next takes a step more for its two parts.
+            p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
+    else:
+        p.chain = max(ceil_div(p.terms, max(ceil_div(p.terms, most), 1)), 1)
+        if not few:
+            p.chain = round_up(p.chain, 4)   # whole steps of the unrolled tile
+    p.chains = max(ceil_div(p.terms, p.chain), 1)
+    if p.plane:
+        p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)
+    p.levels = 1
+    while p.chains > group:
+        group *= FC_GROUP
+        p.levels += 1
+
+
+cdef idx closed_levels(idx chains) noexcept:
+    """Levels that hold nothing after any multiple of so many chains."""
+    cdef idx levels = 0
+    while chains % FC_GROUP == 0:
+        chains //= FC_GROUP
+        levels += 1
+    return levels
 
 
 cdef void plan_chunks(Plan *p) noexcept:
-    """Cuts the sum into equal chunks.
-
-    A chain of positive terms errs by about 0.24 u sqrt(length) rms, and chunks average out: 4.5 sqrt(n) terms keep the
-    sum near 1.3 u, whatever n. Few filters are often blurs of flat regions, whose errors do not average but reach
-    0.26 u (length + chunks): the longest chunks that keep this sum at 28, or FC_CHAIN.
-    """
-    cdef idx limit = FC_CHAIN
-    if p.split > 1:
-        plan_split_chunks(p)
-        return
-    if p.terms <= 196:
-        limit = <idx>(14 + sqrt(196.0 - p.terms))
-    if p.transposed:  # the chains of plane_rows
-        p.plane = False
-        limit = FC_CHAIN // p.fh * p.fh
-    if p.way == TILE and p.kg > p.k.lanes:
-        limit = min(max(36, <idx>(4.5 * sqrt(<double>p.terms))), CHUNK_BYTES // (p.k.vectors * p.k.lanes * p.item))
-    p.chunk = limit if p.transposed else ceil_div(p.terms, max(ceil_div(p.terms, limit), 1))
-    if p.way == TILE:
-        p.chunk = round_up(p.chunk, 4)
-    elif p.plane:  # the kernel cuts rows into chains; a chunk is FC_GROUP of them
-        p.chunk = p.fw * min(p.fh, FC_GROUP * max(FC_CHAIN // p.fw, 1))
-    p.chunk = max(p.chunk, 1)
-    p.chunks = max(ceil_div(p.terms, p.chunk), 1)
+    """Chunks of chains, whose filters share the first-level cache with inputs and sums: whole groups, after which levels are
+    empty, so that tiles share the place for these levels."""
+    cdef idx most = max(CHUNK_BYTES // (min(p.k.vectors, ceil_div(p.kg, p.k.lanes)) * p.k.lanes * p.item * p.chain // p.split), 1)
+    cdef idx group = 1
+    while group * FC_GROUP <= most:
+        group *= FC_GROUP
+    p.chunk = min(most // group * group, p.chains) * p.chain
+    p.chunks = ceil_div(p.chains, p.chunk // p.chain)
+    p.tile_levels = closed_levels(p.chunk // p.chain) if p.chunks > 1 else p.levels
 
 
 cdef int plan_inputs(Plan *p) except -1:
     """Lists where each chunk finds its inputs."""
-    cdef idx i, chunk, tap, fh, c, end, at, count = 0
+    cdef idx i, chunk, tap, length, c, end, at, count = 0
     if p.way != TILE:
         p.taps = <idx *>PyMem_RawCalloc(max(p.terms, 1), sizeof(idx))
         if p.taps == NULL:
@@ -110,8 +150,8 @@ cdef int plan_inputs(Plan *p) except -1:
                 p.taps[i] = tap_offset(p, tap // p.fw, tap % p.fw) + c * p.plane_step
         return 0
     p.piece_start = <idx *>PyMem_RawCalloc(p.chunks + 1, sizeof(idx))
-    # Every tap and every chunk starts at most one piece, beside whole pieces.
-    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chunks + p.terms // PIECE, sizeof(fc_piece))
+    # Every tap and every chain starts at most one piece, beside whole pieces.
+    p.pieces = <fc_piece *>PyMem_RawCalloc(p.fh * p.fw + p.chains + p.terms // PIECE + 1, sizeof(fc_piece))
     p.panel_rows = <idx *>PyMem_RawCalloc(p.chunks, sizeof(idx))
     if p.piece_start == NULL or p.pieces == NULL or p.panel_rows == NULL:
         raise MemoryError()
@@ -121,22 +161,28 @@ cdef int plan_inputs(Plan *p) except -1:
         end = min(i + p.chunk, p.terms)
         while i < end:
             c = i % p.cg
-            at = tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
+            at = i % (p.per_range * p.chunk) if p.gathers else tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
             if p.split > 1:
-                fh = min(run(p) - i % run(p), end - i)
+                length = run(p) - i % run(p)
             else:
-                fh = min(p.cg - c, end - i)
+                length = p.cg - c
                 if p.ranges > 1:
-                    fh = min(fh, PIECE)
-            p.panel_rows[chunk] += ceil_div(fh, p.split)
-            if (p.split == 1 and count > p.piece_start[chunk] and p.pieces[count - 1].offset + p.pieces[count - 1].length == at
-                    and (p.ranges == 1 or p.pieces[count - 1].length + fh <= PIECE)):
-                p.pieces[count - 1].length += fh
+                    length = min(length, PIECE)
+            length = min(length, p.chain - i % p.chain, p.terms - i)
+            p.panel_rows[chunk] += ceil_div(length, p.split)
+            if (p.split == 1 and count > p.piece_start[chunk] and not p.pieces[count - 1].ends
+                    and p.pieces[count - 1].offset + p.pieces[count - 1].length == at
+                    and (p.ranges == 1 or p.pieces[count - 1].length + length <= PIECE)):
+                p.pieces[count - 1].length += length
             else:
                 p.pieces[count].offset = at
-                p.pieces[count].length = fh
+                p.pieces[count].length = length
                 count += 1
-            i += fh
+            i += length
+            p.pieces[count - 1].ends = i % p.chain == 0 or i == p.terms
+    if p.terms == 0:
+        p.pieces[0].ends = True   # a chain without terms: 0
+        count = 1
     p.piece_start[p.chunks] = count
     return 0
 
@@ -158,6 +204,7 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
     """Steps of a window of rows x cols outputs, `channels` elements a pixel."""
     cdef idx window_cols = window_steps(cols, p.sw, p.fw, p.dw, &p.pixel_col, &p.tap_col)
     cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)
+    p.index_rows, p.index_cols = window_rows, window_cols
     if p.way == PLANAR:
         # Whole vectors for every phase of the column step; the kernels may read up to one tile beyond.
         p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.k.lanes) + p.k.lanes
@@ -170,8 +217,44 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
         p.window_size = window_rows * p.row_step
 
 
+cdef void plan_terms(Plan *p) noexcept:
+    """The window of a block holds the terms of one range for each output, as the panel of an im2col does."""
+    p.gathers = True
+    p.ranges = 0
+    p.per_range = max(min(p.per_range, WINDOW_BYTES // (2 * p.block_rows * p.block_cols * p.item * p.chunk)), 1)
+    p.pixel_row = p.pixel_col = 1
+    p.col_step = p.per_range * p.chunk
+    p.row_step = p.block_cols * p.col_step
+    p.window_size = p.block_rows * p.row_step
+    p.index_rows, p.index_cols = p.block_rows, p.block_cols
+
+
+cdef void plan_tile_window(Plan *p, idx tile) noexcept:
+    """Narrows tasks and blocks, down to one tile, until their window stays in the cache; or gathers terms."""
+    cdef idx block_rows = p.block_rows, block_cols = p.block_cols, rows = min(p.ho, max(RANGE_PIXELS // block_cols, block_rows))
+    cdef idx per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
+    if p.ranges:
+        p.task_rows = min(p.ho, max(4 * p.block_rows, 8))
+    plan_window(p, p.task_rows, p.block_cols, p.cg)
+    while p.window_size * p.item > WINDOW_BYTES and p.task_rows > p.block_rows:
+        p.task_rows = max(p.task_rows // 2, p.block_rows)
+        plan_window(p, p.task_rows, p.block_cols, p.cg)
+    while p.window_size * p.item > WINDOW_BYTES and (p.block_rows > 1 or p.block_cols > tile):
+        if p.block_rows > 1:
+            p.block_rows //= 2
+        else:
+            p.block_cols = round_up(ceil_div(p.block_cols, 2), tile)
+        p.task_rows = p.block_rows
+        plan_window(p, p.task_rows, p.block_cols, p.cg)
+    # Gathering packs an input for each of its taps, but filters that stream only once for the pixels of a large task.
+    cdef idx pixels = p.task_rows * p.block_cols
+    if p.window_size * p.item > TERMS_BYTES or p.ranges == 0 and pixels < min(2 * tile, rows * block_cols):
+        p.block_rows, p.block_cols, p.task_rows, p.per_range = block_rows, block_cols, rows, per_range
+        plan_terms(p)
+
+
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_
     p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
@@ -190,33 +273,13 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     if p.ranges == 0:
         p.task_rows = min(p.ho, max(RANGE_PIXELS // p.block_cols, p.block_rows))
     if not p.in_place:
-        if p.ranges:
-            p.task_rows = min(p.ho, max(4 * p.block_rows, 8))
-        plan_window(p, p.task_rows, p.block_cols, p.cg)
-        while p.window_size * p.item > WINDOW_BYTES and p.task_rows > p.block_rows:
-            p.task_rows = max(p.task_rows // 2, p.block_rows)
-            plan_window(p, p.task_rows, p.block_cols, p.cg)
-        while p.window_size * p.item > WINDOW_BYTES and (p.block_rows > 1 or p.block_cols > rows):
-            if p.block_rows > 1:
-                p.block_rows //= 2
-            else:
-                p.block_cols = round_up(ceil_div(p.block_cols, 2), rows)
-            p.task_rows = p.block_rows
-            plan_window(p, p.task_rows, p.block_cols, p.cg)
-        if p.window_size * p.item > 2 * WINDOW_BYTES and p.fh > 1:
-            # Even one tile's window is too large: pack it one range of filter rows at a time.
-            p.window_per_range = True
-            p.block_rows = p.task_rows = 1
-            if p.ranges == 1:
-                p.ranges = 0
-            plan_window(p, 1, p.block_cols, p.cg)
-            p.tap_row = 1
-            p.window_size = (SLAB_BYTES // (p.panel_width * p.item) // max(p.fw * p.cg, 1) + 2) * p.row_step
+        plan_tile_window(p, rows)
     # Slabs of panels: as many as the cache holds, but each thread its own where filters outweigh the image.
     filter_bytes = p.terms * p.panel_width * p.item
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
-        p.slab = min(OPEN_BYTES // (p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
+        open_ = p.levels - min(closed_levels(p.per_range * p.chunk // p.chain), p.levels - 1)
+        p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
@@ -239,15 +302,48 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
             else:
                 p.block_cols = max(p.block_cols // 2, 8 * p.k.lanes)
             plan_window(p, p.task_rows, p.block_cols, channels)
-        while p.window_size * p.item > PLANES_BYTES and p.block_cols > 2 * p.k.lanes:
-            p.block_cols = max(p.block_cols // 2, 2 * p.k.lanes)
+        while p.window_size * p.item > PLANES_BYTES and (p.block_cols > 2 * p.k.lanes or p.task_rows > 1 and not p.plane):
+            if p.block_cols > 2 * p.k.lanes:
+                p.block_cols = max(p.block_cols // 2, 2 * p.k.lanes)
+            else:
+                p.task_rows //= 2
             plan_window(p, p.task_rows, p.block_cols, channels)
-    elif p.way == CHANNELS or p.wo > 8192:
-        p.block_cols = min(p.wo, 8192)
-        if p.way == PLANAR and p.wo % p.block_cols and p.wo % p.block_cols < p.k.lanes:
-            p.block_cols = 8192 - p.k.lanes
-        p.task_rows = min(p.task_rows, max(round_up((1 << 20) // max(p.block_cols * channels * p.item, 1), group), group))
+    elif p.way == CHANNELS or p.wo > ROW_COLUMNS:
+        p.block_cols = min(p.wo, ROW_COLUMNS)
+        p.task_rows = min(p.task_rows, max(round_up(ROW_BYTES // max(p.block_cols * channels * p.item, 1), group), group))
+    if p.way == PLANAR and (p.in_place or p.direct):
+        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.k.lanes)
+        if not p.in_place:
+            plan_window(p, p.task_rows, p.block_cols, channels)
     p.block_rows = p.task_rows
+
+
+cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
+    """The least block of at least `block` columns that leaves no last block narrower than a vector, which would be stored
+    beyond its own columns."""
+    block = max(block, lanes)
+    while 0 < columns % block < lanes:
+        block += lanes
+    return min(block, columns)
+
+
+cdef idx channel_width(const Plan *p) noexcept:
+    """Filters of a depthwise task: whole vectors, or all the filters of each channel."""
+    cdef idx lanes = p.k.lanes
+    cdef idx block = max(min(CHANNEL_BYTES // (p.terms * p.item), CHANNEL_BLOCK) // lanes * lanes, lanes)
+    return min(max(block // p.kg, 1) * p.kg, p.groups * p.kg)
+
+
+cdef bint fits(Plan *p) noexcept:
+    """Whether the filters of a task of rows and its narrowest window are few enough, whatever the layout."""
+    cdef idx cols = min(p.wo, 2 * p.k.lanes), filters
+    if p.way == CHANNELS:
+        plan_window(p, 1, cols, channel_width(p))
+        filters = p.terms * round_up(channel_width(p), p.k.lanes)
+    else:
+        plan_window(p, p.k.row_group if p.plane else 1, cols, p.cg)
+        filters = p.terms * min(p.kg, p.k.outputs)
+    return (p.window_size + filters) * p.item <= LEAST_BYTES
 
 
 cdef void choose(Plan *p) noexcept:
@@ -258,7 +354,9 @@ cdef void choose(Plan *p) noexcept:
         return
     if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
         p.way = CHANNELS
-        return
+        if fits(p):
+            return
+        p.way = TILE
     # One or two filters fill vectors better along x, many along themselves. What is left of a run costs more than a step,
     # which only narrow images make up for.
     if p.kg > 2:
@@ -267,23 +365,29 @@ cdef void choose(Plan *p) noexcept:
         if run(p) % p.split and p.wo > 2 * lanes:
             p.split = 1
     # Lanes in use: along x at about 0.7 of the tile's rate, along channels whole vectors only.
-    if p.split == 1 and p.cg <= MOST_PLANES and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
+    if p.split == 1 and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
         p.way = PLANAR
-    p.plane = p.way == PLANAR and p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
+        p.plane = p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
+        if not fits(p):
+            p.way, p.plane = TILE, False
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
-    cdef idx lanes = p.k.lanes, block
+    cdef idx lanes = p.k.lanes
     cdef int i
     cdef bint aligned_out
-    plan_chunks(p)
+    p.window_size = 0
+    plan_chains(p)
+    p.tile_levels = p.block_levels = p.levels
+    if p.way == TILE:
+        plan_chunks(p)
     if p.way == CHANNELS:
-        block = max(min(CHANNEL_BYTES // (p.terms * p.item), CHANNEL_BLOCK) // lanes * lanes, lanes)
-        p.panel_width = min(max(block // p.kg, 1) * p.kg, p.groups * p.kg)
+        p.panel_width = channel_width(p)
     p.in_place = readable(p, x)
     if p.way == TILE:
-        p.in_place = (p.in_place and (p.x_channel == p.item or p.cg <= 1)
-                      and (p.split == 1 or run(p) == p.cg or p.x_col == p.cg * p.item))
+        # Without terms nothing is read, nor packed.
+        p.in_place = p.terms == 0 or (p.in_place and (p.x_channel == p.item or p.cg <= 1)
+                                      and (p.split == 1 or run(p) == p.cg or p.x_col == p.cg * p.item))
     elif p.way == PLANAR:
         p.in_place = p.in_place and p.sw == 1 and p.x_col == p.item and p.wo >= lanes
     else:
@@ -299,8 +403,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     aligned_out = <size_t>p.out % p.item == 0 and p.out_row % p.item == 0 and p.out_col % p.item == 0
     for i in range(p.lead):
         aligned_out = aligned_out and p.lead_out[i] % p.item == 0
-    p.direct = (aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
-                and p.chunks <= FC_GROUP)
+    p.direct = aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
         if (p.in_place and p.fh == 1 and p.fw == 1 and p.sh == 1 and p.sw == 1 and p.ho == p.height and p.wo == p.width
@@ -331,8 +434,10 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     if p.way == TILE:
         p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
         p.slabs = ceil_div(p.panels, p.slab)
-        p.scratch = p.block_rows * p.block_cols * p.panel_width
+        p.scratch = p.block_scratch = p.block_rows * p.block_cols * p.panel_width
+        p.block_levels = p.tile_levels
         if p.ranges > 1:
+            p.block_levels = min(closed_levels(p.per_range * p.chunk // p.chain), p.levels)
             p.scratch = p.slab * p.task_rows * p.block_cols * p.panel_width
     elif p.way == PLANAR:
         p.slab = p.slabs = p.ranges = 1
@@ -385,7 +490,7 @@ cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
 
 cdef bint transposable(const Plan *p) noexcept:
     """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
-    return p.plane and p.fw <= FC_CHAIN and p.fh <= FC_GROUP * (FC_CHAIN // p.fw)
+    return p.plane and p.fw <= FC_CHAIN
 
 
 cdef void transpose(Plan *p) noexcept:

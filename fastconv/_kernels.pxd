@@ -11,7 +11,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_U8, FC_TRUTH, FC_NEAREST_WHOLE, FC_KINDS, FC_DOT_PIECE
 
     ctypedef struct fc_piece:
-        ptrdiff_t offset, length
+        ptrdiff_t offset, length, ends
 
     ctypedef struct fc_ahead:
         const char *at
@@ -24,9 +24,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *keep
         ptrdiff_t b_step
         fc_ahead *ahead
-        ptrdiff_t count, step
-        int rows, vectors, accumulate, split, columns
-        void *c
+        ptrdiff_t count, step, chain
+        int rows, vectors, last, split, columns
+        void **c
         void *out
         ptrdiff_t out_step
         const void *bias
@@ -52,7 +52,6 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef struct fc_store:
         const void *c
-        const void *c2
         ptrdiff_t c_row, c_col
         ptrdiff_t rows, columns
         char *out
@@ -64,27 +63,30 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *src
         const void *w
         const ptrdiff_t *taps
-        ptrdiff_t count
-        int outputs, vectors, accumulate
-        void *c
-        ptrdiff_t c_step
+        ptrdiff_t count, chain
+        int outputs, vectors
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_rows:
         const void *src
         const void *w
         ptrdiff_t src_step, tap_step, fh, fw
-        int rows, vectors, accumulate
-        void *c
-        ptrdiff_t c_step
+        int rows, vectors
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_channels:
         const void *src
         const void *w
         const ptrdiff_t *taps
-        ptrdiff_t count, step, w_step
-        int pixels, accumulate
-        void *c
-        ptrdiff_t c_step
+        ptrdiff_t count, chain, step, w_step
+        int pixels
+        void *sums
+        void *out
+        ptrdiff_t out_step
 
     ctypedef struct fc_pair_run:
         ptrdiff_t x, y, length
@@ -118,16 +120,18 @@ cdef extern from "kernels/kernels.h" nogil:
 
     enum:
         FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS, FC_MAPPED,
-        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS
+        FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS, FC_POINT_PIECE, FC_PASS_SUMS,
+        FC_PASS_LARGEST, FC_PASS_AGAIN, FC_PULL_BRAYCURTIS, FC_PULL_SIZES
 
     ctypedef struct fc_points:
         void *dst
         void *stats
         const char *src
-        ptrdiff_t row_step, col_step, rows, d, first, count, width
-        int kind, prepare
+        ptrdiff_t row_step, col_step, begin, rows, d, first, count, width
+        int kind, prepare, measured
         const double *w
         const double *matrix
+        double weight
         double *wide
         double *measures
         void *row
@@ -140,11 +144,13 @@ cdef extern from "kernels/kernels.h" nogil:
         const void *b_stats
         ptrdiff_t a_row, a_col, count
         int metric, finish, rows, vectors, first, last
+        int pass_ "pass"
         double p, n, factor
         void *c
         void *c2
         void *c3
         void *c4
+        ptrdiff_t lost
         void *dst
         ptrdiff_t dst_step, dst_fall
 
@@ -165,14 +171,16 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_nearest:
         void *distances
         ptrdiff_t *indices
-        ptrdiff_t held, k
+        ptrdiff_t held, k, todo
+        int kind
 
     ctypedef struct fc_pull:
         const void *a
         const void *b
         const void *w
-        const void *g
         const void *distances
+        void *g
+        void *sizes
         ptrdiff_t b_step, n, length
         int kind
         double p
@@ -225,7 +233,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *run_length
         ptrdiff_t runs, cells, first, n
         int reduction, wide, holes
-        double ddof
+        double ddof, nothing
         void *out
 
     enum:
@@ -245,7 +253,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int op
 
     enum:
-        FC_SELECT_ROOM
+        FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT
         FC_CELL_LEVELS
 
     ctypedef struct fc_select:
@@ -262,6 +270,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *high
         double *share
         ptrdiff_t *count
+        ptrdiff_t first_run, end_run
+        int first_pass, end_pass
+        ptrdiff_t *state
 
     ctypedef struct fc_box:
         const void *const *rows
@@ -280,6 +291,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void *high[1 << FC_CELL_LEVELS]
         void *spare
 
+    ctypedef struct fc_so_far:
+        int begun
+
     ctypedef struct fc_tally:
         const void *const *rows
         const fc_line *lines
@@ -294,6 +308,9 @@ cdef extern from "kernels/kernels.h" nogil:
         const int64_t *logs
         double scale
         ptrdiff_t *count
+        ptrdiff_t most_logs, room
+        int moving, wide
+        fc_so_far *so_far
 
     ctypedef struct fc_ranked:
         const void *low
@@ -303,6 +320,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const ptrdiff_t *count
         ptrdiff_t n
         int real
+        double nothing
         void *out
 
     ctypedef struct fc_pile:
@@ -355,7 +373,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void *out
         ptrdiff_t plane, n, cells
         int reduction, wide
-        double ddof
+        double ddof, nothing
 
     ctypedef struct fc_stripes:
         uint8_t *elements
@@ -382,8 +400,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*box)(const fc_box *) noexcept nogil
         void (*cells)(const fc_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
-        void (*tally)(const fc_tally *) noexcept nogil
-        ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs) noexcept nogil
+        int (*tally)(const fc_tally *) noexcept nogil
+        ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide) noexcept nogil
         void (*pile)(const fc_pile *) noexcept nogil
         void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
         void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
@@ -430,11 +448,11 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,
                     int accumulate) noexcept nogil
         void (*points)(const fc_points *) noexcept nogil
-        void (*pairs)(const fc_pairs *) noexcept nogil
+        int (*pairs)(const fc_pairs *) noexcept nogil
         int (*few)(const fc_few *) noexcept nogil
         void (*emit)(const fc_emit *) noexcept nogil
         void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
-        void (*nearest_sort)(fc_nearest *) noexcept nogil
+        void (*nearest_sort)(fc_nearest *, ptrdiff_t steps) noexcept nogil
         void (*pull)(const fc_pull *) noexcept nogil
         void (*add_wide)(double *into, const void *from_, ptrdiff_t count) noexcept nogil
         void (*unprepare)(const fc_unprepare *) noexcept nogil

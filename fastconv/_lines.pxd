@@ -8,10 +8,12 @@ outer axes. Lines are numbered over the region in C order, `stride[a]` lines apa
 A driver gives a Pass its reducers: a function that is called for each block, in any thread, with its own parameters and
 its own scratch memory of that thread. All reducers of a Pass see the same loaded lines.
 """
+from libc.math cimport NAN
+
 cimport numpy as cnp
 
 from fastconv._common cimport idx
-from fastconv._kernels cimport fc_kernels, fc_line
+from fastconv._kernels cimport FC_KINDS, FC_U8, fc_kernels, fc_line
 
 cdef enum:
     AXES = 66
@@ -122,6 +124,10 @@ cdef void close_block(Block *b) noexcept nogil
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
 cdef int result_kind(cnp.ndarray a) except -1
+
+cdef inline double nothing_of(int out_kind) noexcept nogil:
+    """What stands in results of a kind where no cell counts, of reductions that have no value then."""
+    return NAN if out_kind & FC_KINDS < FC_U8 else 0
 
 
 cdef class Walk:

@@ -91,10 +91,10 @@ cdef idx region_bytes(Lines *p) noexcept:
     return p.slots * (p.pitch + p.width * p.r[last])
 
 
-cdef void plan_blocks(Lines *p, idx least, bint box) noexcept:
+cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has (of booleans, which take the
     least time, as many as there may be), and ROWS on the outer axes; then less until the region is small enough. Rows come in
-    even numbers. Reducers of boxes without `least` combine all lines of a region for each block: they leave the cache rather
+    even numbers, `kept` of them stay. Reducers of boxes without `least` combine all lines of a region for each block: they leave the cache rather
     than have blocks of less than half the window."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
@@ -110,7 +110,7 @@ cdef void plan_blocks(Lines *p, idx least, bint box) noexcept:
             rows = min(max(rows, least), MOST_ROWS)
         p.b[a] = min(p.m[a], rows)
     while True:
-        size, fewest, shortest = region_bytes(p), 2, LEAST_STRIP
+        size, fewest, shortest = region_bytes(p), kept, LEAST_STRIP
         if size <= REGION_BYTES:
             break
         if box and not least and size <= MOST_BYTES:
@@ -122,7 +122,7 @@ cdef void plan_blocks(Lines *p, idx least, bint box) noexcept:
         else:
             if p.b[last] > shortest:
                 p.b[last] = max(p.b[last] // 2, LEAST_STRIP)
-            elif p.step[last] > 1 and p.b[last] > 1:
+            elif p.step[last] > 1 and p.b[last] > (1 if kept == 2 else max(LEAST_STRIP // p.step[last], 1)):
                 p.b[last] //= 2
             elif p.b[last - 1] > 1 and fewest == 2:
                 p.b[last - 1] = 1
@@ -375,6 +375,8 @@ cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noe
         if t.block.unit != t.next:
             load(p, &t.block, t.next)
             t.at, t.scratch = 0, t.block.scratch
+            if now() >= t.block.until:
+                return
         while t.at < count:
             reducers[t.at].reduce(p, &t.block, &reducers[t.at], t.scratch)
             if t.block.piece:
@@ -482,12 +484,13 @@ cdef class Pass(Walk):
     geometry : neighborhood.Geometry
     width : bytes that the reducers keep for each element of a block's region.
     rows : that a block should have.
+    kept : rows that it has however large its region is, an even number.
     """
 
-    def __cinit__(self, geometry, idx width=0, idx rows=0):
+    def __cinit__(self, geometry, idx width=0, idx rows=0, idx kept=2):
         cdef Lines *p = &self.p
         p.width = width
-        plan_blocks(p, rows, geometry.cells is None)
+        plan_blocks(p, max(rows, kept), kept, geometry.cells is None)
         plan_runs(p, geometry.cells)
 
     def __dealloc__(self):

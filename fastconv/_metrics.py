@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _args, _distance
+from . import _args, _distance, _runtime
 
 # The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
@@ -47,10 +47,11 @@ _ALIASES = {
     "mi": "minkowski", "m": "minkowski", "pnorm": "minkowski", "se": "seuclidean", "s": "seuclidean",
     "sqe": "sqeuclidean", "sqeuclid": "sqeuclidean",
 }  # fmt: skip
-_CHAIN = 32  # FC_POINT_CHAIN
-_PADDING = 16  # whole vectors of any instruction set
 _FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
-_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances
+_LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes of a number
+_COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
+_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
+_runtime.face_seams("distance", globals(), "_CHUNK_BYTES")
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -58,9 +59,11 @@ _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64
 
 @dataclass(frozen=True)
 class Plan:
-    """How to compute a metric: what the kernels need, a function that fills an array, or items of a batch in turn."""
+    """How to compute a metric: what the kernels need and in which precision, a function that fills an array, or items of a
+    batch in turn."""
 
     kernel: tuple | None = None
+    single: bool = False
     fill: Callable | None = None
     items: Callable | None = None
 
@@ -110,7 +113,7 @@ def plan(metric, kwargs, xa, xb, compute):
     if not isinstance(metric, str):
         if not callable(metric):
             raise TypeError(f"metric must be a name or a function of two points, got {metric!r}")
-        return Plan(fill=_caller(metric, kwargs))
+        return Plan(fill=_caller(metric, kwargs, _scipy_casts(metric)))
     name = metric.lower()
     name = _ALIASES.get(name, name)
     if name not in _DIRECT and name not in _BITS and name not in _TAKES:
@@ -133,11 +136,11 @@ def plan(metric, kwargs, xa, xb, compute):
         else:
             v = _vector("V", kwargs["V"], d)
         # 1 / V, V over a power of 2 near its least, so that it does not overflow.
-        least = v[v > 0].min(initial=math.inf)
+        least = v.min(initial=math.inf, where=v > 0)
         exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
         with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-            w = 1 / np.ldexp(v, -exponent)
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute, exponent=-exponent)
+            w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
             return Plan(items=items)
@@ -145,59 +148,70 @@ def plan(metric, kwargs, xa, xb, compute):
     booleans = xa.dtype.kind == own.dtype.kind == "b"
     if name in _BITS and (booleans or name not in _DIRECT):
         if w is None:
-            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d)
-        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, w=w, compute=compute)
+            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d, compute if d < _COUNTS else np.dtype(np.float64))
+        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, compute, w=w)
     sums, ending, preparation, cost = _DIRECT[name]
-    if preparation in (UNIT, CENTRED):
-        return _kernel(sums, ending, preparation, cost, d, w=w)
-    return _kernel(sums, ending, preparation, cost, d, w=w, compute=compute)
+    return _kernel(sums, ending, preparation, cost, d, compute, w=w)
 
 
-def _kernel(sums, ending, preparation, cost, d, *, w=None, compute=None, p=2.0, matrix=None, exponent=0):
-    """A Plan for the kernels; weights, times 2**exponent, reach the sums where `compute` is given, else the preparation
-    alone. The kernels see them without their power of 2, so that they and their products stay within any precision."""
-    tile, n, factor = None, d, 1.0
+def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matrix=None, exponent=0):
+    """A Plan for the kernels; weights, times 2**exponent, reach the sums, or the preparation alone if it is one that takes
+    them. The kernels see them without their power of 2, so that they and their products stay within any precision."""
+    tile, n, factor, single = None, d, 1.0, compute == np.float32
     if w is not None:
         w, more = _reduced(w)
         exponent += more
         if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
             factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
-        if compute is not None:
-            tile = np.zeros(-(-d // _PADDING) * _PADDING, compute)
+        n = w.sum()
+        if preparation not in (UNIT, CENTRED):
             with np.errstate(over="ignore", under="ignore"):
-                tile[:d] = w != 0 if sums == CHEBYSHEV else w
-                n = _total(w, compute)
+                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute, copy=False)
+            if preparation in (KNOWN, NONZERO):
+                n = _total(tile, d, single)
+        w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
-    return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor))
+    return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
 
 
 def _reduced(x):
     """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
-    sizes = np.abs(x, where=np.isfinite(x), out=np.zeros_like(x))
-    exponent = math.frexp(sizes.max(initial=0))[1] // 2 * 2
+    largest = 0.0
+    for part in _parts(x):
+        sizes = np.abs(part)
+        largest = sizes.max(initial=largest, where=np.isfinite(sizes))
+    exponent = math.frexp(largest)[1] // 2 * 2
     return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
 
 
+def _parts(x):
+    """An array in parts of about _CHUNK_BYTES, along its first axis."""
+    chunk = max(_CHUNK_BYTES // (8 * max(math.prod(x.shape[1:]), 1)), 1)
+    for i in range(0, len(x), chunk):
+        yield x[i : i + chunk]
+
+
 def _vector(name, value, d):
-    vector = _real(name, "a vector", value)
+    vector = np.array(_real(name, "a vector", value), np.float64)  # a copy: `out` may lie in the argument
     if vector.shape != (d,):
         raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
     return vector
 
 
 def _real(name, what, value):
-    """A copy of an argument of real numbers in float64, C-contiguous, so that `out` may lie in the argument."""
+    """An argument of real numbers, as an array."""
     array = _args.array(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
-    return np.array(array, np.float64, order="C")
+    return array
 
 
-def _total(w, compute):
-    """The sum of weights in the order and precision in which the kernels add them up."""
-    chains = [np.cumsum(w[i : i + _CHAIN].astype(compute))[-1] for i in range(0, len(w), _CHAIN)]
-    return np.cumsum(np.array(chains, compute))[-1] if chains else 0.0
+def _total(tile, d, single):
+    """The sum of weights as the kernels add them up: the distance of points that differ everywhere."""
+    ends, total = (np.broadcast_to(np.float32(x), (1, d)) for x in (0, 1)), np.empty((1, 1))
+    _distance.matrix(*ends, total, single, False, False, (HAMMING, AS_IS, KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0), 1)
+    return total[0, 0]
 
 
 def _weights(name, value, d):
@@ -210,24 +224,22 @@ def _weights(name, value, d):
 
 
 def _minkowski(p, w, d, compute):
-    if isinstance(p, (str, bytes)) or _args.array("p", p).ndim:
+    array = _args.array("p", p)
+    if array.ndim or array.dtype.kind not in "fiubO":  # whole numbers beyond int64 are objects
         raise TypeError(f"p must be a number >= 0, got {p!r}")
     p = _args.real("p", p)
     if not p >= 0:
         raise ValueError(f"p must be a number >= 0, got {p}")
-    if p == 0 or 1 / p == math.inf:
-        total = float(d) if w is None else w.sum()
-        value = 0.0 if total < 1 else 1.0 if total == 1 else math.inf
-        return Plan(fill=lambda xa, xb, out: out.fill(value))
+    p = max(p, _LEAST[compute.itemsize])
     if p == 1:
-        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, w=w, compute=compute)
+        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, compute, w=w)
     if p == 2:
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, w=w, compute=compute)
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w)
     if p >= _FARTHEST:
-        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, w=w, compute=compute)
+        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, compute, w=w)
     halves = p < 8 and p % 1 == 0.5
     sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
-    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, w=w, compute=compute, p=p)
+    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, compute, w=w, p=p)
 
 
 def _scatter(xa, xb, diagonal):
@@ -235,14 +247,25 @@ def _scatter(xa, xb, diagonal):
     both = [xa] if xb is None else [xa, xb]
     count, d = sum(len(x) for x in both), xa.shape[-1]
     chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
-    blocks = [x[i : i + chunk] for x in both for i in range(0, len(x), chunk)]
+    wide = max(_CHUNK_BYTES // 8, 1)  # numbers of points that are longer than a chunk
+    total = np.empty(d if diagonal else (d, d))
+
+    def blocks(columns):
+        """Points in double precision, in C order, so that sums do not depend on theirs."""
+        for x in both:
+            for i in range(0, len(x), chunk):
+                yield x[i : i + chunk, columns].astype(np.float64, order="C")
+
     with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
-        mean = sum((block.astype(np.float64).sum(0) for block in blocks), np.zeros(d)) / np.float64(count)
-        total = np.zeros(d if diagonal else (d, d))
-        for block in blocks:
-            centred = block.astype(np.float64) - mean
-            total += (centred * centred).sum(0) if diagonal else centred.T @ centred
-        return total / np.float64(count - 1)
+        for first in range(0, d, wide if diagonal else max(d, 1)):
+            columns = slice(first, first + wide if diagonal else d)
+            mean = sum((block.sum(0) for block in blocks(columns)), np.zeros(len(total[columns]))) / np.float64(count)
+            part = np.zeros_like(total[columns])
+            for block in blocks(columns):
+                block -= mean
+                part += (block * block).sum(0) if diagonal else block.T @ block
+            total[columns] = part / np.float64(count - 1)
+    return total
 
 
 def _mahalanobis(vi, xa, xb, compute):
@@ -258,20 +281,21 @@ def _mahalanobis(vi, xa, xb, compute):
         vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if np.isnan(vi).any():
+    if any(np.isnan(part).any() for part in _parts(vi)):
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
-    if np.isinf(vi).any():
-        return Plan(fill=_caller(_quadratic, {"vi": vi}))
-    vi, exponent = _reduced(vi)
-    symmetric = vi / 2 + vi.T / 2
+    if any(np.isinf(part).any() for part in _parts(vi)):
+        return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
+    symmetric = np.empty((d, d))
+    for part, own, other in zip(*map(_parts, (symmetric, vi, vi.T)), strict=True):
+        np.multiply(own, 0.5, out=part, dtype=np.float64)
+        part += np.multiply(other, 0.5, dtype=np.float64)
+    symmetric, exponent = _reduced(symmetric)
     try:
         root, w = np.ascontiguousarray(np.linalg.cholesky(symmetric)), None
     except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
         w, root = np.linalg.eigh(symmetric)
         root = np.ascontiguousarray(root)
-    # The kernels multiply in two words, from numbers and their high halves.
-    halves = (root.view(np.int64) & ~np.int64(2**27 - 1)).view(np.float64)
-    return _kernel(WORDS, ROOT, MAPPED, 2, d, w=w, compute=compute, matrix=np.stack([root, halves]), exponent=exponent)
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, w=w, matrix=root, exponent=exponent)
 
 
 def items(*arrays):
@@ -289,13 +313,23 @@ def _quadratic(u, v, vi):
         return np.sqrt(difference @ (vi @ difference))
 
 
-def _caller(metric, kwargs):
-    """A function that fills an array with metric(u, v, **kwargs), one pair at a time."""
+def _scipy_casts(metric):
+    """What SciPy makes of integers for its own functions, which would wrap around: truths or doubles, None for others."""
+    if not getattr(metric, "__module__", "").startswith("scipy.spatial.distance"):
+        return None
+    return bool if metric.__name__ in _BITS and metric.__name__ not in ("hamming", "jaccard") else np.float64
+
+
+def _caller(metric, kwargs, casts=None):
+    """A function that fills an array with metric(u, v, **kwargs), one pair at a time; integers are cast before."""
 
     def fill(xa, xb, out):
         lead = out.shape[:-2]
         xa, xb = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (xa, xb))
         for index in np.ndindex(*out.shape):
-            out[index] = metric(xa[index[:-1]], xb[(*index[:-2], index[-1])], **kwargs)
+            u, v = xa[index[:-1]], xb[(*index[:-2], index[-1])]
+            if casts:
+                u, v = (x.astype(casts) if x.dtype.kind in "iu" else x for x in (u, v))
+            out[index] = metric(u, v, **kwargs)
 
     return fill

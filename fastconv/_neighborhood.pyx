@@ -10,6 +10,7 @@ from fastconv._common cimport idx, round_up
 from fastconv._kernels cimport (
     FC_F32,
     FC_F64,
+    FC_F16,
     FC_FOLD_BYTES,
     FC_I32,
     FC_I64,
@@ -38,13 +39,17 @@ from fastconv._lines cimport (
     Walk,
     Reducer,
     reduce_t,
+    nothing_of,
     result_kind,
 )
 from fastconv._neighborhood_bits cimport bits_scratch, list_terms, reduce_bits
 from fastconv._neighborhood_extremes cimport (
+    bands_scratch,
     extreme_scratch,
+    in_bands,
     list_levels,
     piles_scratch,
+    reduce_bands,
     reduce_extremes,
     reduce_runs,
     runs_scratch,
@@ -69,6 +74,9 @@ import numpy as np
 
 cnp.import_array()
 
+cdef enum:
+    SAFE_HALVES = 42             # so many factors of 2^-24 .. 2^16 stay within a double's range
+
 _CODES = {
     "min": FC_NEAR_MIN, "max": FC_NEAR_MAX, "range": FC_NEAR_RANGE, "sum": FC_NEAR_SUM, "prod": FC_NEAR_PROD,
     "mean": FC_NEAR_MEAN, "var": FC_NEAR_VAR, "std": FC_NEAR_STD, "count": FC_NEAR_COUNT, "any": FC_NEAR_ANY,
@@ -86,6 +94,8 @@ def parameter(name, values):
     if len(values) > 1:
         raise ValueError(f"reduction {name!r} takes one parameter, ddof, got {values!r}")
     try:
+        if values and isinstance(values[0], (str, bytes)):
+            raise TypeError
         return float(values[0]) if values else 0.0
     except (TypeError, ValueError):
         raise TypeError(f"reduction {name!r} takes a real number ddof, got {values[0]!r}") from None
@@ -170,13 +180,15 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
         return max(plain, sums_scratch(p, own))
     if p.box:
         return max(plain, 4 * p.pitch + sides * extreme_scratch(p))
+    if in_bands(p, own):
+        return max(plain, bands_scratch(p, own, sides))
     return 64 + piles_scratch(p) + max(plain, 2 * p.pitch + sides * runs_scratch(p, own))
 
 
 cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
     """Whether a reduction can be computed with one of the pass, which may be another driver's."""
     cdef const Near *leader = <const Near *>r.own
-    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bits and r.reduce != reduce_sums:
+    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits and r.reduce != reduce_sums:
         return False
     if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
         return False
@@ -198,9 +210,21 @@ def width(names, geometry):
             levels = 1 if box else int(geometry.window[len(geometry.window) - 1]).bit_length()
             if dtype.kind == "b" or name in ("any", "all"):
                 most = max(most, 1 + levels // 4)
-            elif not box:
+            elif not box and not _leaves_tables(geometry):
                 most = max(most, dtype.itemsize * levels)
     return most
+
+
+def _leaves_tables(geometry):
+    """Whether the spans of a block of the least size would leave the second-level cache (reduce_bands)."""
+    *rest, length = geometry.window
+    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > 5 << 18
+
+
+def fewest(names, geometry):
+    """Rows that a block must have, so that spans that are not kept from one to the next are worth their cost."""
+    extremes = geometry.cells is not None and geometry.cval.dtype.kind != "b" and any(n in ("min", "max", "range") for n in names)
+    return 32 if extremes and _leaves_tables(geometry) else 2
 
 
 def add(Walk pass_, name, double ddof, cnp.ndarray out):
@@ -217,7 +241,7 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
     cdef idx j
     if own == NULL:
         raise MemoryError()
-    own.reduction, own.ddof = code, ddof
+    own.reduction, own.ddof, own.nothing = code, ddof, nothing_of(out_kind)
     if code <= FC_NEAR_RANGE:
         own.plain = p.native & ~1 if code == FC_NEAR_RANGE and p.native >= FC_U8 else p.native
     elif code <= FC_NEAR_PROD:
@@ -229,12 +253,16 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
         own.plain = FC_F64 if own.wide else FC_I64
     elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
         own.wide, own.plain = True, p.native
+    elif p.native >= FC_U8 and code <= FC_NEAR_RANGE and p.presence and own.nothing != 0:
+        own.wide, own.plain = True, FC_F64
+    elif code == FC_NEAR_PROD and p.kind & FC_KINDS == FC_F16 and p.cells > SAFE_HALVES:
+        own.wide = True
     if isinstance(pass_, Boxes):
         pass_.add(NULL, own, 0, out, 0, truth)
         if own.wide and code == FC_NEAR_MEAN:
             pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
         return
-    own.group = group_of(p, code, out_kind) if p.cells > 1 and not own.wide else ALONE
+    own.group = group_of(p, code, out_kind) if p.cells > 1 and (not own.wide or code <= FC_NEAR_RANGE) else ALONE
     own.truth = own.group == SUMS and code == FC_NEAR_COUNT
     own.squares = own.group == SQUARES
     own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
@@ -270,7 +298,7 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
     elif own.group == EXTREMES and p.box:
         way, cost = reduce_extremes, 8
     elif own.group == EXTREMES:
-        way, cost = reduce_runs, 4.0 * p.runs
+        way, cost = reduce_bands if in_bands(p, own) else reduce_runs, 4.0 * p.runs
         list_levels(p, own)
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
@@ -279,7 +307,7 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
     elif own.group >= SUMS:
         in_place = IN_PLACE_BUT_CVAL
     else:
-        in_place = IN_PLACE if way != reduce_runs else 0
+        in_place = IN_PLACE if way != reduce_runs and way != reduce_bands else 0
     pass_.add(way, own, scratch_of(p, own), out, cost, truth)
     pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_NEAR_MEAN:

@@ -389,7 +389,7 @@ cdef void conclude(const Plan *t, Work *w, idx o, idx line, Area parts, idx firs
                 rest //= w.count[a]
             else:
                 offset += (o if a == t.axis else w.at[a]) * t.reducers[r].os[a]
-        q.reduction, q.ddof, q.wide = own.reduction, own.ddof, own.wide
+        q.reduction, q.ddof, q.wide, q.nothing = own.reduction, own.ddof, own.wide, own.nothing
         t.k.conclude(&q)
         put.dst_step, put.dst = t.reducers[r].os[last], t.reducers[r].out + offset + first * t.reducers[r].os[last]
         put.src, put.src_step, put.n = results, p.step[last] * kind_bytes(own.plain), ceil_div(n, p.step[last])

@@ -8,7 +8,6 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 from cython.parallel cimport prange
-from libc.math cimport NAN
 from libc.stdint cimport uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -17,6 +16,7 @@ cimport numpy as cnp
 from fastconv._common cimport idx, kind_of, round_up
 from fastconv._kernels cimport FC_F64, FC_GATHER, FC_LINE_HOLES, fc_kernels, fc_line, fc_put
 from fastconv._lines cimport (
+    AXES,
     Block,
     Lines,
     Pass,
@@ -24,11 +24,12 @@ from fastconv._lines cimport (
     close_block,
     load,
     locate,
+    nothing_of,
     open_block,
     out_lines,
     result_kind,
 )
-from fastconv._runtime cimport crew, now, team
+from fastconv._runtime cimport crew, now, seam, team
 
 import numpy as np
 
@@ -37,8 +38,9 @@ cnp.import_array()
 ctypedef int (*Function)(double *, Py_ssize_t, double *, void *) noexcept nogil
 
 cdef enum:
-    BATCH_BYTES = 20 << 10       # windows gathered before a compiled function is called for each
-    MOST_WINDOWS = 256
+    MOST_WINDOWS = 256           # of a batch
+
+cdef idx BATCH_BYTES = 20 << 10  # windows gathered before a compiled function is called for each
 
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
@@ -107,6 +109,42 @@ cdef void gather_windows(const fc_kernels *k, char *dst, idx pitch, const fc_lin
         dst += size
 
 
+cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *runs) noexcept:
+    """The runs of the cells of a window, all or those of a footprint, in C order of some axes, which are all of them; returns how
+    many there are. NULL: only that."""
+    cdef idx at[AXES]
+    cdef idx apart[AXES]         # cells of the footprint
+    cdef idx line = 0, tap = 0, flat = 0, count = 0, before = -1, end = -1, size = 1
+    cdef int a, axis, last = p.ndim - 1
+    for a in range(last, -1, -1):
+        at[a], apart[a] = 0, size
+        size *= p.w[a]
+    while True:
+        if cell == NULL or cell[flat]:
+            if line == before and tap == end:
+                end += 1
+            else:
+                count += 1
+                before, end = line, tap + 1
+                if runs != NULL:
+                    runs[count - 1].line, runs[count - 1].first = line, tap
+            if runs != NULL:
+                runs[count - 1].cells = end - runs[count - 1].first
+        for a in range(last, -1, -1):
+            axis = axes[a]
+            size = 1 if at[axis] + 1 < p.w[axis] else 1 - p.w[axis]
+            at[axis] += size
+            flat += size * apart[axis]
+            if axis == last:
+                tap += size
+            else:
+                line += size * p.stride[axis]
+            if size == 1:
+                break
+        else:
+            return count
+
+
 cdef class Loaded:
     """The block of lines that one thread works on."""
     cdef Block block
@@ -142,6 +180,7 @@ cdef class Windows:
     cdef Run *runs
     cdef idx run_count
     cdef readonly idx cells
+    cdef idx longest             # run
     cdef readonly idx units, parts
     cdef idx line_parts, parts_of_a_line
     cdef object dtype, native
@@ -150,9 +189,9 @@ cdef class Windows:
     def __cinit__(self, geometry, dtype, idx piece_bytes):
         cdef Lines *p
         cdef int a
-        cdef idx line = 1, lines = 1, i, first, cells
-        cdef Run *run
-        cdef const cnp.npy_intp[:, :] at
+        cdef int[AXES] axes
+        cdef const uint8_t *cell = NULL
+        cdef idx line, lines = 1, i
         self.plan = Pass(geometry)
         p = &self.plan.p
         self.dtype, self.native = dtype, geometry.cval.dtype
@@ -160,29 +199,22 @@ cdef class Windows:
         # Cells in C order of the footprint, whichever axis the lines lie along.
         pad = p.ndim - len(geometry.order)
         place = [geometry.order.index(axis) + pad for axis in geometry.axes]
-        rest = [a for a in range(p.ndim) if a not in place]
-        window = np.ones(geometry.window, np.bool_) if geometry.cells is None else geometry.cells
-        where = np.argwhere(window.transpose(place + rest))[:, np.argsort(place + rest)]
-        at = where.astype(np.intp)
-        self.cells = cells = at.shape[0]
-        self.runs = <Run *>PyMem_RawCalloc(cells, sizeof(Run))
+        place = [a for a in range(p.ndim) if a not in place] + place
+        for a in range(p.ndim):
+            axes[a] = place[a]
+        if geometry.cells is not None:
+            cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>geometry.cells)
+        self.run_count = list_cells(p, axes, cell, NULL)
+        self.runs = <Run *>PyMem_RawCalloc(self.run_count, sizeof(Run))
         if self.runs == NULL:
             raise MemoryError()
-        for i in range(cells):
-            line = 0
-            for a in range(p.ndim - 1):
-                line += at[i, a] * p.stride[a]
-            first = at[i, p.ndim - 1]
-            if self.run_count:
-                run = &self.runs[self.run_count - 1]
-                if run.line == line and run.first + run.cells == first:
-                    run.cells += 1
-                    continue
-            self.runs[self.run_count].line, self.runs[self.run_count].first, self.runs[self.run_count].cells = line, first, 1
-            self.run_count += 1
+        list_cells(p, axes, cell, self.runs)
+        for i in range(self.run_count):
+            self.cells += self.runs[i].cells
+            self.longest = max(self.longest, self.runs[i].cells)
         for a in range(p.ndim - 1):
             lines *= p.b[a]
-        line = max(p.b[p.ndim - 1] * cells * p.item, 1)
+        line = max(p.b[p.ndim - 1] * self.cells * p.item, 1)
         self.line_parts = max((lines * line + piece_bytes - 1) // piece_bytes, 1)
         self.parts_of_a_line = 1
         if self.line_parts > lines:
@@ -253,21 +285,30 @@ cdef class Windows:
         windows = memory.T if by_cells else memory[:, : self.cells]
         return windows if presence or self.dtype == self.native else windows.astype(self.dtype)
 
-    def put(self, Piece piece, cnp.ndarray result, cnp.ndarray out):
-        """Stores the results of a piece, real numbers, in `out`, arranged as the geometry says."""
+    def put(self, Piece piece, cnp.ndarray result, cnp.ndarray out, cnp.ndarray only=None):
+        """Stores the results of a piece, real numbers, in `out`, arranged as the geometry says; only some, if booleans say which."""
         cdef const Lines *p = &self.plan.p
         cdef int source = kind_of(result)
         cdef Reducer r
         cdef fc_put q
-        cdef idx i, item = cnp.PyArray_ITEMSIZE(result)
+        cdef idx i, x, item = cnp.PyArray_ITEMSIZE(result)
+        cdef const char *src = <const char *>cnp.PyArray_DATA(result)
+        cdef const uint8_t *some = NULL
+        cdef char *dst
+        if only is not None:
+            some = <const uint8_t *>cnp.PyArray_DATA(only)
         aim(p, &r, out)
-        q.src, q.src_step, q.source = <const char *>cnp.PyArray_DATA(result), item, source
-        q.dst_step, q.kind, q.n = r.os[p.ndim - 1], r.out_kind, piece.count
+        q.src_step, q.source, q.dst_step, q.kind = item, source, r.os[p.ndim - 1], r.out_kind
         for i in range(piece.first_line, piece.first_line + piece.lines):
-            locate(p, &piece.block, &r, i, &q.dst)
-            q.dst += piece.first * q.dst_step
-            p.k.put_line(&q)
-            q.src += piece.count * item
+            locate(p, &piece.block, &r, i, &dst)
+            q.n = piece.count if some == NULL else 1
+            for x in range(piece.count if some != NULL else 1):
+                if some == NULL or some[x]:
+                    q.src, q.dst = src + x * item, dst + (piece.first + x) * q.dst_step
+                    p.k.put_line(&q)
+            src += piece.count * item
+            if some != NULL:
+                some += piece.count
 
     def call(self, uintptr_t function, uintptr_t data, cnp.ndarray out, workers):
         """Stores what a compiled function gives for each window in `out`, arranged as the geometry says.
@@ -294,8 +335,9 @@ cdef class Windows:
         c.wide = p.native != FC_F64
         scratch = c.windows * c.pitch + round_up(c.windows * c.present_pitch, 8)
         if c.wide:
-            scratch += 8 * ((c.windows - 1) * step + self.cells) + FC_GATHER
+            scratch += 8 * ((c.windows - 1) * step + self.longest) + FC_GATHER
         aim(p, &c.r, out)
+        c.nothing = nothing_of(c.r.out_kind)
         threads = 1 if serial else crew(team(workers, 0), p.units)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
         if members == NULL:
@@ -357,6 +399,7 @@ cdef struct Calls:
     idx windows                  # of a batch
     idx pitch, present_pitch     # bytes of a window, of its presence
     bint wide                    # whether elements become doubles first
+    double nothing               # where nothing counts
     bint failed                  # by any thread
 
 
@@ -416,7 +459,7 @@ cdef void call_batch(Calls *c, Member *t) noexcept nogil:
     for i in range(pixels):
         window = <double *>(windows + i * c.pitch)
         n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
-        results[i] = 0 if n else NAN
+        results[i] = 0 if n else c.nothing
         if n and not c.function(window, n, results + i, c.data):
             c.failed = True
             return
@@ -440,3 +483,6 @@ cdef void call_lines(Calls *c, Member *t, double until) noexcept nogil:
             t.unit += 1
         if now() >= until:
             return
+
+
+seam("neighborhood.BATCH_BYTES", &BATCH_BYTES)

@@ -8,3 +8,6 @@ cdef void list_levels(const Lines *p, Near *own) noexcept nogil
 cdef idx piles_scratch(const Lines *p) noexcept nogil
 cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil
 cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
+cdef bint in_bands(const Lines *p, const Near *own) noexcept nogil
+cdef idx bands_scratch(const Lines *p, const Near *own, int sides) noexcept nogil
+cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil

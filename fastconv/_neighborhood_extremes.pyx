@@ -49,6 +49,13 @@ from fastconv._neighborhood_plain cimport (
     target,
     wanted,
 )
+from fastconv._runtime cimport seam
+
+cdef enum:
+    TERMS = 256                  # of a pile at once, where that is in parts
+
+cdef idx TABLE_BYTES = 5 << 18   # of a block's spans, beside which other lines stay in the second-level cache
+cdef idx BAND_BYTES = 1 << 18    # of the spans of a band
 
 
 # ---- boxes: columns first, axis by axis, then rows ----
@@ -230,29 +237,32 @@ cdef void list_levels(const Lines *p, Near *own) noexcept nogil:
         own.terms[j] = level_of(p.run_length[j])
 
 
-cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
+cdef void fill_table(const Lines *p, const Block *b, const Near *own, idx line, char *spans, char *spare, int op) noexcept nogil:
+    """The spans of all levels of a line; those of 2^level go to spans + level * p.pitch."""
     cdef const fc_elements *k = plain_elements(p)
-    cdef idx i, line, n = span(p, b, p.ndim - 1), rows = span(p, b, p.ndim - 2)
+    cdef idx n = span(p, b, p.ndim - 1)
     cdef int level, first = max(own.lowest, 1)
     cdef const void *pair[2]
-    cdef void *out
-    cdef char *spans
+    cdef void *out = spans + first * p.pitch
     cdef fc_row row
     cdef fc_pile pile
     row.src, row.out, row.spare, row.op, row.window, row.count = pair, &out, spare, op, <idx>1 << first, 1
     pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
+    pair[0], row.n = b.line[line].at, n - row.window + 1
+    k.row(&row)
+    for level in range(first + 1, own.highest + 1):
+        pair[0] = out
+        pair[1] = <char *>out + (<idx>1 << (level - 1)) * k.bytes
+        out, pile.n = spans + level * p.pitch, n - (<idx>1 << level) + 1
+        k.pile(&pile)
+
+
+cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
+    cdef idx i, line, rows = span(p, b, p.ndim - 2)
     for i in range(region_lines(p, b) if own.highest else 0):
-        if i % rows < carried:
-            continue
-        line = region_line(p, b, i)
-        spans = tables_at(p, b, own, tables, line)
-        pair[0], out, row.n = b.line[line].at, spans + first * p.pitch, n - row.window + 1
-        k.row(&row)
-        for level in range(first + 1, own.highest + 1):
-            pair[0] = out
-            pair[1] = <char *>out + (<idx>1 << (level - 1)) * k.bytes
-            out, pile.n = spans + level * p.pitch, n - (<idx>1 << level) + 1
-            k.pile(&pile)
+        if i % rows >= carried:
+            line = region_line(p, b, i)
+            fill_table(p, b, own, line, tables_at(p, b, own, tables, line), spare, op)
 
 
 cdef inline idx piles_of(const Lines *p) noexcept nogil:
@@ -327,3 +337,89 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
         for side in range(2):
             line[side] = NULL if out[side] == NULL else <char *>out[side][i]
         deliver_extremes(p, b, r, i, line[0], line[1], spare + p.pitch)
+
+
+# ---- the same where the tables of a block would be too large: a band of lines after the other, each pile in parts ----
+
+cdef bint in_bands(const Lines *p, const Near *own) noexcept nogil:
+    return runs_scratch(p, own) > TABLE_BYTES
+
+
+cdef inline idx band_of(const Lines *p, const Near *own) noexcept nogil:
+    """Lines of a band."""
+    return min(max(BAND_BYTES // max(tables_of(own) * p.pitch, 1), 1), p.lines)
+
+
+cdef idx bands_scratch(const Lines *p, const Near *own, int sides) noexcept nogil:
+    """Bytes for reduce_bands: spare lines, the tables of a band, those of its lines, the next run of each pile, and the piles."""
+    return ((2 + band_of(p, own) * tables_of(own) + sides * piles_of(p)) * p.pitch + round_up(p.lines * sizeof(char *))
+            + round_up(piles_of(p) * sizeof(idx)))
+
+
+cdef void add_runs(const Lines *p, const Block *b, const Reducer *r, char **spans, idx *next, idx first, idx limit, char *out,
+                   int op) noexcept nogil:
+    """What a pile, whose window begins with line `first`, has in the lines before `limit`."""
+    cdef const Near *own = <const Near *>r.own
+    cdef const void *terms[TERMS]
+    cdef const char *at
+    cdef void *target = out
+    cdef idx line, level, rest
+    cdef fc_pile q
+    q.lines, q.out, q.count, q.piles, q.n, q.op = terms, &target, 0, 1, dense_count(p, b), op
+    while next[0] < p.runs and first + p.run_line[next[0]] < limit:
+        if q.count == 0 and next[0] > 0:
+            terms[0], q.count = out, 1
+        line, level = first + p.run_line[next[0]], own.terms[next[0]]
+        at = (spans[line] + level * p.pitch if level else b.line[line].at) + p.run_start[next[0]] * p.item
+        rest = p.run_length[next[0]] - (<idx>1 << level)
+        terms[q.count], terms[q.count + 1] = at, at + rest * p.item
+        q.count += 2 if rest else 1
+        next[0] += 1
+        if q.count > TERMS - 2:
+            plain_elements(p).pile(&q)
+            q.count = 0
+    if q.count:
+        plain_elements(p).pile(&q)
+
+
+cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """min, max and range of large windows of any shape."""
+    cdef const Near *own = <const Near *>r.own
+    cdef idx piles = out_lines(p, b), lines = region_lines(p, b), band = band_of(p, own), i, j, line, limit
+    cdef char **spans = <char **>(scratch + 2 * p.pitch)
+    cdef idx *next = <idx *>(<char *>spans + round_up(p.lines * sizeof(char *)))
+    cdef char *tables = <char *>next + round_up(piles_of(p) * sizeof(idx))
+    cdef char *results[2]        # NULL: not wanted
+    cdef int side, op
+    cdef char *unused
+    cdef char *at = tables + band * tables_of(own) * p.pitch
+    if b.flags & FC_LINE_HOLES:
+        reduce_plain(p, b, r, scratch)
+        return
+    for side in range(2):
+        results[side], op = NULL, FC_OP_MAX if side else FC_OP_MIN
+        if not wanted(r, op):
+            continue
+        results[side] = at
+        at += piles * p.pitch
+        op |= FC_OP_NAN if b.flags & FC_LINE_NAN else 0
+        for i in range(piles):
+            next[i] = 0
+        i = 0
+        while i < lines:
+            for j in range(i, min(i + band, lines)):
+                line = region_line(p, b, j)
+                spans[line] = tables + ((j - i) * tables_of(own) - max(own.lowest, 1)) * p.pitch
+                if own.highest:
+                    fill_table(p, b, own, line, spans[line], scratch, op)
+            limit = region_line(p, b, i + band) if i + band < lines else p.lines
+            for j in range(piles):
+                add_runs(p, b, r, spans, &next[j], locate(p, b, r, j, &unused), limit, results[side] + j * p.pitch, op)
+            i += band
+    for i in range(piles):
+        deliver_extremes(p, b, r, i, NULL if results[0] == NULL else results[0] + i * p.pitch,
+                         NULL if results[1] == NULL else results[1] + i * p.pitch, scratch + p.pitch)
+
+
+seam("neighborhood.TABLE_BYTES", &TABLE_BYTES)
+seam("neighborhood.BAND_BYTES", &BAND_BYTES)

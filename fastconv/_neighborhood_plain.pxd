@@ -26,7 +26,8 @@ cdef struct Near:
     int plain                    # kind of the plain kernel's results
     int kind                     # kind of those of the fast ones
     int group
-    bint wide                    # integers neither wrap nor round (kernels.h)
+    bint wide                    # integers neither wrap nor round, products do not overflow (kernels.h)
+    double nothing               # the result where nothing counts: NaN, or 0 where the dtype has none
     int next                     # members of the group lie so far on in the table, 0: none
     bint squares                 # of a leader of sums: var or std is among them
     bint doubles                 # sums are doubles

@@ -55,7 +55,7 @@ cdef void some_plain(const Lines *p, const Block *b, const Reducer *r, fc_near *
     q.first, q.n = first * step, (end - 1) * step + 1
     while r != NULL:
         own = <const Near *>r.own
-        q.reduction, q.ddof, q.wide = own.reduction, own.ddof, own.wide
+        q.reduction, q.ddof, q.wide, q.nothing = own.reduction, own.ddof, own.wide, own.nothing
         # Compilers fuse the additions of squares in one of the two kernels: the bits must not depend on what else the block holds.
         q.holes = b.flags & (FC_LINE_HOLES | FC_LINE_MINUS)
         if p.presence and own.reduction in (FC_NEAR_VAR, FC_NEAR_STD):

@@ -9,13 +9,16 @@ cimport numpy as cnp
 from fastconv._common cimport idx
 from fastconv._kernels cimport (
     FC_CELL_LEVELS,
+    FC_F16,
     FC_F32,
     FC_F64,
     FC_LINE_HOLES,
     FC_LINE_NAN,
     FC_KINDS,
+    FC_NARROW_COUNT,
     FC_NEAREST_WHOLE,
     FC_NEAR_MAX,
+    FC_SELECT_CHUNK,
     FC_SELECT_ROOM,
     FC_U8,
     FC_U32,
@@ -27,9 +30,12 @@ from fastconv._kernels cimport (
     fc_kernels,
     fc_near,
     fc_select,
+    fc_so_far,
     fc_tally,
 )
-from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, locate, out_lines, pause, put, result_kind, slot_of
+from fastconv._lines cimport Block, Lines, Pass, Reducer, dense_count, locate, nothing_of, out_lines, pause, put, result_kind, slot_of
+
+from fastconv._runtime cimport seam
 
 import operator
 
@@ -39,11 +45,16 @@ cnp.import_array()
 
 cdef enum:
     PLAIN, BOX, CELLS            # how ranks are found where all cells count
-    MOST_CELLS = 1024            # of a window whose lists are sorted
-    PIECE_CELLS = 1 << 18        # cells of the windows of a piece, selected or sorted
-    PIECE_RUNS = 1 << 22         # runs that a histogram passes in a piece
-    LEAST_PIECE = 64
-    FEW_CELLS = 16               # that kernels sort at once
+
+cdef idx FEW_CELLS = 16          # that kernels sort at once
+cdef idx LIST_CELLS = 1024       # of a window whose lists are sorted
+cdef idx RANK_PIECE = 1 << 18    # cells of the windows of a piece, selected or sorted
+cdef idx RANK_PASSES = 1 << 25   # comparisons of a piece where one chunk of outputs is more than that
+cdef idx PIECE_RUNS = 1 << 22    # runs that a histogram passes in a piece
+cdef idx SORT_CELLS = 1 << 17    # that are sorted at once, for mode and entropy
+cdef idx SORT_WORDS = 2048       # cells of a window of 16 bits that is sorted for its mode
+cdef idx NARROW_COUNT = FC_NARROW_COUNT    # cells that a histogram with narrow counts takes, at most
+cdef idx LOGARITHMS = 1 << 18    # counts whose logarithms stand in a table
 
 NAMES = ("median", "percentile", "rank", "mode", "entropy")
 
@@ -53,8 +64,13 @@ cdef struct Rank:
     idx rank
     bint pair                    # results may lie between two cells
     bint real                    # results are doubles
+    double nothing               # where nothing counts
     bint tally                   # mode or entropy
     bint logs                    # entropy
+    bint moving                  # by a histogram that moves along the lines, with
+    bint wide                    # counts of any size; else by sorting so many cells at once:
+    idx room
+    idx most_logs                # that the table has
     int way
     double scale                 # of the table of logarithms
     idx target                   # the rank of windows without holes
@@ -81,6 +97,8 @@ cdef struct Work:                # scratch memory of a thread
     idx *offset                  # of cells
     double *share
     idx *count
+    idx *state                   # of a chunk of outputs between two pieces of its work
+    fc_so_far *so_far            # the same of an output of mode or entropy
 
 
 cdef inline const fc_elements *elements(const fc_kernels *k, int kind) noexcept nogil:
@@ -108,8 +126,8 @@ def _cells(geometry):
 
 
 def _interpolates(name, parameter, cells, presence):
-    """Whether a result may lie between two cells."""
-    if name not in ("median", "percentile") or parameter[0] in (0.0, 1.0):
+    """Whether a result may lie between two cells, or has no cell at all."""
+    if name not in ("median", "percentile"):
         return False
     return presence or (cells - 1) * parameter[0] % 1 != 0
 
@@ -125,10 +143,14 @@ def parameter(name, values):
         raise ValueError(f"reduction {name!r} must be a tuple ({name!r}, {what}), got {(name, *values)!r}")
     if name == "rank":
         try:
+            if isinstance(values[0], (bool, np.bool_)):
+                raise TypeError
             return -1.0, operator.index(values[0])
         except TypeError:
             raise TypeError(f"the rank of a reduction must be an integer, got {values[0]!r}") from None
     try:
+        if isinstance(values[0], (str, bytes)):
+            raise TypeError
         percent = float(values[0])
     except (TypeError, ValueError):
         raise TypeError(f"the percentile of a reduction must be a real number, got {values[0]!r}") from None
@@ -182,9 +204,11 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     w.out = take(&at, room * 8)
     w.share = <double *>take(&at, room * sizeof(double))
     w.count = <idx *>take(&at, room * sizeof(idx))
+    w.state = <idx *>take(&at, 2 * FC_SELECT_CHUNK * sizeof(idx))
+    w.so_far = <fc_so_far *>take(&at, sizeof(fc_so_far))
     w.offset = <idx *>take(&at, own.offsets * sizeof(idx))
     if own.tally:
-        spare = elements(p.k, key_kind(p.native)).tally_room(p.cells, p.runs)
+        spare = elements(p.k, key_kind(p.native)).tally_room(own.room, p.runs, own.moving, own.wide)
     elif own.way == BOX:
         spare = elements(p.k, list_kind(p.native)).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
     elif own.way == CELLS:
@@ -196,7 +220,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
 # ---- blocks ----
 
 cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) noexcept nogil:
-    """The lines of a block, or their keys."""
+    """The lines of a block, or their keys, which a piece of it leaves for the next."""
     cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.w[p.ndim - 1]
     cdef bint holes = b.flags & FC_LINE_HOLES, loaded
     cdef int a
@@ -209,19 +233,21 @@ cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) no
         for a in range(p.ndim - 2, -1, -1):
             loaded = loaded and rest % p.r[a] < (b.count[a] - 1) * p.step[a] + p.w[a]
             rest //= p.r[a]
+        if loaded and b.piece == 0:
+            elements(p.k, p.native).keys(w.keys + slot_of(p, b, i) * p.pitch, b.line[i].at, b.line[i].present if holes else NULL,
+                                         length)
         if loaded:
             w.rows[i] = w.keys + slot_of(p, b, i) * p.pitch
-            elements(p.k, p.native).keys(<void *>w.rows[i], b.line[i].at, b.line[i].present if holes else NULL, length)
 
 
-cdef const void *find_extreme(const Lines *p, const Block *b, const Work *w, idx line) noexcept nogil:
+cdef const void *find_extreme(const Lines *p, const Block *b, const Rank *own, const Work *w, idx line) noexcept nogil:
     """A line of results of which those with a NaN are NaN; NULL if the block has none."""
     cdef fc_near q
     if p.native >= FC_U8 or not b.flags & FC_LINE_NAN:
         return NULL
     q.lines, q.run_line, q.run_start, q.run_length = b.line + line, p.run_line, p.run_start, p.run_length
     q.runs, q.cells, q.n, q.reduction, q.holes = p.runs, p.cells, dense_count(p, b), FC_NEAR_MAX, b.flags & FC_LINE_HOLES
-    q.first, q.wide, q.ddof, q.out = 0, False, 0, w.extreme
+    q.first, q.wide, q.ddof, q.nothing, q.out = 0, False, 0, own.nothing, w.extreme
     elements(p.k, p.native).near(&q)
     return w.extreme
 
@@ -230,7 +256,7 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
     """Line `at` of values or keys at w.low and w.high, or results at w.out, to the results of one line."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_ranked q
-    q.extreme = find_extreme(p, b, w, line)
+    q.extreme = find_extreme(p, b, own, w, line)
     q.n = dense_count(p, b)
     q.low = NULL if own.logs else w.low + at * w.pitch
     q.high = NULL if w.high == NULL else w.high + at * w.pitch
@@ -241,28 +267,39 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
     if q.low != NULL and q.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
         put(p, b, r, out, q.low, p.native)
         return
-    q.real, q.out, q.share, q.count = own.real, w.out, w.share, w.count
+    q.real, q.nothing, q.out, q.share, q.count = own.real, own.nothing, w.out, w.share, w.count
     elements(p.k, p.native).ranked(&q)
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
 
 cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
-    """Any rank of any window."""
+    """Any rank of any window: chunks of outputs, several in a piece, or one of them in several pieces."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_select q
-    cdef idx n = dense_count(p, b), size = max(PIECE_CELLS // p.cells // LEAST_PIECE, 1) * LEAST_PIECE
-    cdef idx parts = (n + size - 1) // size, piece, line
+    cdef int passes = 8 * <int>p.item + 2, each = passes
+    cdef idx n = dense_count(p, b), size = max(RANK_PIECE // p.cells // FC_SELECT_CHUNK, 1) * FC_SELECT_CHUNK
+    cdef idx parts = (n + size - 1) // size, work = FC_SELECT_CHUNK * p.cells, runs = p.runs, stages = 1, piece, line, stage
     cdef char *out
+    if size == FC_SELECT_CHUNK and work > RANK_PASSES // passes:
+        each = <int>max(RANK_PASSES // work, 1)
+        if work > RANK_PASSES:
+            runs = max(p.runs // (work // RANK_PASSES + 1), 1)
+        stages = ((passes + each - 1) // each) * ((p.runs + runs - 1) // runs)
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
     q.holes, q.quantile, q.rank = b.flags & FC_LINE_HOLES, own.quantile, own.rank
-    q.low, q.high, q.share, q.count = w.low, w.high, w.share, w.count
-    for piece in range(b.piece, out_lines(p, b) * parts):
-        line = locate(p, b, r, piece // parts, &out)
+    q.low, q.high, q.share, q.count, q.state = w.low, w.high, w.share, w.count, w.state
+    for piece in range(b.piece, out_lines(p, b) * parts * stages):
+        line = locate(p, b, r, piece // stages // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
-        q.first = piece % parts * size
+        q.first = piece // stages % parts * size
         q.n = min(q.first + size, n)
+        stage = piece % stages
+        q.first_pass = <int>(stage // ((p.runs + runs - 1) // runs)) * each
+        q.end_pass = min(q.first_pass + each, passes)
+        q.first_run = stage % ((p.runs + runs - 1) // runs) * runs
+        q.end_run = min(q.first_run + runs, p.runs)
         elements(p.k, key_kind(p.native)).select(&q)
-        if q.n == n:
+        if q.n == n and stage == stages - 1:
             finish(p, b, r, w, line, 0, out)
         if pause(b, piece + 1):
             return
@@ -370,35 +407,41 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
     cdef const Rank *own = <const Rank *>r.own
     cdef Work w
     cdef fc_tally q
-    cdef idx n = dense_count(p, b), piece, line, size, parts
+    cdef idx n = dense_count(p, b), piece = max(b.piece - 1, 0), line, size, parts   # one more: the first may go on
     cdef char *out
     lay_out(p, own, scratch, &w)
     make_rows(p, b, own, &w)
-    size = PIECE_RUNS // p.runs + 1 if p.item <= (2 if own.logs else 1) else PIECE_CELLS // p.cells + 1
+    if b.piece == 0:
+        w.so_far.begun = False
+    size = PIECE_RUNS // p.runs + 1 if own.moving else RANK_PIECE // p.cells + 1
+    if not own.moving and p.cells > own.room:
+        size = 1
     parts = (n + size - 1) // size
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
     q.holes, q.zeros, q.spare = b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
     q.mode, q.entropy, q.scale, q.count = w.low, <double *>w.out, own.scale, w.count
     q.logs = <const int64_t *>own.table if own.logs else NULL
-    for piece in range(b.piece, out_lines(p, b) * parts):
+    q.most_logs, q.room, q.moving, q.wide, q.so_far = own.most_logs, own.room, own.moving, own.wide, w.so_far
+    while piece < out_lines(p, b) * parts:
         line = locate(p, b, r, piece // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
         q.first = piece % parts * size
         q.n = min(q.first + size, n)
-        elements(p.k, key_kind(p.native)).tally(&q)
-        if q.n == n:
-            finish(p, b, r, &w, line, 0, out)
+        if not elements(p.k, key_kind(p.native)).tally(&q):
+            piece += 1
+            if q.n == n:
+                finish(p, b, r, &w, line, 0, out)
         if pause(b, piece + 1):
             return
     b.piece = 0
 
 
 def _logarithms(cells):
-    """round(c * log2(c) * scale) for c = 0 .. cells, and the scale: the power of 2 for which the last is below 2^62."""
-    counts = np.arange(cells + 1)
-    values = counts * np.log2(np.maximum(counts, 1))
-    scale = 2.0 ** (62 - np.frexp(values[-1])[1])
-    return np.rint(values * scale).astype(np.int64), scale
+    """round(c * log2(c) * scale) for the counts of a table, 0 .. cells at most, and the scale: the power of 2 for which that of
+    all cells is below 2^62."""
+    counts = np.arange(min(cells, LOGARITHMS) + 1)
+    scale = 2.0 ** (62 - np.frexp(cells * np.log2(cells))[1])
+    return np.rint(counts * np.log2(np.maximum(counts, 1)) * scale).astype(np.int64), scale
 
 
 cdef bint all_hold(const Lines *p, idx line, idx tap, idx first, idx count) noexcept:
@@ -473,7 +516,7 @@ cdef void list_cells(const Lines *p, Rank *own) noexcept:
 cdef int choose(const Lines *p) noexcept:
     """How ranks of windows without holes are found."""
     cdef int a
-    if p.cells > MOST_CELLS:
+    if p.cells > LIST_CELLS:
         return PLAIN
     if not p.box or p.step[p.ndim - 2] > 1:
         return CELLS
@@ -492,19 +535,29 @@ def add(Pass pass_, name, value, cnp.ndarray out):
     cdef const int64_t[:] logs = None
     cdef idx i, room = 0
     cdef double position
-    cdef bint whole
+    cdef bint whole, narrow
     memset(&plan, 0, sizeof(Rank))
     plan.quantile, plan.rank = value
     plan.tally, plan.logs = name in ("mode", "entropy"), name == "entropy"
-    plan.pair = _interpolates(name, value, p.cells, p.presence)
+    plan.pair = _interpolates(name, value, p.cells, p.presence) and value[0] not in (0.0, 1.0)
+    plan.nothing = nothing_of(result_kind(out))
     # Between two integers of 64 bits a double is not exact enough for a result of 64 bits.
+    narrow = result_kind(out) & FC_KINDS in (FC_F16, FC_F32)
     whole = plan.pair and p.native >= FC_U64 and result_kind(out) & FC_KINDS >= FC_U64
-    plan.real = (plan.pair and p.native >= FC_U8 and not whole) or plan.logs
+    # The elements' own type has not the numbers between two of them, or no NaN.
+    plan.real = plan.logs or (plan.pair and not whole and p.native != FC_F64 and not (p.native == FC_F32 and narrow)) or (
+        p.presence and p.native >= FC_U8 and plan.nothing != 0)
     if plan.logs:
         table, plan.scale = _logarithms(p.cells)
         logs = table
         room = logs.shape[0]
-    elif not plan.tally:
+        plan.most_logs = room - 1
+    if plan.tally:
+        plan.moving = p.item == 1 or p.item == 2 and (plan.logs or p.cells > SORT_WORDS)
+        plan.wide = p.cells > min(NARROW_COUNT, FC_NARROW_COUNT) or p.item == 2 and not plan.logs
+        plan.wide = plan.wide or plan.logs and p.cells > plan.most_logs
+        plan.room = min(p.cells, SORT_CELLS)
+    else:
         position = (p.cells - 1) * plan.quantile
         plan.target = <idx>position if plan.quantile >= 0 else plan.rank + (p.cells if plan.rank < 0 else 0)
         plan.share = position - <double>plan.target if plan.quantile >= 0 else 0
@@ -525,3 +578,14 @@ def add(Pass pass_, name, value, cnp.ndarray out):
               p.truth and not plan.real)
     if whole:
         pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
+
+
+seam("neighborhood.FEW_CELLS", &FEW_CELLS)
+seam("neighborhood.LIST_CELLS", &LIST_CELLS)
+seam("neighborhood.RANK_PIECE", &RANK_PIECE)
+seam("neighborhood.RANK_PASSES", &RANK_PASSES)
+seam("neighborhood.PIECE_RUNS", &PIECE_RUNS)
+seam("neighborhood.SORT_CELLS", &SORT_CELLS)
+seam("neighborhood.SORT_WORDS", &SORT_WORDS)
+seam("neighborhood.NARROW_COUNT", &NARROW_COUNT)
+seam("neighborhood.LOGARITHMS", &LOGARITHMS)

@@ -107,6 +107,7 @@ def triple_product(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, and for ``packed=True`` without the symmetry that it needs.
 
     Notes
@@ -209,6 +210,7 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
     TypeError
         If `n` is not an integer, or `packed` a lazy array.
     ValueError
+        For masked arrays that hide values.
         If the last axis of `packed` has neither length.
 
     Examples
@@ -273,6 +275,7 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         If `x` does not have 2 axes or `axis` is not one of them.
 
     Notes
@@ -342,6 +345,7 @@ def triple_product_vjp(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit.
 
     Notes
@@ -407,6 +411,7 @@ def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) ->
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     Notes
@@ -505,6 +510,7 @@ def mode_dot(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     Notes
@@ -658,6 +664,7 @@ def mode_dot_vjp(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and for a mode that the tensor does not have.
 
     References

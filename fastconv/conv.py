@@ -86,15 +86,21 @@ def conv2d(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
-        For shapes that do not fit, filters larger than the padded input, and values that an argument cannot take.
+        For shapes that do not fit, filters larger than the padded input (unless an axis of it has no pixels and so the
+        result none), masked arrays that hide values, and values that an argument cannot take.
 
     Notes
     -----
-    Sums are formed in chains, short enough that errors stay below
-    ``8 u sum |x| |w|``, u the unit roundoff of the dtype, on data whose rounding errors are not all of one sign; the
-    guaranteed bound is ``(64 + ceil(n / 768)) u sum |x| |w|`` for n terms. The same bits come out for any number of
-    threads, any split of the batch and any memory layout of the same values. NaN and infinities reach exactly the
-    outputs whose formula contains them.
+    Sums of n terms are formed in chains of at most 48, whose sums are added in groups of three, and those again, so
+    that on every instruction set and for all data, as long as no product underflows::
+
+        |error| <= (48 + 2 ceil(log3(n / 48))) u sum |x| |w|,     n u sum |x| |w| where n < 48,
+
+    u the unit roundoff of the dtype (one u more with a bias, whose size then counts in the sum). Only data made for it
+    come near that: where rounding errors are not all of one sign, errors stay below ``8 u sum |x| |w|``.
+
+    The same bits come out for any number of threads, any split of the batch and any memory layout of the same values.
+    NaN and infinities reach exactly the outputs whose formula contains them.
 
     References
     ----------
@@ -147,7 +153,8 @@ def conv2d(
             raise ValueError(f"padding={padding!r} makes a {axis} of {size} pixels; it may be at most {_args.MOST_PIXELS}")
     ho = (h + top + bottom - extent_h) // sh + 1
     wo = (width + left + right - extent_w) // sw + 1
-    if ho < 0 or wo < 0:
+    # Of an axis without pixels the formula makes one without outputs, or of padding alone.
+    if ho < 0 or wo < 0 or (h and h + top + bottom < extent_h) or (width and width + left + right < extent_w):
         raise ValueError(
             f"filters of shape {w.shape} cover {extent_h} x {extent_w} pixels, more than the padded input has: "
             f"{h + top + bottom} x {width + left + right}"

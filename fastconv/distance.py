@@ -7,14 +7,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _distance, _metrics
+from . import _args, _distance, _metrics, _runtime
 from ._distance import small
 from .runtime import get_num_threads
 
 __all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]
 
-_PART_BYTES = 1 << 20  # what knn may use for the results of parts of the data, where queries are few
+_PART_BYTES = 1 << 20  # results of parts of the data where the queries of knn are few; rows that squareform compares at once
 _PULL_BYTES = 16 << 20  # gradients of a batch that are added up over broadcast axes at once
+_FEW_QUERIES = 6  # fewer for each thread: the data are split
+_PART_POINTS = 4096  # of the data, at least, for each thread
+_runtime.face_seams("distance", globals(), "_PART_BYTES", "_PULL_BYTES", "_FEW_QUERIES", "_PART_POINTS")
 
 
 def cdist(
@@ -68,7 +71,8 @@ def cdist(
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
     kwargs : optional
         What the metric takes: ``w``, weights >= 0 of shape (d,), for all but seuclidean, mahalanobis and jensenshannon;
-        ``p`` >= 0; ``V`` of shape (d,); ``VI`` of shape (d, d). A callable gets them all.
+        ``p`` >= 0 (of 0 the limit: 0, 1 or infinity where the weight of what differs is below, at or above 1); ``V`` of
+        shape (d,); ``VI`` of shape (d, d). A callable gets them all.
 
     Returns
     -------
@@ -80,18 +84,23 @@ def cdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Notes
     -----
     Differences are formed before they are squared or summed, so points far from the origin lose no accuracy, and sums
-    in chains of 32, so that errors hardly grow with d. ``cdist(X, X)`` does half the work and is symmetric to the bit.
+    in chains of 32, whose groups of 512 are added in two words, so that errors do not grow with d. ``cdist(X, X)``
+    does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
+    Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread, which w and V of up to two million numbers
+    fit in; mahalanobis also factors a copy of VI.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
-    euclidean and minkowski do not over- or underflow where the distance itself does not (up to d = 4096); and
+    euclidean and minkowski do not over- or underflow where the distance itself does not; and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
-    mahalanobis of a point with an infinite number is NaN or infinite.
+    mahalanobis of a point with an infinite number is NaN or infinite; points are multiplied by a factor of VI in two
+    words, so that points which are nearer to each other than 2^-40 (float32: 2^-24) of their sizes lose accuracy.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
     max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 
@@ -122,8 +131,7 @@ def cdist(
         elif plan.fill is not None:
             plan.fill(xa, xb, target)
         else:
-            single = compute == np.float32
-            _distance.matrix(xa, xb, target, single, _same(xa, xb), target is out, plan.kernel, workers)
+            _distance.matrix(xa, xb, target, plan.single, _same(xa, xb), target is out, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -167,6 +175,7 @@ def pdist(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -192,7 +201,7 @@ def pdist(
                 for i, row in _rows_of_condensed(n):
                     plan.fill(points[i : i + 1], points[i + 1 :], target[index][None, row])
         else:
-            _distance.condensed(x, target, compute == np.float32, plan.kernel, workers)
+            _distance.condensed(x, target, plan.single, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -218,6 +227,7 @@ def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarr
     Raises
     ------
     ValueError
+        For masked arrays that hide values.
         For lengths that are no n * (n - 1) // 2 and matrices that are not square or fail the checks.
 
     Examples
@@ -246,7 +256,9 @@ def squareform(X: ArrayLike, force: str = "no", checks: bool = True) -> np.ndarr
     n = x.shape[-1]
     if x.shape[-2] != n:
         raise ValueError(f"X must be a square matrix, got shape {x.shape}")
-    if checks and not np.array_equal(x, np.swapaxes(x, -1, -2)):
+    rows = max(_PART_BYTES // max(x[..., :1, :].nbytes, 1), 1)
+    parts = [slice(i, i + rows) for i in range(0, n, rows)]
+    if checks and not all(np.array_equal(x[..., p, :], np.swapaxes(x[..., p], -1, -2)) for p in parts):
         raise ValueError("X must be symmetric, which it is not; checks=False takes its upper triangle")
     if checks and np.any(np.diagonal(x, axis1=-2, axis2=-1)):
         raise ValueError("X must have zeros on its diagonal, which it has not; checks=False ignores them")
@@ -298,6 +310,7 @@ def knn(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, k out of range, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -308,9 +321,14 @@ def knn(
     array([[0, 1],
            [1, 2]])
     """
-    q, x = _args.array("queries", queries), _args.array("data", data)
-    lead = _shapes("queries", q, "data", x)
-    compute, target_dtype = _metrics.dtypes("queries", q, "data", x, dtype)
+    return _nearest("queries", queries, "data", data, k, metric, dtype, workers, kwargs)
+
+
+def _nearest(q_name, queries, x_name, data, k, metric, dtype, workers, kwargs):
+    """knn, which names its arrays as the caller does."""
+    q, x = _args.array(q_name, queries), _args.array(x_name, data)
+    lead = _shapes(q_name, q, x_name, x)
+    compute, target_dtype = _metrics.dtypes(q_name, q, x_name, x, dtype)
     workers = _args.workers(workers)
     m, n = q.shape[-2], x.shape[-2]
     k = _args.integer("k", k, 1, f"an integer from 1 to the number of points, {n}")
@@ -319,40 +337,41 @@ def knn(
     plan = _metrics.plan(metric, kwargs, q, x, compute)
     parts = 1
     threads = workers or get_num_threads()
-    if m * math.prod(lead) < 6 * threads and n >= 4096 * threads:
+    if plan.kernel is not None and m * math.prod(lead) < _FEW_QUERIES * threads and n >= _PART_POINTS * threads:
         parts = max(min(threads, _PART_BYTES // max(m * math.prod(lead) * k * 16, 1)), 1)
-    shape = (parts, *lead, m, k)
-    distances, indices = (_args.result(None, shape, np.dtype(t))[0] for t in (compute, np.intp))
+    # Parts are merged before their distances are rounded.
+    shape, kind = (parts, *lead, m, k), target_dtype if parts == 1 else compute
+    distances, indices = (_args.result(None, shape, np.dtype(t))[0] for t in (kind, np.intp))
     if distances.size:
         if plan.items is not None:
             for a, b, d, i in plan.items(q, x, distances[0], indices[0]):
-                d[...], i[...] = knn(a, b, k, metric, dtype=compute, workers=workers, **kwargs)
-            parts = 1
+                d[...], i[...] = knn(a, b, k, metric, dtype=target_dtype, workers=workers, **kwargs)
         elif plan.fill is not None:
             row = np.empty((1, n), compute)
             for a, b, d, i in _metrics.items(q, x, distances[0], indices[0]):
                 for j in range(m):
                     plan.fill(a[j : j + 1], b, row)
                     i[j] = np.argsort(row[0], kind="stable")[:k]
-                    d[j] = row[0, i[j]]
-            parts = 1
+                    d[j], i[j] = _rounded(row[0, i[j]], i[j], target_dtype)
         else:
             if parts > 1:
                 distances.fill(np.nan)
                 indices.fill(n)
-            _distance.nearest(q, x, distances, indices, compute == np.float32, plan.kernel, workers)
-    if parts > 1:
-        distances, indices = (np.concatenate(list(a), axis=-1) for a in (distances, indices))
-        order = np.lexsort((indices, distances), axis=-1)[..., :k]
-        distances, indices = (np.take_along_axis(a, order, -1) for a in (distances, indices))
-    else:
-        distances, indices = distances[0], indices[0]
-    if target_dtype != compute:
-        with np.errstate(over="ignore", under="ignore"):
-            distances = distances.astype(target_dtype)
-        order = np.lexsort((indices, distances), axis=-1)  # rounding makes ties
-        indices = np.take_along_axis(indices, order, -1)
-    return distances, indices
+            _distance.nearest(q, x, distances, indices, plan.single, plan.kernel, workers)
+    if parts == 1:
+        return distances[0], indices[0]
+    distances, indices = (np.concatenate(list(a), axis=-1) for a in (distances, indices))
+    order = np.lexsort((indices, distances), axis=-1)[..., :k]
+    return _rounded(*(np.take_along_axis(a, order, -1) for a in (distances, indices)), target_dtype)
+
+
+def _rounded(distances, indices, dtype):
+    """Sorted distances in another dtype, and the indices in order where rounding has made ties."""
+    if distances.dtype == dtype:
+        return distances, indices
+    with np.errstate(over="ignore", under="ignore"):
+        distances = distances.astype(dtype)
+    return distances, np.take_along_axis(indices, np.lexsort((indices, distances), axis=-1), -1)
 
 
 def pairwise_argmin(
@@ -393,6 +412,7 @@ def pairwise_argmin(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit, an empty `XB`, unknown metrics, and values that an argument cannot take.
 
     Examples
@@ -405,7 +425,7 @@ def pairwise_argmin(
     b = _args.array("XB", XB)
     if b.ndim >= 2 and not b.shape[-2]:
         raise ValueError(f"XB must have at least one point, got shape {b.shape}")
-    distances, indices = knn(XA, b, 1, metric, dtype=dtype, workers=workers, **kwargs)
+    distances, indices = _nearest("XA", XA, "XB", b, 1, metric, dtype, workers, kwargs)
     return indices[..., 0], distances[..., 0]
 
 
@@ -450,6 +470,7 @@ def cdist_vjp(
     TypeError
         For complex, object and lazy arrays, and for arguments that the metric does not take.
     ValueError
+        For masked arrays that hide values.
         For shapes that do not fit and metrics without a gradient.
 
     Notes
@@ -503,7 +524,7 @@ def _pull_back(grad, a, b, lead, kind, compute, plan, workers):
         return total
     pulled = np.zeros(shape, compute)
     if pulled.size and b.shape[-2]:
-        _distance.pull(grad, a, b, pulled, kind, compute == np.float32, plan.kernel, workers)
+        _distance.pull(grad, a, b, pulled, kind, plan.single, plan.kernel, workers)
     return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled
 
 

@@ -27,6 +27,7 @@ _NUMPY = ((np.mean, "mean"), (np.min, "min"), (np.max, "max"), (np.var, "var"), 
 _LONG_LINE = 64
 _SMALL_WINDOW = 1 << 12  # cells
 _MOST_KNOWN = 32  # calls
+_runtime.face_seams("neighborhood", globals(), "_LONG_LINE", "_SMALL_WINDOW", "_MOST_KNOWN")
 
 
 class Geometry(NamedTuple):
@@ -216,6 +217,15 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
     return Layout(tuple(counts), order, pad, arranged(window, 1), arranged(before, 0), arranged(every, 1), arranged(counts, 1))
 
 
+def _reaches_outside(shape, layout):
+    """Whether a window has a cell outside an array of a shape."""
+    sizes = (1,) * len(layout.pad) + tuple(shape[a] for a in layout.order)
+    return math.prod(layout.counts) > 0 and any(
+        before > 0 or (count - 1) * step - before + window > n
+        for n, window, before, step, count in zip(sizes, layout.window, layout.before, layout.step, layout.counts, strict=True)
+    )
+
+
 def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     """The Geometry and the shape of the result in the input's order."""
     axes = _axes(axes, x.ndim)
@@ -234,6 +244,9 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     if x.dtype.kind == "f" and policy == _POLICIES["raise"] and _has_nan(x, mask):
         raise ValueError('input contains NaN, which nan_policy="raise" refuses')
     layout = _layout(x.shape, axes, tuple(sizes), first, tuple(whole), mode == "valid", origins, steps)
+    native = _native(cval, x.dtype.newbyteorder("="), code)
+    if x.dtype.kind == "f" and policy == _POLICIES["raise"] and np.isnan(native) and _reaches_outside(x.shape, layout):
+        raise ValueError('cval is NaN, which nan_policy="raise" refuses')
     if cells is not None:
         cells = _arranged_cells(cells, axes, layout.order, (None,) * len(layout.pad))
     geometry = Geometry(
@@ -246,7 +259,7 @@ def _plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
         axes=axes,
         cells=cells,
         mode=code,
-        cval=_native(cval, x.dtype.newbyteorder("="), code),
+        cval=native,
         omit=omit,
         other=0,
         presence=mask is not None or omit or mode == "ignore",
@@ -268,7 +281,7 @@ def _named(reduction):
     return name, _DRIVERS[name].parameter(name, values)
 
 
-def _result_dtype(dtype):
+def _result_dtype(dtype, what="dtype"):
     if dtype is None:
         return None
     try:
@@ -276,7 +289,7 @@ def _result_dtype(dtype):
     except (TypeError, ValueError):
         wanted = np.dtype(object)
     if wanted.kind not in "biufc" or wanted.itemsize > (16 if wanted.kind == "c" else 8):
-        raise TypeError(f"dtype must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
+        raise TypeError(f"{what} must be boolean, integer, float16, float32, float64 or complex, got {dtype!r}")
     return wanted
 
 
@@ -361,7 +374,7 @@ def _passes(geometry, names):
     if others:
         kinds = [names[i] for i in others]
         width, rows = _neighborhood.width(kinds, geometry), _neighborhood_ranks.rows(kinds, geometry)
-        passes.append((_lines.Pass(geometry, width, rows), others))
+        passes.append((_lines.Pass(geometry, width, rows, _neighborhood.fewest(kinds, geometry)), others))
     return passes
 
 
@@ -391,7 +404,10 @@ def _anew(x, reductions, outs, workers, wanted, options):
     # What a function raises comes before any name has written its result.
     for i, (name, value) in enumerate(names):
         if name is None:
-            targets[i] = _callables.run(value, geometry, shape, wanted, outs[i], workers, x, geometry.mask)
+            kind = wanted
+            if kind is None and outs[i] is not None:
+                kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+            targets[i] = _callables.run(value, geometry, shape, kind, outs[i], workers, x, geometry.mask)
     engine, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
         passes = _passes(geometry, all_names) if math.prod(geometry.counts) else []
@@ -465,7 +481,8 @@ def neighborhood_reduce(
     mask : array_like of bool, of input's shape, optional
         The pixels that count. What a masked array of numpy.ma hides does not count either.
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
-        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises.
+        A NaN that counts makes its outputs NaN (of those reductions that have one), or does not count, or raises; so does one
+        in `cval` that a window sees.
     dtype : dtype, optional
         Of the result. By default that of input for min, max, rank, mode and for floats; the unsigned one for range; int32
         for sum and prod of 8- and 16-bit integers and int64 for those of others; float64 for mean, var, std and entropy of
@@ -474,8 +491,8 @@ def neighborhood_reduce(
         by what it returns; a compiled one gives input's dtype for floats, else float64. Floats become integers by rounding
         to the nearest, and all numbers booleans by being 0 or not.
     out : ndarray, or a list of them for a list of reductions, optional
-        Where the result goes: its shape and dtype, any strides. It may overlap the inputs, at the price of a temporary
-        array of its size.
+        Where the result goes: its shape and dtype, any strides; of a function without `dtype`, its dtype is the result's. It
+        may overlap the inputs, at the price of a temporary array of its size.
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
         Functions are called in one thread unless this is given, which says that they may be called in several at once and,

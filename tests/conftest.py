@@ -35,8 +35,9 @@ def real_sizes_seed(config):
     return config.getoption("--rng-seed") or int(datetime.date.today().strftime("%Y%m%d"))
 
 
-def pytest_report_header(config):
-    return f"seed of real_sizes: {real_sizes_seed(config)}" if wants_slow(config) else None
+def pytest_terminal_summary(terminalreporter, config):
+    if wants_slow(config):
+        terminalreporter.write_line(f"seed of real_sizes: {real_sizes_seed(config)}")
 
 
 def pytest_configure(config):

@@ -259,6 +259,12 @@ def test_strides_beyond_the_image_give_one_output(strides):
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("exponent", [400, 5000])
+def test_integers_beyond_floats_are_named(exponent):
+    with pytest.raises(ValueError, match="cval.*a float can hold"):
+        fastconv.conv2d(X, W, padding=1, cval=-(10**exponent))
+
+
 def test_result_too_large_for_the_machine_is_a_memory_error():
     with pytest.raises(MemoryError):
         fastconv.conv2d(repeated(2**24, 2**24, 1), np.ones((1, 1, 1, 4), np.float32))

@@ -36,12 +36,12 @@ def assert_exact(x, w, dtype, **options):
 
 
 def axis_sizes(draw, padding, axis, taps, stride, dilation, least):
-    """Draw the size of a spatial axis on which the filter fits, or is one too large for the padded axis."""
+    """Draw the size of a spatial axis on which the filter fits."""
     span = reference.extent(taps, dilation)
     if isinstance(padding, str) and padding.upper() != "VALID":
         return draw(st.integers(max(least, 1), 9))
     added = sum(reference.axis_padding(padding, axis, 1, span, stride))
-    return max(least, span - 1 - added) + draw(st.integers(0, 9))
+    return max(least, span - added) + draw(st.integers(0, 9))
 
 
 @st.composite
@@ -74,7 +74,7 @@ def convolutions(draw):
     )
     batch = draw(st.sampled_from(((), (1,), (2,), (2, 1, 2))))
     plan = reference.geometry((height, width), taps, strides, padding, dilations)
-    assume(min(plan.output) >= 0 and math.prod((*batch, *plan.output, groups, multiplier)) < 4000)
+    assume(math.prod((*batch, *plan.output, groups, multiplier)) < 4000)
     options = {
         "strides": strides,
         "padding": padding,
@@ -111,6 +111,11 @@ def test_any_geometry_is_exact_on_small_integers(isa, problem, with_bias, dtype,
 @pytest.mark.parametrize("image", [(4, 3), (2, 6), (6, 1)], ids=str)
 def test_paddings_modes_and_strides_even_beyond_the_image(rng, image, strides, padding, mode):
     x, w = rng.integers(-4, 5, (*image, 2)), rng.integers(-4, 5, (3, 2, 2, 3))
+    pads = reference.geometry(image, (3, 2), strides, padding, 1).pads
+    if any(image[a] + sum(pads[a]) < w.shape[a] for a in (0, 1)):
+        with pytest.raises(ValueError, match="filters"):
+            fastconv.conv2d(x.astype("f4"), w.astype("f4"), strides, padding)
+        return
     assert_exact(x, w, np.float32, strides=strides, padding=padding, padding_mode=mode, cval=-2.0)
 
 
@@ -139,10 +144,10 @@ SIZED = {
     "input channels": lambda n: Problem("", (2, 4, 6, n), (3, 3, n, 5)),
     "filters": lambda n: Problem("", (2, 4, 6, 3), (3, 3, 3, n)),
     "pointwise filters": lambda n: Problem("", (3, 5, 4), (1, 1, 4, n)),
-    "width": lambda n: Problem("", (1, 4, n + 2, 3), (3, 3, 3, 5)),
-    "height": lambda n: Problem("", (1, n + 2, 4, 3), (3, 3, 3, 5)),
+    "width": lambda n: Problem("", (1, 4, max(n, 1) + 2, 3), (3, 3, 3, 5)),
+    "height": lambda n: Problem("", (1, max(n, 1) + 2, 4, 3), (3, 3, 3, 5)),
     "row of pixels": lambda n: Problem("", (1, 1, n, 4), (1, 1, 4, 4)),
-    "strided width": lambda n: Problem("", (3, 2 * n + 1, 3), (3, 3, 3, 5), {"strides": (1, 2)}),
+    "strided width": lambda n: Problem("", (3, 2 * max(n, 1) + 1, 3), (3, 3, 3, 5), {"strides": (1, 2)}),
     "same width": lambda n: Problem("", (1, 3, n, 3), (3, 3, 3, 5), {"padding": "SAME"}),
     "batch": lambda n: Problem("", (n, 4, 5, 3), (3, 3, 3, 4)),
     "filter width": lambda n: Problem("", (1, 4, n + 6, 2), (2, max(n, 1), 2, 3)),
@@ -150,7 +155,7 @@ SIZED = {
     "strided depthwise": lambda n: Problem("", (5, 2 * n + 3, 9), (3, 3, 1, 9), {"groups": 9, "strides": 2}),
     "multiplier": lambda n: Problem("", (1, 4, 5, 3), (3, 3, 1, 3 * n), {"groups": 3}),
     "grouped channels": lambda n: Problem("", (4, 5, 2 * n), (3, 3, n, 4), {"groups": 2}),
-    "plane width": lambda n: Problem("", (1, 6, n + 4, 1), (5, 5, 1, 1)),
+    "plane width": lambda n: Problem("", (1, 6, max(n, 1) + 4, 1), (5, 5, 1, 1)),
     "same plane width": lambda n: Problem("", (5, n, 1), (3, 3, 1, 1), {"padding": "SAME"}),
 }
 
@@ -377,22 +382,23 @@ CURVES = ["relu", "relu6", "silu", "sigmoid", "tanh"]
 def curve_points(dtype):
     """Return arguments near zero, over the bends, in the tails and special, an odd number of them."""
     small = np.logspace(-30, 2, 97)
-    special = [0.0, 100.0, -100.0, 6.0, 88.0, -88.0, 710.0, -710.0, np.inf, -np.inf, np.nan]
+    special = [0.0, 100.0, -100.0, 6.0, 88.0, -88.0, 710.0, -710.0, 3e38, -3e38, np.inf, -np.inf, np.nan]
+    tails = [np.linspace(-125, -85, 301), np.linspace(-760, -700, 301)]  # where exponentials leave the normal numbers
     return np.concatenate(
-        [np.linspace(-100, 100, 401), np.linspace(-8, 8, 333), small, -small, special]
+        [np.linspace(-100, 100, 401), np.linspace(-8, 8, 333), small, -small, *tails, special]
     ).astype(dtype)
 
 
 def assert_few_ulps(result, points, activation):
-    """Assert errors of at most 4 ulps, beside what is lost where the exponential underflows."""
+    """Assert errors of at most 4 ulps, those of the numbers below the normal ones among them, and the signs of zeros."""
     with np.errstate(all="ignore"):
         expected = reference.ACTIVATIONS[activation](points.astype(np.longdouble))
     info = np.finfo(points.dtype)
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(result[~finite], expected[~finite].astype(points.dtype))
-    underflow = 2 * info.smallest_normal * np.maximum(1, np.abs(points[finite]))
-    bound = 4 * info.eps * np.abs(expected[finite]) + underflow
+    bound = 4 * np.maximum(info.eps * np.abs(expected[finite]), np.longdouble(info.smallest_subnormal))
     assert_within(result[finite], expected[finite], bound)
+    np.testing.assert_array_equal(np.signbit(result[finite]), np.signbit(expected[finite]))
 
 
 @both
@@ -421,6 +427,14 @@ def test_bias_carries_special_values_to_its_channel_only(isa, rng):
     bias = np.zeros(19)
     bias[[3, 16, 18]] = np.nan, np.inf, -np.inf
     assert_exact(x, w, np.float32, bias=bias.astype("f4"))
+
+
+def test_bias_beyond_float32_is_infinite_without_a_warning(recwarn):
+    bias = np.array([1e300, -1e39, 1e-300])
+    with np.errstate(all="raise"):
+        result = fastconv.conv2d(np.ones((4, 4, 1), "f4"), np.ones((3, 3, 1, 3), "f4"), bias=bias)
+    np.testing.assert_array_equal(result, np.broadcast_to([np.inf, -np.inf, 9], (2, 2, 3)))
+    assert not recwarn
 
 
 def test_bias_does_not_widen_the_result(rng):
@@ -469,11 +483,7 @@ EMPTY = [
     Problem("no channels", (2, 5, 6, 0), (3, 3, 0, 4)),
     Problem("no filters", (2, 5, 6, 3), (3, 3, 3, 0)),
     Problem("no channels, no filters", (5, 6, 0), (3, 3, 0, 0)),
-    Problem("one row too few", (2, 2, 6, 3), (3, 3, 3, 4)),
-    Problem("one column too few", (2, 5, 2, 3), (3, 3, 3, 4)),
-    Problem("one row too few with padding", (1, 5, 3), (5, 3, 3, 4), {"padding": ((1, 2), (0, 0))}),
-    Problem("one row too few with dilation", (4, 5, 3), (3, 3, 3, 4), {"dilations": 2}),
-    Problem("one row too few with strides", (2, 6, 3), (3, 3, 3, 4), {"strides": 3}),
+    Problem("no taps", (2, 5, 6, 3), (0, 3, 3, 4)),
     Problem("empty image", (0, 6, 3), (1, 3, 3, 4)),
     Problem("empty image of padding", (0, 6, 3), (3, 3, 3, 4), {"padding": 2, "cval": 1.0}),
     Problem("empty image same", (0, 6, 3), (3, 3, 3, 4), {"padding": "SAME"}),
@@ -490,6 +500,23 @@ def test_zero_size_arrays_give_what_the_formula_gives(isa, problem, activation, 
     expected = reference.conv2d(x, w, bias=bias, activation=activation, **problem.options)
     assert (result.dtype, result.shape) == (dtype, expected.shape)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+TOO_LARGE = [
+    Problem("one row too few", (2, 2, 6, 3), (3, 3, 3, 4)),
+    Problem("one column too few", (2, 5, 2, 3), (3, 3, 3, 4)),
+    Problem("one row too few with padding", (1, 5, 3), (5, 3, 3, 4), {"padding": ((1, 2), (0, 0))}),
+    Problem("one row too few with dilation", (4, 5, 3), (3, 3, 3, 4), {"dilations": 2}),
+    Problem("one row too few with strides", (2, 6, 3), (3, 3, 3, 4), {"strides": 3}),
+    Problem("a stride too few", (5, 10, 3), (3, 12, 3, 4), {"strides": (1, 3)}),
+    Problem("two strides too few", (5, 6, 3), (3, 12, 3, 4), {"strides": (1, 3)}),
+]
+
+
+@pytest.mark.parametrize("problem", TOO_LARGE, ids=str)
+def test_filters_larger_than_the_padded_input_are_an_error(problem):
+    with pytest.raises(ValueError, match="filters.*more than the padded input"):
+        fastconv.conv2d(np.ones(problem.input), np.ones(problem.filters), **problem.options)
 
 
 def test_no_channels_leave_the_bias():

@@ -199,6 +199,10 @@ INTERRUPT = """
             return np.broadcast_to(one, (size + 14, 78, 256)), np.ones((15, 15, 256, 64), "f4"), 1
         if kind == "batch":
             return np.broadcast_to(one, (size, 18, 18, 256)), np.ones((15, 15, 256, 64), "f4"), 1
+        if kind == "packing":
+            return np.broadcast_to(np.array(1, ">f2"), (size, 16, 16, 4096)), np.ones((1, 1, 4096, 1), "f2"), 1
+        if kind == "gathering":
+            return np.broadcast_to(np.array(1, ">f2"), (size, 16, 16, 4096)), np.ones((3, 3, 4096, 3), "f2"), 1
         if kind == "plane":
             return np.broadcast_to(one, (size + 200, 1200, 1)), np.ones((201, 201, 1, 1), "f4"), 1
         return np.broadcast_to(one, (size + 150, 214, 64)), np.ones((151, 151, 1, 64), "f4"), 64
@@ -231,7 +235,8 @@ INTERRUPT = """
 
 @posix
 @pytest.mark.parametrize(
-    "kind, workers", [("image", 1), ("image", 2), ("batch", 2), ("plane", 2), ("depthwise", 1)]
+    "kind, workers",
+    [("image", 1), ("image", 2), ("batch", 2), ("plane", 2), ("depthwise", 1), ("packing", 2), ("gathering", 1)],
 )
 def test_ctrl_c_stops_a_ten_second_call_within_half_a_second(tmp_path, kind, workers):
     outcome, next_call = run_script(INTERRUPT, kind, workers, cwd=tmp_path)
@@ -309,6 +314,11 @@ LARGE = {
     "large depthwise filters": ((100, 100, 256), (65, 65, 1, 256), "f8", "", {"groups": 256, "padding": "FULL"}),
     "many filters a channel": ((12, 12, 2), (9, 9, 1, 100_000), "f8", "", {"groups": 2}),
     "many channels": ((8, 128, 65_536), (1, 1, 65_536, 1), "f4", "broadcast", {}),
+    "many planes": ((100, 300, 600), (9, 9, 600, 2), "f4", "", {"strides": 5, "workers": 7}),
+    "channels first beyond planes": ((16_384, 30, 30), (3, 3, 16_384, 1), "f4", "broadcast", {"data_format": "NCHW"}),
+    "one filter on many channels": ((12, 100, 16_384), (3, 3, 16_384, 1), "f4", "broadcast", {}),
+    "filters as large as images": ((150, 170, 64), (141, 141, 1, 64), "f8", "", {"groups": 64, "padding": 3}),
+    "large windows": ((2048, 32, 32), (3, 3, 2048, 6), "f8", "", {"dilations": 12, "data_format": "NCHW"}),
     "half": ((700, 700, 64), (3, 3, 64, 8), "f2", "", {}),
     "byte-swapped": ((512, 512, 64), (3, 3, 64, 8), ">f4", "", {}),
     "misaligned": ((512, 512, 64), (3, 3, 64, 8), "f4", "misaligned", {}),
@@ -334,6 +344,7 @@ LARGE = {
 @pytest.mark.parametrize("name", LARGE)
 def test_memory_beyond_input_and_output(tmp_path, name, workers):
     *case, options = LARGE[name]
+    workers = options.get("workers", workers)
     extra, right = run_script(MEMORY, (*case, options | {"workers": workers}), cwd=tmp_path)
     assert right == "True"
     assert float(extra) <= 16 + 4 * workers, f"{float(extra):.1f} MiB"

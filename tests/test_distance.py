@@ -300,6 +300,16 @@ def test_mahalanobis_of_near_points(isa, rng, dtype, near):
     np.testing.assert_allclose(slope, expected.astype(float), rtol=0, atol=3000 * ROUNDOFF[np.dtype(dtype)])
 
 
+def test_mahalanobis_of_points_that_share_a_large_number(isa, rng):
+    x, y, root = rng.standard_normal((6, 5)), rng.standard_normal((7, 5)), rng.standard_normal((5, 5))
+    vi = root @ root.T + np.eye(5)
+    x[:, 2] = y[:, 2] = 0
+    expected = fastconv.cdist(x, y, "mahalanobis", VI=vi)
+    for size, error in ((1e10, 1e-14), (1e15, 1e-13), (1e20, 1e-11), (1e25, 1e-5)):
+        x[:, 2] = y[:, 2] = size
+        np.testing.assert_allclose(fastconv.cdist(x, y, "mahalanobis", VI=vi), expected, rtol=error)
+
+
 @pytest.mark.parametrize("metric", WEIGHTED)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_weights_of_any_size(isa, rng, metric, dtype):
@@ -795,6 +805,193 @@ def test_an_interrupt_stops_a_long_call(tmp_path, shapes, call):
         print("stopped" if time.perf_counter() - start < 1.5 else "late")
     """
     assert run_script(script, cwd=tmp_path) == ["stopped"]
+
+
+# --- What arrays of real sizes found
+
+
+def test_few_pairs_are_computed_once_where_sums_leave_the_safe_range(isa, rng):
+    far = 1e200 * np.sqrt(3)
+    for shape in ((200, 3), (5, 200, 3), (97, 1)):
+        x, zero = np.full(shape, 1e200), np.zeros((*shape[:-2], 1, shape[-1]))
+        expected = far if shape[-1] == 3 else 1e200
+        for workers in (1, 2, 5):
+            np.testing.assert_allclose(fastconv.cdist(x, zero, workers=workers), expected, rtol=1e-15)
+            np.testing.assert_allclose(fastconv.cdist(zero, x, workers=workers), expected, rtol=1e-15)
+    xa, xb = rng.random((7000, 1, 3)), rng.random((7000, 600, 3))
+    xa[::7] *= 1e200
+    out = np.zeros((7000, 1, 600))  # larger than 32 MiB: its blocks are slabs of 512 columns
+    fastconv.cdist(xa, xb, out=out)
+    np.testing.assert_allclose(out[::500], np.hypot.reduce(xa[::500, :, None] - xb[::500, None], axis=-1), rtol=1e-13)
+
+
+def test_mahalanobis_of_sums_that_pass_through_infinity(isa):
+    x, zero = np.array([[1e20, 1e20, 0]], "f4"), np.zeros((1, 3), "f4")
+    for d in (3, 40):
+        vi = np.eye(d)
+        vi[:3, :3] = np.diag([2.0, -1, 1])
+        point, origin = (np.pad(a, ((0, 0), (0, d - 3))) for a in (x, zero))
+        assert fastconv.cdist(point, origin, "mahalanobis", VI=vi) == pytest.approx(1e20, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation"])
+def test_numbers_without_weight_do_not_set_the_scale(isa, rng, metric):
+    w = np.r_[np.ones(5), 0, 2, 0]
+    for size, odd in ((1e-130, 1e200), (1e-200, 1e200), (1e200, 1e-200), (1, 1e300)):
+        xa, xb = rng.random((3, 8)) * size, rng.random((4, 8))
+        expected = fastconv.cdist(xa[:, w > 0], xb[:, w > 0], metric, w=w[w > 0])
+        gradient = fastconv.cdist_vjp(np.ones((3, 4)), xa[:, w > 0], xb[:, w > 0], metric, w=w[w > 0])
+        xa[:, w == 0] = odd
+        np.testing.assert_allclose(fastconv.cdist(xa, xb, metric, w=w), expected, rtol=1e-12, atol=1e-15)
+        for a, b in zip(fastconv.cdist_vjp(np.ones((3, 4)), xa, xb, metric, w=w), gradient, strict=True):
+            np.testing.assert_allclose(a[:, w > 0], b, rtol=1e-9, atol=1e-12 / min(size, 1))
+    np.testing.assert_allclose(
+        fastconv.cdist([[1e-130, 2e-130, 1e200]], [[2.0, 1, 0]], "cosine", w=[1, 1, 0]), 0.2, rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize("metric, kwargs", [
+    ("minkowski", {"p": 100}), ("minkowski", {"p": 3.7}), ("euclidean", {}), ("canberra", {}), ("cosine", {}), ("braycurtis", {}),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_long_points_of_any_size(isa, rng, metric, kwargs, dtype):
+    """Sums outside the safe range, sizes beyond it, both signs and near-parallel points, in several ranges."""
+    xa, xb = rng.standard_normal((4, 5000)).astype(dtype) * 3, rng.standard_normal((5, 5000)).astype(dtype) * 3
+    large = dtype(2) ** (100 if dtype == np.float32 or kwargs.get("p") == 100 else 800)  # long double has to hold the powers
+    xa[1], xb[2], xa[2], xb[3] = xa[1] * large, xb[2] * large, xa[2] / large, xb[3] / large
+    xa[3] = xb[4] + dtype(1e-3) * xa[3]
+    if metric == "braycurtis":
+        xa[0] = abs(xa[0])
+    expected = reference.cdist(xa, xb, metric, **kwargs)
+    assert_units(fastconv.cdist(xa, xb, metric, **kwargs), expected, 24, metric == "cosine")
+
+
+def test_more_bits_than_float32_counts():
+    x = np.ones((2, (1 << 23) + 9), np.float32)
+    x[1, :4] = 0
+    assert fastconv.cdist(x[:1], x[1:], "jaccard")[0, 0] == pytest.approx(4 / x.shape[1], rel=1e-6)
+    assert fastconv.cdist(x[:1], x[:1].copy(), "russellrao")[0, 0] == 0
+    distances, indices = fastconv.knn(x[:1], x, 2, "jaccard")
+    assert distances.dtype == np.float32
+    assert indices.tolist() == [[0, 1]]
+
+
+def test_constant_rows_have_no_correlation(isa, rng):
+    w = rng.random(37)
+    for d in (2, 3, 37, 1500):
+        for value in (0.1, 1 / 3, 1e-300, 1e300, 7.7e22):
+            xa, xb = np.full((3, d), value), rng.random((9, d))
+            for kwargs in ({}, {"w": np.resize(w, d)}):
+                assert np.isnan(fastconv.cdist(xa, xb, "correlation", **kwargs)).all()
+
+
+def test_power_0_counts_what_differs(isa):
+    x = np.array([[1.0, 2], [1, 3], [2, 3], [np.nan, 0]])
+    for dtype in FLOATS:
+        result = fastconv.cdist(x.astype(dtype), x.astype(dtype), "minkowski", p=0)
+        np.testing.assert_array_equal(result[:3, :3], [[0, 1, np.inf], [1, 0, 1], [np.inf, 1, 0]])
+        assert np.isnan(result[3]).all()
+        assert fastconv.cdist(x[:1].astype(dtype), x[2:3].astype(dtype), "minkowski", p=0, w=[0.25, 0.5]) == 0
+
+
+def test_functions_of_scipy_see_no_integers_that_wrap():
+    x, y = np.array([[3], [250]], np.uint8), np.array([[12], [3]], np.uint8)
+    for metric in (scipy_distance.cityblock, scipy_distance.sqeuclidean, scipy_distance.dice, scipy_distance.hamming):
+        expected = scipy_cdist(x, y, metric.__name__) if metric is not scipy_distance.dice else [[0, 0], [0, 0]]
+        np.testing.assert_array_equal(fastconv.cdist(x, y, metric), expected)
+
+
+@pytest.mark.parametrize("metric", ["seuclidean", "mahalanobis"])
+def test_defaults_do_not_depend_on_the_layout(rng, metric):
+    for m, n, d in ((2000, 900, 8), (50, 40, 3), (300, 7, 40)):
+        xa, xb = rng.standard_normal((m, d)), rng.standard_normal((n, d))
+        expected = fastconv.cdist(xa, xb, metric)
+        assert_same_bits(fastconv.cdist(np.asfortranarray(xa), np.asfortranarray(xb), metric), expected)
+        assert_same_bits(fastconv.pdist(np.asfortranarray(xb[:, :3]), metric), fastconv.pdist(xb[:, :3].copy(), metric))
+        for a, b in zip(fastconv.knn(np.asfortranarray(xa), xb, 3, metric), fastconv.knn(xa, xb, 3, metric), strict=True):
+            assert_same_bits(a, b)
+
+
+def test_half_precision_is_rounded_once(rng):
+    x = np.array([[1 + 2.0**-11 + 2.0**-30], [1 + 2.0**-11], [1 + 3 * 2.0**-11 - 2.0**-40], [1 + 3 * 2.0**-11], [65519.999999],
+                  [65520], [2.0**-25], [2.0**-25 * (1 + 2.0**-50)], [3e-8], [0], [np.inf], [np.nan]])  # fmt: skip
+    x = np.concatenate([x, np.exp(rng.uniform(-20, 12, (1000, 1)))])
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    np.testing.assert_array_equal(fastconv.cdist(x, [[0.0]], "cityblock", dtype="f2"), expected)
+    distances, indices = fastconv.knn([[0.0]], x, len(x), "cityblock", dtype="f2")
+    order = np.lexsort((np.arange(len(x)), expected[:, 0]))
+    np.testing.assert_array_equal(indices[0], order)
+    np.testing.assert_array_equal(distances[0], expected[order, 0])
+
+
+@pytest.mark.parametrize("call", [
+    lambda x, y: fastconv.pairwise_argmin(x, y),
+    lambda x, y: fastconv.cdist(x, y),
+])  # fmt: skip
+def test_errors_name_the_callers_arguments(call):
+    for x, y in ((np.ones((2, 3)), np.ones((2, 4))), (np.ones(3), np.ones((2, 3))), (np.ones((2, 3)) + 1j, np.ones((2, 3)))):
+        with pytest.raises((TypeError, ValueError), match="XA"):
+            call(x, y)
+
+
+PEAK = """
+import resource, gc
+import fastconv
+rng = np.random.default_rng(0)
+{setup}
+{warm}
+gc.collect()
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+open("/proc/self/clear_refs", "w").write("5")
+before = peak()
+result = {call}
+print((peak() - before) // 1024 - sum(a.nbytes for a in (result if isinstance(result, tuple) else (result,))) // 2**20)
+"""
+
+
+@pytest.mark.parametrize("setup, call", [
+    ("x = rng.random((20_000, 8)).astype('f2')", "fastconv.knn(x, x[:2000], 300)"),
+    ("x = rng.random((20_000, 8))", "fastconv.knn(x, x[:2000], 300, dtype='f4')"),
+    ("x = rng.random((3_000_000, 1)).astype('f2')", "fastconv.pairwise_argmin(x, x[:3])"),
+    ("x, g = rng.random((40, 50_000)), rng.random((40, 40))", "fastconv.cdist_vjp(g, x, x[::-1])"),
+    ("x, g = rng.random((10, 200_000)), rng.random((10, 10))", "fastconv.cdist_vjp(g, x, x[::-1])"),
+    ("x = rng.random((4, 2_000_000))", "fastconv.cdist(x, x[::-1], 'cosine')"),
+    ("x, w = rng.random((4, 2_000_000)), rng.random(2_000_000)", "fastconv.cdist(x, x[::-1], 'correlation', w=w)"),
+    ("x, w = rng.random((4, 2_000_000)), rng.random(2_000_000)", "fastconv.cdist(x, x[::-1], w=w)"),
+    ("x = rng.random((4, 2_000_000))", "fastconv.cdist(x, x[::-1], 'seuclidean')"),
+])  # fmt: skip
+def test_memory_is_bounded(tmp_path, setup, call):
+    """16 MiB and 4 for each of 2 threads, beyond the arguments and the result."""
+    small = "fastconv.knn(np.ones((9, 2)), np.ones((9, 2)), 2)"
+    lines = run_script(PEAK.format(setup=setup, warm=small, call=call), cwd=tmp_path, env={"FASTCONV_NUM_THREADS": "2"})
+    assert int(lines[-1]) <= 24
+
+
+@pytest.mark.parametrize("setup, call", [
+    ("v = rng.random((1000, 1000)); x, vi = rng.random((2000, 1000)), v @ v.T", "fastconv.cdist(x, x, 'mahalanobis', VI=vi)"),
+    ("v = rng.random((1000, 1000)); x, vi = rng.random((2000, 1000)), v @ v.T",
+     "fastconv.cdist_vjp(np.ones((2000, 2000)), x, x, 'mahalanobis', VI=vi)"),
+    ("x = rng.random((3, 2_000_000, 1))", "fastconv.knn(x[:, :9], x, 2_000_000)"),
+    ("x = rng.random((3_000_000, 30))", "fastconv.cdist_vjp(np.ones((1, 3_000_000)), x[:1], x, 'cosine')"),
+    ("x = rng.random((20_000_000, 1, 3))", "fastconv.cdist(x, x[::-1])"),
+    ("x = np.zeros((20_000, 20_000), 'f4')", "fastconv.squareform(x)"),
+])  # fmt: skip
+def test_interrupts_stop_what_is_no_sum(tmp_path, setup, call):
+    script = f"""
+    import fastconv
+    rng = np.random.default_rng(0)
+    {setup}
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    start = time.perf_counter()
+    try:
+        {call}
+        print("over")
+    except KeyboardInterrupt:
+        print("stopped" if time.perf_counter() - start < 1.3 else time.perf_counter() - start)
+    """
+    assert run_script(script, cwd=tmp_path)[-1] in ("stopped", "over")
 
 
 # --- Gradients

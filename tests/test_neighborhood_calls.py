@@ -4,6 +4,7 @@ import ctypes
 import math
 import sys
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -40,6 +41,12 @@ def weigh_one(window):
 @C_FUNCTION
 def weigh_compiled(values, n, result, data):
     result[0] = sum((i + 1) * values[i] for i in range(n))
+    return 1
+
+
+@C_FUNCTION
+def weigh_few(values, n, result, data):
+    result[0] = values[0] + 2 * values[n - 1]
     return 1
 
 
@@ -282,6 +289,24 @@ def test_out_may_overlap(rng, function):
     np.testing.assert_array_equal(x, wanted)
 
 
+@pytest.mark.parametrize("dtype", [object, "S3", "U2", np.longdouble, np.clongdouble, "M8[s]", "m8[s]", [("a", "f8")]], ids=str)
+@every_kind
+def test_out_of_a_dtype_that_results_cannot_have(function, dtype):
+    out = np.zeros((8, 9), dtype)
+    before = out.tobytes()
+    for results in (out, [out]):
+        with pytest.raises(TypeError, match="dtype"):
+            reduce_(np.ones((8, 9)), [function] if results is not out else function, 3, out=results)
+    assert out.tobytes() == before
+
+
+@every_kind
+def test_out_that_is_no_array(function):
+    for out in ([[0.0] * 9] * 8, 7, np.float64(1), memoryview(np.zeros((8, 9)))):
+        with pytest.raises(TypeError, match="out must be a NumPy array"):
+            reduce_(np.ones((8, 9)), function, 3, out=out)
+
+
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 4, 2)], ids=str)
 @every_kind
 def test_nothing_to_do(function, shape):
@@ -355,6 +380,58 @@ def test_windows_without_a_counting_value_are_not_handed_over(rng):
     for function in (np.max, lambda w: max(w), weigh_compiled):
         result = reduce_(x, function, 3, mask=mask)
         np.testing.assert_array_equal(np.isnan(result), np.arange(9) == 4)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.bool_, np.float32, np.complex64], ids=lambda d: d.__name__)
+@every_kind
+def test_results_where_no_value_counts(rng, function, dtype):
+    x = rng.integers(1, 9, (11, 40)) + 0.25
+    mask = rng.random(x.shape) < 0.2
+    wanted = reference.neighborhood(x, weigh_one, np.ones((3, 3), bool), empty=0, mask=mask)
+    counts = reduce_(np.ones(x.shape), "sum", 3, mask=mask)
+    assert (counts == 0).any()
+    result = reduce_(x, function, 3, mask=mask, dtype=dtype)
+    wanted = np.rint(wanted).astype(dtype) if dtype is np.int16 else wanted.astype(dtype)
+    np.testing.assert_array_equal(result[counts > 0], wanted[counts > 0])
+    np.testing.assert_array_equal(result[counts == 0], np.nan if np.dtype(dtype).kind in "fc" else 0)
+
+
+def test_results_that_become_floats_after_windows_without_values():
+    x = np.arange(90.0 * 400).reshape(90, 400)
+    mask = np.ones(x.shape, bool)
+    mask[:70, ::2] = False
+    mask[:5] = False  # first nothing, then integers, then floats
+    for first in (0, 5):
+        late = reduce_(x[first:], lambda w: int(w[0]) if w[0] < 30000 else w[0], 1, mask=mask[first:])
+        np.testing.assert_array_equal(late, np.where(mask, x, np.nan)[first:])
+        whole = reduce_(x[first:], lambda w: int(w[0]), 1, mask=mask[first:])
+        np.testing.assert_array_equal(whole, np.where(mask, x, 0).astype(int)[first:])
+        assert whole.dtype == np.int64
+    nothing = reduce_(x, lambda w: 1, 3, mask=np.zeros(x.shape, bool))
+    assert np.isnan(nothing).all() and nothing.dtype == np.float64
+
+
+def peak_of(call):
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_memory_of_integers_with_empty_windows(rng, workers):
+    x = rng.integers(0, 9, (1000, 1000)).astype(np.int32)
+    mask = rng.random(x.shape) < 0.1
+    out = np.empty(x.shape, np.int64)
+    assert peak_of(lambda: reduce_(x, lambda w, axis: w[:, 0], 3, mask=mask, workers=workers)) < out.nbytes + (20 << 20)
+
+
+def test_memory_of_large_windows():
+    x = np.ones((1000, 4))
+    assert peak_of(lambda: reduce_(x, lambda w, axis: w[:, 0], 701, step=500)) < 20 << 20
+    assert peak_of(lambda: reduce_(np.ones((3, 3), np.float32), weigh_few, (801, 801))) < 20 << 20
+    assert peak_of(lambda: reduce_(np.ones((3, 3)), lambda w: w[0], footprint=np.ones((1001, 1001)), step=3)) < 20 << 20
 
 
 # --- Threads
@@ -441,6 +518,12 @@ INTERRUPT_NAMES = """
         "median": (x, "median", {"size": 101, "mask": mask}),
         "cells": (np.tile(x, (4, 4)), "median", {"footprint": np.eye(31) + np.eye(31)[::-1] != 0}),
         "box": (np.tile(x, (4, 4)), "median", {"size": 31}),
+        "large box": (x, "median", {"size": 2001, "step": 8}),
+        "larger box": (x.astype("f4"), ("percentile", 30), {"size": 4001, "mask": mask}),
+        "large entropy of a byte": (u.astype("u1"), "entropy", {"size": 2001}),
+        "large mode of 16 bits": (u, "mode", {"size": 601}),
+        "large mode": (x, "mode", {"size": 1301}),
+        "large entropy": (x.astype("f4"), "entropy", {"size": 801, "mask": mask}),
         "random": (np.tile(x, (4, 4)), "min", {"footprint": rng.random((201, 201)) < 0.5}),
         "transposed": (np.tile(x, (9, 9)).T, ["mean", "max", "std"], {"size": 9}),
         "one": (np.tile(x, (9, 9)), ["mean", "max"] * 4, {"size": 1}),

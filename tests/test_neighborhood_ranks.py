@@ -49,8 +49,7 @@ def apply(reduction, values):
 
 def expected_dtype(reduction, dtype, cells, some_missing):
     name, parameter = reduction if isinstance(reduction, tuple) else (reduction, 50)
-    between = name in ("median", "percentile") and parameter not in (0, 100)
-    between = between and (some_missing or (cells - 1) * (parameter / 100) % 1)
+    between = name in ("median", "percentile") and (some_missing or (cells - 1) * (parameter / 100) % 1)
     return np.dtype(np.float64) if dtype.kind != "f" and (between or name == "entropy") else dtype
 
 
@@ -260,6 +259,24 @@ def test_zeros_and_infinities(isa, rng, dtype, size):
         np.testing.assert_array_equal(reduce_(x, ("rank", rank), size, mode="nearest"), order[..., rank])
 
 
+def test_a_cval_that_no_window_sees_may_be_nan():
+    for window in ({"size": 1}, {"size": (1, 2), "step": (1, 6), "origin": (0, -1)}):
+        result = reduce_(IMAGE, "median", mode="constant", cval=np.nan, nan_policy="raise", **window)
+        assert not np.isnan(result).any()
+
+
+def test_products_of_float16_overflow_at_their_end_alone(isa):
+    x = np.array([6e4] * 70 + [1e-5] * 70 + [0.5] * 3, np.float16)
+    for order in (x, x[::-1], np.concatenate([x[::2], x[1::2]])):
+        exact = np.prod(order.astype(np.longdouble))
+        for mask in (None, np.ones(x.shape, bool)):
+            result = reduce_(order, "prod", x.size, mode="valid", dtype=np.float64, mask=mask)
+            np.testing.assert_allclose(result, float(exact), rtol=1e-13)
+    for one, other in ((np.inf, np.inf), (0, 0), (np.nan, np.nan)):
+        x[100] = one
+        np.testing.assert_array_equal(reduce_(x, "prod", x.size, mode="valid"), [other])
+
+
 def test_mode_of_zeros_of_both_signs():
     x = np.array([-0.0, 0.0, 3.0, 3.0, -0.0])
     result = reduce_(x, "mode", 5, mode="ignore")
@@ -320,6 +337,47 @@ def test_a_mask_of_everything_changes_nothing(rng, reduction):
     np.testing.assert_array_equal(result, reduce_(x, reduction, 5))
     nothing = reduce_(x, reduction, 5, mask=np.zeros(x.shape, bool))
     assert np.isnan(nothing).all() if nothing.dtype.kind == "f" else (nothing == 0).all()
+
+
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "min", "max", "range", "mean", "std"], ids=str)
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("?", "u1", "i2", "i4", "u8", "f2", "f4", "f8")], ids=str)
+def test_nothing_counts(isa, rng, reduction, dtype):
+    """NaN where the result has one, else 0; what counts stays what it is."""
+    x = rng.integers(1, 2 if dtype.kind == "b" else 100, (9, 70)).astype(dtype)
+    mask = rng.random(x.shape) < 0.2
+    counts = reduce_(np.ones(x.shape), "sum", 3, mask=mask)
+    empty = counts == 0
+    assert empty.any() and not empty.all()
+    natural = reduce_(x, reduction, 3, mask=mask)
+    for wanted in (np.float32, np.float64, np.complex128, np.float16, np.int64, np.uint8, np.bool_):
+        for companions in ([], ["mode"], ["max"]):
+            result = reduce_(x, [reduction, *companions], 3, mask=mask, dtype=wanted)[0]
+            has_nan = np.dtype(wanted).kind in "fc"
+            np.testing.assert_array_equal(result[empty], np.nan if has_nan else 0)
+            if has_nan:
+                np.testing.assert_allclose(result[~empty], natural[~empty].astype(np.float64), rtol=1e-3)
+            elif wanted is np.bool_:
+                np.testing.assert_array_equal(result[~empty], natural[~empty] != 0)
+
+
+def test_percentiles_of_integers_with_a_mask_are_floats(rng):
+    x = rng.integers(0, 99, (20, 30))
+    for q, name in ((0, "min"), (100, "max")):
+        assert reduce_(x, ("percentile", q), 3).dtype == x.dtype
+        for options in ({"mask": rng.random(x.shape) < 0.1}, {"mode": "ignore"}):
+            result = reduce_(x, ("percentile", q), 3, **options)
+            assert result.dtype == np.float64
+            np.testing.assert_array_equal(result, reduce_(x.astype(float), name, 3, **options))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("window", [{"size": 2}, {"size": (3, 2), "mask": True}, {"footprint": np.eye(4)}, {"size": (5, 40)}], ids=str)
+def test_float64_results_between_two_narrower_cells(isa, rng, dtype, window):
+    x = rng.standard_normal((40, 50)).astype(dtype)
+    window = {**window, "mask": rng.random(x.shape) < 0.9} if "mask" in window else window
+    for reduction in ("median", ("percentile", 30)):
+        result = reduce_(x, reduction, dtype=np.float64, **window)
+        np.testing.assert_allclose(result, reduce_(x.astype(np.float64), reduction, **window), rtol=1e-15, atol=1e-18)
 
 
 # --- Layouts, threads, lists, out
@@ -389,6 +447,14 @@ IMAGE = np.zeros((4, 5), np.float32)
         (ValueError, "from -9 to 8", lambda: reduce_(IMAGE, ("rank", 9), 3)),
         (ValueError, "from -9 to 8", lambda: reduce_(IMAGE, ("rank", -10), 3, dtype=np.float64)),
         (TypeError, "rank", lambda: reduce_(IMAGE, ("rank", 1.5), 3)),
+        (TypeError, "rank", lambda: reduce_(IMAGE, ("rank", True), 3)),
+        (TypeError, "rank", lambda: reduce_(IMAGE, ("rank", np.True_), 3)),
+        (TypeError, "percentile", lambda: reduce_(IMAGE, ("percentile", "50"), 3)),
+        (TypeError, "percentile", lambda: reduce_(IMAGE, ("percentile", b"50"), 3)),
+        (TypeError, "ddof", lambda: reduce_(IMAGE, ("var", "1"), 3)),
+        (TypeError, "ddof", lambda: reduce_(IMAGE, ("std", b"1"), 3)),
+        (ValueError, "cval is NaN", lambda: reduce_(IMAGE, "median", 3, mode="constant", cval=np.nan, nan_policy="raise")),
+        (ValueError, "cval is NaN", lambda: reduce_(IMAGE, np.ptp, 3, mode="constant", cval=np.nan, nan_policy="raise")),
         (TypeError, "input", lambda: reduce_(IMAGE.astype(complex), "median", 3)),
     ],
 )

@@ -15,6 +15,14 @@
 
 enum { FC_N(STRIP) = 64 };
 
+/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
+FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
+{
+    size_t bytes = (size_t)n * sizeof(FC_T);
+    __asm__("" : "+r"(bytes));
+    memcpy(to, from, bytes);
+}
+
 /* strip[c][x] = p[x * channels + c], or back with `join`: the compiler turns constant 2, 3, 4 and 8 into permutations. */
 FC_INLINE void FC_N(interleave)(const int channels, const int join, FC_T strip[8][FC_N(STRIP)], FC_T *restrict p, ptrdiff_t n)
 {
@@ -77,7 +85,7 @@ static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptr
             const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
             FC_N(split)((int)n, strip, (const FC_T *)src + i * n, m);
             for (ptrdiff_t c = 0; c < n; c++)
-                memcpy(dst + c * w->dst_channel + i, strip[c], (size_t)m * sizeof(FC_T));
+                FC_N(copy_line)(dst + c * w->dst_channel + i, strip[c], m);
         }
     } else {
         for (ptrdiff_t c = 0; c < n; c++)
@@ -140,19 +148,19 @@ static void FC_N(prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrd
 
 /* ---- activations and storing ---- */
 
-/* e^x = scale + scale * (the value returned): x = n ln 2 + r, a Taylor polynomial in r, scale = 2^n through the exponent
- * bits. x is clamped to the range whose results are normal numbers. */
-FC_INLINE FC_T FC_N(exp_parts)(FC_T x, FC_T *scale)
+/* e^x = 2^n (1 + the value returned): x = n ln 2 + r, a Taylor polynomial in r. x in -800..0 (-120..0). */
+FC_INLINE FC_T FC_N(exp_parts)(FC_T x, FC_INT *n)
 {
     const int is_float = sizeof(FC_T) == 4;
-    const FC_T lo = is_float ? (FC_T)-87 : (FC_T)-708, hi = is_float ? (FC_T)88 : (FC_T)709;
     const FC_T magic = is_float ? (FC_T)0x1.8p23 : (FC_T)0x1.8p52;
     const FC_T ln2_hi = is_float ? (FC_T)0x1.62ep-1 : (FC_T)0x1.62e42feep-1;
     const FC_T ln2_lo = is_float ? (FC_T)0x1.0bfbe8p-15 : (FC_T)0x1.a39ef35793c76p-33;
-    x = x < lo ? lo : x;
-    x = x > hi ? hi : x;
-    const FC_T n = (x * (FC_T)1.4426950408889634 + magic) - magic;
-    const FC_T r = (x - n * ln2_hi) - n * ln2_lo;
+    const FC_T whole = x * (FC_T)1.4426950408889634 + magic; /* whose last bits are n */
+    FC_INT bits, zero;
+    memcpy(&bits, &whole, sizeof(FC_T));
+    memcpy(&zero, &magic, sizeof(FC_T));
+    *n = bits - zero;
+    const FC_T r = (x - (whole - magic) * ln2_hi) - (whole - magic) * ln2_lo;
     FC_T p = is_float ? (FC_T)(1 / 5040.) : (FC_T)(1 / 6227020800.);
     if (!is_float) {
         p = p * r + (FC_T)(1 / 479001600.);
@@ -167,34 +175,41 @@ FC_INLINE FC_T FC_N(exp_parts)(FC_T x, FC_T *scale)
     p = p * r + (FC_T)(1 / 24.);
     p = p * r + (FC_T)(1 / 6.);
     p = p * r + (FC_T)0.5;
-    p = p * r * r + r;
-    if (is_float) {
-        const int32_t bits = ((int32_t)n + 127) << 23;
-        memcpy(scale, &bits, sizeof(FC_T));
-    } else {
-        const int64_t bits = ((int64_t)n + 1023) << 52;
-        memcpy(scale, &bits, sizeof(FC_T));
-    }
-    return p;
+    return p * r * r + r;
 }
 
-FC_INLINE FC_T FC_N(sigmoid)(FC_T x)
+/* 2^n, a normal number. */
+FC_INLINE FC_T FC_N(power_of_2)(FC_INT n)
 {
-    FC_T scale;
-    const FC_T p = FC_N(exp_parts)(x < 0 ? x : -x, &scale);
-    const FC_T e = p * scale + scale; /* e^-|x| */
-    const FC_T y = (x < 0 ? e : (FC_T)1) / (1 + e);
-    /* Below the normal numbers the result is 0, so that silu(-inf) is NaN as in its formula. */
-    return x == x ? (x < (sizeof(FC_T) == 4 ? (FC_T)-87.3 : (FC_T)-708.3) ? 0 : y) : x;
+    const FC_INT bits = (FC_INT)(n + FC_N(BIAS)) << FC_N(MANTISSA);
+    FC_T y;
+    memcpy(&y, &bits, sizeof(FC_T));
+    return y;
+}
+
+/* t * sigmoid(x). The factor 2^n of e^-|x| comes in two parts, of which only the last may lead out of the normal numbers; where
+ * nothing is left it is 0, so that -infinity times it is NaN, as in the formula. */
+FC_INLINE FC_T FC_N(times_sigmoid)(FC_T t, FC_T x)
+{
+    const int is_float = sizeof(FC_T) == 4;
+    const FC_T lo = is_float ? (FC_T)-120 : (FC_T)-800, size = x < 0 ? x : -x;
+    FC_INT n;
+    const FC_T e = 1 + FC_N(exp_parts)(size > lo ? size : lo, &n);
+    const int small = size < (is_float ? (FC_T)-69 : (FC_T)-690);
+    const FC_T first = FC_N(power_of_2)(n + (small ? is_float ? 64 : 512 : 0));
+    const FC_T last = size < lo ? 0 : small ? is_float ? (FC_T)0x1p-64 : (FC_T)0x1p-512 : 1;
+    const FC_T y = (x < 0 ? t * first * e : t) / (1 + first * e * last);
+    return x == x ? (x < 0 ? y * last : y) : x;
 }
 
 FC_INLINE FC_T FC_N(tanh)(FC_T x)
 {
-    FC_T scale;
-    const FC_T p = FC_N(exp_parts)(2 * (x < 0 ? x : -x), &scale);
+    const FC_T lo = sizeof(FC_T) == 4 ? (FC_T)-87 : (FC_T)-708, size = 2 * (x < 0 ? x : -x);
+    FC_INT n;
+    const FC_T p = FC_N(exp_parts)(size > lo ? size : lo, &n), scale = FC_N(power_of_2)(n);
     const FC_T e = p * scale + (scale - 1); /* e^-2|x| - 1 */
     const FC_T y = -e / (e + 2);
-    return x == x ? (x < 0 ? -y : y) : x;
+    return x < 0 ? -y : x > 0 ? y : x;
 }
 
 static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
@@ -203,8 +218,8 @@ static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
     switch (activation) {
     case FC_RELU: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i]; break;
     case FC_RELU6: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i] > 6 ? 6 : y[i]; break;
-    case FC_SILU: for (i = 0; i < n; i++) y[i] *= FC_N(sigmoid)(y[i]); break;
-    case FC_SIGMOID: for (i = 0; i < n; i++) y[i] = FC_N(sigmoid)(y[i]); break;
+    case FC_SILU: for (i = 0; i < n; i++) y[i] = FC_N(times_sigmoid)(y[i], y[i]); break;
+    case FC_SIGMOID: for (i = 0; i < n; i++) y[i] = FC_N(times_sigmoid)(1, y[i]); break;
     case FC_TANH: for (i = 0; i < n; i++) y[i] = FC_N(tanh)(y[i]); break;
     }
 }
@@ -217,16 +232,15 @@ static void FC_N(fold)(void *into, const void *from, ptrdiff_t count)
         a[i] += b[i];
 }
 
-/* One line of n results: y = activation(c + c2 + bias), the bias of line or element. */
+/* One line of n results: y = activation(c + bias), the bias of line or element. */
 FC_INLINE void FC_N(results)(const fc_store *s, FC_T *y, ptrdiff_t at, ptrdiff_t n, const FC_T *bias, int bias_step)
 {
-    memcpy(y, (const FC_T *)s->c + at, (size_t)n * sizeof(FC_T));
-    if (s->c2 != NULL)
-        FC_N(fold)(y, (const FC_T *)s->c2 + at, n);
+    FC_N(copy_line)(y, (const FC_T *)s->c + at, n);
     if (bias != NULL)
         for (ptrdiff_t j = 0; j < n; j++)
             y[j] += bias[j * bias_step];
-    FC_N(activate)(y, n, s->activation);
+    if (s->activation != FC_LINEAR)
+        FC_N(activate)(y, n, s->activation);
 }
 
 FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t step, int kind)
@@ -237,7 +251,7 @@ FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t st
             memcpy(out + j * step, &h, 2);
         }
     else if (step == (ptrdiff_t)sizeof(FC_T))
-        memcpy(out, y, (size_t)n * sizeof(FC_T));
+        FC_N(copy_line)(out, y, n);
     else
         for (ptrdiff_t j = 0; j < n; j++)
             memcpy(out + j * step, y + j, sizeof(FC_T));
@@ -283,30 +297,52 @@ FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar
 #pragma GCC unroll 8
         for (int j = 0; j < v; j++)
             acc[o][j] = (FC_VEC){0};
-    for (ptrdiff_t t = 0; t < p->count; t++, w += outputs) {
-        const FC_T *at = src + p->taps[t];
-        FC_VEC x[8];
+    size_t chain = 0;
+    for (ptrdiff_t t = 0;;) {
+        const int last = p->count - t <= p->chain;
+        for (const ptrdiff_t end = last ? p->count : t + p->chain; t < end; t++, w += outputs) {
+            const FC_T *at = src + p->taps[t];
+            FC_VEC x[8];
 #pragma GCC unroll 8
-        for (int j = 0; j < v; j++) {
-            x[j] = FC_N(load)(at + j * FC_LANES);
-            FC_KEEP(x[j]);
+            for (int j = 0; j < v; j++) {
+                x[j] = FC_N(load)(at + j * FC_LANES);
+                FC_KEEP(x[j]);
+            }
+#pragma GCC unroll 8
+            for (int o = 0; o < outputs; o++) {
+                FC_VEC wo = FC_N(splat)(w[o]);
+                FC_KEEP(wo);
+#pragma GCC unroll 8
+                for (int j = 0; j < v; j++)
+                    acc[o][j] += x[j] * wo;
+            }
         }
+        FC_VEC *sums = p->sums;
+        for (size_t n = chain++;; n /= FC_GROUP, sums += outputs * v) {
+            if (n % FC_GROUP)
 #pragma GCC unroll 8
-        for (int o = 0; o < outputs; o++) {
-            FC_VEC wo = FC_N(splat)(w[o]);
-            FC_KEEP(wo);
+                for (int o = 0; o < outputs; o++)
 #pragma GCC unroll 8
-            for (int j = 0; j < v; j++)
-                acc[o][j] += x[j] * wo;
+                    for (int j = 0; j < v; j++)
+                        acc[o][j] += sums[o * v + j];
+            if (!fc_rises(n, last))
+                break;
         }
+        if (last)
+            break;
+#pragma GCC unroll 8
+        for (int o = 0; o < outputs; o++)
+#pragma GCC unroll 8
+            for (int j = 0; j < v; j++) {
+                sums[o * v + j] = acc[o][j];
+                acc[o][j] = (FC_VEC){0};
+            }
     }
 #pragma GCC unroll 8
-    for (int o = 0; o < outputs; o++) {
-        FC_T *c = (FC_T *)p->c + o * p->c_step;
+    for (int o = 0; o < outputs; o++)
 #pragma GCC unroll 8
         for (int j = 0; j < v; j++)
-            FC_N(sum_into)(c + j * FC_LANES, acc[o][j], p->accumulate);
-    }
+            FC_N(put)((FC_T *)p->out + o * p->out_step + j * FC_LANES, acc[o][j]);
 }
 
 #define FC_PLANAR(o, v) case (o) * 16 + (v): FC_N(planar_body)(o, v, p); return;
@@ -321,6 +357,7 @@ static void FC_N(planar)(const fc_planar *p)
 #else
         FC_PLANAR(2, 4) FC_PLANAR(3, 3) FC_PLANAR(4, 2)
 #endif
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
@@ -354,7 +391,7 @@ FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows 
 
 /* Input row y feeds the output rows r with 0 <= y - r < fh. The terms of one output are summed in the order (i, j), in
  * chains of whole filter rows or, for long rows, of FC_CHAIN taps, wherever the row lies in its group. Chains stay in
- * registers, where there is no room for their sums beside them: those are formed in c. */
+ * registers, where there is no room for the sums of earlier ones beside them. */
 #define FC_TAPS(rows) case rows: FC_N(rows_taps)(rows, v, p, at, w + y * p->fw + j0, j1 - j0, chain); break;
 
 FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
@@ -369,7 +406,7 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
         for (int i = 0; i < v; i++)
             chain[r][i] = (FC_VEC){0};
     ptrdiff_t left[R] = {rows_per_chain, rows_per_chain, rows_per_chain, rows_per_chain}; /* rows of the current chain */
-    int begun = p->accumulate ? (1 << R) - 1 : 0;                                         /* rows with a sum in c */
+    size_t chains[R] = {0};                                                               /* ended so far */
     for (ptrdiff_t y = 0; y < p->rows + p->fh - 1; y++) {
         const ptrdiff_t first = y < p->fh ? 0 : y - p->fh + 1, last = y < p->rows ? y : p->rows - 1;
         const int feeds = (2 << last) - (1 << first);
@@ -384,18 +421,28 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
             const FC_T *at = (const FC_T *)p->src + y * p->src_step + j0 * p->tap_step;
             switch (feeds) { /* consecutive output rows, at most four */
                 FC_TAPS(1) FC_TAPS(2) FC_TAPS(4) FC_TAPS(8) FC_TAPS(3) FC_TAPS(6) FC_TAPS(12) FC_TAPS(7) FC_TAPS(14) FC_TAPS(15)
+            default: FC_NO_SUCH_SHAPE
             }
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++)
                 if (ends >> r & 1) {
-                    FC_T *c = (FC_T *)p->c + r * p->c_step;
+                    const int last = y - r == p->fh - 1 && j1 == p->fw;
+                    FC_VEC *sums = (FC_VEC *)p->sums + r * v;
+                    for (size_t n = chains[r]++;; n /= FC_GROUP, sums += R * v) {
+                        if (n % FC_GROUP)
+#pragma GCC unroll 4
+                            for (int i = 0; i < v; i++)
+                                chain[r][i] += sums[i];
+                        if (!fc_rises(n, last))
+                            break;
+                    }
+                    FC_T *to = last ? (FC_T *)p->out + r * p->out_step : (FC_T *)sums;
 #pragma GCC unroll 4
                     for (int i = 0; i < v; i++) {
-                        FC_N(sum_into)(c + i * FC_LANES, chain[r][i], begun >> r & 1);
+                        FC_N(put)(to + i * FC_LANES, chain[r][i]);
                         chain[r][i] = (FC_VEC){0};
                     }
                 }
-            begun |= ends;
         }
     }
 }
@@ -418,18 +465,36 @@ FC_INLINE void FC_N(channels_body)(const int m, const fc_channels *p)
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++)
         acc[i] = (FC_VEC){0};
-    for (ptrdiff_t t = 0; t < p->count; t++) {
-        const FC_VEC w = FC_N(load)((const FC_T *)p->w + t * p->w_step);
-        const FC_T *at = (const FC_T *)p->src + p->taps[t];
+    size_t chain = 0;
+    for (ptrdiff_t t = 0;;) {
+        const int last = p->count - t <= p->chain;
+        for (const ptrdiff_t end = last ? p->count : t + p->chain; t < end; t++) {
+            const FC_VEC w = FC_N(load)((const FC_T *)p->w + t * p->w_step);
+            const FC_T *at = (const FC_T *)p->src + p->taps[t];
 #pragma GCC unroll 8
-        for (int i = 0; i < m; i++)
-            acc[i] += FC_N(load)(at + i * p->step) * w;
+            for (int i = 0; i < m; i++)
+                acc[i] += FC_N(load)(at + i * p->step) * w;
+        }
+        FC_VEC *sums = p->sums;
+        for (size_t n = chain++;; n /= FC_GROUP, sums += m) {
+            if (n % FC_GROUP)
+#pragma GCC unroll 8
+                for (int i = 0; i < m; i++)
+                    acc[i] += sums[i];
+            if (!fc_rises(n, last))
+                break;
+        }
+        if (last)
+            break;
+#pragma GCC unroll 8
+        for (int i = 0; i < m; i++) {
+            sums[i] = acc[i];
+            acc[i] = (FC_VEC){0};
+        }
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < m; i++) {
-        FC_T *c = (FC_T *)p->c + i * p->c_step;
-        FC_N(sum_into)(c, acc[i], p->accumulate);
-    }
+    for (int i = 0; i < m; i++)
+        FC_N(put)((FC_T *)p->out + i * p->out_step, acc[i]);
 }
 
 static void FC_N(channels)(const fc_channels *p)
@@ -443,6 +508,7 @@ static void FC_N(channels)(const fc_channels *p)
     case 6: FC_N(channels_body)(6, p); return;
     case 7: FC_N(channels_body)(7, p); return;
     case 8: FC_N(channels_body)(8, p); return;
+    default: FC_NO_SUCH_SHAPE
     }
 }
 

@@ -22,6 +22,7 @@ enum {
     FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
     FC_FETCHES = FC_REGISTERS == 32, /* next rows are fetched between the terms: it takes registers */
     FC_FETCH_TERMS = 4,              /* one for so many of them */
+    FC_POINT_GROUP = 16 * FC_POINT_CHAIN, /* terms whose chains are added as they are; groups are added without a loss */
     FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
 };
 
@@ -199,8 +200,37 @@ FC_INLINE void FC_N(fetch_row)(const fc_pairs *t, const int vectors, ptrdiff_t i
         __builtin_prefetch(next + j, 1, 3);
 }
 
+/* Whether sums are in two words, the second what rounding took from the first. */
+FC_INLINE int FC_N(is_long)(const fc_pairs *t)
+{
+    return !t->first || !t->last || t->count > FC_POINT_GROUP;
+}
+
+/* Adds the sums of a group to c; what rounding takes from it lies `lost` numbers on. */
+static __attribute__((noinline)) void FC_N(add_group)(FC_T *c, ptrdiff_t lost, ptrdiff_t width, const FC_T *group, int v)
+{
+    for (int i = 0; i < FC_POINT_ROWS; i++)
+        for (int j = 0; j < v; j++) {
+            FC_VEC *into = (FC_VEC *)(c + i * width + j * FC_LANES), *rest = (FC_VEC *)((FC_T *)into + lost);
+            const FC_VEC x = *(const FC_VEC *)(group + (i * FC_POINT_VECTORS + j) * FC_LANES), sum = *into + x, part = sum - *into;
+            *rest += (*into - (sum - part)) + (x - part);
+            *into = sum;
+        }
+}
+
+/* c in one word; infinite sums have lost nothing. */
+static void FC_N(settle)(const fc_pairs *t, FC_T *c)
+{
+    const ptrdiff_t size = FC_POINT_ROWS * t->vectors * FC_LANES;
+    for (ptrdiff_t j = 0; j < size; j += FC_LANES) {
+        const FC_VEC rest = FC_N(load)(c + j + t->lost);
+        *(FC_VEC *)(c + j) += FC_N(masked)(rest, (FC_IVEC)(rest - rest == 0));
+    }
+}
+
 /* `careful` is 2 for numbers in two words where the metric itself does not say so.
- * Chains of FC_POINT_CHAIN terms in registers, added in c (and c2): v vectors of columns from vector `at` of `vectors`. */
+ * Chains of FC_POINT_CHAIN terms in registers, added in groups, and these in c (and c2): v vectors of columns from vector
+ * `at` of `vectors`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
                           const int vectors, const FC_T *scale, const FC_T *p, FC_T *c, FC_T *c2)
 {
@@ -210,19 +240,19 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
-    const int packed = FC_N(prepared)(metric);
+    const int packed = FC_N(prepared)(metric), grouped = metric != FC_CHEBYSHEV && metric != FC_BITS, longer = grouped && FC_N(is_long)(t);
     const int each = FC_FETCH_TERMS * stride; /* rows are fetched one by one: all at once would wait for each other */
     const ptrdiff_t fetches = FC_FETCHES && !careful && vectors == FC_POINT_VECTORS && at == 0 ? each * t->rows : 0;
     const ptrdiff_t row = packed ? 1 : t->a_row, step = packed ? FC_POINT_ROWS : t->a_col;
     ptrdiff_t row3 = 3 * row, row5 = 5 * row;
     const FC_T *a = t->a, *b = (const FC_T *)t->b + at * FC_LANES, *w = t->w;
-    int first = t->first;
+    FC_T group_sums[2][M * FC_POINT_VECTORS * FC_LANES] __attribute__((aligned(64)));
     if (!packed) /* opaque, so that each row is a base register plus an index */
         __asm__("" : "+r"(row3), "+r"(row5));
     const ptrdiff_t rows[M] = {0, row, 2 * row, row3, 4 * row, row5};
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0; k0 < t->count || first; k0 += FC_POINT_CHAIN) {
+    for (ptrdiff_t k0 = 0; k0 < t->count || (k0 == 0 && t->first); k0 += FC_POINT_CHAIN) {
         const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
@@ -262,12 +292,16 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
             }
             b += stride * width;
         }
+        /* The first group is added where it belongs. */
+        const int straight = !grouped || (t->first && k0 < FC_POINT_GROUP), begins = straight ? t->first && k0 == 0 : k0 % FC_POINT_GROUP == 0;
+        const ptrdiff_t next = straight ? width : FC_POINT_VECTORS * FC_LANES;
+        FC_T *sum = straight ? c : group_sums[0], *sum2 = straight ? c2 : group_sums[1];
 #pragma GCC unroll 6
         for (int i = 0; i < M; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
-                FC_VEC *into = (FC_VEC *)(c + i * width + j * FC_LANES), *into2 = (FC_VEC *)(c2 + i * width + j * FC_LANES);
-                if (first)
+                FC_VEC *into = (FC_VEC *)(sum + i * next + j * FC_LANES), *into2 = (FC_VEC *)(sum2 + i * next + j * FC_LANES);
+                if (begins)
                     *into = acc[i][j];
                 else if (metric == FC_CHEBYSHEV)
                     *into = FC_N(pick)((FC_IVEC)(*into != *into), *into, FC_N(max)(*into, acc[i][j]));
@@ -275,12 +309,21 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                     *into = (FC_VEC)((FC_IVEC)*into + (FC_IVEC)acc[i][j]);
                 else
                     *into += acc[i][j];
-                if (two && first)
+                if (two && begins)
                     *into2 = acc2[i][j];
                 else if (two)
                     *into2 += acc2[i][j];
+                if (longer && straight && begins) {
+                    *(FC_VEC *)((FC_T *)into + t->lost) = (FC_VEC){0};
+                    if (two)
+                        *(FC_VEC *)((FC_T *)into2 + t->lost) = (FC_VEC){0};
+                }
             }
-        first = 0;
+        if (!straight && (k0 + FC_POINT_CHAIN >= t->count || (k0 + FC_POINT_CHAIN) % FC_POINT_GROUP == 0)) {
+            FC_N(add_group)(c, t->lost, width, group_sums[0], v);
+            if (two)
+                FC_N(add_group)(c2, t->lost, width, group_sums[1], v);
+        }
     }
 }
 
@@ -423,7 +466,7 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
     return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
 }
 
-FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
+FC_INLINE void FC_N(finish_tile)(const int finish, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
@@ -435,20 +478,16 @@ FC_INLINE void FC_N(finish_tile)(const int finish, const int exact, const fc_pai
                 s = *(const FC_VEC *)((const FC_T *)t->c3 + i * width + j);
                 u = *(const FC_VEC *)((const FC_T *)t->c4 + i * width + j);
             }
-            FC_N(put)(dst + j, FC_N(finish_vector)(finish, exact, t, *(const FC_VEC *)(c + i * width + j),
+            FC_N(put)(dst + j, FC_N(finish_vector)(finish, 0, t, *(const FC_VEC *)(c + i * width + j),
                                                    *(const FC_VEC *)(c2 + i * width + j), s, u, root));
         }
     }
 }
 
-#define FC_CASE(finish) case finish: FC_N(finish_tile)(finish, 0, t, root, c, c2); return;
+#define FC_CASE(finish) case finish: FC_N(finish_tile)(finish, t, root, c, c2); return;
 
 static void FC_N(finish)(const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
-    if (t->finish == FC_ROOT && !(t->first && t->last)) {
-        FC_N(finish_tile)(FC_ROOT, 1, t, root, c, c2);
-        return;
-    }
     switch (t->finish) {
         FC_CASE(FC_AS_IS) FC_CASE(FC_ROOT) FC_CASE(FC_PTH_ROOT) FC_CASE(FC_RATIO) FC_CASE(FC_SHARE) FC_CASE(FC_COSINE)
         FC_CASE(FC_ENTROPY) FC_CASE(FC_DICE_RATIO) FC_CASE(FC_HAMMING_BITS) FC_CASE(FC_JACCARD) FC_CASE(FC_DICE_BITS)
@@ -464,6 +503,13 @@ FC_INLINE FC_T FC_N(safe_low)(int powers)
     if (sizeof(FC_T) == 4)
         return powers ? (FC_T)0x1p-30 : (FC_T)0x1p-90;
     return powers ? (FC_T)0x1p-100 : (FC_T)0x1p-900;
+}
+
+/* Sums outside low..high; NaN where terms have signs, which may be infinity less infinity. */
+FC_INLINE FC_IVEC FC_N(beyond)(const fc_pairs *t, FC_VEC x, FC_T low, FC_T high)
+{
+    const FC_IVEC outside = (FC_IVEC)(x < low) | (FC_IVEC)(x > high);
+    return t->metric == FC_WORDS ? (FC_IVEC)(outside | (FC_IVEC)(x != x)) : outside;
 }
 
 /* Whether a lane of the tile needs the careful body: statistics that are NaN, or sums outside low..high. */
@@ -485,106 +531,144 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     FC_IVEC found = {0};
     for (ptrdiff_t j = 0; j < size; j += FC_LANES) {
         const FC_VEC x = *(const FC_VEC *)(c + j);
-        found |= (FC_IVEC)(x < low) | (FC_IVEC)(x > high);
+        found |= FC_N(beyond)(t, x, low, high);
     }
     return FC_N(any)(found);
 }
 
-static void FC_N(distances)(const fc_pairs *t)
+/* Whether sums are formed again for pairs whose statistics are NaN, for pairs that are near, or for roots of sums outside the safe range. */
+enum { FC_N(BY_STAT), FC_N(BY_NEARNESS), FC_N(BY_RANGE), FC_N(NEVER) };
+FC_INLINE int FC_N(doubt_of)(const fc_pairs *t)
 {
-    enum { TILE = FC_POINT_ROWS * FC_POINT_VECTORS * FC_VEC_BYTES / sizeof(FC_T) };
-    FC_T again[TILE] __attribute__((aligned(64))), scale[TILE] __attribute__((aligned(64)));
-    /* The careful bodies start again, so sums in several ranges of k take them at once where they may be needed. */
-    const int whole = t->first && t->last, metric = t->metric == FC_PRODUCT && !whole ? FC_SQUARE : t->metric;
-    const int by_stat = metric == FC_CHEBYSHEV || metric == FC_CANBERRA || metric == FC_BRAYCURTIS;
+    switch (t->metric) {
+    case FC_CHEBYSHEV:
+    case FC_CANBERRA:
+    case FC_BRAYCURTIS: return FC_N(BY_STAT);
+    case FC_JENSEN:
+    case FC_PRODUCT: return FC_N(BY_NEARNESS);
+    default: return t->finish == FC_ROOT || t->finish == FC_PTH_ROOT ? FC_N(BY_RANGE) : FC_N(NEVER);
+    }
+}
+
+FC_INLINE FC_T FC_N(nearness)(int metric) { return metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25; }
+
+/* From the largest differences of the pairs what the careful sums divide by, or the power of 2 that they multiply by. Whether
+ * any is needed: sums of points that coincide are right. */
+static int FC_N(scales)(const fc_pairs *t, FC_T *scale, FC_T low, FC_T high)
+{
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
-    FC_T *c = t->c, *c2 = t->c2, p[3] = {0}, root[2] = {0};
-    if (metric == FC_HALVES || metric == FC_POWER) {
-        FC_N(halve)(t->p, 0, &p[0], &p[1]);
-        p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
-    }
-    /* Of whole panels `sums` fetches a row for every FC_FETCH_TERMS terms, but for canberra's and where it is careful. */
-    const int careful = !whole && (by_stat || metric == FC_JENSEN), each = FC_FETCH_TERMS * FC_N(stride_of)(metric, 0);
-    const int begun = FC_FETCHES && !careful && t->vectors == FC_POINT_VECTORS && metric != FC_CANBERRA;
-    for (ptrdiff_t i = begun ? (t->count + each - 1) / each : 0; i < t->rows; i++)
-        FC_N(fetch_row)(t, t->vectors, i);
-    if (careful)
-        FC_N(careful_sums)(metric, t, c, p, c, c2);
-    else
-        FC_N(fast_sums)(metric, t, p, c, c2);
-    if (metric == FC_SPLIT)
-        FC_N(fast_sums)(FC_SAME, t, p, t->c3, t->c4);
-    if (!t->last)
-        return;
-    if (t->finish == FC_PTH_ROOT) {
-        const double inverse = 1 / t->p;
-        FC_N(halve)(inverse, (double)(1 - (long double)inverse * t->p) / t->p, &root[0], &root[1]);
-    }
-    if (whole && by_stat) {
-        if (FC_N(unknown)(t)) {
-            FC_N(careful_sums)(metric, t, c, p, again, c2);
-            for (ptrdiff_t j = 0; j < size; j++) {
-                const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
-                c[j] = stat == stat ? c[j] : again[j];
-            }
-        }
-        FC_N(finish)(t, root, c, c2);
-        return;
-    }
-    if (whole && (metric == FC_JENSEN || metric == FC_PRODUCT)) {
-        const FC_T near = metric == FC_JENSEN ? (FC_T)0.1 : (FC_T)0.25;
-        if (metric == FC_PRODUCT)
-            for (ptrdiff_t j = 0; j < size; j += FC_LANES)
-                *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
-        if (FC_N(outside)(t, c, near, (FC_T)8)) {
-            if (metric == FC_JENSEN)
-                FC_N(careful_sums)(FC_JENSEN, t, c, p, again, c2);
-            else
-                FC_N(fast_sums)(FC_SQUARE, t, p, again, c2);
-            for (ptrdiff_t j = 0; j < size; j++)
-                c[j] = c[j] < near ? again[j] : c[j];
-        }
-        FC_N(finish)(t, root, c, c2);
-        return;
-    }
-    const int powers = metric == FC_HALVES || metric == FC_POWER || metric == FC_CUBE || metric == FC_QUARTIC;
-    const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
-    FC_N(finish)(t, root, c, c2);
-    if (!whole || (t->finish != FC_ROOT && t->finish != FC_PTH_ROOT) || !FC_N(outside)(t, c, low, high))
-        return;
-    /* Again with differences scaled by their largest or a power of 2 near it, pair by pair. */
-    FC_N(careful_sums)(FC_CHEBYSHEV, t, c, p, scale, c2);
-    const int divides = FC_N(divides)(metric);
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
+    FC_IVEC apart = {0};
+    for (ptrdiff_t j = 0; j < t->rows * width; j += FC_LANES)
+        apart |= FC_N(beyond)(t, FC_N(load)((const FC_T *)t->c + j), low, high) & (FC_IVEC)(FC_N(load)(scale + j) != 0);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
         memcpy(&bits, scale + j, sizeof bits);
         bits = most - (bits >> FC_N(MANTISSA) & (most + 1));
         bits = (bits < 1 ? 1 : bits) << FC_N(MANTISSA);
-        if (!divides)
+        if (!FC_N(divides)(t->metric))
             memcpy(scale + j, &bits, sizeof bits);
         else if (scale[j] == 0 || scale[j] - scale[j] != 0)
             scale[j] = 1;
     }
-    FC_N(careful_sums)(metric, t, scale, p, again, c2);
-    for (int i = 0; i < t->rows; i++)
-        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
-            FC_T *dst = FC_N(row_of)(t, i) + j;
-            const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(again + i * width + j);
-            const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
-            const FC_VEC better = divides ? y * factor : y / factor;
-            FC_N(put)(dst, FC_N(pick)((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high), better, FC_N(load)(dst)));
-        }
+    return FC_N(any)(apart);
 }
 
-static void FC_N(pairs)(const fc_pairs *t)
+/* Sums of a pass: c (and c2, c3, c4) at first; the largest differences in c3, and careful sums in c4 (and c2). */
+FC_INLINE void FC_N(pass_sums)(const fc_pairs *t, int pass, const FC_T *p)
 {
-    FC_N(distances)(t);
-    for (int i = 0; i < t->rows && t->last && t->factor != 1; i++) {
+    FC_T *c = t->c, *c2 = t->c2, *c3 = t->c3, *c4 = t->c4;
+    if (pass == FC_PASS_LARGEST) {
+        FC_N(careful_sums)(FC_CHEBYSHEV, t, c3, p, c3, c2);
+    } else if (pass == FC_PASS_AGAIN) {
+        if (t->metric == FC_PRODUCT)
+            FC_N(fast_sums)(FC_SQUARE, t, p, c4, c2);
+        else
+            FC_N(careful_sums)(t->metric, t, c3, p, c4, c2);
+    } else {
+        /* Of whole panels `sums` fetches a row for every FC_FETCH_TERMS terms, but for canberra's. */
+        const int each = FC_FETCH_TERMS * FC_N(stride_of)(t->metric, 0);
+        const int begun = FC_FETCHES && t->vectors == FC_POINT_VECTORS && t->metric != FC_CANBERRA;
+        for (ptrdiff_t i = begun ? (t->count + each - 1) / each : 0; i < t->rows; i++)
+            FC_N(fetch_row)(t, t->vectors, i);
+        FC_N(fast_sums)(t->metric, t, p, c, c2);
+        if (t->metric == FC_SPLIT)
+            FC_N(fast_sums)(FC_SAME, t, p, c3, c4);
+    }
+}
+
+/* A pass over numbers of the points; after the last ones what other passes must follow. */
+static int FC_N(pass)(const fc_pairs *t, int pass)
+{
+    const int metric = t->metric, doubt = FC_N(doubt_of)(t), powers = metric != FC_SQUARE && metric != FC_WORDS;
+    const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
+    const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
+    FC_T *c = t->c, *c4 = t->c4, *scale = t->c3, p[3] = {0}, root[2] = {0};
+    if (metric == FC_HALVES || metric == FC_POWER) {
+        FC_N(halve)(t->p, 0, &p[0], &p[1]);
+        p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
+    }
+    FC_N(pass_sums)(t, pass, p);
+    if (!t->last)
+        return 0;
+    if (pass == FC_PASS_LARGEST)
+        return FC_N(scales)(t, scale, low, high) ? FC_PASS_AGAIN : 0;
+    const int settles = FC_N(is_long)(t) && metric != FC_BITS && metric != FC_CHEBYSHEV;
+    if (settles) {
+        FC_N(settle)(t, pass == FC_PASS_AGAIN ? c4 : c);
+        if (metric == FC_DICE || metric == FC_SPLIT || (metric == FC_BRAYCURTIS && pass == FC_PASS_AGAIN))
+            FC_N(settle)(t, t->c2);
+        if (metric == FC_SPLIT) {
+            FC_N(settle)(t, t->c3);
+            FC_N(settle)(t, t->c4);
+        }
+    }
+    if (metric == FC_PRODUCT && pass == FC_PASS_SUMS)
+        for (ptrdiff_t j = 0; j < size; j += FC_LANES)
+            *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
+    for (ptrdiff_t j = 0; j < size && pass == FC_PASS_AGAIN && doubt != FC_N(BY_RANGE); j++) {
+        const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
+        c[j] = (doubt == FC_N(BY_STAT) ? stat != stat : c[j] < FC_N(nearness)(metric)) ? c4[j] : c[j];
+    }
+    if (t->finish == FC_PTH_ROOT) {
+        const double inverse = 1 / t->p;
+        FC_N(halve)(inverse, (double)(1 - (long double)inverse * t->p) / t->p, &root[0], &root[1]);
+    }
+    FC_N(finish)(t, root, c, t->c2);
+    if (pass == FC_PASS_SUMS) {
+        if (doubt == FC_N(BY_STAT))
+            return FC_N(unknown)(t) ? FC_PASS_AGAIN : 0;
+        if (doubt == FC_N(BY_NEARNESS))
+            return FC_N(outside)(t, c, FC_N(nearness)(metric), (FC_T)8) ? FC_PASS_AGAIN : 0;
+        return doubt == FC_N(BY_RANGE) && FC_N(outside)(t, c, low, high) ? FC_PASS_LARGEST : 0;
+    }
+    /* Differences were scaled by their largest or a power of 2 near it, pair by pair. */
+    for (int i = 0; i < t->rows && doubt == FC_N(BY_RANGE); i++)
+        for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
+            FC_T *dst = FC_N(row_of)(t, i) + j;
+            const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(c4 + i * width + j);
+            const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC better = FC_N(divides)(metric) ? y * factor : y / factor;
+            FC_N(put)(dst, FC_N(pick)(FC_N(beyond)(t, sum, low, high), better, FC_N(load)(dst)));
+        }
+    return 0;
+}
+
+static int FC_N(pairs)(const fc_pairs *t)
+{
+    int next = FC_N(pass)(t, t->pass);
+    if (next && t->first) { /* all numbers are here */
+        if (next == FC_PASS_LARGEST)
+            next = FC_N(pass)(t, FC_PASS_LARGEST);
+        if (next)
+            next = FC_N(pass)(t, FC_PASS_AGAIN);
+    }
+    for (int i = 0; i < t->rows && t->last && t->factor != 1 && t->pass != FC_PASS_LARGEST; i++) {
         FC_T *dst = FC_N(row_of)(t, i);
         for (int j = 0; j < t->vectors * FC_LANES; j += FC_LANES)
             FC_N(put)(dst + j, FC_N(load)(dst + j) * (FC_T)t->factor);
     }
+    return next;
 }
 
 /* ---- small sets ---- */

@@ -29,32 +29,33 @@ FC_INLINE FC_VEC FC_N(slope)(const int kind, FC_VEC a, FC_VEC b, FC_VEC c, FC_VE
     }
 }
 
-/* One over the denominator of braycurtis. */
-FC_INLINE FC_T FC_N(inverse_sum)(const fc_pull *t, const FC_T *b)
+static void FC_N(pull_sizes)(const fc_pull *t)
 {
     const FC_T *a = t->a, *w = t->w;
-    FC_VEC sum = {0};
-    for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
-        FC_VEC both = FC_N(abs)(FC_N(load)(a + k) + FC_N(load)(b + k));
-        if (w)
-            both *= FC_N(load)(w + k);
-        sum += both;
+    for (ptrdiff_t j = 0; j < t->n; j++) {
+        const FC_T *b = (const FC_T *)t->b + j * t->b_step;
+        FC_VEC sum = {0};
+        for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
+            FC_VEC both = FC_N(abs)(FC_N(load)(a + k) + FC_N(load)(b + k));
+            if (w)
+                both *= FC_N(load)(w + k);
+            sum += both;
+        }
+        for (int i = 0; i < FC_LANES; i++)
+            ((FC_T *)t->sizes)[j] += sum[i];
     }
-    FC_T total = 0;
-    for (int i = 0; i < FC_LANES; i++)
-        total += sum[i];
-    return 1 / total;
 }
 
 static void FC_N(pull_farthest)(const fc_pull *t)
 {
-    const FC_T *a = t->a, *w = t->w, *g = t->g;
-    FC_T *sum = t->sum;
+    const FC_T *a = t->a, *w = t->w;
+    FC_T *sum = t->sum, *g = t->g;
     for (ptrdiff_t j = 0; j < t->n; j++) {
         const FC_T *b = (const FC_T *)t->b + j * t->b_step, d = ((const FC_T *)t->distances)[j];
         for (ptrdiff_t k = 0; k < t->length && d != 0; k++)
             if ((!w || w[k] > 0) && (a[k] - b[k] == d || b[k] - a[k] == d)) {
                 sum[k] += a[k] > b[k] ? g[j] : -g[j];
+                g[j] = 0;
                 break;
             }
     }
@@ -69,7 +70,7 @@ FC_INLINE void FC_N(pull_body)(const int kind, const fc_pull *t)
         const FC_T *b = (const FC_T *)t->b + j * t->b_step, distance = ((const FC_T *)t->distances)[j];
         if (distance == 0)
             continue;
-        const FC_T factor = kind == FC_PULL_BRAYCURTIS ? g[j] * FC_N(inverse_sum)(t, b) : g[j];
+        const FC_T factor = kind == FC_PULL_BRAYCURTIS ? g[j] / ((const FC_T *)t->sizes)[j] : g[j];
         const FC_VEC c = FC_N(splat)(factor), d = FC_N(splat)(distance);
         for (ptrdiff_t k = 0; k < t->length; k += FC_LANES) {
             FC_VEC slope;
@@ -92,6 +93,10 @@ FC_INLINE void FC_N(pull_body)(const int kind, const fc_pull *t)
 
 static void FC_N(pull)(const fc_pull *t)
 {
+    if (t->kind == FC_PULL_SIZES) {
+        FC_N(pull_sizes)(t);
+        return;
+    }
     memset(t->sum, 0, (size_t)t->length * sizeof(FC_T));
     switch (t->kind) {
         FC_CASE(FC_PULL_SQUARE) FC_CASE(FC_PULL_ROOT) FC_CASE(FC_PULL_CITYBLOCK) FC_CASE(FC_PULL_POWER)
@@ -114,16 +119,15 @@ static void FC_N(unprepare)(const fc_unprepare *u)
     double sum = 0, weight = 0, dot = 0, norm = 0, scale = 1;
     for (ptrdiff_t k = 0; k < u->d; k++) {
         x[k] = FC_N(number)(u->x + k * u->x_step, u->kind);
+        if (u->w && u->w[k] == 0 && x[k] - x[k] == 0)
+            x[k] = 0;
         sum += (u->w ? u->w[k] : 1) * x[k];
         weight += u->w ? u->w[k] : 1;
     }
     switch (u->prepare) {
     case FC_MAPPED:
-        for (ptrdiff_t i = 0; i < u->d; i++) {
-            x[i] = 0;
-            for (ptrdiff_t j = 0; j < u->d; j++)
-                x[i] += u->matrix[i * u->d + j] * total[j];
-        }
+        for (ptrdiff_t i = 0; i < u->d; i++)
+            x[i] = FC_N(wide_sum)(u->matrix + i * u->d, total, u->d);
         memcpy(total, x, (size_t)u->d * sizeof(double));
         break;
     case FC_SHARES:

@@ -36,6 +36,17 @@ FC_INLINE uint16_t fc_float_to_half(float x)
     return sign | (uint16_t)((m - 0x38000000) >> 13);
 }
 
+/* Towards 0 and then to the odd one of two neighbours: what is rounded again to fewer bits is as if it were rounded once. */
+FC_INLINE float fc_to_odd(double x)
+{
+    union { float f; uint32_t u; } v = {.f = (float)x};
+    if ((double)v.f != x && x == x) {
+        v.u -= __builtin_fabs((double)v.f) > __builtin_fabs(x);
+        v.u |= 1;
+    }
+    return v.f;
+}
+
 FC_INLINE double fc_integer(const char *p, const int kind)
 {
     uint64_t u = 0;
@@ -114,7 +125,7 @@ FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
     const double d = (double)x;
     switch (kind & ~FC_SWAPPED) {
     case FC_F16:
-        h = fc_float_to_half(f);
+        h = fc_float_to_half(sizeof(FC_T) == 4 ? f : fc_to_odd(d));
         h = kind & FC_SWAPPED ? __builtin_bswap16(h) : h;
         memcpy(out, &h, 2);
         return;

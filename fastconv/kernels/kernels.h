@@ -23,16 +23,26 @@ enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the 
 
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
-/* Longest chain of additions where few filters meet flat images; sums of more chains are cut into groups of FC_GROUP. */
+/* Long sums. Chains of terms are summed in registers, FC_CHAIN terms each, or as many as a caller says. Chains' sums are added
+ * in groups of FC_GROUP, the sums of groups likewise, and so on: level l holds what the latest chains have come to in whole
+ * groups of FC_GROUP^l, and the last chain takes what all levels hold. Of m chains so each term takes part in at most
+ * FC_CHAIN + (FC_GROUP - 1) * ceil(log m / log FC_GROUP) roundings. */
 #define FC_CHAIN 16
-#define FC_GROUP 16
+#define FC_GROUP 3
+
+/* Whether the sum of a level goes on to the next one: its n-th sum (of 0, 1, ..) ends a group, or is the last and there are
+ * earlier groups. */
+static inline int fc_rises(size_t n, int last)
+{
+    return last ? n >= FC_GROUP : n % FC_GROUP == FC_GROUP - 1;
+}
 
 /* Terms of a dot product between two scalar additions. */
 #define FC_DOT_PIECE 2048
 
-/* A run of `length` consecutive input elements, `offset` elements from a pixel's first one. */
+/* A run of `length` consecutive input elements, `offset` elements from a pixel's first one; whether a chain ends with it. */
 typedef struct fc_piece {
-    ptrdiff_t offset, length;
+    ptrdiff_t offset, length, ends;
 } fc_piece;
 
 /* What the next tiles will read, fetched a few lines at a time: so many lines of rows of row_lines each, `skip` bytes from the
@@ -42,20 +52,21 @@ typedef struct fc_ahead {
     ptrdiff_t row_lines, skip, left, count, each;
 } fc_ahead;
 
-/* c[p][j] (+)= sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j.
- * `c` is rows x vectors x lanes, aligned to a vector. With `out` the result (plus `bias`, if any) goes there instead.
+/* sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j. The pieces make
+ * whole chains, the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes,
+ * aligned to a vector. The call of the last chain leaves the result (plus `bias`, if any) in `out`.
  * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and
  * b[step][j * split + s] is what term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets
- * `columns` elements a pixel, out_step apart, no bias, and may be c. */
+ * `columns` elements a pixel, out_step apart, no bias. It may be where one of the levels is. */
 typedef struct fc_tile {
     const void *a, *b;
     const fc_piece *pieces;
     void *keep;       /* NULL, or where rows of b, which lie b_step elements apart then, are copied closely (full tiles) */
     ptrdiff_t b_step;
     fc_ahead *ahead;  /* NULL, or what is fetched at the start of each piece */
-    ptrdiff_t count, step;
-    int rows, vectors, accumulate, split, columns;
-    void *c;
+    ptrdiff_t count, step, chain;
+    int rows, vectors, last, split, columns;
+    void *const *c;
     void *out;
     ptrdiff_t out_step;
     const void *bias;
@@ -85,10 +96,10 @@ typedef struct fc_panel {
     int kind, split;
 } fc_panel;
 
-/* out[p][j] = activation(c[p][j] + c2[p][j] + bias[j]); c2 and bias may be NULL. One of c_row, c_col is 1; at most 8
+/* out[p][j] = activation(c[p][j] + bias[j]); bias may be NULL. One of c_row, c_col is 1; at most 8
  * columns where it is c_row. */
 typedef struct fc_store {
-    const void *c, *c2;
+    const void *c;
     ptrdiff_t c_row, c_col;
     ptrdiff_t rows, columns;
     char *out;
@@ -97,34 +108,36 @@ typedef struct fc_store {
     int activation, kind;
 } fc_store;
 
-/* Lanes along x. c[o][x] (+)= sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels. */
+/* Lanes along x. out[o][x] = sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels, in chains of
+ * `chain` terms; `sums` has a place for all these results at each level. */
 typedef struct fc_planar {
     const void *src, *w;
     const ptrdiff_t *taps;
-    ptrdiff_t count;
-    int outputs, vectors, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    ptrdiff_t count, chain;
+    int outputs, vectors;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_planar;
 
-/* One plane, stride 1. c[r][x] (+)= sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows,
- * in chains of at most FC_CHAIN terms. */
+/* One plane, stride 1. out[r][x] = sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows <= 4,
+ * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. */
 typedef struct fc_rows {
     const void *src, *w;
     ptrdiff_t src_step, tap_step, fh, fw;
-    int rows, vectors, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    int rows, vectors;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_rows;
 
-/* Lanes along channels. c[p][ch] (+)= sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels. */
+/* Lanes along channels. out[p][ch] = sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels, in
+ * chains of `chain` terms; `sums` has a place for all these results at each level. */
 typedef struct fc_channels {
     const void *src, *w;
     const ptrdiff_t *taps;
-    ptrdiff_t count, step, w_step;
-    int pixels, accumulate;
-    void *c;
-    ptrdiff_t c_step;
+    ptrdiff_t count, chain, step, w_step;
+    int pixels;
+    void *sums, *out;
+    ptrdiff_t out_step;
 } fc_channels;
 
 /* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel. */
@@ -206,38 +219,44 @@ enum {
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p + p); 0, or infinity for a row that is no distribution */
-    FC_MAPPED,      /* times a matrix, in two words; 0 */
+    FC_MAPPED,      /* times a matrix, (d, d), in two words; 0 */
     FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
 /* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
  * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
- * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on. `row` is
- * scratch of `length` prepared elements, `wide` of 2 d doubles; `matrix` of FC_MAPPED holds two, its numbers and their high halves. Steps in bytes. */
+ * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on; `measured` says
+ * that they are known before. `weight` is the sum of w, or d. `row` is scratch of FC_POINT_PIECE or `count` elements, whichever are
+ * more, d of them for FC_MAPPED; `wide` of as many doubles. Rows before `begin` are there already. Steps in bytes. */
 #define FC_MEASURES 4
+#define FC_POINT_PIECE 4096 /* numbers of a row that are read at once where all must be known before the first is prepared */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
-    ptrdiff_t row_step, col_step, rows, d, first, count, width;
-    int kind, prepare;
+    ptrdiff_t row_step, col_step, begin, rows, d, first, count, width;
+    int kind, prepare, measured;
     const double *w, *matrix;
-    double *wide, *measures;
+    double weight, *wide, *measures;
     void *row;
 } fc_points;
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
- * c and c2 hold the sums between ranges of k; `first` starts and `last` finishes them, into dst. FC_POINT_ROWS rows of a are
- * read, however few are computed; those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS.
- * Row i + 1 of dst begins dst_step - i dst_fall elements after row i. */
+ * c, c2, c3 and c4 hold the sums between ranges of k, each of them a second word `lost` elements on; `first` starts and `last`
+ * finishes them, into dst. FC_POINT_ROWS rows of a are read, however few are computed; those of a metric that prepares them are
+ * packed, with a_row 1 and a_col FC_POINT_ROWS. Row i + 1 of dst begins dst_step - i dst_fall elements after row i.
+ * Returns, if ranges end, the pass that must follow over all ranges: FC_PASS_LARGEST and FC_PASS_AGAIN, FC_PASS_AGAIN alone, or
+ * none, 0. A single range needs no other call. */
 #define FC_POINT_ROWS 6
+enum { FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN };
 typedef struct fc_pairs {
     const void *a, *b, *w;
     const void *a_stats, *b_stats;
     ptrdiff_t a_row, a_col, count;
-    int metric, finish, rows, vectors, first, last;
+    int metric, finish, rows, vectors, first, last, pass;
     double p, n, factor; /* the results are multiplied by the factor */
     void *c, *c2, *c3, *c4;
+    ptrdiff_t lost;
     void *dst;
     ptrdiff_t dst_step, dst_fall;
 } fc_pairs;
@@ -263,11 +282,14 @@ typedef struct fc_emit {
 } fc_emit;
 
 /* Gradients of distances. sum[k] = sum_j g_j dD(a, b_j) / da_k, over n prepared rows of b, b_step apart, with their
- * distances D_j to a; rows, w and sum are padded with zeros to whole vectors, `length` numbers. 0 where D_j is 0. */
+ * distances D_j to a; rows, w and sum are padded with zeros to whole vectors, `length` numbers. 0 where D_j is 0. Numbers come
+ * range by range: FC_PULL_CHEBYSHEV makes g_j 0 once its largest difference is found, and FC_PULL_SIZES adds the denominators of
+ * braycurtis to sizes_j, by which FC_PULL_BRAYCURTIS then divides. */
 enum { FC_PULL_SQUARE, FC_PULL_ROOT, FC_PULL_CITYBLOCK, FC_PULL_CHEBYSHEV, FC_PULL_POWER, FC_PULL_CANBERRA,
-       FC_PULL_BRAYCURTIS, FC_PULL_COSINE, FC_PULL_JENSEN, FC_PULL_WORDS /* second words `length` numbers on */ };
+       FC_PULL_BRAYCURTIS, FC_PULL_COSINE, FC_PULL_JENSEN, FC_PULL_WORDS /* second words `length` numbers on */, FC_PULL_SIZES };
 typedef struct fc_pull {
-    const void *a, *b, *w, *g, *distances;
+    const void *a, *b, *w, *distances;
+    void *g, *sizes;
     ptrdiff_t b_step, n, length;
     int kind;
     double p;
@@ -286,11 +308,13 @@ typedef struct fc_unprepare {
     void *out;
 } fc_unprepare;
 
-/* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. */
+/* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. `nearest_sort`
+ * orders them in steps, of which `todo` are left; first it rounds the distances as elements of `kind`, which makes ties. */
 typedef struct fc_nearest {
     void *distances;
     ptrdiff_t *indices;
-    ptrdiff_t held, k;
+    ptrdiff_t held, k, todo;
+    int kind;
 } fc_nearest;
 
 /* ---- lines of neighbourhoods (lines.h) ---- */
@@ -368,11 +392,11 @@ typedef struct fc_real {
     /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_PIECE that are added in order */
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     void (*points)(const fc_points *);
-    void (*pairs)(const fc_pairs *);
+    int (*pairs)(const fc_pairs *);
     int (*few)(const fc_few *);
     void (*emit)(const fc_emit *);
     void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
-    void (*nearest_sort)(fc_nearest *);
+    void (*nearest_sort)(fc_nearest *, ptrdiff_t steps);
     void (*pull)(const fc_pull *);
     void (*add_wide)(double *into, const void *from, ptrdiff_t count); /* into += from */
     void (*unprepare)(const fc_unprepare *);
@@ -384,7 +408,9 @@ typedef struct fc_real {
 
 /* Results: of the line's type (range: its unsigned one) to FC_NEAR_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
  * and prod; int64 for count; bytes for any and all; doubles for the others. `wide` ones of integers, exact where others wrap or
- * round: doubles for sum and prod, and for mean the nearest of the line's type. */
+ * round: doubles for sum and prod, and for mean the nearest of the line's type; min, max and range of integers as doubles. A
+ * `wide` product of at least 2^-24 and less than 2^16 each, or 0, neither overflows nor underflows on the way. Where nothing
+ * counts, those that have no value there are `nothing`. */
 enum { FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD,
        FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL };
 
@@ -395,7 +421,7 @@ typedef struct fc_near {
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
     int reduction, wide, holes; /* FC_LINE_HOLES: some cells may not count; FC_LINE_MINUS: some may be -0 */
-    double ddof;
+    double ddof, nothing;
     void *out;
 } fc_near;
 
@@ -426,10 +452,12 @@ typedef struct fc_row {
  * `rows` are the lines of a block as keys: unsigned integers in the order of the values, those that do not count the
  * greatest; where all count, `box` and `cells` take unsigned integers and floats as they are. Results of outputs
  * first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
-enum { FC_SELECT_ROOM = 128 };
+enum { FC_SELECT_ROOM = 128, FC_SELECT_CHUNK = 64 };
 
 /* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
- * quantile that of a rank, the nearest there is, counted from the end if negative. */
+ * quantile that of a rank, the nearest there is, counted from the end if negative. Passes first_pass .. end_pass - 1 of the
+ * bits of an element and two over the runs first_run .. end_run - 1; if that is not all, of one chunk of outputs, and `state`,
+ * 2 * FC_SELECT_CHUNK numbers, goes from one call to the next. */
 typedef struct fc_select {
     const void *const *rows;
     const fc_line *lines;
@@ -441,6 +469,9 @@ typedef struct fc_select {
     void *low, *high; /* high: the next cell, NULL if it is not wanted */
     double *share;
     ptrdiff_t *count;
+    ptrdiff_t first_run, end_run;
+    int first_pass, end_pass;
+    ptrdiff_t *state;
 } fc_select;
 
 /* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
@@ -468,8 +499,19 @@ typedef struct fc_cells {
 } fc_cells;
 
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
- * count c. `zeros`: the keys of -0 and 0, floats, are one value. `spare` holds tally_room(cells, runs) bytes from a
- * 64-byte boundary. */
+ * count c up to most_logs. `zeros`: the keys of -0 and 0, floats, are one value. `moving`: a histogram, of elements of at most
+ * 16 bits, which must be `wide` for more than FC_NARROW_COUNT cells and for the mode of 16 bits; else windows are sorted, at most `room` cells at once: of
+ * more than that, one output a call, which returns whether the same call must come again after a pass or two over the cells,
+ * and keeps `so_far` between calls.
+ * `spare` holds tally_room(..) bytes from a 64-byte boundary. */
+enum { FC_NARROW_COUNT = 65535 };
+typedef struct fc_so_far {
+    int begun, bit; /* the next bit of the span */
+    ptrdiff_t most, n;
+    int64_t sum;
+    uint64_t from, span, mode; /* the least key that has not been seen; so far n cells have one from there to span more */
+} fc_so_far;
+
 typedef struct fc_tally {
     const void *const *rows;
     const fc_line *lines;
@@ -481,16 +523,21 @@ typedef struct fc_tally {
     const int64_t *logs;
     double scale;
     ptrdiff_t *count;
+    ptrdiff_t most_logs, room;
+    int moving, wide;
+    fc_so_far *so_far;
 } fc_tally;
 
-/* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one. Nothing counting gives NaN, or 0 where there is none, and a
- * NaN in `extreme` (may be NULL) gives NaN. Without low the results are there already, without high they are low. */
+/* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one.
+ * Nothing counting gives `nothing`, and a NaN in `extreme` (may be NULL) gives NaN.
+ * Without low the results are there already, without high they are low. */
 typedef struct fc_ranked {
     const void *low, *high, *extreme;
     const double *share;
     const ptrdiff_t *count;
     ptrdiff_t n;
     int real;
+    double nothing;
     void *out;
 } fc_ranked;
 
@@ -570,7 +617,7 @@ typedef struct fc_conclude {
     void *out;
     ptrdiff_t plane, n, cells;
     int reduction, wide;
-    double ddof;
+    double ddof, nothing;
 } fc_conclude;
 
 /* Elements of 0 or 1 and bits in stripes (bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
@@ -605,8 +652,8 @@ typedef struct fc_elements {
     void (*box)(const fc_box *);
     void (*cells)(const fc_cells *);
     void (*select)(const fc_select *);
-    void (*tally)(const fc_tally *);
-    ptrdiff_t (*tally_room)(ptrdiff_t cells, ptrdiff_t runs);
+    int (*tally)(const fc_tally *);
+    ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide); /* room: of cells, if windows are sorted */
     void (*pile)(const fc_pile *);
     void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
     void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n); /* out = src != 0, in src itself for bytes */

@@ -56,16 +56,25 @@ static void FC_N(nearest)(fc_nearest *h, const void *distances, ptrdiff_t count,
     }
 }
 
-static void FC_N(nearest_sort)(fc_nearest *h)
+static void FC_N(nearest_sort)(fc_nearest *h, ptrdiff_t steps)
 {
     FC_T *x = h->distances;
-    for (ptrdiff_t at = h->held / 2 - 1; at >= 0; at--)
-        FC_N(sift)(x, h->indices, h->held, at, x[at], h->indices[at]);
-    for (ptrdiff_t n = h->held - 1; n > 0; n--) {
-        const FC_T value = x[n];
-        const ptrdiff_t i = h->indices[n];
-        x[n] = x[0];
-        h->indices[n] = h->indices[0];
-        FC_N(sift)(x, h->indices, n, 0, value, i);
+    char rounded[8];
+    for (; steps > 0 && h->todo > 0; steps--) {
+        h->todo--;
+        if (h->todo >= h->held + h->held / 2) {
+            FC_T *one = x + (h->todo - h->held - h->held / 2);
+            FC_N(put_number)(rounded, *one, h->kind);
+            *one = FC_N(element)(rounded, h->kind);
+        } else if (h->todo >= h->held) {
+            const ptrdiff_t at = h->todo - h->held;
+            FC_N(sift)(x, h->indices, h->held, at, x[at], h->indices[at]);
+        } else {
+            const FC_T value = x[h->todo];
+            const ptrdiff_t i = h->indices[h->todo];
+            x[h->todo] = x[0];
+            h->indices[h->todo] = h->indices[0];
+            FC_N(sift)(x, h->indices, h->todo, 0, value, i);
+        }
     }
 }

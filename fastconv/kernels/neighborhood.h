@@ -21,19 +21,16 @@ enum { FC_NEAR_CHUNK = 64 };
 
 #undef FC_WIDE_T
 #undef FC_IS_FLOAT
-#undef FC_NO_VALUE
 #undef FC_MOST
 #undef FC_LEAST
 #ifdef FC_INTEGER_TYPE
 #define FC_IS_FLOAT 0
 #define FC_WIDE_T uint64_t
-#define FC_NO_VALUE 0
 #define FC_MOST ((FC_T)((uint64_t)-1 >> (64 - 8 * sizeof(FC_T) + ((FC_T)-1 < 1))))
 #define FC_LEAST ((FC_T)((FC_T)-1 < 1 ? ~FC_MOST : 0))
 #else
 #define FC_IS_FLOAT 1
 #define FC_WIDE_T double
-#define FC_NO_VALUE ((FC_T)__builtin_nan(""))
 #define FC_MOST ((FC_T)__builtin_inf())
 #define FC_LEAST (-FC_MOST)
 #endif
@@ -118,7 +115,41 @@ FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, co
         FC_CELLS(sum[x] += p ? (FC_WIDE_T)v : 0)
 }
 
-/* What FC_NEAR_SUM, FC_NEAR_PROD and FC_NEAR_MEAN of integers are where neither 64 bits nor a double hold the sum. */
+#ifndef FC_INTEGER_TYPE
+
+enum { FC_N(SAFE_FACTORS) = 32 }; /* of 2^-24 .. 2^16 each, whose product is that of a mantissa and within a double's range */
+
+/* A product whose exponent is kept beside it. */
+static void FC_N(near_product)(const fc_near *q, ptrdiff_t at, double *product, const int holes)
+{
+    int exponent[FC_NEAR_CHUNK] = {0}, pending = 0;
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        product[x] = 1;
+    for (ptrdiff_t run = 0; run < q->runs; run++) {
+        const fc_line *line = q->lines + q->run_line[run];
+        const FC_T *value = (const FC_T *)line->at + q->run_start[run] + at;
+        const uint8_t *present = holes ? line->present + q->run_start[run] + at : NULL;
+        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
+            for (int x = 0; x < FC_NEAR_CHUNK; x++)
+                product[x] *= !holes || present[tap + x] ? (double)value[tap + x] : 1;
+            if (++pending < FC_N(SAFE_FACTORS))
+                continue;
+            for (int x = 0; x < FC_NEAR_CHUNK; x++) {
+                int more = 0;
+                if (product[x] - product[x] == 0)
+                    product[x] = __builtin_frexp(product[x], &more);
+                exponent[x] += more;
+            }
+            pending = 0;
+        }
+    }
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        product[x] = __builtin_ldexp(product[x], exponent[x]);
+}
+
+#endif
+
+/* What FC_NEAR_SUM, FC_NEAR_PROD and FC_NEAR_MEAN are where neither 64 bits nor a double hold what they pass through. */
 FC_INLINE void FC_N(near_wide)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, const int holes)
 {
 #ifdef FC_INTEGER_TYPE
@@ -145,7 +176,7 @@ FC_INLINE void FC_N(near_wide)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, c
         c->a.element[x] = (FC_T)mean;
     }
 #else
-    (void)q, (void)at, (void)c, (void)holes;
+    FC_N(near_product)(q, at, c->a.real, holes);
 #endif
 }
 
@@ -189,7 +220,7 @@ FC_INLINE void FC_N(near_moments)(const fc_near *q, ptrdiff_t at, const int64_t 
 FC_INLINE void FC_N(near_chunk)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, const int holes)
 {
     double *real = c->a.real;
-    if (!FC_IS_FLOAT && q->wide) {
+    if (q->wide && q->reduction > FC_NEAR_RANGE) {
         FC_N(near_wide)(q, at, c, holes);
         return;
     }
@@ -213,21 +244,33 @@ FC_INLINE void FC_N(near_chunk)(const fc_near *q, ptrdiff_t at, FC_N(chunk) *c, 
     case FC_NEAR_MEAN:
         FC_N(near_count)(q, at, c->count, holes);
         FC_N(near_moments)(q, at, c->count, c, real, 0, holes);
-        return;
+        break;
     default:
         FC_N(near_count)(q, at, c->count, holes);
         FC_N(near_moments)(q, at, c->count, c, real, 1, holes);
         for (int x = 0; x < FC_NEAR_CHUNK && q->reduction == FC_NEAR_STD; x++)
             real[x] = __builtin_sqrt(real[x]);
-        return;
+        break;
     }
-    if (!holes)
-        return;
-    /* The least of nothing is NaN, or 0 where the type has none. */
-    FC_N(near_count)(q, at, c->count, holes);
-    for (int x = 0; x < FC_NEAR_CHUNK; x++)
-        if (c->count[x] == 0)
-            c->a.element[x] = FC_NO_VALUE;
+    const int extreme = q->reduction <= FC_NEAR_RANGE, wide = extreme && q->wide;
+    if (holes && extreme)
+        FC_N(near_count)(q, at, c->count, holes);
+#ifdef FC_INTEGER_TYPE
+    if (wide) {
+        memcpy(c->b.element, c->a.element, sizeof c->b.element);
+        const uint64_t bits = (uint64_t)-1 >> (64 - 8 * sizeof(FC_T)); /* a range has no sign */
+        for (int x = 0; x < FC_NEAR_CHUNK; x++)
+            real[x] = q->reduction == FC_NEAR_RANGE ? (double)((uint64_t)c->b.element[x] & bits) : (double)c->b.element[x];
+    }
+#endif
+    for (int x = 0; x < FC_NEAR_CHUNK && holes; x++) {
+        if (c->count[x])
+            continue;
+        if (extreme && !wide)
+            c->a.element[x] = (FC_T)q->nothing;
+        else
+            real[x] = q->nothing;
+    }
 }
 
 #undef FC_CELLS
@@ -266,7 +309,7 @@ static void FC_N(near)(const fc_near *q)
             FC_N(near_chunk)(q, at, &c, 0);
         if (q->reduction == FC_NEAR_COUNT)
             memcpy(out + at * 8, c.count, n * 8);
-        else if (q->reduction <= FC_NEAR_RANGE)
+        else if (q->reduction <= FC_NEAR_RANGE && !q->wide)
             memcpy(out + at * (ptrdiff_t)sizeof(FC_T), c.a.element, n * sizeof(FC_T));
         else
             memcpy(out + at * 8, c.a.real, n * 8);

@@ -179,11 +179,19 @@ static void FC_N(conclude)(const fc_conclude *q)
     const FC_T *least = q->parts[FC_PART_LEAST], *greatest = q->parts[FC_PART_GREATEST];
     const double *sum = q->parts[FC_PART_SUM], *cells = q->parts[FC_PART_MOMENTS];
     switch (q->reduction) {
-    case FC_NEAR_MIN: FC_RESULTS(FC_T, FC_N(known)(least[x], count))
-    case FC_NEAR_MAX: FC_RESULTS(FC_T, FC_N(known)(greatest[x], count))
+    case FC_NEAR_MIN:
+        if (!FC_IS_FLOAT && q->wide)
+            FC_RESULTS(double, count ? (double)least[x] : q->nothing)
+        FC_RESULTS(FC_T, FC_N(known)(least[x], count))
+    case FC_NEAR_MAX:
+        if (!FC_IS_FLOAT && q->wide)
+            FC_RESULTS(double, count ? (double)greatest[x] : q->nothing)
+        FC_RESULTS(FC_T, FC_N(known)(greatest[x], count))
     case FC_NEAR_RANGE:
         if (FC_IS_FLOAT)
             FC_RESULTS(FC_T, FC_N(known)(greatest[x] - least[x], count))
+        if (q->wide)
+            FC_RESULTS(double, count ? (double)(FC_WIDE_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]) : q->nothing)
         FC_RESULTS(FC_T, FC_N(known)((FC_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]), count))
     case FC_NEAR_COUNT: FC_RESULTS(int64_t, nonzero[x])
     case FC_NEAR_ANY: FC_RESULTS(uint8_t, nonzero[x] != 0)
@@ -196,10 +204,10 @@ static void FC_N(conclude)(const fc_conclude *q)
         FC_RESULTS(uint64_t, whole[x])
     case FC_NEAR_MEAN:
         if (FC_IS_FLOAT)
-            FC_RESULTS(double, sum[x] / (double)count)
+            FC_RESULTS(double, count ? sum[x] / (double)count : q->nothing)
         if (q->wide)
             FC_RESULTS(FC_T, count ? fc_nearest_quotient(FC_N(whole_sum)(q, x), (int64_t)count) : 0)
-        FC_RESULTS(double, (double)FC_N(whole_sum)(q, x) / (double)count)
+        FC_RESULTS(double, count ? (double)FC_N(whole_sum)(q, x) / (double)count : q->nothing)
     case FC_NEAR_VAR:
     case FC_NEAR_STD:
         FC_RESULTS(double, fc_spread(cells[x], cells[x + 2 * q->plane], q->ddof, q->reduction == FC_NEAR_STD))

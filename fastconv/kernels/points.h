@@ -41,59 +41,119 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
     return total;
 }
 
-/* What scales a whole row: the power of 2 with which nothing overflows, the mean in two words, and the norm. */
-static FC_T FC_N(measure_norm)(const FC_T *x, const fc_points *p, double *measures)
+/* Of numbers k0.. of a row in p->wide: scaled, less a mean in two words, and 0 where their weight is 0 and they are finite. */
+FC_INLINE void FC_N(centre)(const fc_points *p, const FC_T *x, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    const double total = p->w ? FC_N(wide_sum)(p->w, NULL, p->d) : (double)p->d;
-    double *wide = p->wide, norm = 0, scale = 1;
-    for (int again = 0; again < 2; again++) {
-        for (ptrdiff_t k = 0; k < p->d; k++)
-            wide[k] = (double)x[k] * scale;
-        for (int pass = 0; pass < 2; pass++) {
-            const double mean = p->prepare == FC_CENTRED ? FC_N(wide_sum)(wide, p->w, p->d) / total : 0;
-            measures[1 + pass] = mean;
-            for (ptrdiff_t k = 0; k < p->d && p->prepare == FC_CENTRED; k++)
-                wide[k] -= mean;
-        }
-        for (ptrdiff_t k = 0; k < p->d && p->w; k++)
-            wide[k] *= __builtin_sqrt(p->w[k]);
-        norm = __builtin_sqrt(FC_N(wide_sum)(wide, wide, p->d));
-        if (again || (norm > 0x1p-400 && norm < 0x1p400))
-            break;
-        int large = 0, small = 1;
-        for (ptrdiff_t k = 0; k < p->d; k++) {
-            const double v = (double)x[k];
-            large |= (v > 0x1p200) | (v < -0x1p200);
-            small &= (v < 0x1p-200) & (v > -0x1p-200);
-        }
-        scale = large ? 0x1p-600 : small ? 0x1p600 : 1;
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double v = (double)x[k] * measures[0] - measures[1] - measures[2];
+        p->wide[k] = p->w && p->w[k0 + k] == 0 && x[k] - x[k] == 0 ? 0 : v;
     }
-    measures[0] = scale;
-    measures[3] = norm;
-    return norm > 0 ? 0 : (FC_T)__builtin_nan("");
+}
+
+/* What a pass of `measure_norm` looks for, and what it finds. */
+enum { FC_N(MEAN), FC_N(NORM), FC_N(SIZES) };
+typedef struct FC_N(found) {
+    double sum;
+    FC_T least, most, level; /* of the numbers that count: sizes, and one of them */
+    int differ;
+} FC_N(found);
+
+/* A pass over a row, piece by piece: sum w x, sum w x^2, or the range of |x| and whether all are the same. */
+static FC_N(found) FC_N(pass_of_row)(const char *src, const fc_points *p, const double *measures, int what)
+{
+    FC_N(found) f = {0, (FC_T)__builtin_inf(), 0, 0, 0};
+    double lost = 0;
+    int none = 1;
+    for (ptrdiff_t k0 = 0; k0 < p->d; k0 += FC_POINT_PIECE) {
+        const ptrdiff_t n = p->d - k0 < FC_POINT_PIECE ? p->d - k0 : FC_POINT_PIECE;
+        const FC_T *x = p->row;
+        const double *w = p->w ? p->w + k0 : NULL;
+        double part = 0;
+        if (p->d > FC_POINT_PIECE)
+            FC_N(fetch)(p->row, src, p, k0, n);
+        if (what == FC_N(SIZES)) {
+            for (ptrdiff_t k = 0; k < n; k++) {
+                const FC_T size = x[k] < 0 ? -x[k] : x[k];
+                if (w && w[k] == 0)
+                    continue;
+                f.level = none ? x[k] : f.level;
+                none = 0;
+                f.differ |= x[k] != f.level;
+                f.least = size < f.least ? size : f.least;
+                f.most = size > f.most ? size : f.most;
+            }
+            continue;
+        }
+        FC_N(centre)(p, x, k0, n, measures);
+        if (what == FC_N(MEAN)) {
+            part = FC_N(wide_sum)(p->wide, w, n);
+        } else {
+            for (ptrdiff_t k = 0; k < n && w; k++)
+                p->wide[k] *= __builtin_sqrt(w[k]);
+            part = FC_N(wide_sum)(p->wide, p->wide, n);
+        }
+        const double sum = f.sum + part;
+        lost += f.sum - (sum - (sum - f.sum)) + (part - (sum - f.sum));
+        f.sum = sum;
+    }
+    f.sum += lost - lost == 0 ? lost : 0;
+    return f;
+}
+
+/* What scales a whole row: the power of 2 with which nothing overflows, the mean in two words, and the norm; 0 of numbers
+ * that are all the same. */
+static FC_T FC_N(measure_norm)(const char *src, const fc_points *p, double *measures)
+{
+    measures[0] = 1;
+    for (int again = 0; again < 2; again++) {
+        measures[1] = measures[2] = 0;
+        for (int i = 1; i <= 2 && p->prepare == FC_CENTRED; i++)
+            measures[i] = FC_N(pass_of_row)(src, p, measures, FC_N(MEAN)).sum / p->weight;
+        measures[3] = __builtin_sqrt(FC_N(pass_of_row)(src, p, measures, FC_N(NORM)).sum);
+        const int safe = again || (measures[3] > 0x1p-400 && measures[3] < 0x1p400);
+        const int level = p->prepare == FC_CENTRED && !(measures[3] > 0x1p-40 * __builtin_sqrt(p->weight) * __builtin_fabs(measures[1]));
+        if (safe && !level)
+            break;
+        const FC_N(found) f = FC_N(pass_of_row)(src, p, measures, FC_N(SIZES));
+        if (level && !f.differ)
+            measures[3] = 0;
+        if (safe || (level && !f.differ))
+            break;
+        measures[0] = f.most > (FC_T)0x1p100 ? 0x1p-600 : f.most < (FC_T)0x1p-100 ? 0x1p600 : 1;
+    }
+    return measures[3] > 0 ? 0 : (FC_T)__builtin_nan("");
 }
 
 /* x / norm(x), weighted, after subtracting the mean if centred. */
 static void FC_N(normalise)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
     const double norm = measures[3], inverse = 1 / norm;
-    for (ptrdiff_t k = 0; k < n; k++) {
-        double v = (double)x[k] * measures[0] - measures[1] - measures[2];
-        if (p->w)
-            v *= __builtin_sqrt(p->w[k0 + k]);
-        const double q = v * inverse; /* and the remainder of the division */
-        x[k] = (FC_T)(q + (v - q * norm) * inverse);
+    for (ptrdiff_t first = 0; first < n; first += FC_POINT_PIECE) {
+        const ptrdiff_t count = n - first < FC_POINT_PIECE ? n - first : FC_POINT_PIECE;
+        FC_N(centre)(p, x + first, k0 + first, count, measures);
+        for (ptrdiff_t k = 0; k < count; k++) {
+            const double v = p->w ? p->wide[k] * __builtin_sqrt(p->w[k0 + first + k]) : p->wide[k];
+            const double q = v * inverse; /* and the remainder of the division */
+            x[first + k] = (FC_T)(q + (v - q * norm) * inverse);
+        }
     }
 }
 
 /* The sum, 0 where the row is no distribution. */
-static FC_T FC_N(measure_sum)(const FC_T *x, const fc_points *p, double *measures)
+static FC_T FC_N(measure_sum)(const char *src, const fc_points *p, double *measures)
 {
     double sum = 0;
     int negative = 0;
-    for (ptrdiff_t k = 0; k < p->d; k++) {
-        negative |= x[k] < 0;
-        sum += (double)x[k];
+    for (ptrdiff_t k0 = 0; k0 < p->d; k0 += FC_POINT_PIECE) {
+        const ptrdiff_t n = p->d - k0 < FC_POINT_PIECE ? p->d - k0 : FC_POINT_PIECE;
+        const FC_T *x = p->row;
+        if (p->d > FC_POINT_PIECE)
+            FC_N(fetch)(p->row, src, p, k0, n);
+        for (ptrdiff_t k = 0; k < n; k++) {
+            negative |= x[k] < 0;
+            p->wide[k] = (double)x[k];
+        }
+        sum += FC_N(wide_sum)(p->wide, NULL, n);
     }
     measures[0] = negative ? 0 : sum;
     return sum == 0 || negative ? (FC_T)__builtin_inf() : 0;
@@ -117,23 +177,33 @@ static void FC_N(shares)(FC_T *x, ptrdiff_t n, double sum)
     }
 }
 
-/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles the products of halves
- * are exact, so compilers may fuse them with sums; what is lost in the sums comes back in `low`. */
+/* What a product of doubles lost: a b - product. Without fused products from halves of 26 bits, whose products are exact. */
+FC_INLINE double FC_N(product_rest)(double a, double b, double product)
+{
+#ifdef __FP_FAST_FMA
+    return __builtin_fma(a, b, -product);
+#else
+    union { double d; uint64_t u; } x = {.d = a}, y = {.d = b};
+    x.u &= ~(uint64_t)0 << 27;
+    y.u &= ~(uint64_t)0 << 27;
+    return ((x.d * y.d - product) + (x.d * (b - y.d) + (a - x.d) * y.d)) + (a - x.d) * (b - y.d);
+#endif
+}
+
+/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles what products and sums lose
+ * comes back in `low`. */
 static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
     double *restrict y = p->wide, *restrict low = y + n;
     memset(y, 0, 2 * (size_t)n * sizeof(double));
     for (ptrdiff_t i = 0; i < p->d; i++) {
-        const double *restrict row = p->matrix + i * p->d + k0, *restrict high = row + p->d * p->d;
+        const double *restrict row = p->matrix + i * p->d + k0;
         const double v = (double)x[i];
-        FC_T v_high = 0, v_low = 0;
-        if (sizeof(FC_T) == 8)
-            FC_N(halve)(v, 0, &v_high, &v_low);
         for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 4; j++)
             y[j] += v * row[j];
         for (ptrdiff_t j = 0; j < n && sizeof(FC_T) == 8; j++) {
-            const double product = (double)v_high * high[j], sum = y[j] + product, part = sum - y[j];
-            low[j] += ((y[j] - (sum - part)) + (product - part)) + ((double)v_high * (row[j] - high[j]) + (double)v_low * row[j]);
+            const double product = v * row[j], sum = y[j] + product, part = sum - y[j];
+            low[j] += ((y[j] - (sum - part)) + (product - part)) + FC_N(product_rest)(v, row[j], product);
             y[j] = sum;
         }
     }
@@ -180,8 +250,8 @@ static FC_T FC_N(bits_of_row)(FC_T *x, ptrdiff_t d)
     return (FC_T)set;
 }
 
-/* The statistic of numbers that are compared as they are. */
-static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
+/* The statistic of numbers that are compared as they are; sums are kept in `measures` from range to range. */
+static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, double *measures)
 {
     FC_INT odd = 0;
     FC_T stat = 0;
@@ -203,7 +273,8 @@ static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, pt
             odd |= x[k] < 0;
             p->wide[k] = (double)x[k];
         }
-        stat = (FC_T)FC_N(wide_sum)(p->wide, p->w ? p->w + k0 : NULL, n);
+        measures[0] = (k0 ? measures[0] : 0) + FC_N(wide_sum)(p->wide, p->w ? p->w + k0 : NULL, n);
+        stat = (FC_T)measures[0];
     }
     return odd ? (FC_T)__builtin_nan("") : stat;
 }
@@ -222,14 +293,17 @@ static void FC_N(add_sizes)(FC_T *dst, ptrdiff_t count, ptrdiff_t width)
     }
 }
 
-/* What a preparation has to know of a whole row before it can begin: `measures`, and its statistic. */
-static FC_T FC_N(measure)(const FC_T *x, const fc_points *p, double *measures)
+/* What a preparation has to know of a whole row before it can begin: `measures`, and its statistic. A row of one piece is
+ * left in p->row. */
+static FC_T FC_N(measure)(const char *src, const fc_points *p, double *measures)
 {
-    return p->prepare == FC_SHARES ? FC_N(measure_sum)(x, p, measures) : FC_N(measure_norm)(x, p, measures);
+    if (p->d <= FC_POINT_PIECE)
+        FC_N(fetch)(p->row, src, p, 0, p->d);
+    return p->prepare == FC_SHARES ? FC_N(measure_sum)(src, p, measures) : FC_N(measure_norm)(src, p, measures);
 }
 
 /* Prepares the n numbers from k0 on, which lie at x (a whole row where it is mapped); what they add to the statistic. */
-static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, double *measures)
 {
     switch (p->prepare) {
     case FC_UNIT:
@@ -241,7 +315,7 @@ static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
             x[k] = x[k] != 0;
         return 0;
     case FC_PACKED_BITS: return FC_N(bits_of_row)(x, n);
-    default: return FC_N(plain_stat)(x, p, k0, n);
+    default: return FC_N(plain_stat)(x, p, k0, n, measures);
     }
 }
 
@@ -271,6 +345,12 @@ static void FC_N(pack_rows)(FC_T *dst, const FC_T *src, ptrdiff_t step, ptrdiff_
             }
 }
 
+/* A statistic of some numbers to that of those before; sums are of all of them, and only NaN of before remains. */
+FC_INLINE void FC_N(add_stat)(FC_T *stat, const fc_points *p, FC_T more)
+{
+    *stat = p->prepare == FC_POSITIVE && *stat == *stat ? more : *stat + more;
+}
+
 static void FC_N(points)(const fc_points *p)
 {
     FC_T *dst = p->dst, *stats = p->stats, *row = p->row;
@@ -289,27 +369,28 @@ static void FC_N(points)(const fc_points *p)
     const int kept = prepare == FC_PLAIN || prepare == FC_FINITE || prepare == FC_KNOWN || prepare == FC_POSITIVE || sizes;
     const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
-    for (ptrdiff_t r = 0; r < width && p->first == 0; r++)
+    for (ptrdiff_t r = p->begin; r < width && p->first == 0; r++)
         stats[r] = 0;
-    for (ptrdiff_t r = 0; r < p->rows && direct && prepare != FC_PLAIN; r++)
-        stats[r] += FC_N(plain_stat)((const FC_T *)p->src + r * step + k0, p, k0, n);
+    for (ptrdiff_t r = p->begin; r < p->rows && direct && prepare != FC_PLAIN; r++)
+        FC_N(add_stat)(stats + r, p, FC_N(plain_stat)((const FC_T *)p->src + r * step + k0, p, k0, n, p->measures + r * FC_MEASURES));
     if (dst == NULL)
         return;
     if (direct)
         FC_N(pack_rows)(dst, (const FC_T *)p->src + k0, step, p->rows, n, next);
-    for (ptrdiff_t r = 0; r < p->rows && !direct; r++) {
+    for (ptrdiff_t r = p->begin; r < p->rows && !direct; r++) {
         const char *src = p->src + r * p->row_step;
         double *measures = p->measures + r * FC_MEASURES;
         if (prepare == FC_PACKED_BITS && p->kind == FC_U8 && p->col_step == 1) {
             stats[r] += FC_N(bits_of_bytes)(row, (const unsigned char *)src + k0, n);
         } else {
-            if ((measured && p->first == 0) || prepare == FC_MAPPED)
+            const int whole = measured && p->first == 0 && !p->measured;
+            if (whole)
+                stats[r] = FC_N(measure)(src, p, measures);
+            if (prepare == FC_MAPPED)
                 FC_N(fetch)(row, src, p, 0, p->d);
-            else
+            else if (!whole || p->d > FC_POINT_PIECE)
                 FC_N(fetch)(row, src, p, k0, n);
-            if (measured && p->first == 0)
-                stats[r] = FC_N(measure)(row, p, measures);
-            stats[r] += FC_N(prepare)(row, p, k0, n, measures);
+            FC_N(add_stat)(stats + r, p, FC_N(prepare)(row, p, k0, n, measures));
         }
         for (ptrdiff_t k = 0; k < count; k++)
             dst[k * next + r] = row[k];

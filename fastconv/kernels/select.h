@@ -20,7 +20,7 @@
 #ifndef FC_SELECT_ONCE
 #define FC_SELECT_ONCE
 
-enum { FC_SELECT_CHUNK = 64, FC_SELECT_FEW = 255 };
+enum { FC_SELECT_FEW = 255 };
 
 /* The rank that is asked for of `count` cells, and the position minus it. */
 FC_SHARED ptrdiff_t fc_position(const fc_select *q, ptrdiff_t count, double *share)
@@ -106,12 +106,12 @@ FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *l
 {
     FC_T few[FC_SELECT_CHUNK] = {0};
     int pending = 0;
-    for (ptrdiff_t run = 0; run < q->runs; run++) {
+    for (ptrdiff_t run = q->first_run; run < q->end_run; run++) {
         const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
             for (int x = 0; x < FC_SELECT_CHUNK; x++)
                 few[x] += equal ? key[tap + x] <= limit[x] : key[tap + x] < limit[x];
-            if (++pending == FC_SELECT_FEW || (tap == q->run_length[run] - 1 && run == q->runs - 1)) {
+            if (++pending == FC_SELECT_FEW || (tap == q->run_length[run] - 1 && run == q->end_run - 1)) {
                 for (int x = 0; x < FC_SELECT_CHUNK; x++) {
                     total[x] += (ptrdiff_t)few[x];
                     few[x] = 0;
@@ -122,48 +122,56 @@ FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *l
     }
 }
 
+/* Pass 0 counts the cells, then one for each bit finds the lower cell, and the last the next one: the same, or the least above. */
 FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, FC_T *high)
 {
+    const int bits = 8 * (int)sizeof(FC_T), begins = q->first_run == 0, ends = q->end_run == q->runs;
+    const size_t bytes = FC_SELECT_CHUNK * sizeof(ptrdiff_t);
     ptrdiff_t rank[FC_SELECT_CHUNK], total[FC_SELECT_CHUNK], *count = q->count + at;
     FC_T limit[FC_SELECT_CHUNK];
-    for (int x = 0; x < FC_SELECT_CHUNK; x++)
-        count[x] = q->holes ? 0 : q->cells;
-    if (q->holes)
-        for (ptrdiff_t run = 0; run < q->runs; run++) {
-            const uint8_t *present = q->lines[q->run_line[run]].present + q->run_start[run] + at;
-            for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
-                for (int x = 0; x < FC_SELECT_CHUNK; x++)
-                    count[x] += present[tap + x];
-        }
-    for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-        rank[x] = fc_position(q, count[x], &q->share[at + x]);
-        low[x] = 0;
+    if (q->first_pass > 0 || !begins) {
+        memcpy(rank, q->state, bytes);
+        memcpy(total, q->state + FC_SELECT_CHUNK, bytes);
     }
-    for (int bit = 8 * (int)sizeof(FC_T) - 1; bit >= 0; bit--) {
-        for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-            limit[x] = (FC_T)(low[x] | (FC_T)1 << bit);
+    for (int pass = q->first_pass; pass < q->end_pass; pass++) {
+        for (int x = 0; x < FC_SELECT_CHUNK && begins; x++)
             total[x] = 0;
-        }
-        FC_N(count_below)(q, at, limit, total, 0);
-        for (int x = 0; x < FC_SELECT_CHUNK; x++)
-            low[x] = total[x] <= rank[x] ? limit[x] : low[x];
-    }
-    if (!high)
-        return;
-    /* The next one is the same, or the least above it. */
-    for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-        high[x] = (FC_T)-1;
-        total[x] = 0;
-    }
-    FC_N(count_below)(q, at, low, total, 1);
-    for (ptrdiff_t run = 0; run < q->runs; run++) {
-        const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
-        for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+        if (pass == 0) {
+            for (ptrdiff_t run = q->first_run; run < q->end_run && q->holes; run++) {
+                const uint8_t *present = q->lines[q->run_line[run]].present + q->run_start[run] + at;
+                for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+                    for (int x = 0; x < FC_SELECT_CHUNK; x++)
+                        total[x] += present[tap + x];
+            }
+            for (int x = 0; x < FC_SELECT_CHUNK && ends; x++) {
+                count[x] = q->holes ? total[x] : q->cells;
+                rank[x] = fc_position(q, count[x], &q->share[at + x]);
+                low[x] = 0;
+            }
+        } else if (pass <= bits) {
             for (int x = 0; x < FC_SELECT_CHUNK; x++)
-                high[x] = (key[tap + x] > low[x]) & (key[tap + x] < high[x]) ? key[tap + x] : high[x];
+                limit[x] = (FC_T)(low[x] | (FC_T)1 << (bits - pass));
+            FC_N(count_below)(q, at, limit, total, 0);
+            for (int x = 0; x < FC_SELECT_CHUNK && ends; x++)
+                low[x] = total[x] <= rank[x] ? limit[x] : low[x];
+        } else if (high) {
+            for (int x = 0; x < FC_SELECT_CHUNK && begins; x++)
+                high[x] = (FC_T)-1;
+            FC_N(count_below)(q, at, low, total, 1);
+            for (ptrdiff_t run = q->first_run; run < q->end_run; run++) {
+                const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
+                for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
+                    for (int x = 0; x < FC_SELECT_CHUNK; x++)
+                        high[x] = (key[tap + x] > low[x]) & (key[tap + x] < high[x]) ? key[tap + x] : high[x];
+            }
+            for (int x = 0; x < FC_SELECT_CHUNK && ends; x++)
+                high[x] = total[x] > rank[x] + 1 ? low[x] : high[x];
+        }
     }
-    for (int x = 0; x < FC_SELECT_CHUNK; x++)
-        high[x] = total[x] > rank[x] + 1 ? low[x] : high[x];
+    if (q->end_pass < bits + 2 || !ends) {
+        memcpy(q->state, rank, bytes);
+        memcpy(q->state + FC_SELECT_CHUNK, total, bytes);
+    }
 }
 
 static void FC_N(select)(const fc_select *q)
@@ -176,7 +184,7 @@ static void FC_N(select)(const fc_select *q)
 
 #endif
 
-/* The result at the position between two ranks; NaN or 0 where nothing counts, NaN where one counts. */
+/* The result at the position between two ranks. */
 FC_INLINE double FC_N(between)(FC_T low, FC_T high, double share)
 {
     const double a = (double)low, b = (double)high;
@@ -208,14 +216,16 @@ static void FC_N(finish)(const fc_ranked *q)
     for (ptrdiff_t i = 0; i < q->n && low; i++) {
         const double value = high ? FC_N(between)(low[i], high[i], q->share[i]) : (double)low[i];
         if (q->real)
-            real[i] = q->count[i] ? value : __builtin_nan("");
+            real[i] = q->count[i] ? value : q->nothing;
         else if (FC_IS_FLOAT)
-            out[i] = q->count[i] ? (FC_T)value : (FC_T)__builtin_nan("");
+            out[i] = q->count[i] ? (FC_T)value : (FC_T)q->nothing;
         else if (high)
             out[i] = q->count[i] ? FC_N(nearest_between)(low[i], high[i], q->share[i]) : 0;
         else
             out[i] = q->count[i] ? low[i] : 0;
     }
+    for (ptrdiff_t i = 0; i < q->n && !low; i++)
+        real[i] = q->count[i] ? real[i] : q->nothing;
     for (ptrdiff_t i = 0; i < q->n && FC_IS_FLOAT && extreme; i++)
         if (extreme[i] != extreme[i]) {
             if (q->real)

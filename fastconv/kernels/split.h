@@ -19,6 +19,7 @@ FC_INLINE const FC_T *FC_N(split_rest)(const int m, const int split, const int n
 FC_INLINE void FC_N(split_body)(const int m, const int split, const fc_tile *t)
 {
     const FC_T *b = t->b;
+    size_t chain = t->chain;
     FC_VEC acc[12];
 #pragma GCC unroll 12
     for (int i = 0; i < m; i++)
@@ -39,18 +40,28 @@ FC_INLINE void FC_N(split_body)(const int m, const int split, const fc_tile *t)
         case 2: b = FC_N(split_rest)(m, split, split < 2 ? 1 : 2, acc, &a, b); break;
         case 3: b = FC_N(split_rest)(m, split, split < 3 ? 1 : 3, acc, &a, b); break;
         }
+        if (!t->pieces[q].ends)
+            continue;
+        const int last = t->last && q == t->count - 1;
+        FC_T *const *c = (FC_T *const *)t->c;
+        for (size_t n = chain++;; n /= FC_GROUP, c++) {
+            if (n % FC_GROUP)
+#pragma GCC unroll 12
+                for (int i = 0; i < m; i++)
+                    acc[i] += *(const FC_VEC *)(*c + i * FC_LANES);
+            if (!fc_rises(n, last))
+                break;
+        }
+        if (last)
+            break;
+#pragma GCC unroll 12
+        for (int i = 0; i < m; i++) {
+            *(FC_VEC *)(*c + i * FC_LANES) = acc[i];
+            acc[i] = (FC_VEC){0};
+        }
     }
-    FC_T *c = t->c;
-    if (t->accumulate)
-#pragma GCC unroll 12
-        for (int i = 0; i < m; i++)
-            acc[i] += *(const FC_VEC *)(c + i * FC_LANES);
-    if (t->out == NULL) {
-#pragma GCC unroll 12
-        for (int i = 0; i < m; i++)
-            *(FC_VEC *)(c + i * FC_LANES) = acc[i];
+    if (!t->last)
         return;
-    }
     /* `split` pixels become one vector: slots of lanes / split elements, the first `columns` of them wanted. A slot is
      * written whole where pixels that are written later cover the rest of it. */
     FC_T *out = t->out;
@@ -88,6 +99,7 @@ FC_INLINE void FC_N(split_rows)(const int split, const fc_tile *t)
     switch (t->rows) {
         FC_SPLIT(1) FC_SPLIT(2) FC_SPLIT(3) FC_SPLIT(4) FC_SPLIT(5) FC_SPLIT(6)
         FC_SPLIT(7) FC_SPLIT(8) FC_SPLIT(9) FC_SPLIT(10) FC_SPLIT(11) FC_SPLIT(12)
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
@@ -102,6 +114,8 @@ static void FC_N(split_tile)(const fc_tile *t)
 {
     if (FC_N(SPLIT) >= 4 && t->split == 4)
         FC_N(split_rows)(4, t);
-    else if (FC_N(SPLIT) >= 2)
+    else if (FC_N(SPLIT) >= 2 && t->split == 2)
         FC_N(split_rows)(2, t);
+    else
+        FC_NO_SUCH_SHAPE
 }

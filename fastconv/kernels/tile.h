@@ -11,9 +11,14 @@
  * The first tile that meets filters which stream through the cache can copy them on the way (`keeps`), while memory
  * ports are idle, and what comes next is fetched in small bursts between pieces: 40 lines at once stall the tile.
  *
- * A call adds one chunk of the sum, in short chains; the driver adds chunks in `c`, which bounds the rounding error of
- * long sums and costs one addition, one load and one store for each chunk.
+ * At the end of a chain its sums leave for the levels that hold those of earlier chains (kernels.h), which bounds the
+ * rounding error of long sums and costs one addition, one load and one store a chain for each register of the tile.
  */
+
+/* A call for a shape that no switch lists must not compute nothing in silence: no driver makes one. */
+#ifndef FC_NO_SUCH_SHAPE
+#define FC_NO_SUCH_SHAPE __builtin_trap();
+#endif
 
 /* Where a tile finds its pixels: six rows from each of two bases, at opaque multiples of the step, so that a row is a base
  * register plus an index. */
@@ -56,6 +61,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const int keeps, const 
     const FC_T *b = t->b;
     const ptrdiff_t b_step = keeps ? t->b_step : v * FC_LANES;
     FC_T *keep = t->keep;
+    size_t chain = t->chain;
     FC_VEC acc[12][FC_MAX_VECTORS];
 #pragma GCC unroll 12
     for (int i = 0; i < m; i++)
@@ -89,22 +95,32 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const int keeps, const 
             a.a0++;
             a.a1++;
         }
+        if (!t->pieces[q].ends)
+            continue;
+        const int last = t->last && q == t->count - 1;
+        FC_T *const *c = (FC_T *const *)t->c;
+        for (size_t n = chain++;; n /= FC_GROUP, c++) {
+            if (n % FC_GROUP)
+#pragma GCC unroll 12
+                for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+                    for (int j = 0; j < v; j++)
+                        acc[i][j] += *(const FC_VEC *)(*c + (i * v + j) * FC_LANES);
+            if (!fc_rises(n, last))
+                break;
+        }
+        if (last)
+            break;
+#pragma GCC unroll 12
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++) {
+                *(FC_VEC *)(*c + (i * v + j) * FC_LANES) = acc[i][j];
+                acc[i][j] = (FC_VEC){0};
+            }
     }
-    FC_T *c = t->c;
-    if (t->accumulate)
-#pragma GCC unroll 12
-        for (int i = 0; i < m; i++)
-#pragma GCC unroll 4
-            for (int j = 0; j < v; j++)
-                acc[i][j] += *(const FC_VEC *)(c + (i * v + j) * FC_LANES);
-    if (t->out == NULL) {
-#pragma GCC unroll 12
-        for (int i = 0; i < m; i++)
-#pragma GCC unroll 4
-            for (int j = 0; j < v; j++)
-                *(FC_VEC *)(c + (i * v + j) * FC_LANES) = acc[i][j];
+    if (!t->last)
         return;
-    }
     FC_T *out = t->out;
     const FC_T *bias = t->bias;
 #pragma GCC unroll 4
@@ -134,6 +150,7 @@ static void FC_N(tile)(const fc_tile *t)
 #if FC_REGISTERS == 32
             FC_KEEPS(5) FC_KEEPS(6)
 #endif
+        default: FC_NO_SUCH_SHAPE
         }
         return;
     }
@@ -147,6 +164,7 @@ static void FC_N(tile)(const fc_tile *t)
         FC_TILES_6(2)
         FC_TILE(3, 1) FC_TILE(3, 2) FC_TILE(3, 3) FC_TILE(3, 4)
 #endif
+    default: FC_NO_SUCH_SHAPE
     }
 }
 
