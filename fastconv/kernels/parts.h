@@ -163,13 +163,13 @@ FC_INLINE __int128 FC_N(whole_sum)(const fc_conclude *q, ptrdiff_t x)
         return;                                                                  \
     }
 
-FC_INLINE FC_T FC_N(known)(FC_T v, uint64_t count)
+FC_INLINE FC_T FC_N(known)(FC_T v, uint64_t count, double nothing)
 {
 #ifndef FC_INTEGER_TYPE
     if (v != v)
         return FC_NO_VALUE;
 #endif
-    return count ? v : FC_NO_VALUE;
+    return count ? v : (FC_T)nothing;
 }
 
 static void FC_N(conclude)(const fc_conclude *q)
@@ -182,17 +182,17 @@ static void FC_N(conclude)(const fc_conclude *q)
     case FC_NEAR_MIN:
         if (!FC_IS_FLOAT && q->wide)
             FC_RESULTS(double, count ? (double)least[x] : q->nothing)
-        FC_RESULTS(FC_T, FC_N(known)(least[x], count))
+        FC_RESULTS(FC_T, FC_N(known)(least[x], count, q->nothing))
     case FC_NEAR_MAX:
         if (!FC_IS_FLOAT && q->wide)
             FC_RESULTS(double, count ? (double)greatest[x] : q->nothing)
-        FC_RESULTS(FC_T, FC_N(known)(greatest[x], count))
+        FC_RESULTS(FC_T, FC_N(known)(greatest[x], count, q->nothing))
     case FC_NEAR_RANGE:
         if (FC_IS_FLOAT)
-            FC_RESULTS(FC_T, FC_N(known)(greatest[x] - least[x], count))
+            FC_RESULTS(FC_T, FC_N(known)(greatest[x] - least[x], count, q->nothing))
         if (q->wide)
             FC_RESULTS(double, count ? (double)(FC_WIDE_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]) : q->nothing)
-        FC_RESULTS(FC_T, FC_N(known)((FC_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]), count))
+        FC_RESULTS(FC_T, FC_N(known)((FC_T)((FC_WIDE_T)greatest[x] - (FC_WIDE_T)least[x]), count, q->nothing))
     case FC_NEAR_COUNT: FC_RESULTS(int64_t, nonzero[x])
     case FC_NEAR_ANY: FC_RESULTS(uint8_t, nonzero[x] != 0)
     case FC_NEAR_ALL: FC_RESULTS(uint8_t, nonzero[x] == count)
@@ -210,7 +210,7 @@ static void FC_N(conclude)(const fc_conclude *q)
         FC_RESULTS(double, count ? (double)FC_N(whole_sum)(q, x) / (double)count : q->nothing)
     case FC_NEAR_VAR:
     case FC_NEAR_STD:
-        FC_RESULTS(double, fc_spread(cells[x], cells[x + 2 * q->plane], q->ddof, q->reduction == FC_NEAR_STD))
+        FC_RESULTS(double, cells[x] > 0 ? fc_spread(cells[x], cells[x + 2 * q->plane], q->ddof, q->reduction == FC_NEAR_STD) : q->nothing)
     default: break;
     }
 }
