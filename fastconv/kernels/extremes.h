@@ -32,7 +32,7 @@ FC_INLINE FC_VEC FC_N(settled)(FC_VEC v, const int op)
 {
 #ifndef FC_INTEGER_TYPE
     if (op & FC_OP_NAN)
-        return FC_N(pick)((FC_IVEC)(v != v), FC_N(splat)(FC_NO_VALUE), v);
+        return FC_N(pick)((FC_IVEC)(v != v), FC_N(splat)(FC_ONE_NAN), v);
 #endif
     (void)op;
     return v;

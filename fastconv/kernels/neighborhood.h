@@ -21,6 +21,7 @@ enum { FC_NEAR_CHUNK = 64 };
 
 #undef FC_WIDE_T
 #undef FC_IS_FLOAT
+#undef FC_ONE_NAN
 #undef FC_MOST
 #undef FC_LEAST
 #ifdef FC_INTEGER_TYPE
@@ -30,6 +31,7 @@ enum { FC_NEAR_CHUNK = 64 };
 #define FC_LEAST ((FC_T)((FC_T)-1 < 1 ? ~FC_MOST : 0))
 #else
 #define FC_IS_FLOAT 1
+#define FC_ONE_NAN ((FC_T)__builtin_nan(""))
 #define FC_WIDE_T double
 #define FC_MOST ((FC_T)__builtin_inf())
 #define FC_LEAST (-FC_MOST)
@@ -101,7 +103,7 @@ FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, 
         FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
 #ifndef FC_INTEGER_TYPE
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
-        result[x] = result[x] == result[x] ? result[x] : FC_NO_VALUE;
+        result[x] = result[x] == result[x] ? result[x] : FC_ONE_NAN;
 #endif
 }
 

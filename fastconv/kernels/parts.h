@@ -167,7 +167,7 @@ FC_INLINE FC_T FC_N(known)(FC_T v, uint64_t count, double nothing)
 {
 #ifndef FC_INTEGER_TYPE
     if (v != v)
-        return FC_NO_VALUE;
+        return FC_ONE_NAN;
 #endif
     return count ? v : (FC_T)nothing;
 }
