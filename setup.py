@@ -26,8 +26,8 @@ KERNELS = Path("fastconv/kernels")
 VERSION = Path("fastconv/_version.py")
 DRIVERS = (
     "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
-    "_lines", "_neighborhood", "_neighborhood_bits", "_neighborhood_calls", "_neighborhood_extremes",
-    "_neighborhood_plain", "_neighborhood_ranks", "_neighborhood_sums",
+    "_lines", "_neighborhood", "_neighborhood_bits", "_neighborhood_boxes", "_neighborhood_calls",
+    "_neighborhood_extremes", "_neighborhood_plain", "_neighborhood_ranks", "_neighborhood_sums",
 )  # fmt: skip
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.

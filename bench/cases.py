@@ -513,6 +513,16 @@ REDUCTIONS = [
         for size in (3, 9, 31)
     ),
     *(
+        reduction_case(
+            "large boxes", f"{size} of {shape}".replace(", ", "x"), "float64", name, SCIPY, 1.0, shape=shape, size=size, tolerance=1e-9
+        )
+        for shape, size in [
+            ((2000, 2000), 101), ((2000, 2000), 301), ((2000, 2000), 801), ((2000, 2000), (301, 1)), ((150, 150, 150), 61),
+            ((10_000_000,), 4_000_000),
+        ]
+        for name in ("mean", "max")
+    ),
+    *(
         reduction_case(f"masks, {peer}", label, "bool", name, (peer,), target, **window, **MASK)
         for peer, target in [("scipy", 200.0), ("cv2", 2.0)]
         for label, window in [("3x3", {"size": 3}), ("disk 9", {"window": (disk, 9)})]

@@ -318,13 +318,15 @@ def scipy_vectorized_filter(image, function, size):
 
 
 def scipy_filter(image, reduction, size=None, footprint=None, mode="reflect"):
-    """`scipy.ndimage.minimum_filter` and `maximum_filter`, of masks `binary_erosion` and `binary_dilation`."""
+    """`scipy.ndimage.minimum_filter`, `maximum_filter` and `uniform_filter`, of masks `binary_erosion` and `binary_dilation`."""
     from scipy import ndimage
 
     if image.dtype == bool:
         cells = np.ones((size,) * image.ndim, bool) if footprint is None else footprint
         binary = {"min": ndimage.binary_erosion, "max": ndimage.binary_dilation}[reduction]
         return Ready(lambda: binary(image, cells))
+    if reduction == "mean":
+        return Ready(lambda: ndimage.uniform_filter(image, size, mode=mode))
     function = {"min": ndimage.minimum_filter, "max": ndimage.maximum_filter}[reduction]
     return Ready(lambda: function(image, size, footprint, mode=mode))
 

@@ -200,7 +200,7 @@ cdef extern from "kernels/kernels.h" nogil:
     enum:
         FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE
         FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64
-        FC_LINE_NAN, FC_LINE_HOLES, FC_LINE_SLACK
+        FC_LINE_NAN, FC_LINE_HOLES, FC_LINE_MINUS, FC_LINE_SLACK
 
     ctypedef struct fc_line:
         char *at
@@ -348,6 +348,33 @@ cdef extern from "kernels/kernels.h" nogil:
         int reduction, kind, doubles
         double ddof
 
+    enum:
+        FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST
+        FC_PART_GREATEST, FC_PARTS
+
+    int FC_MOMENT_PLANES(int integer) noexcept nogil
+
+    ctypedef struct fc_lift:
+        void *to
+        const void *line
+        const uint8_t *present
+        ptrdiff_t plane, n
+        int part
+
+    ctypedef struct fc_join:
+        void *to
+        const void *a
+        const void *b
+        ptrdiff_t plane, n
+        int part
+
+    ctypedef struct fc_conclude:
+        const void *parts[FC_PARTS]
+        void *out
+        ptrdiff_t plane, n, cells
+        int reduction, wide
+        double ddof, nothing
+
     ctypedef struct fc_stripes:
         uint8_t *elements
         uint8_t *bits
@@ -381,6 +408,9 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*fold_columns)(const fc_fold *) noexcept nogil
         void (*fold_row)(const fc_fold *) noexcept nogil
         void (*finish)(const fc_finish *) noexcept nogil
+        void (*lift)(const fc_lift *) noexcept nogil
+        void (*join)(const fc_join *) noexcept nogil
+        void (*conclude)(const fc_conclude *) noexcept nogil
 
     ctypedef struct fc_real:
         int lanes

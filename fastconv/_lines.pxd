@@ -130,7 +130,7 @@ cdef inline double nothing_of(int out_kind) noexcept nogil:
     return NAN if out_kind & FC_KINDS < FC_U8 else 0
 
 
-cdef class Pass:
+cdef class Walk:
     cdef Lines p
     cdef Reducer *reducers
     cdef int count
@@ -139,3 +139,7 @@ cdef class Pass:
     cdef int axis[AXES]          # of the input, -1: one of length 1 in front
     cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
     cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1
+
+
+cdef class Pass(Walk):
+    pass

@@ -26,21 +26,32 @@ from fastconv._kernels cimport (
     fc_line,
     fc_put,
 )
-from fastconv._runtime cimport crew, now, table, team
+from fastconv._runtime cimport crew, now, seam, table, team
 
 import numpy as np
 
 cnp.import_array()
 
+cdef idx STRIP_BYTES = 6 << 10   # a line of a block, so that a few of them share the first-level cache
+cdef idx LEAST_STRIP = 64        # outputs
+cdef idx WIDE_BYTES = 16 << 10   # what reducers keep for a line
+cdef idx ROWS = 16               # outputs of a block on an axis, where the window is small
+cdef idx MOST_ROWS = 64
+cdef idx REGION_BYTES = 5 << 18  # a region, with what reducers keep, that stays in the second-level cache
+cdef idx MOST_BYTES = 6 << 20    # one of a large box, within what a thread may take
+cdef idx MOST_RUNS = 1 << 26
+
+seam("neighborhood.STRIP_BYTES", &STRIP_BYTES)
+seam("neighborhood.LEAST_STRIP", &LEAST_STRIP)
+seam("neighborhood.WIDE_BYTES", &WIDE_BYTES)
+seam("neighborhood.ROWS", &ROWS)
+seam("neighborhood.MOST_ROWS", &MOST_ROWS)
+seam("neighborhood.REGION_BYTES", &REGION_BYTES)
+seam("neighborhood.MOST_BYTES", &MOST_BYTES)
+seam("neighborhood.MOST_RUNS", &MOST_RUNS)
+
 cdef enum:
-    STRIP_BYTES = 6 << 10        # a line of a block, so that a few of them share the first-level cache
-    LEAST_STRIP = 64             # outputs
-    WIDE_BYTES = 16 << 10        # what reducers keep for a line
-    ROWS = 16                    # outputs of a block on an axis, where the window is small
-    MOST_ROWS = 64
-    MOST_RUNS = 1 << 26
-    REGION_BYTES = 5 << 18       # a region, with what reducers keep, that stays in the second-level cache
-    MOST_BYTES = 6 << 20         # one of a large box, within what a thread may take
+    VECTOR = 64                  # elements that a kernel may take at once
 
 cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
 
@@ -268,7 +279,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     if min(before, after) < 0 < max(before, after) and p.mode != FC_CONSTANT:
         return False
     strip = min(strip, p.b[last])
-    return combine and strip > max(before, after) and strip - max(before, after) >= LEAST_STRIP
+    return combine and strip - max(before, after) >= VECTOR
 
 
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
@@ -377,18 +388,16 @@ cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noe
             return
 
 
-cdef class Pass:
-    """One pass over an array: the plan of its blocks and the reducers that see them.
+cdef class Walk:
+    """An array to be walked over, and the reducers that see it.
 
     Parameters
     ----------
     geometry : neighborhood.Geometry
-    width : bytes that the reducers keep for each element of a block's region.
-    rows : that a block should have.
-    kept : rows that it has however large its region is, an even number.
+    rest : of what kinds of walks take.
     """
 
-    def __cinit__(self, geometry, idx width=0, idx rows=0, idx kept=2):
+    def __cinit__(self, geometry, *rest):
         cdef Lines *p = &self.p
         cdef cnp.ndarray x = geometry.x, cval
         cdef int a, pad = len(geometry.window) - x.ndim
@@ -413,16 +422,12 @@ cdef class Pass:
             p.w[a], p.m[a] = geometry.window[a], geometry.counts[a]
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
         self.bind(x, geometry.mask, [])
-        p.width = width
-        plan_blocks(p, max(rows, kept), kept, geometry.cells is None)
-        plan_runs(p, geometry.cells)
 
     def __dealloc__(self):
         cdef int i
         for i in range(self.count):
             PyMem_RawFree(self.reducers[i].own)
         PyMem_RawFree(self.reducers)
-        PyMem_RawFree(self.p.run_line)
 
     cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept:
         """The steps of an array of the input's dimension along the pass's axes."""
@@ -469,6 +474,27 @@ cdef class Pass:
         self.set_steps(r.os, out)
         self.cost += cost
         return 0
+
+
+cdef class Pass(Walk):
+    """A walk in blocks, whose plan stands here.
+
+    Parameters
+    ----------
+    geometry : neighborhood.Geometry
+    width : bytes that the reducers keep for each element of a block's region.
+    rows : that a block should have.
+    kept : rows that it has however large its region is, an even number.
+    """
+
+    def __cinit__(self, geometry, idx width=0, idx rows=0, idx kept=2):
+        cdef Lines *p = &self.p
+        p.width = width
+        plan_blocks(p, max(rows, kept), kept, geometry.cells is None)
+        plan_runs(p, geometry.cells)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.p.run_line)
 
     def run(self, workers):
         """Runs all reducers, once over the array, and then lets go of the arrays."""

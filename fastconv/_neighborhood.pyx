@@ -36,7 +36,7 @@ from fastconv._lines cimport (
     IN_PLACE_BUT_CVAL,
     Block,
     Lines,
-    Pass,
+    Walk,
     Reducer,
     reduce_t,
     nothing_of,
@@ -67,6 +67,8 @@ from fastconv._neighborhood_plain cimport (
     reduce_plain,
 )
 from fastconv._neighborhood_sums cimport reduce_sums, sums_scratch
+
+from fastconv._neighborhood_boxes import Boxes
 
 import numpy as np
 
@@ -225,7 +227,7 @@ def fewest(names, geometry):
     return 32 if extremes and _leaves_tables(geometry) else 2
 
 
-def add(Pass pass_, name, double ddof, cnp.ndarray out):
+def add(Walk pass_, name, double ddof, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
     cdef Near *own = <Near *>PyMem_RawCalloc(1, sizeof(Near))
@@ -255,6 +257,11 @@ def add(Pass pass_, name, double ddof, cnp.ndarray out):
         own.wide, own.plain = True, FC_F64
     elif code == FC_NEAR_PROD and p.kind & FC_KINDS == FC_F16 and p.cells > SAFE_HALVES:
         own.wide = True
+    if isinstance(pass_, Boxes):
+        pass_.add(NULL, own, 0, out, 0, truth)
+        if own.wide and code == FC_NEAR_MEAN:
+            pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
+        return
     own.group = group_of(p, code, out_kind) if p.cells > 1 and (not own.wide or code <= FC_NEAR_RANGE) else ALONE
     own.truth = own.group == SUMS and code == FC_NEAR_COUNT
     own.squares = own.group == SQUARES

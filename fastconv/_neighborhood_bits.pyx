@@ -43,6 +43,7 @@ from fastconv._neighborhood_plain cimport (
 
 cdef enum:
     RADIX = 4                    # spans of bits that one pass merges
+    VECTOR = 64                  # bytes that are written beyond a line
 
 
 cdef inline idx stripe_of(const Lines *p) noexcept nogil:
@@ -170,7 +171,9 @@ cdef void reduce_bits(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef char *line = truths + byte_pitch(p)
     cdef uint8_t *bits = <uint8_t *>line + byte_pitch(p)
     cdef uint8_t *results[2]
-    cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0, pitch = bits_pitch(p), lines = out_lines(p, b), i, at
+    cdef idx pitch = bits_pitch(p), shift = p.b[p.ndim - 2] * p.step[p.ndim - 2] * pitch, lines = out_lines(p, b), i, at
+    # What stands so near the beginning of a sheet is overwritten while the sheet before it is filled.
+    cdef idx carried = b.carried if filled[0] == b.unit - 1 and shift >= VECTOR else 0
     cdef int side, reduction
     cdef const Reducer *member
     cdef char *out

@@ -1,5 +1,6 @@
 """min, max and range, and any and all where bits do not pay. Next hop: kernels/extremes.h.
 """
+from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
@@ -8,6 +9,7 @@ from fastconv._kernels cimport (
     FC_CONSTANT,
     FC_F32,
     FC_LINE_HOLES,
+    FC_LINE_MINUS,
     FC_LINE_NAN,
     FC_NEAR_RANGE,
     FC_OP_MAX,
@@ -71,8 +73,8 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
 
 
 cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
-    """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN that it finds
-    where `op` does not let them through; makes the bytes of booleans in place 0 or 1."""
+    """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN and -0 that it
+    finds where `op` does not look at them; makes the bytes of booleans in place 0 or 1."""
     cdef const fc_elements *k = plain_elements(p)
     cdef void **rows = <void **>scratch
     cdef void **out = rows + p.lines
@@ -109,7 +111,7 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
             rows, out = out, rows
         outer *= count
     if nan:
-        b.flags |= FC_LINE_NAN
+        b.flags |= FC_LINE_MINUS
     for i in range(outer if p.in_place else 0):
         if p.truth:
             k.nonzero(<uint8_t *>rows[i], rows[i], q.n)
@@ -140,12 +142,19 @@ cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx
         r = follower(r)
 
 
-cdef inline bint cval_is_nan(const Lines *p) noexcept nogil:
+cdef inline bint is_careful(const Block *b) noexcept nogil:
+    """Whether extremes depend on the order in which they are found, unless NaN and signs of 0 are looked at."""
+    return b.flags & (FC_LINE_NAN | FC_LINE_MINUS)
+
+
+cdef inline bint cval_is_special(const Lines *p) noexcept nogil:
+    """NaN or -0."""
     cdef float value
+    cdef double wide = p.cval
     if p.native == FC_F32:
         memcpy(&value, &p.cval, sizeof(value))
-        return value != value
-    return p.cval != p.cval
+        wide = value
+    return wide != wide or wide == 0 and copysign(1, wide) < 0
 
 
 cdef bint list_targets(const Lines *p, const Block *b, const Reducer *r, void **targets) noexcept nogil:
@@ -174,15 +183,15 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
     if b.flags & FC_LINE_HOLES:
         reduce_plain(p, b, r, scratch)
         return
-    if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_nan(p):
-        b.flags |= FC_LINE_NAN
+    if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_special(p):
+        b.flags |= FC_LINE_MINUS
     for side in range(2):
         rows[side], line[side], targets[side] = NULL, NULL, <void **>tables
-        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if b.flags & FC_LINE_NAN else 0)
+        op[side] = (FC_OP_MAX if side else FC_OP_MIN) | (FC_OP_NAN if is_careful(b) else 0)
         if wanted(r, FC_OP_MAX if side else FC_OP_MIN):
             tables += round_up(p.lines * sizeof(void *))
             rows[side] = extreme_columns(p, b, own, tables, op[side])
-            if b.flags & FC_LINE_NAN and not op[side] & FC_OP_NAN:
+            if is_careful(b) and not op[side] & FC_OP_NAN:
                 op[side] |= FC_OP_NAN
                 rows[side] = extreme_columns(p, b, own, tables, op[side])
             tables = <char *>targets[side] + extreme_scratch(p)
@@ -304,7 +313,7 @@ cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef char *tables = spare + 2 * p.pitch
     cdef void **out[2]           # NULL: not wanted
     cdef char *line[2]
-    cdef int side, op, nan = FC_OP_NAN if b.flags & FC_LINE_NAN else 0
+    cdef int side, op, nan = FC_OP_NAN if is_careful(b) else 0
     cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
     cdef fc_pile q
     filled[0] = b.unit

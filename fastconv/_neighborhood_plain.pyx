@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t
 from fastconv._common cimport idx
 from fastconv._kernels cimport (
     FC_LINE_HOLES,
+    FC_LINE_MINUS,
     FC_NEAR_ALL,
     FC_NEAR_ANY,
     FC_NEAR_MAX,
@@ -31,10 +32,13 @@ from fastconv._lines cimport (
     put_some,
     slot_of,
 )
+from fastconv._runtime cimport seam
 
-cdef enum:
-    PIECE_CELLS = 1 << 23        # cells of the windows of a piece, in the plain way
-    LEAST_PIECE = 64
+cdef idx PIECE_CELLS = 1 << 23   # cells of the windows of a piece, in the plain way
+cdef idx LEAST_PIECE = 64
+
+seam("neighborhood.PIECE_CELLS", &PIECE_CELLS)
+seam("neighborhood.LEAST_PIECE", &LEAST_PIECE)
 
 
 cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil:
@@ -53,7 +57,9 @@ cdef void some_plain(const Lines *p, const Block *b, const Reducer *r, fc_near *
         own = <const Near *>r.own
         q.reduction, q.ddof, q.wide, q.nothing = own.reduction, own.ddof, own.wide, own.nothing
         # Compilers fuse the additions of squares in one of the two kernels: the bits must not depend on what else the block holds.
-        q.holes = p.presence if own.reduction in (FC_NEAR_VAR, FC_NEAR_STD) else b.flags & FC_LINE_HOLES
+        q.holes = b.flags & (FC_LINE_HOLES | FC_LINE_MINUS)
+        if p.presence and own.reduction in (FC_NEAR_VAR, FC_NEAR_STD):
+            q.holes = FC_LINE_HOLES
         q.lines = b.line + locate(p, b, r, i, &out)
         plain_elements(p).near(q)
         put_some(p, r, out, q.out, own.plain, first, end)

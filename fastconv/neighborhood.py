@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood, _neighborhood_ranks, _runtime
+from . import _args, _callables, _lines, _neighborhood, _neighborhood_boxes, _neighborhood_ranks, _runtime
 
 __all__ = ["neighborhood_reduce"]
 
@@ -366,6 +366,18 @@ _known = collections.OrderedDict()  # by _key; a call that uses one takes it out
 _runtime.remembers(_known.clear)
 
 
+def _passes(geometry, names):
+    """(pass, which of the names it computes) of each pass over an array; None among the names is a function."""
+    large = [i for i, name in enumerate(names) if _neighborhood_boxes.takes(name, geometry)]
+    others = [i for i, name in enumerate(names) if name is not None and i not in large]
+    passes = [(_neighborhood_boxes.Boxes(geometry), large)] if large else []
+    if others:
+        kinds = [names[i] for i in others]
+        width, rows = _neighborhood.width(kinds, geometry), _neighborhood_ranks.rows(kinds, geometry)
+        passes.append((_lines.Pass(geometry, width, rows, _neighborhood.fewest(kinds, geometry)), others))
+    return passes
+
+
 def _anew(x, reductions, outs, workers, wanted, options):
     """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
     names = [_named(one) for one in reductions]
@@ -398,14 +410,13 @@ def _anew(x, reductions, outs, workers, wanted, options):
             targets[i] = _callables.run(value, geometry, shape, kind, outs[i], workers, x, geometry.mask)
     engine, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
-        if math.prod(geometry.counts):
-            width, rows = _neighborhood.width(all_names, geometry), _neighborhood_ranks.rows(all_names, geometry)
-            engine = _lines.Pass(geometry, width, rows, _neighborhood.fewest(all_names, geometry))
-            for (name, value), target in zip(names, arrays, strict=True):
-                if name is None:
-                    continue
-                _DRIVERS[name].add(engine, name, value, target)
-            engine.run(workers)
+        passes = _passes(geometry, all_names) if math.prod(geometry.counts) else []
+        for one, members in passes:
+            for i in members:
+                name, value = names[i]
+                _DRIVERS[name].add(one, name, value, arrays[i])
+            one.run(workers)
+        engine = passes[0][0] if len(passes) == 1 else None
     return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else engine
 
 
@@ -505,8 +516,14 @@ def neighborhood_reduce(
     -----
     Where no cell of a window counts, sum, count, any are 0, prod and all are 1, and the others NaN, or 0 for dtypes
     without one. Integers are exact, modulo 2^32 or 2^64 for sums and products unless `dtype` is floating; a 64-bit integer
-    `dtype` gets means and positions between two cells without a double in between. An output depends on its window alone: the
-    same bits come out for any number of threads, any batch and any memory layout of the same values.
+    `dtype` gets means and positions between two cells without a double in between. min and max take -0 for less than 0, and
+    give one NaN. The same bits come out for any number of threads, any batch and any memory layout of the same values. An output
+    depends on its window alone, but for sum, mean, var and std of floats: the order in which they are added follows from the shapes
+    of the input and the window, and in large boxes (about 100x100 and more) from where the window lies, so the results of a part
+    of an image may differ from those of the whole in their last bits.
+
+    Boxes of any size cost about the same, with a mask and ``nan_policy="omit"`` too, prod aside. Beside input and output a call
+    takes less than 16 MiB and 4 MiB a thread.
 
     References
     ----------

@@ -14,26 +14,52 @@ enum { FC_PAIRS = 6, FC_SEGMENT = 64 };
 
 #endif
 
-/* op(a, b); a NaN goes through where `nan` asks for it (vminps and its kin return b). */
+/* op(a, b). vminps and its kin return b where one is NaN and where they are equal; with FC_OP_NAN both are asked in both orders,
+ * whose bits make -0 less than 0, as IEEE 754-2019 has it, and let NaN through: one with the bits of a NaN and of any number is NaN. */
 FC_INLINE FC_VEC FC_N(pick_extreme)(FC_VEC a, FC_VEC b, const int op)
 {
-    const FC_VEC r = op & FC_OP_MAX ? FC_N(max)(a, b) : FC_N(min)(a, b);
+#ifndef FC_INTEGER_TYPE
+    if (op == (FC_OP_MAX | FC_OP_NAN))
+        return (FC_VEC)(((FC_IVEC)FC_N(max)(a, b) & (FC_IVEC)FC_N(max)(b, a)) | (FC_IVEC)(a != a) | (FC_IVEC)(b != b));
+    if (op == (FC_OP_MIN | FC_OP_NAN))
+        return (FC_VEC)((FC_IVEC)FC_N(min)(a, b) | (FC_IVEC)FC_N(min)(b, a));
+#endif
+    return op & FC_OP_MAX ? FC_N(max)(a, b) : FC_N(min)(a, b);
+}
+
+/* Results: with FC_OP_NAN there is one NaN. */
+FC_INLINE FC_VEC FC_N(settled)(FC_VEC v, const int op)
+{
 #ifndef FC_INTEGER_TYPE
     if (op & FC_OP_NAN)
-        return FC_N(pick)((FC_IVEC)(a != a), a, r);
+        return FC_N(pick)((FC_IVEC)(v != v), FC_N(splat)(FC_ONE_NAN), v);
 #endif
-    return r;
+    (void)op;
+    return v;
 }
 
 /* `wide` vectors from element x of all outputs, while those beside them are fetched: rows are pages apart. Returns whether a row
- * may hold a NaN, if `op` does not mind: a sum of all is one then, or where infinities cancel. */
+ * may hold a NaN, if `op` does not mind: a sum of all is one then, or where infinities cancel; or holds a -0. */
+#ifdef FC_INTEGER_TYPE
+#define FC_CHECK(i, row)
+#else
+#define FC_CHECK(i, row)                                                                       \
+    if (check) {                                                                               \
+        sum[i] += row;                                                                         \
+        minus[i] |= (FC_IVEC)((FC_IVEC)(row) == (FC_IVEC)FC_N(splat)((FC_T)-0.0));             \
+    }
+#endif
 #define FC_ROW(i) ((const FC_T *)q->rows[(i) * q->step])
 #define FC_OUT(i) ((FC_T *)q->out[(i) * q->step])
 FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wide, const int op)
 {
     const ptrdiff_t w = q->window;
     const int check = FC_IS_FLOAT && !(op & FC_OP_NAN);
-    FC_VEC held[4], suffix[FC_SEGMENT][4], sum[4] = {{0}};
+    FC_VEC held[4], suffix[FC_SEGMENT][4];
+#ifndef FC_INTEGER_TYPE
+    FC_VEC sum[4] = {{0}};
+    FC_IVEC minus[4] = {{0}};
+#endif
     if (w <= FC_PAIRS) {
         ptrdiff_t o = 0;
         for (; o + 1 < q->count && w > 1; o += 2) {
@@ -65,8 +91,9 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
             }
         for (ptrdiff_t t = 0; check && t < q->count + w - 1; t++)
 #pragma GCC unroll 4
-            for (int i = 0; i < wide; i++)
-                sum[i] += FC_N(load)(FC_ROW(t) + x + i * FC_LANES);
+            for (int i = 0; i < wide; i++) {
+                FC_CHECK(i, FC_N(load)(FC_ROW(t) + x + i * FC_LANES))
+            }
     } else {
         const ptrdiff_t most = w < FC_SEGMENT ? w : FC_SEGMENT, segments = (q->count + most - 1) / most;
         for (ptrdiff_t segment = 0; segment < segments; segment++) {
@@ -74,16 +101,14 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
 #pragma GCC unroll 4
             for (int i = 0; i < wide; i++) {
                 held[i] = suffix[last - first][i] = FC_N(load)(FC_ROW(last) + x + i * FC_LANES);
-                if (check)
-                    sum[i] += held[i];
+                FC_CHECK(i, held[i])
             }
             for (ptrdiff_t o = last - 1; o >= first; o--)
 #pragma GCC unroll 4
                 for (int i = 0; i < wide; i++) {
                     const FC_VEC row = FC_N(load)(FC_ROW(o) + x + i * FC_LANES);
                     __builtin_prefetch(FC_ROW(o) + x + (wide + i) * FC_LANES);
-                    if (check)
-                        sum[i] += row;
+                    FC_CHECK(i, row)
                     held[i] = suffix[o - first][i] = FC_N(pick_extreme)(held[i], row, op);
                 }
             /* Output o ends with row o + w - 1; held becomes the prefix of the rows after `last`. */
@@ -93,8 +118,7 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
 #pragma GCC unroll 4
                     for (int i = 0; i < wide; i++) {
                         const FC_VEC row = FC_N(load)(FC_ROW(next) + x + i * FC_LANES);
-                        if (check)
-                            sum[i] += row;
+                        FC_CHECK(i, row)
                         held[i] = next == last + 1 ? row : FC_N(pick_extreme)(held[i], row, op);
                     }
 #pragma GCC unroll 4
@@ -107,13 +131,14 @@ FC_INLINE int FC_N(columns_strip)(const fc_columns *q, ptrdiff_t x, const int wi
     int found = 0;
 #ifndef FC_INTEGER_TYPE
     for (int i = 0; i < wide && check; i++)
-        found |= FC_N(any)((FC_IVEC)(sum[i] != sum[i]));
+        found |= FC_N(any)((FC_IVEC)(sum[i] != sum[i]) | minus[i]);
 #endif
     return found;
 }
 
 #undef FC_ROW
 #undef FC_OUT
+#undef FC_CHECK
 
 FC_INLINE int FC_N(columns_op)(const fc_columns *q, const int op)
 {
@@ -160,11 +185,11 @@ FC_INLINE void FC_N(spans_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const in
     for (; x + FC_LANES <= n; x += FC_LANES) {
         if (exact)
             __builtin_prefetch(next + x, 1);
-        FC_N(put)(dst + x, FC_N(spans)(src, x, taps, step, end, op));
+        FC_N(put)(dst + x, FC_N(settled)(FC_N(spans)(src, x, taps, step, end, op), exact ? op : 0));
     }
     if (x == n)
         return;
-    const FC_VEC v = FC_N(spans)(src, x, taps, step, end, op);
+    const FC_VEC v = FC_N(settled)(FC_N(spans)(src, x, taps, step, end, op), exact ? op : 0);
     if (exact)
         memcpy(dst + x, &v, (size_t)(n - x) * sizeof(FC_T));
     else
@@ -193,6 +218,7 @@ FC_INLINE void FC_N(slide_row)(FC_T *dst, const FC_T *src, ptrdiff_t n, const in
         }
         if (x < 0)
             continue;
+        v = FC_N(settled)(v, exact ? op : 0);
         if (exact && x + FC_LANES > n) {
             memcpy(dst + x, &v, (size_t)(n - x) * sizeof(FC_T));
             return;
@@ -280,11 +306,12 @@ FC_INLINE void FC_N(pile_op)(const fc_pile *q, const int op)
             FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 4, v, op);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
-                FC_N(put)((FC_T *)q->out[o] + x + i * FC_LANES, v[i]);
+                FC_N(put)((FC_T *)q->out[o] + x + i * FC_LANES, FC_N(settled)(v[i], op));
         }
     for (; x < q->n; x += FC_LANES)
         for (ptrdiff_t o = 0; o < q->piles; o++) {
             FC_N(pile_strip)(q->lines + o * q->count, q->count, x, 1, v, op);
+            v[0] = FC_N(settled)(v[0], op);
             if (x + FC_LANES <= q->n)
                 FC_N(put)((FC_T *)q->out[o] + x, v[0]);
             else

@@ -323,8 +323,8 @@ typedef struct fc_nearest {
 enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
 
 /* A line of a block: native elements (float16 as float32) from a 64-byte boundary, a byte each that says whether the
- * element counts (NULL: all do), and whether any is NaN or does not count. FC_LINE_SLACK bytes after it may be read. */
-enum { FC_LINE_NAN = 1, FC_LINE_HOLES = 2, FC_LINE_SLACK = 576 };
+ * element counts (NULL: all do), and whether any is NaN, does not count, or is -0. FC_LINE_SLACK bytes after it may be read. */
+enum { FC_LINE_NAN = 1, FC_LINE_HOLES = 2, FC_LINE_MINUS = 4, FC_LINE_SLACK = 576 };
 typedef struct fc_line {
     char *at;
     uint8_t *present;
@@ -421,16 +421,16 @@ typedef struct fc_near {
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
-    int reduction, wide, holes; /* holes: some cells may not count */
+    int reduction, wide, holes; /* FC_LINE_HOLES: some cells may not count; FC_LINE_MINUS: some may be -0 */
     double ddof, nothing;
     void *out;
 } fc_near;
 
-/* Boxes along one axis. Operations: FC_OP_NAN lets NaN through. */
+/* Boxes along one axis. Operations: FC_OP_NAN lets NaN through, as one NaN, and makes -0 less than 0. */
 enum { FC_OP_MIN = 0, FC_OP_MAX = 1, FC_OP_NAN = 2 };
 
 /* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and, if n is less than a vector, to its end.
- * `columns` returns whether a row may hold a NaN, unless `op` lets it through. */
+ * `columns` returns whether a row may hold a NaN or a -0, unless `op` is FC_OP_NAN. */
 typedef struct fc_columns {
     const void *const *rows;
     void *const *out;
@@ -584,6 +584,43 @@ typedef struct fc_finish {
     double ddof;
 } fc_finish;
 
+/* ---- large boxes (parts.h) ----
+ *
+ * A part is what some cells that follow each other come to: doubles (SUM), uint64 modulo 2^64 (WHOLE, HIGH: of the upper halves of
+ * 64-bit elements, NONZERO and PRESENT: counts), elements (LEAST, GREATEST), or FC_MOMENT_PLANES(bytes of an integer, or 0)
+ * planes of doubles, `plane` numbers apart. */
+enum { FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST,
+       FC_PART_GREATEST, FC_PARTS };
+#define FC_MOMENT_PLANES(integer) ((integer) == 8 ? 5 : 4)
+
+/* to[x] = the part of line[x] alone, x < n, and not beyond; present: NULL if all count. */
+typedef struct fc_lift {
+    void *to;
+    const void *line;
+    const uint8_t *present;
+    ptrdiff_t plane, n;
+    int part;
+} fc_lift;
+
+/* to[x] = a[x] and then b[x], x < n in that order, and not beyond: `to` may be a, or a part of it further on be b. Reads up to a
+ * vector beyond. */
+typedef struct fc_join {
+    void *to;
+    const void *a, *b;
+    ptrdiff_t plane, n;
+    int part;
+} fc_join;
+
+/* n results, of the kinds that fc_near has, from the parts of windows that a reduction needs; without FC_PART_PRESENT each
+ * window has `cells` that count. */
+typedef struct fc_conclude {
+    const void *parts[FC_PARTS];
+    void *out;
+    ptrdiff_t plane, n, cells;
+    int reduction, wide;
+    double ddof, nothing;
+} fc_conclude;
+
 /* Elements of 0 or 1 and bits in stripes (bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
  * beyond; what is read beyond the last element may be anything. unpack: elements[x] = bit x / stripe of (bits & also)[x % stripe],
  * x < count, and not beyond. With a `flip` of 255, not 0, the bits are the opposites. */
@@ -624,6 +661,9 @@ typedef struct fc_elements {
     void (*fold_columns)(const fc_fold *);
     void (*fold_row)(const fc_fold *);
     void (*finish)(const fc_finish *);
+    void (*lift)(const fc_lift *);
+    void (*join)(const fc_join *);
+    void (*conclude)(const fc_conclude *);
 } fc_elements;
 
 #define FC_GATHER 32

@@ -144,24 +144,28 @@ static void fc_fill_part(char *dst, const char *src, ptrdiff_t step, int kind, i
     fc_fill_end(dst, src, step, kind, bytes, q, q->start > q->n ? q->start : q->n, end, outside);
 }
 
-#define FC_NAN_LINE(type)                              \
+#define FC_NAN_LINE(type, word)                        \
     {                                                  \
         const type *x = dst;                           \
-        int found = 0;                                 \
-        for (ptrdiff_t i = 0; i < n; i++)              \
+        int found = 0, minus = 0;                      \
+        for (ptrdiff_t i = 0; i < n; i++) {            \
+            word bits;                                 \
+            memcpy(&bits, x + i, sizeof bits);         \
             found |= x[i] != x[i];                     \
+            minus |= bits == (word)1 << (8 * sizeof bits - 1); \
+        }                                              \
         if (found && omit)                             \
             for (ptrdiff_t i = 0; i < n; i++)          \
                 present[i] &= (uint8_t)(x[i] == x[i]); \
-        return found;                                  \
+        return (found ? FC_LINE_NAN : 0) | (minus ? FC_LINE_MINUS : 0); \
     }
 
-/* Whether a line of floats holds a NaN; with `omit` those are no longer present. */
+/* Whether a line of floats holds a NaN or a -0, as flags; with `omit` NaN are no longer present. */
 static int fc_nan_line(const void *dst, uint8_t *present, ptrdiff_t n, int bytes, int omit)
 {
     if (bytes == 4)
-        FC_NAN_LINE(float)
-    FC_NAN_LINE(double)
+        FC_NAN_LINE(float, uint32_t)
+    FC_NAN_LINE(double, uint64_t)
 }
 
 #undef FC_NAN_LINE
@@ -230,8 +234,8 @@ static int fc_fill_line(const fc_fill *q)
     }
     if (q->src && q->other && q->omit)
         fc_omit_other(q, bytes);
-    if (kind < FC_U8 && fc_nan_line(q->dst, q->present, q->length, bytes, q->omit))
-        flags |= FC_LINE_NAN;
+    if (kind < FC_U8)
+        flags |= fc_nan_line(q->dst, q->present, q->length, bytes, q->omit);
     if (q->present && memchr(q->present, 0, (size_t)q->length))
         flags |= FC_LINE_HOLES;
     return flags;

@@ -2,7 +2,7 @@
  *
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
- * Next hop: extremes.h, bits.h and sums.h, the fast ways.
+ * Next hop: extremes.h, bits.h and sums.h, the fast ways, and parts.h, that of large boxes.
  */
 
 #include "simd.h"
@@ -21,6 +21,7 @@ enum { FC_NEAR_CHUNK = 64 };
 
 #undef FC_WIDE_T
 #undef FC_IS_FLOAT
+#undef FC_ONE_NAN
 #undef FC_MOST
 #undef FC_LEAST
 #ifdef FC_INTEGER_TYPE
@@ -30,6 +31,7 @@ enum { FC_NEAR_CHUNK = 64 };
 #define FC_LEAST ((FC_T)((FC_T)-1 < 1 ? ~FC_MOST : 0))
 #else
 #define FC_IS_FLOAT 1
+#define FC_ONE_NAN ((FC_T)__builtin_nan(""))
 #define FC_WIDE_T double
 #define FC_MOST ((FC_T)__builtin_inf())
 #define FC_LEAST (-FC_MOST)
@@ -80,14 +82,29 @@ FC_INLINE void FC_N(near_count)(const fc_near *q, ptrdiff_t at, int64_t *count, 
     }
 }
 
+/* Whether v comes before the extreme so far: -0 is less than 0. */
+FC_INLINE int FC_N(exceeds)(FC_T v, FC_T extreme, const int greatest)
+{
+    if (!FC_IS_FLOAT)
+        return greatest ? v > extreme : v < extreme;
+    const int minus = sizeof(FC_T) == 4 ? __builtin_copysignf(1, (float)v) < 0 : __builtin_copysign(1, (double)v) < 0;
+    return greatest ? (v > extreme) | ((v == extreme) & !minus) : (v < extreme) | ((v == extreme) & minus);
+}
+
 FC_INLINE void FC_N(near_extreme)(const fc_near *q, ptrdiff_t at, FC_T *result, const int greatest, const int holes)
 {
     for (int x = 0; x < FC_NEAR_CHUNK; x++)
         result[x] = greatest ? FC_LEAST : FC_MOST;
-    if (greatest)
+    if (q->holes & FC_LINE_MINUS)
+        FC_CELLS(result[x] = p & (FC_N(exceeds)(v, result[x], greatest) | (v != v)) ? v : result[x])
+    else if (greatest)
         FC_CELLS(result[x] = p & ((v > result[x]) | (v != v)) ? v : result[x])
     else
         FC_CELLS(result[x] = p & ((v < result[x]) | (v != v)) ? v : result[x])
+#ifndef FC_INTEGER_TYPE
+    for (int x = 0; x < FC_NEAR_CHUNK; x++)
+        result[x] = result[x] == result[x] ? result[x] : FC_ONE_NAN;
+#endif
 }
 
 FC_INLINE void FC_N(near_sum)(const fc_near *q, ptrdiff_t at, FC_WIDE_T *sum, const int product, const int holes)
@@ -281,14 +298,14 @@ static void FC_N(near)(const fc_near *q)
         char *out = q->out;
         if (q->reduction == FC_NEAR_ANY || q->reduction == FC_NEAR_ALL) {
             uint8_t truth[FC_NEAR_CHUNK];
-            if (q->holes)
+            if (q->holes & FC_LINE_HOLES)
                 FC_N(near_truth)(q, at, &c, truth, 1);
             else
                 FC_N(near_truth)(q, at, &c, truth, 0);
             memcpy(out + at, truth, n);
             continue;
         }
-        if (q->holes)
+        if (q->holes & FC_LINE_HOLES)
             FC_N(near_chunk)(q, at, &c, 1);
         else
             FC_N(near_chunk)(q, at, &c, 0);
@@ -303,6 +320,7 @@ static void FC_N(near)(const fc_near *q)
 
 #include "extremes.h"
 #include "sums.h"
+#include "parts.h"
 
 static void FC_N(fill)(fc_kernels *table)
 {
@@ -317,6 +335,9 @@ static void FC_N(fill)(fc_kernels *table)
     k->fold_columns = FC_N(fold_columns);
     k->fold_row = FC_N(fold_row);
     k->finish = FC_N(finish);
+    k->lift = FC_N(lift);
+    k->join = FC_N(join);
+    k->conclude = FC_N(conclude);
 #if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
     table->narrow = *k;
     table->narrow.fold_columns = fc_fold_columns_narrow;

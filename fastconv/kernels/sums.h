@@ -93,6 +93,27 @@ FC_INLINE void fc_fold_squares(const fc_fold *q, fc_parts to, fc_parts one, ptrd
     }
 }
 
+/* Roots of variances as floats. The variance may be beyond a float where its root is not: it is brought near 1 then. */
+static void fc_roots(const fc_finish *q, const double *restrict sum, const double *restrict m2, double scale)
+{
+    const ptrdiff_t n = q->n;
+    const double most = 0x1p120, least = 0x1p-100;
+    float *restrict out = q->out;
+    int64_t beyond = 0; /* as wide as a double, so that vectors stay whole */
+    for (ptrdiff_t x = 0; x < n; x++) {
+        const double v = m2[x] * scale + (sum[x] - sum[x]);
+        beyond |= (v > most) | ((v < least) & (v > 0)) ? 1 : 0;
+        out[x] = __builtin_sqrtf((float)v);
+    }
+    if (!beyond)
+        return;
+    for (ptrdiff_t x = 0; x < n; x++) {
+        const double v = m2[x] * scale + (sum[x] - sum[x]);
+        const double by = v > most ? 0x1p-100 : v < least ? 0x1p100 : 1;
+        out[x] = (float)(__builtin_sqrtf((float)(v * by * by)) / by);
+    }
+}
+
 #endif
 
 /* out[x] = value for each x < n, and that is all. */
@@ -252,8 +273,10 @@ static void FC_N(finish)(const fc_finish *q)
             FC_EACH(float, m2[x] * scale + (sum[x] - sum[x]))
         if (q->reduction == FC_NEAR_VAR)
             FC_EACH(double, m2[x] * scale + (sum[x] - sum[x]))
-        if (q->kind == FC_F32)
-            FC_EACH(float, __builtin_sqrtf((float)(m2[x] * scale + (sum[x] - sum[x]))))
+        if (q->kind == FC_F32) {
+            fc_roots(q, sum, m2, scale);
+            return;
+        }
         FC_EACH(double, __builtin_sqrt(m2[x] * scale + (sum[x] - sum[x])))
     }
 #ifdef FC_INTEGER_TYPE

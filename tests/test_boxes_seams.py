@@ -1,0 +1,194 @@
+"""Boxes and the engine of lines with small constants, so that small arrays cross what large ones cross."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastconv
+from support import DTYPES, assert_same_bits
+from windows import gathered, reduced
+
+reduce_ = fastconv.neighborhood_reduce
+use_seams = fastconv.runtime.use_seams
+
+NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")
+ALL_LARGE = {"neighborhood.LARGE_WINDOW": 1, "neighborhood.LARGE_HOLES": 1, "neighborhood.LONG_ROW": 1}
+
+# Each constant at which a way changes, and the test that crosses it.
+CROSSED = {
+    "neighborhood.LARGE_WINDOW": "test_large_boxes_are_small_ones",
+    "neighborhood.LARGE_HOLES": "test_large_boxes_are_small_ones",
+    "neighborhood.LONG_ROW": "test_long_rows",
+    "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
+    "neighborhood.LINE_BLOCK": "test_long_rows",
+    "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
+    "neighborhood.OWN_BYTES": "test_large_boxes_with_small_seams",
+    "neighborhood.BOX_STRIP": "test_large_boxes_with_small_seams",
+    "neighborhood.STRIP_BYTES": "test_blocks_with_small_seams",
+    "neighborhood.LEAST_STRIP": "test_blocks_with_small_seams",
+    "neighborhood.WIDE_BYTES": "test_blocks_with_small_seams",
+    "neighborhood.ROWS": "test_blocks_with_small_seams",
+    "neighborhood.MOST_ROWS": "test_blocks_with_small_seams",
+    "neighborhood.REGION_BYTES": "test_blocks_with_small_seams",
+    "neighborhood.MOST_BYTES": "test_blocks_with_small_seams",
+    "neighborhood.MOST_RUNS": "test_windows_of_too_many_runs",
+    "neighborhood.PIECE_CELLS": "test_blocks_with_small_seams",
+    "neighborhood.LEAST_PIECE": "test_blocks_with_small_seams",
+    "extremes.h:FC_PAIRS": "test_lines_around_the_lanes",
+    "extremes.h:FC_SEGMENT": "test_columns_around_a_segment",
+    "kernels.h:FC_FOLD_BYTES": "test_means_of_bytes_around_the_fold",
+    "kernels.h:FC_FOLD_STRIP": "test_lines_around_the_lanes",
+    "kernels.h:FC_NARROW_CELLS": "test_sums_of_bytes_around_narrow_cells",
+    "neighborhood.h:FC_NEAR_CHUNK": "test_lines_around_the_lanes",
+    "_neighborhood_sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
+    "_neighborhood_bits.pyx:RADIX": "test_truths_as_bits",
+}
+
+
+def test_each_seam_is_crossed_by_a_test():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for name in set(CROSSED.values()):
+        assert re.search(rf"def {name}\(", tests), name
+
+
+def assert_is_right(x, names, size, results, **options):
+    cells, counts = gathered(x, size, **options)
+    for name, result in zip(names, results, strict=True):
+        with np.errstate(all="ignore"):
+            expected = reduced(name, cells, counts).astype(np.float64 if name in ("mean", "var", "std") else object)
+        found = result.astype(expected.dtype)
+        if name in ("mean", "var", "std"):
+            eps = np.finfo(result.dtype).eps
+            np.testing.assert_allclose(found, expected, rtol=max(2 * eps, 1e-13), atol=1e-12, err_msg=name)
+        elif result.dtype.kind == "f":
+            np.testing.assert_array_equal(result, expected.astype(np.float64).astype(result.dtype), err_msg=name)
+        else:
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def drawn_call(rng, ndim, most):
+    """Return an array, a window and options."""
+    shape = tuple(int(n) for n in rng.integers(1, most, ndim))
+    dtype = DTYPES[rng.integers(len(DTYPES))]
+    low = 0 if dtype.kind in "bu" else -9
+    x = rng.integers(low, 2 if dtype.kind == "b" else 10, shape).astype(dtype)
+    mode = MODES[rng.integers(len(MODES))]
+    beyond = rng.random() < 0.3 and mode != "valid"
+    size = tuple(int(rng.integers(1, (8 * n + 3 if beyond else n) + 1)) for n in shape)
+    while np.prod(size, dtype=float) * x.size > 3e5:
+        size = tuple(max(s // 2, 1) for s in size)
+    options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, ndim))}
+    if mode == "constant":
+        options["cval"] = int(rng.integers(0, 2))
+    if mode != "valid":
+        options["origin"] = tuple(int(rng.integers(-(s // 2), (s - 1) // 2 + 1)) for s in size)
+    if rng.random() < 0.4:
+        options["mask"] = rng.random(shape) < rng.choice([0.02, 0.5, 0.95])
+    elif dtype.kind == "f" and rng.random() < 0.5:
+        x[rng.random(shape) < 0.3] = np.nan
+        options["nan_policy"] = "omit"
+    return x, size, options
+
+
+def check(rng, seams, ndim, most, names=NAMES):
+    x, size, options = drawn_call(rng, ndim, most)
+    call = f"shape={x.shape} dtype={x.dtype} size={size} {({k: v for k, v in options.items() if k != 'mask'})} {seams}"
+    workers = int(rng.choice([1, 2, 5]))
+    given = {k: v for k, v in options.items() if k != "nan_policy"} | {"omit": options.get("nan_policy") == "omit"}
+    picked = [str(name) for name in rng.permutation(names)[: rng.integers(1, len(names) + 1)]]
+    try:
+        with use_seams(seams):
+            results = reduce_(x, picked, size, workers=workers, **options)
+            alone = reduce_(x, picked[0], size, workers=1, **options)
+        assert_is_right(x, picked, size, results, **given)
+        assert_same_bits(results[0], alone)
+    except AssertionError as error:
+        raise AssertionError(f"{call} {picked}\n{error}") from error
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
+def test_large_boxes_with_small_seams(rng, ndim):
+    for _ in range(60):
+        seams = ALL_LARGE | {
+            f"neighborhood.{name}": int(rng.choice(values))
+            for name, values in {
+                "LEAST_BLOCK": [1, 2, 3, 16], "LINE_BLOCK": [1, 2, 5, 64], "SHARED_BYTES": [1, 20_000, 14 << 20],
+                "OWN_BYTES": [1, 30_000], "BOX_STRIP": [1, 3, 64],
+            }.items()
+        }  # fmt: skip
+        check(rng, seams, ndim, (60, 24, 9, 6)[ndim - 1])
+
+
+def test_long_rows(rng):
+    for _ in range(60):
+        seams = {"neighborhood.LONG_ROW": int(rng.integers(1, 9)), "neighborhood.LINE_BLOCK": int(rng.integers(1, 9))}
+        check(rng, ALL_LARGE | seams, 1, 90)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_large_boxes_are_small_ones(isa, rng, name):
+    """Both ways, on each instruction set, with columns, rows and boxes."""
+    for dtype in ("uint8", "int64", "float32", "float64"):
+        x = rng.integers(0, 9, (40, 75)).astype(dtype)
+        for size in ((31, 1), (1, 31), (9, 70), 40):
+            small = reduce_(x, name, size)
+            with use_seams(ALL_LARGE):
+                large = reduce_(x, name, size)
+            if name in ("mean", "var", "std"):
+                np.testing.assert_allclose(large, small, rtol=1e-6 if dtype == "float32" else 1e-13)
+            else:
+                assert_same_bits(large, small)
+
+
+ENGINE = {
+    "STRIP_BYTES": [1, 64, 700], "LEAST_STRIP": [1, 5, 64], "WIDE_BYTES": [1, 300], "ROWS": [1, 2, 5], "MOST_ROWS": [1, 3, 8],
+    "REGION_BYTES": [1, 4000], "MOST_BYTES": [1, 9000], "PIECE_CELLS": [1, 50], "LEAST_PIECE": [1, 3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_blocks_with_small_seams(rng, ndim):
+    for i in range(60):
+        one = list(ENGINE)[i % len(ENGINE)]
+        chosen = [one] if i < 2 * len(ENGINE) else [name for name in ENGINE if rng.random() < 0.6]
+        check(rng, {f"neighborhood.{name}": int(rng.choice(ENGINE[name])) for name in chosen}, ndim, (150, 30, 12)[ndim - 1])
+
+
+def test_windows_of_too_many_runs():
+    x, footprint = np.arange(20.0), np.array([1, 0, 1, 0, 1], bool)
+    with use_seams({"neighborhood.MOST_RUNS": 3}):
+        np.testing.assert_array_equal(reduce_(x, "max", footprint=footprint)[:3], [2, 3, 4])
+    with use_seams({"neighborhood.MOST_RUNS": 2}), pytest.raises(ValueError, match="3 runs"):
+        reduce_(x, "max", footprint=footprint)
+
+
+@pytest.mark.parametrize("w", [6, 7, 63, 64, 65, 130])
+def test_columns_around_a_segment(isa, rng, w):
+    x = rng.integers(-99, 99, (150, 67)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(x, w, axis=0)
+    for name in ("min", "max"):
+        assert_same_bits(reduce_(x, name, (w, 1), mode="valid"), getattr(windows, name)(axis=-1))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (257, 1), (129, 1), (2, 64), (2, 65), (1, 257)], ids=str)
+def test_sums_of_bytes_around_narrow_cells(isa, rng, size):
+    x = np.full((300, 300), 255, np.uint8)
+    x[rng.random(x.shape) < 0.01] = 0
+    table = np.pad(x.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    h, w = size
+    expected = table[h:, w:] - table[:-h, w:] - table[h:, :-w] + table[:-h, :-w]
+    np.testing.assert_array_equal(reduce_(x, "sum", size, mode="valid"), expected)
+
+
+@pytest.mark.parametrize("size", [(64, 128), (3, 2731), (90, 91), (91, 91)], ids=str)
+def test_means_of_bytes_around_the_fold(rng, size):
+    x = rng.integers(0, 256, (100, 2800), np.uint8)
+    table = np.pad(x.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    h, w = size
+    sums = table[h:, w:] - table[:-h, w:] - table[h:, :-w] + table[:-h, :-w]
+    whole, rest = np.divmod(sums, h * w)
+    nearest = whole + (2 * rest > h * w) + ((2 * rest == h * w) & (whole & 1))
+    np.testing.assert_array_equal(reduce_(x, "mean", size, mode="valid", dtype=np.uint8), nearest)
