@@ -70,7 +70,11 @@ BLOCKS = {
     "distance._PART_POINTS": (1, 9),
     "distance._PULL_BYTES": (1, 3000),
 }
-seams = st.lists(st.sampled_from([(name, value) for name, values in BLOCKS.items() for value in values]), max_size=5).map(dict)
+# Some of them, and ranges more often than others: only long points cross these.
+seams = st.tuples(
+    st.lists(st.sampled_from([(name, value) for name, values in BLOCKS.items() for value in values]), max_size=5),
+    st.sampled_from([{"distance.RANGE": size} for size in (1, 64, 128)] + [{}]),
+).map(lambda both: dict(both[0]) | both[1])
 RUNNING = {
     "values": seams,
     "seed": st.integers(0, 2**32 - 1),
@@ -118,8 +122,9 @@ def assert_near(actual, expected, metric):
 def points(rng, count, d, dtype, metric):
     low = -3 if metric in ("sqeuclidean", "euclidean", "cityblock", "chebyshev", "minkowski") else 0
     x = rng.integers(low, 4, (count, d)).astype(dtype)
-    if count > 2 and rng.random() < 0.5:  # a point beyond the others' range, and one in twos
+    if rng.random() < 0.5:  # a point beyond the others' range
         x[rng.integers(count)] *= dtype(2.0 ** (70 if dtype == np.float32 else 520))
+    if rng.random() < 0.5:  # two that coincide
         x[rng.integers(count)] = x[rng.integers(count)]
     return x
 
