@@ -103,8 +103,6 @@ def real(name, value):
         raise ValueError(f"{name} must be a number that a float can hold, got one beyond {sys.float_info.max:.3g}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
-    except OverflowError:
-        raise ValueError(f"{name} must be a number that a double can hold, got an integer of {value.bit_length()} bits") from None
 
 
 def flag(name, value):

@@ -2,40 +2,63 @@
 
 Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
 m runs in chains of CHAIN samples in registers, which are added up over a few blocks of `depth` samples, and these over the
-blocks of a span, in the dtype: no sum has many terms. Spans are added up in float64. Threads share the panels of pairs or,
-where outputs are few, the spans. Operands of few rows are read where they are, a block of samples after the other, with
+blocks of a span, in the dtype: no sum has many terms. Spans are added up in twice the precision. Threads share the panels of
+pairs or, where outputs are few, the spans. Operands of few rows are read where they are, a block of samples after the other, with
 lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the shapes alone: the
 bits do not depend on threads, strides or kinds. The other contractions are in _contraction_modes.pyx.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
 from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._common cimport ceil_div, kind_of, round_up
+from fastconv._common cimport ceil_div, idx, kind_of, round_up
 from fastconv._kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
-from fastconv._runtime cimport crew, table, team
+from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, table, team, tick
 
 cnp.import_array()
 
 cdef enum:
     MAX_RUNS = 64                # lanes of the widest panel
-    PANEL_BYTES = 24 << 10       # one panel of products, which stays in the first-level cache
-    SPAN_BYTES = 4 << 20         # packed operands of a span
-    SPARE_BYTES = 1 << 20        # rows of one operand before they are transposed
-    GROUP_BYTES = 384 << 10      # sums that stay in the second-level cache while a span is read
-    TOTAL_BYTES = 10 << 20       # sums of all spans so far, in float64
-    PASS_BYTES = 512 << 10       # the same for each thread where there is only one span
-    SETS_BYTES = 256 << 10       # sums of the spans that one thread computes in a round
-    MAX_DEPTH = 256
-    CHAIN = 32                   # terms of a chain in registers
-    CHAIN_TERMS = 768            # and of the sums of chains, before they join those of the span
-    THIN_OUTPUTS = 1024          # sums of operands of few rows, at most,
-    THIN_DEPTH = 256             # and how many samples those take from each row in turn,
-    THIN_CHAIN = 16              # whose sums are added up so often before they join those of the span,
-    THIN_BLOCKS = 64             # which has so many blocks
+
+cdef idx PANEL_BYTES = 24 << 10  # one panel of products, which stays in the first-level cache
+cdef idx SPAN_BYTES = 3 << 20    # packed operands of a span,
+cdef idx SPAN_BLOCKS = 32        # which has so many blocks at most
+cdef idx SPARE_BYTES = 1 << 20   # rows of one operand before they are transposed, and sums of a panel that is turned
+cdef idx GROUP_BYTES = 384 << 10  # sums that stay in the second-level cache while a span is read
+cdef idx TOTAL_BYTES = 10 << 20  # wide sums of all spans so far
+cdef idx PASS_BYTES = 512 << 10  # the same for each thread where there is only one span
+cdef idx SETS_BYTES = 256 << 10  # sums of the spans that one thread computes in a round,
+cdef idx SETS = 64               # and how many spans those are at most,
+cdef idx SETS_THREAD = 4 << 20   # of memory for a thread
+cdef idx MAX_DEPTH = 256
+cdef idx LEAST_DEPTH = 16        # where operands have many rows
+cdef idx CHAIN = 32              # terms of a chain in registers
+cdef idx CHAIN_TERMS = 768       # and of the sums of chains, before they join those of the span
+cdef idx THIN_OUTPUTS = 1024     # sums of operands of few rows, at most,
+cdef idx THIN_DEPTH = 256        # and how many samples those take from each row in turn,
+cdef idx THIN_CHAIN = 16         # whose sums are added up so often before they join those of the span,
+cdef idx THIN_BLOCKS = 64        # which has so many blocks
+
+seam("contraction.PANEL_BYTES", &PANEL_BYTES)
+seam("contraction.SPAN_BYTES", &SPAN_BYTES)
+seam("contraction.SPAN_BLOCKS", &SPAN_BLOCKS)
+seam("contraction.SPARE_BYTES", &SPARE_BYTES)
+seam("contraction.GROUP_BYTES", &GROUP_BYTES)
+seam("contraction.TOTAL_BYTES", &TOTAL_BYTES)
+seam("contraction.PASS_BYTES", &PASS_BYTES)
+seam("contraction.SETS_BYTES", &SETS_BYTES)
+seam("contraction.SETS", &SETS)
+seam("contraction.SETS_THREAD", &SETS_THREAD)
+seam("contraction.MAX_DEPTH", &MAX_DEPTH)
+seam("contraction.LEAST_DEPTH", &LEAST_DEPTH)
+seam("contraction.CHAIN", &CHAIN)
+seam("contraction.CHAIN_TERMS", &CHAIN_TERMS)
+seam("contraction.THIN_OUTPUTS", &THIN_OUTPUTS)
+seam("contraction.THIN_DEPTH", &THIN_DEPTH)
+seam("contraction.THIN_CHAIN", &THIN_CHAIN)
+seam("contraction.THIN_BLOCKS", &THIN_BLOCKS)
 
 
 cdef struct Operand:             # a matrix whose columns run over one or several axes
@@ -51,7 +74,7 @@ cdef struct Operand:             # a matrix whose columns run over one or severa
 
 cdef struct Triple:
     const fc_real *k
-    idx item
+    idx item, wide               # bytes of an element and of a wide sum
     Operand x, y, z, weights
     int same                     # 2: x, y and z are the same; 1: y and z are
     bint weighted, thin          # thin: few rows, with lanes along the samples
@@ -63,7 +86,7 @@ cdef struct Triple:
     idx *panel_at                # sums before each panel
     char *out
     idx out_x, out_y, out_z
-    bint packed
+    bint packed, triples         # triples: the packed entries are those of all three axes, else of y and z alone
     int out_kind
     double scale
 
@@ -74,6 +97,7 @@ cdef struct Member:              # one thread
     char *products
     char *sums
     idx first, last              # its panels, or its spans
+    Clock clock
 
 
 cdef void pack(const Triple *p, const Operand *o, idx start, idx count, void *dst, void *spare) noexcept nogil:
@@ -152,7 +176,7 @@ cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
     return <int>ceil_div(min(p.width, p.pairs - panel * p.width), p.k.lanes)
 
 
-cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
+cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
     """sums = the sums of one span for a group of panels."""
     cdef fc_khatri q
     cdef fc_pair_run runs[MAX_RUNS]
@@ -171,6 +195,8 @@ cdef void sum_panels(const Triple *p, const Member *t, idx span, idx first, idx 
             total = offset(sums, p.panel_at[panel] - p.panel_at[first], p.item)
             c = total if start == 0 else t.spare
             for block in range(start, min(start + together, blocks)):
+                if tick(&t.clock, <double>p.depth * size):
+                    return
                 at = t.span + block * p.block_size * p.item
                 q.x, q.y = at, at + p.y_at * p.item
                 q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
@@ -199,14 +225,15 @@ cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, id
     q.at[which], q.row[which], q.ahead[which] = into, p.depth, 0
 
 
-cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexcept nogil:
+cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept nogil:
     """sums = the sums of one span for all panels."""
     cdef fc_thin q
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.k.lanes
     cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
+    cdef idx each = p.wide // 8
     cdef char *total = t.products + size * p.item
-    cdef double part[MAX_RUNS]
+    cdef double part[2 * MAX_RUNS]
     cdef char *spare = t.spare + 3 * p.spare_size * p.item
     memset(t.products, 0, 2 * size * p.item)
     q.sums = t.products
@@ -216,6 +243,8 @@ cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexc
         place_thin(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
         place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
         p.k.thin(&q)
+        if tick(&t.clock, <double>q.n * (size // lanes + p.x.rows + p.y.rows + p.z.rows)):
+            return
         first += q.n
         block += 1
         if block % THIN_CHAIN == 0 or first == end:
@@ -229,7 +258,7 @@ cdef void sum_thin(const Triple *p, const Member *t, idx span, void *sums) noexc
                     at = ((runs[r].x + i) * p.y.rows + runs[r].y) * p.z.rows + z
                     p.k.widen(part, offset(total, at * lanes, p.item), lanes, False)
                     for l in range(1, lanes):
-                        part[0] += part[l]
+                        part[0] += part[l * each]
                     p.k.narrow(offset(sums, p.panel_at[panel] + z * width + lane, p.item), part, 1, 1)
                 lane += 1
 
@@ -244,15 +273,29 @@ cdef void write_run(const Triple *p, const void *c, idx width, const void *turne
         store(p.k, turned, z_rows, run.length, z_rows, at, sx, sz, p.out_kind)
 
 
-cdef void write_panel(const Triple *p, const Member *t, idx panel, void *c, const double *total) noexcept nogil:
+cdef void write_packed(const Triple *p, const void *row, idx x, idx y, idx rows) noexcept nogil:
+    """The entries (x, y, z) for z < rows, x the greatest index if all three are the same, where nothing is mirrored."""
+    cdef idx sx = p.out_x, sz = p.out_z, of_x = x * (x + 1) // 2, of_y = y * (y + 1) // 2
+    if p.triples:
+        store(p.k, row, rows, 1, rows, p.out + (of_x * (x + 2) // 3 + of_y) * sz, 0, sz, p.out_kind)
+        return
+    store(p.k, row, rows, 1, rows, p.out + x * sx + of_y * sz, 0, sz, p.out_kind)
+    if p.same == 2:
+        store(p.k, row, rows, 1, rows, p.out + y * sx + of_x * sz, 0, sz, p.out_kind)
+        store(p.k, row, rows, 1, rows, p.out + (of_x + y) * sz, 0, sx, p.out_kind)
+
+
+cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char *total) noexcept nogil:
     """The sums of one panel, with their mirror images, to `out`."""
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
-    cdef idx width = panel_vectors(p, panel) * p.k.lanes, r, i, x, y, rows, lane = 0
+    cdef idx width = panel_vectors(p, panel) * p.k.lanes, r, i, y, rows, lane = 0
     cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
     cdef char *turned
     cdef void *from_
-    p.k.narrow(c, total, size, p.scale)
+    if tick(&t.clock, 8. * size):
+        return
+    p.k.narrow(c, <const double *>total, size, p.scale)
     for r in range(count):
         y = runs[r].y
         rows = y + 1 if p.same else p.z.rows
@@ -261,9 +304,7 @@ cdef void write_panel(const Triple *p, const Member *t, idx panel, void *c, cons
         p.k.transpose(turned, rows, from_, width, rows, runs[r].length)
         if p.packed:
             for i in range(runs[r].length):
-                x = runs[r].x + i
-                x = x * sx if p.same == 1 else x * (x + 1) // 2 * (x + 2) // 3 * sz
-                store(p.k, turned + i * rows * p.item, rows, 1, rows, p.out + x + y * (y + 1) // 2 * sz, 0, sz, p.out_kind)
+                write_packed(p, turned + i * rows * p.item, runs[r].x + i, y, rows)
         else:
             write_run(p, from_, width, turned, rows, &runs[r], sx, sy, sz)
             if p.same:
@@ -279,10 +320,12 @@ cdef void write_panel(const Triple *p, const Member *t, idx panel, void *c, cons
 cdef void pack_part(const Triple *p, Member *t, idx span, idx part, idx parts) noexcept nogil:
     cdef idx block
     for block in range(p.blocks * part // parts, p.blocks * (part + 1) // parts):
+        if tick(&t.clock, 8. * p.block_size):
+            return
         pack_block(p, span, block, t.span, t.spare)
 
 
-cdef void sum_part(const Triple *p, Member *t, idx span, idx base, double *total) noexcept nogil:
+cdef void sum_part(const Triple *p, Member *t, idx span, idx base, char *total) noexcept nogil:
     """One span for one thread's panels; the last one writes the result."""
     cdef idx first = t.first, last, panel
     while first < t.last:
@@ -290,10 +333,13 @@ cdef void sum_part(const Triple *p, Member *t, idx span, idx base, double *total
         while last < t.last and (p.panel_at[last + 1] - p.panel_at[first]) * p.item <= GROUP_BYTES:
             last += 1
         sum_panels(p, t, span, first, last, t.sums)
-        p.k.widen(total + p.panel_at[first] - base, t.sums, p.panel_at[last] - p.panel_at[first], span > 0)
+        if t.clock.watch.stop:
+            return
+        p.k.widen(<double *>(total + (p.panel_at[first] - base) * p.wide), t.sums, p.panel_at[last] - p.panel_at[first],
+                  span > 0)
         if span == p.spans - 1:
             for panel in range(first, last):
-                write_panel(p, t, panel, t.sums, total + p.panel_at[panel] - base)
+                write_panel(p, t, panel, t.sums, total + (p.panel_at[panel] - base) * p.wide)
         first = last
 
 
@@ -302,6 +348,8 @@ cdef void sum_spans(const Triple *p, Member *t) noexcept nogil:
     cdef idx span
     cdef char *sums
     for span in range(t.first, t.last):
+        if t.clock.watch.stop:
+            return
         sums = t.sums + (span - t.first) * p.panel_at[p.panels] * p.item
         if p.thin:
             sum_thin(p, t, span, sums)
@@ -310,10 +358,10 @@ cdef void sum_spans(const Triple *p, Member *t) noexcept nogil:
             sum_panels(p, t, span, 0, p.panels, sums)
 
 
-cdef int split_panels(const Triple *p, int threads, Member *members, double *total) except -1:
+cdef int split_panels(const Triple *p, int threads, Member *members, char *total) except -1:
     """Threads share the panels; the operands are packed together, span by span."""
     cdef idx first = 0, last, span, held = -1, base, share
-    cdef idx limit = (TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // 8
+    cdef idx limit = (TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide
     cdef int i
     while first < p.panels:
         last = first + 1
@@ -340,12 +388,13 @@ cdef int split_panels(const Triple *p, int threads, Member *members, double *tot
                 for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
                     sum_part(p, &members[i], span, base, total)
             held = span
-            PyErr_CheckSignals()
+            if members[0].clock.watch.stop:
+                return -1
         first = last
     return 0
 
 
-cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, double *total) except -1:
+cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, char *total) except -1:
     """Few outputs: threads share the spans, whose sums are then added in the order of the spans."""
     cdef idx size = p.panel_at[p.panels], first = 0, span, panel
     cdef int i
@@ -359,21 +408,22 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, do
         else:
             for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
                 sum_spans(p, &members[i])
+        if members[0].clock.watch.stop:
+            return -1
         for i in range(threads):
             for span in range(members[i].first, members[i].last):
-                p.k.widen(total, members[i].sums + (span - members[i].first) * size * p.item, size, span > 0)
+                p.k.widen(<double *>total, members[i].sums + (span - members[i].first) * size * p.item, size, span > 0)
         first += threads * sets
-        PyErr_CheckSignals()
     for panel in range(p.panels):
-        write_panel(p, members, panel, members[0].sums, total + p.panel_at[panel])
+        write_panel(p, members, panel, members[0].sums, total + p.panel_at[panel] * p.wide)
     return 0
 
 
 cdef int plan_triple(Triple *p) except -1:
-    cdef idx run, panel, tallest, lanes = p.k.lanes
+    cdef idx run, panel, tallest, lanes = p.k.lanes, vectors = min(p.k.vectors, SPARE_BYTES // (p.z.rows * lanes * p.item))
     cdef fc_pair_run runs[MAX_RUNS]
-    p.width = p.k.vectors * lanes
-    p.depth = min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item))
+    p.width = max(vectors, 1) * lanes
+    p.depth = max(min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item)), 1)
     if p.thin:
         p.depth = min(THIN_DEPTH, CHAIN * lanes)
     while not p.thin:
@@ -385,10 +435,10 @@ cdef int plan_triple(Triple *p) except -1:
             p.z_at += round_up(p.depth * p.y_row, lanes)
         p.block_size = p.z_at + p.z.rows * p.depth
         tallest = max(max(p.x.rows, p.y.rows), p.z.rows)
-        if p.depth <= 16 or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
+        if p.depth <= LEAST_DEPTH or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
             break
         p.depth //= 2
-    p.blocks = THIN_BLOCKS if p.thin else max(min(SPAN_BYTES // (p.block_size * p.item), 32), 1)
+    p.blocks = THIN_BLOCKS if p.thin else max(min(SPAN_BYTES // (p.block_size * p.item), SPAN_BLOCKS), 1)
     p.blocks = max(min(p.blocks, ceil_div(p.m, p.depth)), 1)
     p.spans = max(ceil_div(p.m, p.depth * p.blocks), 1)
     p.run_start = <idx *>PyMem_RawCalloc(p.y.rows + 1, sizeof(idx))
@@ -409,11 +459,11 @@ cdef int plan_triple(Triple *p) except -1:
 
 cdef int run_triple(Triple *p, int threads) except -1:
     cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1
-    cdef bint few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads
-                               and all_ * p.item <= SETS_BYTES)
     cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
-    cdef idx products = 2 * THIN_OUTPUTS * p.k.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.k.lanes if p.thin else (p.depth + 1) * p.width
     cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
+    cdef Watch watch
+    cdef bint few
     cdef char *raw = NULL
     cdef char *raw_total = NULL
     cdef char *memory
@@ -422,18 +472,21 @@ cdef int run_triple(Triple *p, int threads) except -1:
     cdef int i
     p.spare_size = max(round_up(tallest, p.k.lanes) * p.depth, round_up(p.z.rows, p.k.lanes) * p.width)
     cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
+    few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
+                     and spare_bytes + products_bytes + span_bytes + SETS_BYTES <= SETS_THREAD)
+    threads = crew(threads, p.spans if few else max(p.panels, p.blocks))
     if few:
-        sets = min(max(SETS_BYTES // (all_ * p.item), 1), 64)
+        sets = min(max(SETS_BYTES // (all_ * p.item), 1), SETS)
         sets = min(sets, ceil_div(p.spans, threads))
         sums_bytes, total = sets * all_ * p.item, all_
     else:
         sums_bytes = max(GROUP_BYTES, p.z.rows * p.width * p.item)
-        total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // 8, p.z.rows * p.width))
+        total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide, p.z.rows * p.width))
     sums_bytes = round_up(sums_bytes, 64)
     each = spare_bytes + products_bytes + sums_bytes
     try:
         memory = allocate(threads * each + (threads if few else 1) * span_bytes, &raw)
-        sums = allocate(total * 8, &raw_total)
+        sums = allocate(total * p.wide, &raw_total)
         members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
         if members == NULL:
             raise MemoryError()
@@ -442,10 +495,11 @@ cdef int run_triple(Triple *p, int threads) except -1:
             members[i].products = members[i].spare + spare_bytes
             members[i].sums = members[i].products + products_bytes
             members[i].span = memory + threads * each + (i * span_bytes if few else 0)
+            start_clock(&members[i].clock, &watch, i)
         if few:
-            split_spans(p, threads, sets, members, <double *>sums)
+            split_spans(p, threads, sets, members, sums)
         else:
-            split_panels(p, threads, members, <double *>sums)
+            split_panels(p, threads, members, sums)
     finally:
         PyMem_RawFree(members)
         PyMem_RawFree(raw_total)
@@ -466,6 +520,8 @@ cdef int set_operand(Operand *o, cnp.ndarray a, idx item) except -1:
             o.shape[o.axes] = cnp.PyArray_DIM(a, i)
             o.step[o.axes] = cnp.PyArray_STRIDE(a, i)
             o.axes += 1
+    if o.axes == 0:              # rows of one sample each, which lie along no axis
+        o.axes, o.shape[0], o.step[0] = 1, 1, item
     o.in_place = (o.axes == 1 and o.kind == (FC_F64 if item == 8 else FC_F32) and <size_t>o.data % item == 0
                   and o.row % item == 0 and o.step[0] == item)
     return 0
@@ -475,7 +531,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
                    double scale, workers):
     """Fills out[x, y, z] = scale * sum_m w_m x_xm y_ym z_zm. `same` says how many of (y = z, x = y) hold.
 
-    The operands are (rows, samples...). Packed, out is (unique,) or (x, unique). contraction.py has checked everything.
+    The operands are (rows, samples...). Packed, out is (unique,) or (x, unique), whatever `same` says. contraction.py has checked everything.
     """
     cdef Triple p
     cdef cnp.ndarray centre
@@ -484,11 +540,12 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     memset(&p, 0, sizeof(p))
     p.out_kind = kind_of(out)
     p.item = 8 if p.out_kind == FC_F64 else 4
+    p.wide = 2 * p.item
     p.k = &table().f64 if p.item == 8 else &table().f32
     set_operand(&p.x, x, p.item)
     set_operand(&p.y, y, p.item)
     set_operand(&p.z, z, p.item)
-    p.same, p.packed, p.scale = same, packed, scale
+    p.same, p.packed, p.triples, p.scale = same, packed, packed and out.ndim == 1, scale
     if weights is not None:
         set_operand(&p.weights, weights, p.item)
         p.weighted = True
@@ -508,7 +565,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
     try:
         plan_triple(&p)
-        run_triple(&p, crew(threads, max(p.panels, p.spans)))
+        run_triple(&p, threads)
     finally:
         PyMem_RawFree(p.run_start)
         PyMem_RawFree(p.panel_at)

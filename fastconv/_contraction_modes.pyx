@@ -5,8 +5,9 @@
 - mttkrp: one axis is contracted by the tile, the others by scaling its result with rows of the other factors. Along the
   tensor's last axis, lanes run along that and the tile takes products of the factors, in segments of the other axes.
 
-Every sum runs in chains of CHAIN terms, or pieces of FC_DOT_PIECE, which the shapes decide: the bits do not depend on
-threads or strides.
+Every sum runs in chains of terms in registers, or pieces of dot products; chains add up to spans (in mttkrp: products of the
+other axes to groups), and those in twice the precision, so that errors do not grow with the length. The shapes of the whole
+call decide about all of these: the bits do not depend on threads or strides.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
@@ -26,7 +27,7 @@ from fastconv._contraction cimport (
     store,
 )
 from fastconv._kernels cimport (
-    FC_DOT_PIECE,
+    FC_DOT_VECTORS,
     FC_F32,
     FC_F64,
     FC_SWAPPED,
@@ -37,19 +38,33 @@ from fastconv._kernels cimport (
     fc_pair_run,
     fc_real,
 )
-from fastconv._runtime cimport Clock, Watch, crew, share, start_clock, table, team, tick
+from fastconv._runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
 
 cnp.import_array()
 
-cdef enum:
-    CHAIN = 128                  # terms of one chain of sums, at most
-    STRIP_BYTES = 16 << 10       # sums of one vector's strip, which stay in the first-level cache
-    ROW_STRIP = 96               # rows of a task, and how many where the packed matrix has several parts
-    ROW_STRIP_PARTS = 1024
-    DOT_STRIP = 16               # rows of a task that takes dot products, at least,
-    DOT_BYTES = 128 << 10        # and how much it reads where they are short
-    DOT_PIECES = 64              # pieces of them between two looks at the clock
-    PART_BYTES = 1 << 20         # packed matrix of one thread
+cdef idx MODE_CHAIN = 128        # terms of one chain of sums, at most,
+cdef idx VECTOR_CHAIN = 16       # and where there are few terms, of one row of the matrix
+cdef idx MATRIX_CHAIN = 32       # and of several
+cdef idx SPAN_CHAINS = 32        # chains whose sums are added up before they join the wide sums
+cdef idx STRIP_BYTES = 16 << 10  # sums of one vector's strip, which stay in the first-level cache
+cdef idx ROW_STRIP = 96          # rows of a task, and how many where the packed matrix has several parts
+cdef idx ROW_STRIP_PARTS = 1024
+cdef idx DOT_STRIP = 16          # rows of a task that takes dot products, at least,
+cdef idx DOT_BYTES = 128 << 10   # and how much it reads where they are short
+cdef idx DOT_PIECES = 32         # pieces of them whose sums are added up before they join the wide sums
+cdef idx PART_BYTES = 1 << 20    # packed matrix of one thread
+
+seam("contraction.MODE_CHAIN", &MODE_CHAIN)
+seam("contraction.VECTOR_CHAIN", &VECTOR_CHAIN)
+seam("contraction.MATRIX_CHAIN", &MATRIX_CHAIN)
+seam("contraction.SPAN_CHAINS", &SPAN_CHAINS)
+seam("contraction.STRIP_BYTES", &STRIP_BYTES)
+seam("contraction.ROW_STRIP", &ROW_STRIP)
+seam("contraction.ROW_STRIP_PARTS", &ROW_STRIP_PARTS)
+seam("contraction.DOT_STRIP", &DOT_STRIP)
+seam("contraction.DOT_BYTES", &DOT_BYTES)
+seam("contraction.DOT_PIECES", &DOT_PIECES)
+seam("contraction.PART_BYTES", &PART_BYTES)
 
 
 cdef struct Dot:
@@ -69,15 +84,16 @@ cdef struct Dot:
     idx r, r_inner, r_step, r_inner_step
     const char *matrix           # (r, n), contiguous, of the dtype of the sums
     bint integers, rows_in_place, lanes_along, dots
-    idx chain, strip, strips, tasks, part, width
+    idx chain, span, piece, strip, strips, tasks, part, width
 
 
 cdef struct Worker:
     char *packed                 # columns of the matrix, or a strip of the tensor
     char *spare
     char *spare2
-    char *c
-    char *c2
+    char *c                      # sums of this span,
+    char *c2                     # of a chain that is to join them,
+    char *total                  # and wide ones of all spans, if there are several
     idx held, first, last
     Clock clock
 
@@ -115,20 +131,32 @@ cdef void pack_terms(const Dot *p, void *dst, const char *t, idx first, idx coun
         copy_rows(p.k, offset(dst, n * width, p.item), width, t + n_offset(p, first + n), 0, step, 1, length, p.kind)
 
 
+cdef inline void end_span(const Dot *p, Worker *w, idx n, idx first, idx size) noexcept nogil:
+    """Once n terms are added up: if they end a span, its sums, `size` from `first` on, join the wide ones, and the last come back."""
+    cdef char *c = w.c + first * p.item
+    cdef double *total = <double *>(w.total + 2 * first * p.item)
+    if p.n <= p.span or (n % p.span and n < p.n):
+        return
+    p.k.widen(total, c, size, n > p.span)
+    if n == p.n:
+        p.k.narrow(c, total, size, 1)
+
+
 cdef void vector_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     """One row of the matrix, lanes along a contiguous axis, both in place."""
     cdef const char *t
     cdef char *out
     cdef idx length = locate(p, task, &t, &out), n = 0, count
-    cdef char *c = w.c
+    cdef char *c
     while n < p.n:
         count = min(p.chain, p.n - n)
+        c = w.c2 if n % p.span else w.c
         memset(c, 0, length * p.item)
         p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
         if c == w.c2:
             p.k.fold(w.c, c, length)
-        c = w.c2
         n += count
+        end_span(p, w, n, 0, length)
         if tick(&w.clock, <double>length * count):
             return
     store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
@@ -144,8 +172,9 @@ cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     while n < p.n:
         count = min(p.chain, p.n - n)
         pack_terms(p, w.packed, t, n, count, length, p.item, width)
-        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n > 0, CHAIN)
+        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n % p.span > 0, count)
         n += count
+        end_span(p, w, n, 0, p.r * width)
         if tick(&w.clock, <double>width * count * p.r):
             return
     for r in range(p.r):
@@ -163,9 +192,10 @@ cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx e
             if first + 2 * height <= length:
                 p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
             multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
-                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item), n > 0,
-                     CHAIN)
+                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item),
+                     n % p.span > 0, count)
             n += count
+            end_span(p, w, n, first * width, rows * width)
         first += rows
         if tick(&w.clock, <double>rows * (end - start) * width):
             return
@@ -198,14 +228,15 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
             while n < end:
                 count = min(p.chain, end - n)
                 if p.n_inner == 1:
-                    copy_matrix(p.k, p.item, w.spare, CHAIN, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+                    copy_matrix(p.k, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
                 else:
                     wide = round_up(length, p.k.lanes)
                     pack_terms(p, w.spare2, t, n, count, length, row, wide)
-                    p.k.transpose(w.spare, CHAIN, w.spare2, wide, count, length)
-                multiply(p.k, p.item, w.spare, CHAIN, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
-                         vectors, w.c, n > 0, CHAIN)
+                    p.k.transpose(w.spare, p.chain, w.spare2, wide, count, length)
+                multiply(p.k, p.item, w.spare, p.chain, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
+                         vectors, w.c, n % p.span > 0, count)
                 n += count
+                end_span(p, w, n, 0, length * width)
                 if tick(&w.clock, <double>length * count * width):
                     return
         if p.r_inner == 1:
@@ -222,13 +253,14 @@ cdef void dots_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef char *out
     cdef idx length = locate(p, task, &t, &out), row = p.step[p.axes - 1], n = 0, count
     while n < p.n:
-        count = min(DOT_PIECES * FC_DOT_PIECE if p.rows_in_place else FC_DOT_PIECE, p.n - n)
+        count = min(p.span if p.rows_in_place else p.piece, p.n - n)
         if p.rows_in_place:
-            p.k.dot(w.c, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, n > 0)
+            p.k.dot(w.c, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, False)
         else:
             copy_matrix(p.k, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
-            p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n > 0)
+            p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n % p.span > 0)
         n += count
+        end_span(p, w, n, 0, length)
         if tick(&w.clock, <double>length * count):
             return
     store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
@@ -272,8 +304,8 @@ cdef inline idx magnitude(idx step) noexcept nogil:
     return step if step >= 0 else -step
 
 
-cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
-    """Merges axes, picks which one the strips run along, and how it is read."""
+cdef void plan_dot(Dot *p, idx threads, bint native, bint alone) noexcept:
+    """Merges axes, picks which one the strips run along, and how it is read. `alone`: the whole call has one row."""
     cdef int a, b, main = 0
     cdef bint aligned = native and <size_t>p.t % p.item == 0
     a = 0
@@ -320,15 +352,18 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
         p.shape[a], p.step[a], p.out_step[a] = p.shape[a + 1], p.step[a + 1], p.out_step[a + 1]
     p.rows_in_place = aligned and (p.lanes_along or p.n_step == p.item)
     # About as many chains as terms in each, which keeps both sums short.
-    p.chain = 16 if p.r == 1 else 32
-    while p.chain < CHAIN and p.chain * p.chain < p.n:
+    p.chain = VECTOR_CHAIN if alone else MATRIX_CHAIN
+    while p.chain < MODE_CHAIN and p.chain * p.chain < p.n:
         p.chain *= 2
+    p.chain = min(p.chain, MODE_CHAIN)
+    p.piece = FC_DOT_VECTORS * p.k.lanes
+    p.span = p.piece * DOT_PIECES if p.dots else p.chain * SPAN_CHAINS
     p.width = p.k.vectors * p.k.lanes
-    p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // CHAIN, 1) * CHAIN
+    p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // p.chain, 1) * p.chain
     if p.dots:
-        p.strip = max(DOT_STRIP, DOT_BYTES // max(p.n * p.item, 1))
+        p.strip = max(DOT_STRIP, DOT_BYTES // ((p.n + p.k.lanes) * p.item))
     elif p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
-        p.strip = STRIP_BYTES // p.item
+        p.strip = max(STRIP_BYTES // p.item, 1)
     elif p.lanes_along:
         p.strip = p.width
     else:
@@ -347,7 +382,7 @@ cdef void plan_dot(Dot *p, idx threads, bint native) noexcept:
 
 
 cdef int execute_dot(Dot *p, int threads) except -1:
-    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, each
+    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, total, each
     cdef Watch watch
     cdef int i, workers
     cdef char *raw = NULL
@@ -355,19 +390,20 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     cdef Worker *members = NULL
     workers = crew(threads, p.tasks)
     packed = spare = 0
-    sums = wide * 8
+    sums = wide * p.item
     if not p.integers:
         if p.dots:
-            spare = 0 if p.rows_in_place else (wide + p.k.lanes) * (min(FC_DOT_PIECE, p.n) + p.k.lanes) * p.item
+            spare = 0 if p.rows_in_place else (wide + p.k.lanes) * (min(p.piece, p.n) + p.k.lanes) * p.item
         elif not p.lanes_along:
-            packed = min(p.part, round_up(p.n, CHAIN)) * min(p.width, round_up(p.r, p.k.lanes)) * p.item
+            packed = min(p.part, round_up(p.n, p.chain)) * min(p.width, round_up(p.r, p.k.lanes)) * p.item
             sums = p.strip * min(p.width, round_up(p.r, p.k.lanes)) * p.item
-            spare = 0 if p.rows_in_place else wide * CHAIN * p.item
+            spare = 0 if p.rows_in_place else wide * p.chain * p.item
         elif p.r > 1 or not p.rows_in_place:
-            packed = CHAIN * p.width * p.item
+            packed = p.chain * p.width * p.item
             sums = p.r * wide * p.item
     packed, spare, sums = round_up(packed, 64), round_up(spare, 64), round_up(sums, 64)
-    each = packed + 2 * spare + 2 * sums
+    total = 2 * sums if not p.integers and p.n > p.span else 0
+    each = packed + 2 * spare + (2 * sums if p.r == 1 else sums) + total
     try:
         memory = allocate(workers * each, &raw)
         members = <Worker *>PyMem_RawCalloc(workers, sizeof(Worker))
@@ -378,7 +414,8 @@ cdef int execute_dot(Dot *p, int threads) except -1:
             members[i].spare = members[i].packed + packed
             members[i].spare2 = members[i].spare + spare
             members[i].c = members[i].spare2 + spare
-            members[i].c2 = members[i].c + sums
+            members[i].c2 = members[i].c + sums if p.r == 1 else NULL
+            members[i].total = memory + (i + 1) * each - total
             members[i].held = -1
             members[i].first, members[i].last = share(p.tasks, i, workers), share(p.tasks, i + 1, workers)
             start_clock(&members[i].clock, &watch, i)
@@ -396,11 +433,12 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     return 0
 
 
-def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, bint last, workers):
+def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, bint last, bint alone, workers):
     """Fills out[..., r] = sum_n matrix[r, n] t[..., n]. The last `summed` axes of t are n, the last `results` of out r.
 
     1 or 2 each. `last` says that n is the last axis of the user's tensor, whose sums are taken in the order of a dot
-    product if there is one row. `matrix` is contiguous, of the dtype of the sums. contraction.py has checked everything.
+    product if there is but one row in the whole call, `alone`: these rows may be some of it. `matrix` is contiguous, of the
+    dtype of the sums. contraction.py has checked everything.
     """
     cdef Dot p
     cdef int a, lead = t.ndim - summed
@@ -428,29 +466,40 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
     p.n_step, p.n_inner_step = cnp.PyArray_STRIDE(t, lead), cnp.PyArray_STRIDE(t, t.ndim - 1)
     p.r_inner = cnp.PyArray_DIM(out, lead + 1) if results == 2 else 1
     p.r_step, p.r_inner_step = cnp.PyArray_STRIDE(out, lead), cnp.PyArray_STRIDE(out, out.ndim - 1)
-    p.dots = last and p.r == 1 and p.n_inner == 1 and not p.integers
+    p.dots = last and alone and p.n_inner == 1 and not p.integers
     work = <double>p.r * p.n
     for a in range(p.axes):
         work *= p.shape[a]
     threads = team(workers, work)
-    plan_dot(&p, threads, p.kind == (FC_F32 if p.item == 4 else FC_F64))
+    plan_dot(&p, threads, p.kind == (FC_F32 if p.item == 4 else FC_F64), alone)
     execute_dot(&p, threads)
 
 
 # ---- matricised tensor times Khatri-Rao product ----
 
-cdef enum:
-    MODE_ROWS = 104              # rows of a task, at most
-    FAR_ROWS = 24                # the same where they lie pages apart
-    FAR = 4096
-    MODE_TERMS = 1024            # terms of the contracted axis that a task holds packed
-    MODE_PANELS = 4              # panels of a task, at most
-    MODE_GROUP = 64              # products of the other axes that are added up before they join the total
-    ALONG_ROWS = 256             # rows of a task whose lanes run along them, at most,
-    ALONG_COLUMNS = 64           # its columns,
-    ALONG_TERMS = 256            # and the terms whose products with the other factors it holds
-    ALONG_CHAIN = 104            # terms of a chain
-    ALONG_TASKS = 16             # such tasks, at least: the other axes are cut where rows and columns make fewer
+cdef idx MODE_ROWS = 104         # rows of a task, at most
+cdef idx FAR_ROWS = 24           # the same where they lie pages apart
+cdef idx FAR = 4096
+cdef idx MODE_TERMS = 1024       # terms of the contracted axis that a task holds packed
+cdef idx MODE_PANELS = 4         # panels of a task, at most
+cdef idx MODE_GROUP = 64         # products of the other axes that are added up before they join the wide sums
+cdef idx ALONG_ROWS = 256        # rows of a task whose lanes run along them, at most,
+cdef idx ALONG_COLUMNS = 64      # its columns,
+cdef idx ALONG_TERMS = 256       # and the terms whose products with the other factors it holds
+cdef idx ALONG_CHAIN = 104       # terms of a chain
+cdef idx ALONG_TASKS = 16        # such tasks, at least: the other axes are cut where rows and columns make fewer
+
+seam("contraction.MODE_ROWS", &MODE_ROWS)
+seam("contraction.FAR_ROWS", &FAR_ROWS)
+seam("contraction.FAR", &FAR)
+seam("contraction.MODE_TERMS", &MODE_TERMS)
+seam("contraction.MODE_PANELS", &MODE_PANELS)
+seam("contraction.MODE_GROUP", &MODE_GROUP)
+seam("contraction.ALONG_ROWS", &ALONG_ROWS)
+seam("contraction.ALONG_COLUMNS", &ALONG_COLUMNS)
+seam("contraction.ALONG_TERMS", &ALONG_TERMS)
+seam("contraction.ALONG_CHAIN", &ALONG_CHAIN)
+seam("contraction.ALONG_TASKS", &ALONG_TASKS)
 
 
 cdef struct Factor:
@@ -474,7 +523,7 @@ cdef struct Unfolding:
     Factor contracted
     idx r, out_row, out_column
     bint in_place, along         # along: lanes along the rows, which are contiguous
-    idx block_rows, width, panels, group, groups, block, blocks, tasks, depth, segments
+    idx block_rows, width, panels, group, groups, blocks, tasks, depth, segments
     char *totals                 # along: sums of each task, if there are several segments
 
 
@@ -483,8 +532,8 @@ cdef struct Hand:                # one thread
     char *block
     char *spare
     char *c
-    char *sums
-    char *total
+    char *sums                   # of this group of products
+    char *total                  # wide ones of all groups, if there are several
     char *scale
     idx first, last
     Clock clock
@@ -514,11 +563,11 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     cdef idx size = p.block_rows * p.width * p.item
     cdef idx start = 0, count, other, panel, columns, width, n, length, at, a_row, r, height, ahead
     cdef idx packed = p.depth * p.width * p.item
+    cdef bint once = p.others <= MODE_GROUP and p.terms <= p.depth, begun = False
     cdef int vectors
     cdef const char *a
     cdef const char *block
     memset(h.sums, 0, panels * size)
-    memset(h.total, 0, panels * size)
     while start < p.terms:
         count = min(p.depth, p.terms - start)
         for panel in range(panels):
@@ -551,15 +600,15 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                     height = min(FAR_ROWS, rows - r)
                     n = 0
                     while n < count:
-                        length = min(CHAIN, count - n)
+                        length = min(MODE_CHAIN, count - n)
                         if ahead:
                             p.k.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
                         multiply(p.k, p.item, a + (r * a_row + n) * p.item, a_row, height,
                                  h.packed + panel * packed + n * width * p.item, length, vectors, h.c + r * width * p.item,
-                                 n > 0, CHAIN)
+                                 n > 0, length)
                         n += length
                     r += height
-                    if tick(&h.clock, <double>height * count * width):
+                    if tick(&h.clock, (<double>height * count + 16 * p.axes) * width):
                         return
                 if h.clock.watch.stop:
                     return
@@ -567,14 +616,17 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                     p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
                 else:
                     p.k.fold(h.sums + panel * size, h.c, rows * width)
-            if (other + 1) % MODE_GROUP == 0 or other == p.others - 1:
+            if not once and ((other + 1) % MODE_GROUP == 0 or other == p.others - 1):
                 for panel in range(panels):
-                    p.k.fold(h.total + panel * size, h.sums + panel * size, rows * p.width)
+                    p.k.widen(<double *>(h.total + 2 * panel * size), h.sums + panel * size, rows * p.width, begun)
                 memset(h.sums, 0, panels * size)
+                begun = True
         start += count
     for panel in range(panels):
         columns = min(p.width, p.r - (panel0 + panel) * p.width)
-        store(p.k, h.total + panel * size, round_up(columns, p.k.lanes), rows, columns,
+        if not once:
+            p.k.narrow(h.sums + panel * size, <double *>(h.total + 2 * panel * size), rows * p.width, 1)
+        store(p.k, h.sums + panel * size, round_up(columns, p.k.lanes), rows, columns,
               p.out + first * p.out_row + (panel0 + panel) * p.width * p.out_column, p.out_row, p.out_column, p.out_kind)
 
 
@@ -587,7 +639,7 @@ cdef void near_rows(const Unfolding *p, Hand *h, const char *a, idx ahead, idx r
     while r < rows:
         q.rows, q.c, n = <int>min(p.k.along_rows, rows - r), h.c + r * width * p.item, 0
         while n < count:
-            q.length = min(CHAIN, count - n)
+            q.length = min(MODE_CHAIN, count - n)
             q.a, q.b = a + r * p.row + n * p.item, packed + n * width * p.item
             q.fetch = a + r * p.row + ahead + n * 64
             p.k.along(&q)
@@ -611,7 +663,7 @@ cdef void along_terms(const Unfolding *p, Hand *h, char *sums, const char *t, id
     """sums += the products in h.block of `count` terms, panel by panel, while the same terms `ahead` are fetched."""
     cdef idx at = 0, n, length, lanes, tile, first, last, tiles = ceil_div(columns, p.k.along_rows)
     cdef fc_along q
-    q.a_step, q.b_step, q.fetch_step, q.fetch = ALONG_TERMS, p.term // p.item, p.term // p.item, NULL
+    q.a_step, q.b_step, q.fetch_step, q.fetch = p.depth, p.term // p.item, p.term // p.item, NULL
     while at < rows:
         lanes, n = min(p.width, rows - at), 0
         while n < count:
@@ -622,16 +674,16 @@ cdef void along_terms(const Unfolding *p, Hand *h, char *sums, const char *t, id
                     first, last = last, columns * (tile + 1) // tiles
                     if ahead:
                         q.fetch = <const char *>q.b + ahead + tile % p.k.along_vectors * 64
-                    q.a, q.rows = h.block + (first * ALONG_TERMS + n) * p.item, <int>(last - first)
+                    q.a, q.rows = h.block + (first * p.depth + n) * p.item, <int>(last - first)
                     q.c = sums + (at * p.group + first * p.width) * p.item
                     p.k.along(&q)
             else:
                 copy_matrix(p.k, p.item, h.packed, round_up(lanes, p.k.lanes), h.c, <const char *>q.b, p.term, p.row, length,
                             lanes, p.kind)
-                multiply(p.k, p.item, h.block + n * p.item, ALONG_TERMS, columns, h.packed, length,
+                multiply(p.k, p.item, h.block + n * p.item, p.depth, columns, h.packed, length,
                          <int>ceil_div(lanes, p.k.lanes), sums + at * p.group * p.item, True, length)
             n += length
-            if tick(&h.clock, <double>length * p.width * columns):
+            if tick(&h.clock, (<double>length + 16 * p.axes) * p.width * columns):
                 return
         at += p.width
 
@@ -643,21 +695,20 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     cdef idx columns = min(p.group, p.r - column), size = p.block_rows * p.group, wide = round_up(columns, p.k.lanes)
     cdef idx other, start, count, at, ahead, begin = p.others * segment // p.segments
     cdef idx end = p.others * (segment + 1) // p.segments
-    cdef char *total = h.total if p.segments == 1 else p.totals + task * size * p.item
-    cdef char *sums
+    cdef idx chains = ceil_div(min(p.terms, p.depth), ALONG_CHAIN), every = max(MODE_GROUP // chains, 1)
+    cdef bint once = (end - begin) * ceil_div(p.terms, ALONG_CHAIN) <= MODE_GROUP, begun = False
+    cdef char *result = h.sums if p.segments == 1 else p.totals + task * size * p.item
+    cdef char *sums = result if once else h.sums
     cdef fc_khatri q
     cdef fc_pair_run run
-    q.dst, q.x, q.y, q.x_step, q.y_step, q.m, q.width = h.block, h.spare, h.scale, ALONG_TERMS, 1, columns, ALONG_TERMS
+    q.dst, q.x, q.y, q.x_step, q.y_step, q.m, q.width = h.block, h.spare, h.scale, p.depth, 1, columns, p.depth
     q.runs, q.count, run.x, run.y = &run, 1, 0, 0
-    # Many products are added up in groups before they join the total.
-    sums = total if (end - begin) * ceil_div(p.terms, ALONG_CHAIN) <= 2 * MODE_GROUP else h.sums
     memset(sums, 0, size * p.item)
-    memset(total, 0, size * p.item)
     start = 0
     while start < p.terms:
-        count = min(ALONG_TERMS, p.terms - start)
+        count = min(p.depth, p.terms - start)
         run.length = count
-        copy_matrix(p.k, p.item, h.spare, ALONG_TERMS, h.c, p.contracted.data + start * p.contracted.row
+        copy_matrix(p.k, p.item, h.spare, p.depth, h.c, p.contracted.data + start * p.contracted.row
                     + column * p.contracted.column, p.contracted.column, p.contracted.row, columns, count, p.contracted.kind)
         for other in range(begin, end):
             at = locate_other(p, other, column, columns, wide, h.scale, h.scale + wide * p.item)
@@ -666,12 +717,16 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
             along_terms(p, h, sums, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
             if h.clock.watch.stop:
                 return
-            if sums != total and ((other + 1 - begin) % MODE_GROUP == 0 or other == end - 1):
-                p.k.fold(total, sums, size)
+            # Many products are added up in groups before they join the wide sums.
+            if not once and ((other + 1 - begin) % every == 0 or other == end - 1):
+                p.k.widen(<double *>h.total, sums, size, begun)
                 memset(sums, 0, size * p.item)
+                begun = True
         start += count
+    if not once:
+        p.k.narrow(result, <double *>h.total, size, 1)
     if p.segments == 1:
-        along_store(p, total, first, rows, column, columns)
+        along_store(p, result, first, rows, column, columns)
 
 
 cdef void run_unfolding(const Unfolding *p, Hand *h) noexcept nogil:
@@ -687,10 +742,11 @@ cdef void plan_unfolding(Unfolding *p, int threads) noexcept:
     p.width, p.segments = p.k.vectors * p.k.lanes, 1
     if p.along:
         p.width = p.k.along_vectors * p.k.lanes
-        p.block_rows = min(ALONG_ROWS, round_up(p.rows, p.width))
+        p.block_rows = min(round_up(ALONG_ROWS, p.width), round_up(p.rows, p.width))
         p.blocks = ceil_div(p.rows, p.block_rows)
         p.group = ceil_div(p.r, ceil_div(p.r, ALONG_COLUMNS))
         p.groups = ceil_div(p.r, p.group)
+        p.depth = round_up(ALONG_TERMS, p.k.lanes)
         if p.blocks * p.groups < ALONG_TASKS:
             p.segments = min(ceil_div(ALONG_TASKS, p.blocks * p.groups), p.others)
     else:
@@ -731,7 +787,7 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
     if p.along:
         sums = p.group * p.block_rows * p.item
         packed = ALONG_CHAIN * p.width * p.item
-        block, spare = p.group * ALONG_TERMS * p.item, wide * ALONG_TERMS * p.item
+        block, spare = p.group * p.depth * p.item, wide * p.depth * p.item
         copies = max(spare, round_up(ALONG_CHAIN, p.k.lanes) * p.width * p.item)
         shared = p.tasks * sums if p.segments > 1 else 0
     else:
@@ -740,7 +796,8 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
         packed = round_up(p.group * p.depth * p.width * p.item, 64)
         block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
         spare, shared = block, 0
-    each = packed + block + spare + copies + 2 * sums + round_up(2 * wide * p.item, 64)
+    packed, block, spare, copies, sums = round_up(packed), round_up(block), round_up(spare), round_up(copies), round_up(sums)
+    each = packed + block + spare + copies + 3 * sums + round_up(2 * wide * p.item)
     try:
         memory = allocate(workers * each + shared, &raw)
         p.totals = memory + workers * each
@@ -754,7 +811,7 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
             members[i].c = members[i].spare + spare
             members[i].sums = members[i].c + copies
             members[i].total = members[i].sums + sums
-            members[i].scale = members[i].total + sums
+            members[i].scale = members[i].total + 2 * sums
             members[i].first, members[i].last = share(p.tasks, i, workers), share(p.tasks, i + 1, workers)
             start_clock(&members[i].clock, &watch, i)
         if workers == 1:

@@ -8,7 +8,7 @@ cdef extern from "kernels/kernels.h" nogil:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS
 
     enum:
-        FC_U8, FC_TRUTH, FC_NEAREST_WHOLE, FC_KINDS, FC_DOT_PIECE
+        FC_U8, FC_TRUTH, FC_NEAREST_WHOLE, FC_KINDS, FC_DOT_VECTORS
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length, ends

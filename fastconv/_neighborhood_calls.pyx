@@ -286,7 +286,7 @@ cdef class Windows:
         return windows if presence or self.dtype == self.native else windows.astype(self.dtype)
 
     def put(self, Piece piece, cnp.ndarray result, cnp.ndarray out, cnp.ndarray only=None):
-        """Stores the results of a piece, real numbers, in `out`, arranged as the geometry says; only some, if booleans say which."""
+        """Stores the results of a piece, real numbers, in `out`, arranged as the geometry says; only those that booleans name."""
         cdef const Lines *p = &self.plan.p
         cdef int source = kind_of(result)
         cdef Reducer r

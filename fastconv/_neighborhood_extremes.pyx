@@ -257,7 +257,8 @@ cdef void fill_table(const Lines *p, const Block *b, const Near *own, idx line, 
         k.pile(&pile)
 
 
-cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried, int op) noexcept nogil:
+cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried,
+                      int op) noexcept nogil:
     cdef idx i, line, rows = span(p, b, p.ndim - 2)
     for i in range(region_lines(p, b) if own.highest else 0):
         if i % rows >= carried:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _args, _contraction, _contraction_modes
+from . import _args, _contraction, _contraction_modes, _runtime
 
 __all__ = [
     "mode_dot",
@@ -21,8 +21,11 @@ __all__ = [
 
 
 _SLAB_ROWS = 4096
-_BLOCK_ITEMS = 1 << 17  # of arrays that are copied or cast block by block
-_COPY_BYTES = 4 << 20  # of a matrix whose rows the drivers cannot read as they are
+_BLOCK_ITEMS = 1 << 17  # of arrays that are copied, cast or compared block by block
+_COPY_BYTES = 4 << 20  # of a matrix whose rows the drivers cannot read as they are, and of results that are formed apart
+_CAREFUL_COLUMNS = 64  # of factors with infinities, together
+
+_runtime.face_seams("contraction", globals(), "_SLAB_ROWS", "_BLOCK_ITEMS", "_COPY_BYTES", "_CAREFUL_COLUMNS")
 
 
 def _same(a, b):
@@ -33,6 +36,18 @@ def _same(a, b):
         and a.strides == b.strides
         and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     )
+
+
+def _equal(a, b, dtype):
+    """Whether two arrays hold the same numbers in `dtype`; they are compared up to the first difference."""
+    if a.shape != b.shape or _same(a, b) or a.size == 0:
+        return a.shape == b.shape
+    x, y = a.item(0), b.item(0)
+    if x != y and x == x:
+        return False
+    words = f"u{dtype.itemsize}"
+    blocks = np.nditer((a, b), ["external_loop", "buffered"], op_dtypes=[dtype, dtype], buffersize=_BLOCK_ITEMS)
+    return all((x.view(words) == y.view(words)).all() for x, y in blocks)
 
 
 def _float_dtype(**arrays):
@@ -81,15 +96,16 @@ def triple_product(
     a : array_like, shape (I, M)
         Of float16, float32 or float64. Any strides, any byte order; it is read in blocks and never copied as a whole.
     b : array_like, shape (J, M), optional
-        By default `a`. An array that is the same as another one (the same object or the same memory) is seen to be:
-        two that are the same save half of the work, three save five sixths, and the result is symmetric to the bit.
+        By default `a`. An array that is the same as another one (the same object, the same memory or the same numbers:
+        arrays of one shape are compared up to the first difference) is seen to be: two that are the same save half of
+        the work, three save five sixths, and the result is symmetric to the bit.
     c : array_like, shape (K, M), optional
         By default `b`.
     weights : array_like, shape (M,), optional
         By default all ones.
     packed : bool, default False
         Return only the entries that are not mirror images; `unpack_symmetric` expands them. It needs `b` and `c` to be
-        the same.
+        the same object or the same memory.
     out : ndarray, optional
         Where the result goes: its shape and dtype, any strides. It may overlap the inputs.
     workers : int, optional
@@ -113,9 +129,11 @@ def triple_product(
     Notes
     -----
     No array of I * J * M elements is formed: products of `a` and `b` exist for one block in the first-level cache. Sums
-    run in short chains, whose results are added in float64, so float32 results keep float32 accuracy for any M. The
-    same bits come out for any number of threads and any memory layout of the same values. The inputs are read once if
-    the result has at most 1.3 million entries that are not mirror images, else once for each such part.
+    run in short chains, and what many of those add up to is kept in twice the precision, so the error does not grow
+    with M: it is at most 120 u times the sum of the absolute values of the products, u being the unit roundoff of the
+    dtype (of float32 for float16, which is rounded once more), and seldom more than 4 u. The same bits come out for any
+    number of threads and any memory layout of the same values. The inputs are read once if the result has at most 1.3
+    million entries that are not mirror images (float64: 650,000), else once for each such part.
 
     References
     ----------
@@ -139,21 +157,24 @@ def triple_product(
             raise ValueError(f"{name} must have as many columns as a, {a.shape[1]}, got shape {x.shape}")
     if weights is not None and weights.shape != a.shape[1:]:
         raise ValueError(f"weights must have shape {a.shape[1:]}, one for each column of a, got shape {weights.shape}")
+    packed = _args.flag("packed", packed)
+    if packed and not _same(b, c):
+        raise ValueError("packed=True needs b and c to be the same array: without mirror images nothing is packed")
     return _triple(a, b, c, dtype, weights, None, 1.0, packed, out, workers)
 
 
-def _triple(a, b, c, dtype, weights, mean, scale, packed, out, workers):
-    """`triple_product` of checked arrays, whose axes beyond the first are all summed over."""
+def _triple(a, b, c, dtype, weights, mean, scale, packed, out, workers, compare=True):
+    """`triple_product` of checked arrays, whose axes beyond the first are all summed over.
+
+    Without `compare` arrays that are the same are not looked for.
+    """
     workers = _args.workers(workers)
-    packed = _args.flag("packed", packed)
-    ab, bc, ac = _same(a, b), _same(b, c), _same(a, c)
-    size_a, size_b, size_c = len(a), len(b), len(c)
-    shape = size_a, size_b, size_c
+    ab, bc = (compare and _equal(x, y, dtype) for x, y in ((a, b), (b, c)))
+    ac = ab if bc else compare and not ab and _equal(a, c, dtype)
+    shape = len(a), len(b), len(c)
     if packed:
-        if not bc:
-            raise ValueError("packed=True needs b and c to be the same array: without mirror images nothing is packed")
-        pairs = size_b * (size_b + 1) // 2
-        shape = (pairs * (size_b + 2) // 3,) if ab else (size_a, pairs)
+        pairs = len(b) * (len(b) + 1) // 2
+        shape = (pairs * (len(b) + 2) // 3,) if _same(a, b) else (len(a), pairs)
     inputs = [a, b, c] if weights is None else [a, b, c, weights]
     target, answer = _args.result(out, shape, dtype, *inputs)
     if math.prod(a.shape[1:]) == 0:
@@ -225,15 +246,18 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
     pairs = n * (n + 1) // 2
     if p.ndim == 1 and p.size == pairs * (n + 2) // 3:
         i = np.arange(n)
-        low, high = np.minimum(i[:, None], i), np.maximum(i[:, None], i)
-        index = high * (high + 1) // 2 + low
         result = np.empty((n, n, n), p.dtype)
-        for i in range(n):
-            start, size = i * (i + 1) * (i + 2) // 6, i + 1
-            plane = p[start : start + (i + 1) * (i + 2) // 2][index[:size, :size]]
-            result[i, :size, :size] = plane
-            result[:size, i, :size] = plane
-            result[:size, :size, i] = plane
+        step = max(_BLOCK_ITEMS // max(n, 1), 1)
+        for first in range(0, n, step):
+            j = i[first : first + step, None]
+            high = np.maximum(i, j)
+            index = high * (high + 1) // 2 + np.minimum(i, j)
+            for k in range(first, n):
+                plane = p[k * (k + 1) * (k + 2) // 6 :][index[: k + 1 - first, : k + 1]]
+                rows = slice(first, first + len(plane))
+                result[k, rows, : k + 1] = plane
+                result[rows, k, : k + 1] = plane
+                result[rows, : k + 1, k] = plane
         return result
     if p.ndim == 0 or p.shape[-1] != pairs:
         raise ValueError(
@@ -280,7 +304,8 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
 
     Notes
     -----
-    The mean is formed in float64 and subtracted while blocks are packed; see `triple_product` for the rest.
+    The mean is formed in float64 and subtracted while blocks are packed, with one rounding to the dtype; see
+    `triple_product`, whose bound holds for what is left, for the rest.
 
     References
     ----------
@@ -308,10 +333,10 @@ def _row_means(a):
     """Means in float64, from copies of blocks of columns: their sums are the same for any strides."""
     n, m = a.shape
     step = max(_BLOCK_ITEMS // max(n, 1), 1)
-    total = np.zeros(n)
+    total = np.zeros(n, np.longdouble)
     for start in range(0, m, step):
         total += np.array(a[:, start : start + step], np.float64, order="C").sum(axis=1)
-    return total / m
+    return (total / m).astype(np.float64)
 
 
 def triple_product_vjp(
@@ -417,7 +442,10 @@ def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) ->
     Notes
     -----
     tensorly has it as ``unfolding_dot_khatri_rao(tensor, (None, factors), mode)``. The last axis other than `mode` is
-    contracted first, in registers; the other factors scale what comes out.
+    contracted first, in registers; the other factors scale what comes out. The error does not grow with the number of
+    terms: it is at most 260 + N unit roundoffs of the dtype, for N axes, times the sum of the absolute values of the
+    products, and seldom more than 4 (of float32 for float16, which is rounded once more). The same bits come out for
+    any number of threads and any memory layout of the same values.
 
     References
     ----------
@@ -459,11 +487,17 @@ def _mttkrp(t, factors, axis, dtype):
         with np.errstate(all="ignore"):
             sums = sum(f.sum(axis=0, dtype=np.float64) for f in matrices[:-1]) + np.zeros(columns)
         careful = np.flatnonzero(~np.isfinite(sums))
-        if len(careful):
-            # The last factor meets the others' infinities before its products are summed.
-            part = np.empty((len(result), len(careful)), dtype)
-            _contraction_modes.mttkrp(turned, [f[:, careful] for f in matrices], part, False, True, None)
-            result[:, careful] = part
+        while len(careful):
+            # The last factor meets the others' infinities before its products are summed, for a few columns and rows at a time.
+            first = careful[0]
+            near, careful = np.split(careful, [np.searchsorted(careful, first + _CAREFUL_COLUMNS)])
+            columns = [f[:, first : near[-1] + 1] for f in matrices]
+            step = max(_COPY_BYTES // (columns[0].shape[1] * dtype.itemsize), 1)
+            for start in range(0, len(result), step):
+                rows = slice(start, start + step)
+                part = np.empty((len(result[rows]), columns[0].shape[1]), dtype)
+                _contraction_modes.mttkrp(turned[rows], columns, part, False, True, None)
+                result[rows, near] = part[:, near - first]
     else:
         result[...] = 0
     return result
@@ -515,7 +549,10 @@ def mode_dot(
 
     Notes
     -----
-    The same bits come out for any number of threads and any memory layout of the same values.
+    The same bits come out for any number of threads and any memory layout of the same values. The error of floating
+    point sums does not grow with n: it is at most 200 u times the sum of the absolute values of the terms, u being the
+    unit roundoff of the dtype (of float32 for float16, which is rounded once more), and seldom more than 4 u; real and
+    imaginary parts are sums of their own.
 
     References
     ----------
@@ -539,7 +576,7 @@ def mode_dot(
         target[...] = 0
     elif target.size:
         view = target[..., None] if m.ndim == 1 else np.moveaxis(target, axis, -1)
-        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, workers)
+        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, m.ndim == 1 or len(m) == 1, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -573,58 +610,58 @@ def _product_dtype(t, m):
     return np.result_type(t.dtype.newbyteorder("="), m.dtype.newbyteorder("="))
 
 
-def _contract(t, m, out, last, workers):
-    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays; `last`: n is the user's last axis."""
-    dtype = out.dtype
-    row_bytes, copied = m.shape[1] * max(dtype.itemsize, 4), not (m.dtype == dtype and m.flags.c_contiguous)
-    step = min(max(_COPY_BYTES // row_bytes, 1), _SLAB_ROWS) if copied else _SLAB_ROWS
-    if step < len(m):
-        for start in range(0, len(m), step):
-            _contract(t, m[start : start + step], out[..., start : start + step], last, workers)
-        return
-    if row_bytes > _COPY_BYTES and (copied or dtype.kind not in "iu"):  # floats: whether copied or not, for the same bits
-        for start in range(0, m.shape[1], _BLOCK_ITEMS):
-            part = slice(start, start + _BLOCK_ITEMS)
-            _add_part(t[..., part], m[:, part], out, start, last, workers)
-        return
-    if dtype.kind in "iu":
-        t = t.view(np.uint8) if t.dtype.kind == "b" else t
-        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, dtype), out, 1, last, workers)
-        return
-    real = np.dtype(f"f{max(dtype.itemsize // (2 if dtype.kind == 'c' else 1), 4)}")
-    if t.dtype.kind in "biu":
-        # Cast slab by slab, the sum itself in parts if it is long.
-        for first in range(0, t.shape[-1], _BLOCK_ITEMS):
-            columns = slice(first, first + _BLOCK_ITEMS)
-            axis = max(range(t.ndim - 1), key=t.shape.__getitem__, default=None)
-            step = max(t.shape[axis] * _BLOCK_ITEMS // t[..., columns].size, 1) if axis is not None else 1
-            for start in range(0, t.shape[axis] if axis is not None else 1, step):
-                part = (slice(None),) * (axis or 0) + (slice(start, start + step),) if axis is not None else ()
-                _add_part(t[(*part, ..., columns)].astype(real), m[:, columns], out[part], first, last, workers)
-        return
-    if dtype.kind != "c":
-        _contraction_modes.mode_dot(t, 1, np.ascontiguousarray(m, real), out, 1, last, workers)
-        return
-    parts = _parts(out)  # (..., r, 2)
-    if m.dtype.kind != "c":
-        matrix = np.ascontiguousarray(m, real)
-        t, parts = (np.moveaxis(x, -1, -2) for x in (_parts(t), parts))
-        _contraction_modes.mode_dot(t, 1, matrix, parts, 1, last, workers)
-        return
-    matrix = np.stack([m.real, m.imag], axis=1)  # (r, 2, n)
-    if t.dtype.kind == "c":
-        matrix = np.stack([matrix, np.stack([-m.imag, m.real], axis=1)], axis=-1)  # (r, 2, n, 2)
-        t = _parts(t)
-    matrix = np.ascontiguousarray(matrix.reshape(2 * len(m), -1), real)
-    _contraction_modes.mode_dot(t, matrix.shape[1] // m.shape[1], matrix, parts, 2, last, workers)
+def _contract(t, m, out, last, alone, workers):
+    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays, of which no more is copied at a time than is allowed.
+
+    `last`: n is the user's last axis; `alone`: the whole matrix has one row. How a sum is cut depends on
+    shapes and dtypes alone, not on what is copied: so the bits do not.
+    """
+    kind, size, n = out.dtype.kind, out.dtype.itemsize, m.shape[1]
+    real = out.dtype if kind in "iu" else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
+    cast = kind not in "iu" and t.dtype.kind in "biu"
+    row_bytes = n * real.itemsize
+    if m.dtype.kind == "c":
+        row_bytes *= 4 if t.dtype.kind == "c" else 2
+    copied = not (m.dtype == real and m.flags.c_contiguous)
+    rows = min(max(_COPY_BYTES // row_bytes, 1), _SLAB_ROWS) if copied else _SLAB_ROWS
+    if rows < len(m):
+        for start in range(0, len(m), rows):
+            slab = slice(start, start + rows)
+            _contract(t, m[slab], out[..., slab], last, alone, workers)
+    elif n > 1 and ((row_bytes > _COPY_BYTES and (copied or kind not in "iu")) or (cast and n > _BLOCK_ITEMS)):
+        middle = n // 2 // 64 * 64 or n // 2
+        sums = np.empty((2, *out.shape), np.result_type(real, out.dtype))
+        for half, part in zip(sums, (slice(middle), slice(middle, n)), strict=True):
+            _contract(t[..., part], m[:, part], half, last, alone, workers)
+        np.add(*sums, out=out, casting="same_kind")
+    elif cast and t.size > max(_BLOCK_ITEMS, n):
+        axis = max((k for k in range(t.ndim - 1) if t.shape[k] > 1), key=lambda k: abs(t.strides[k]))
+        for part in (slice(t.shape[axis] // 2), slice(t.shape[axis] // 2, None)):
+            block = (slice(None),) * axis + (part,)
+            _contract(t[block], m, out[block], last, alone, workers)
+    else:
+        _contract_block(t.astype(real) if cast else t, m, out, real, last, alone, workers)
 
 
-def _add_part(t, m, out, first, last, workers):
-    """What the sum's terms from `first` on contribute to `out`."""
-    sums = np.empty_like(out) if first else out
-    _contract(t, m, sums, last, workers)
-    if first:
-        out += sums
+def _contract_block(t, m, out, real, last, alone, workers):
+    """`_contract` of what the driver takes, complex numbers as pairs of real ones."""
+    summed = results = 1
+    if t.dtype.kind == "b":
+        t = t.view(np.uint8)
+    if out.dtype.kind == "c":
+        out = _parts(out)  # (..., r, 2)
+        if m.dtype.kind != "c":
+            t, out = (np.moveaxis(x, -1, -2) for x in (_parts(t), out))
+        elif t.dtype.kind == "c":
+            whole = np.empty((len(m), 2, m.shape[1], 2), real)
+            whole[:, 0, :, 0] = whole[:, 1, :, 1] = m.real
+            whole[:, 1, :, 0] = m.imag
+            np.negative(m.imag, out=whole[:, 0, :, 1])
+            t, m, summed, results = _parts(t), whole.reshape(2 * len(m), -1), 2, 2
+        else:
+            m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2
+    alone = alone and len(m) == 1  # of real numbers
+    _contraction_modes.mode_dot(t, summed, np.ascontiguousarray(m, real), out, results, last, alone, workers)
 
 
 def _parts(a):
@@ -690,12 +727,12 @@ def mode_dot_vjp(
     g = g if m.ndim == 2 else np.expand_dims(g, axis)
     first, _ = _args.result(None, t.shape, dtype)
     if first.size and len(rows):
-        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, None)
+        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, t.shape[axis] == 1, None)
     else:
         first[...] = 0
     g, t = np.moveaxis(g, axis, 0), np.moveaxis(t, axis, 0)
     ones = np.broadcast_to(dtype.type(1), (1, *t.shape[1:]))
-    second = _triple(ones, g, t, dtype, None, None, 1.0, False, None, None)
+    second = _triple(ones, g, t, dtype, None, None, 1.0, False, None, None, compare=False)
     return first, second.reshape(m.shape)
 
 

@@ -261,7 +261,7 @@ def test_strides_beyond_the_image_give_one_output(strides):
 
 @pytest.mark.parametrize("exponent", [400, 5000])
 def test_integers_beyond_floats_are_named(exponent):
-    with pytest.raises(ValueError, match="cval.*a float can hold"):
+    with pytest.raises(ValueError, match=r"cval.*a float can hold"):
         fastconv.conv2d(X, W, padding=1, cval=-(10**exponent))
 
 
@@ -271,9 +271,7 @@ def test_result_too_large_for_the_machine_is_a_memory_error():
 
 
 def test_numbers_that_no_double_holds_are_named():
-    with pytest.raises(ValueError, match=r"\bcval\b.*double.*1329 bits"):
-        fastconv.conv2d(X, W, cval=10**400)
-    with pytest.raises(ValueError, match=r"\bp\b.*double.*1329 bits"):
+    with pytest.raises(ValueError, match=r"\bp\b.*a float can hold"):
         fastconv.cdist(X[0, 0], X[0, 0], "minkowski", p=10**400)
 
 

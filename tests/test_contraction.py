@@ -209,6 +209,29 @@ def test_errors_on_positive_data(isa, rng, n, m, dtype):
     assert_within(fastconv.triple_product(a, b, c)[:3], expected, 8 * ROUNDOFF[np.dtype(dtype)] * expected)
 
 
+ATTACKS = ("equal numbers", "one among small ones")
+
+
+def attacked(attack, dtype, n):
+    """Return numbers of one sign whose sums lose the most, and their sum in long double."""
+    if attack == "equal numbers":
+        return np.broadcast_to(np.asarray(0.1, dtype), n), np.longdouble(dtype(0.1)) * n
+    values = np.full(n, 0.999 * ROUNDOFF[np.dtype(dtype)], dtype)
+    total = 1 + np.longdouble(values[0]) * (n - 1)
+    values[0] = 1
+    return values, total
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("rows", [1, 2, 20])
+def test_errors_do_not_grow_with_the_samples(rows, attack, dtype):
+    values, expected = attacked(attack, dtype, 4_000_000)
+    a, ones = np.broadcast_to(values, (rows, 4_000_000)), np.broadcast_to(dtype(1), (2, 4_000_000))
+    result = fastconv.triple_product(a, ones, ones)
+    assert_within(result, np.full_like(result, expected, np.longdouble), 120 * ROUNDOFF[np.dtype(dtype)] * expected)
+
+
 def test_the_same_list_is_the_same_array():
     rows = [[1.0, 2.0, 3.0], [1.0, 0.0, -1.0]]
     expected = fastconv.triple_product(rows, packed=True)
@@ -236,6 +259,28 @@ def test_triple_product_bits_do_not_depend_on_layout(rng, rows, layout):
     arrays = [rng.standard_normal((n, 600)).astype(np.float32) for n in rows]
     moved = [LAYOUTS_2D[layout](x) for x in arrays]
     assert_same_bits(fastconv.triple_product(*moved), fastconv.triple_product(*arrays))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [4, 23])
+def test_bits_of_equal_numbers_do_not_depend_on_where_they_lie(rng, n, dtype):
+    a, c, weights = (rng.standard_normal(shape).astype(dtype) for shape in ((n, 700), (n, 700), 700))
+    for arrays in [(a, a, c), (a, c, c), (a, c, a), (a, a, a)]:
+        expected = fastconv.triple_product(*arrays, weights=weights)
+        for which in itertools.product((False, True), repeat=3):
+            copies = [np.asfortranarray(x.copy()) if copied else x for x, copied in zip(arrays, which, strict=True)]
+            assert_same_bits(fastconv.triple_product(*copies, weights=weights), expected)
+    whole = fastconv.triple_product(a)
+    assert_same_bits(fastconv.unpack_symmetric(fastconv.triple_product(a.copy(), a, packed=True), n), whole)
+
+
+def test_arrays_that_differ_at_the_end_are_not_the_same(rng):
+    a = small(rng, (3, 300_000))
+    b = a.copy()
+    b[-1, -1] += 1
+    np.testing.assert_array_equal(fastconv.triple_product(a, b, a), reference.triple_product(a, b, a))
+    with pytest.raises(ValueError, match="packed"):
+        fastconv.triple_product(a, a, a.copy(), packed=True)
 
 
 def test_inputs_are_left_alone(rng):
@@ -304,6 +349,30 @@ def test_extra_memory_is_bounded(rng, sizes, workers):
             extra_memory(lambda n=n, mode=mode: fastconv.mode_dot(tensor, np.ones(n), mode, workers=workers))
             <= 20
         )
+
+
+def test_threads_without_work_cost_no_memory():
+    assert extra_memory(lambda: fastconv.triple_product(np.ones((3, 10)), workers=64)) < 1
+    assert extra_memory(lambda: fastconv.triple_product(np.ones((30, 10)), workers=500)) < 20
+
+
+def test_unpacking_takes_little_memory(rng):
+    packed = fastconv.triple_product(small(rng, (150, 2), np.float32), packed=True)
+    with fastconv.runtime.use_seams({"contraction._BLOCK_ITEMS": 1000}):
+        assert extra_memory(lambda: fastconv.unpack_symmetric(packed, 150)) < 0.2
+
+
+def test_memory_of_casts_and_copies_is_bounded(rng):
+    tensor = np.broadcast_to(np.int8(1), (40, 40, 131_072))
+    assert extra_memory(lambda: fastconv.mode_dot(tensor, np.ones(131_072), 2, workers=1)) <= 20
+    matrix = np.ones((4000, 3000), np.complex128)
+    assert extra_memory(lambda: fastconv.mode_dot(np.ones((3000, 2), np.complex128), matrix, 0, workers=1)) <= 20
+    factors = [np.ones((n, 32)) for n in (200, 3, 100_000)]
+    factors[1][0] = np.inf
+    tensor = np.broadcast_to(1.0, (200, 3, 100_000))
+    with fastconv.num_threads(1):
+        assert extra_memory(lambda: fastconv.mttkrp(tensor, factors, 0)) <= 20
+        assert extra_memory(lambda: fastconv.mttkrp(tensor, factors, 2)) <= 20
 
 
 @pytest.mark.parametrize(
@@ -422,6 +491,56 @@ def test_mode_dot_bits_do_not_depend_on_layout_and_threads(rng, layout, dtype):
                 assert_same_complex_bits(fastconv.mode_dot(moved, m, mode, workers=workers), expected)
 
 
+@pytest.mark.parametrize("order", "CF")
+def test_bits_of_a_matrix_in_several_slabs_do_not_depend_on_its_layout(rng, order):
+    tensor, matrix = rng.standard_normal((3, 100_000)), rng.standard_normal((6, 100_000))
+    expected = np.stack([fastconv.mode_dot(tensor, rows, 1) for rows in (matrix[:2], matrix[2:4], matrix[4:])], axis=1)
+    result = fastconv.mode_dot(tensor, np.array(matrix, order=order), 1)
+    assert_same_bits(result, expected.reshape(3, 6))
+    tensor, grad = rng.standard_normal((3, 6)), rng.standard_normal((3, 100_000))
+    of_tensor, of_matrix = fastconv.mode_dot_vjp(grad, tensor, np.array(matrix.T, order=order), 1)
+    expected = fastconv.mode_dot_vjp(grad, tensor, embedded(np.ascontiguousarray(matrix.T), 1), 1)
+    assert_same_bits(of_tensor, expected[0])
+    assert_same_bits(of_matrix, expected[1])
+
+
+PIECES = [128 * lanes for lanes in (1, 2, 4, 8, 16)]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_mode_dot_around_a_piece(isa, rng, dtype):
+    for n in sorted({n + k for n in (*PIECES, 4096) for k in (-1, 0, 1)}):
+        tensor, vector = small(rng, (6, n), dtype), small(rng, n, dtype)
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector, 1), summed(tensor.astype(float), vector, 1))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 33])
+def test_mode_dot_around_rows_and_vectors_of_an_axpy(isa, rng, n, dtype):
+    for length in sorted({4 * lanes + k for lanes in (2, 4, 8, 16) for k in (-1, 0, 1)} | {4096, 4097}):
+        tensor, vector = small(rng, (n, length), dtype), small(rng, n, dtype)
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector), summed(tensor.astype(float), vector, 0))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_mode_dot_errors_do_not_grow_with_the_length(isa, attack, dtype):
+    n = 300_000
+    values, expected = attacked(attack, dtype, n)
+    for rows in (None, 3):
+        ones = np.broadcast_to(dtype(1), n if rows is None else (rows, n))
+        for shape, mode in (((3, n), 1), ((n, 1 if rows else 40), 0)):
+            tensor = np.broadcast_to(values if mode else values[:, None], shape)
+            result = fastconv.mode_dot(tensor, ones, mode)
+            assert_within(result, np.full_like(result, expected, np.longdouble), 200 * ROUNDOFF[np.dtype(dtype)] * expected)
+
+
+def test_long_sums_of_float16_are_rounded_once():
+    tensor, vector = np.ones((2, 3_000_001), np.float16), np.full(3_000_001, 0.01, np.float16)
+    expected = np.float16(3_000_001 * float(vector[0]))
+    np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector, 1), [expected] * 2)
+
+
 @functools.cache
 def sums_along(mode, n, rows, positive, dtype):
     """Return a tensor, a matrix, their `mode_dot` and that of their absolute values, in a finer type."""
@@ -493,6 +612,23 @@ def test_mode_dot_of_many_rows(rng):
     np.testing.assert_array_equal(fastconv.mode_dot(tensor.T, np.asfortranarray(matrix), 0), matrix @ tensor.T)
 
 
+def test_tensors_of_as_many_axes_as_numpy_has(rng):
+    tensor = small(rng, (2,) * 8 + (1,) * 50 + (3,) * 6)[::-1]
+    flat = tensor.reshape(2**8, 3**6)
+    for mode, n in ((0, 2), (63, 3), (30, 1)):
+        matrix = small(rng, (2, n))
+        expected = np.tensordot(matrix, tensor, (1, mode))
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, matrix, mode), np.moveaxis(expected, 0, mode))
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, matrix[0], mode), expected[0])
+        grad = small(rng, np.delete(tensor.shape, mode))
+        of_vector = fastconv.mode_dot_vjp(grad, tensor, matrix[0], mode)[1]
+        np.testing.assert_array_equal(of_vector, np.moveaxis(tensor, mode, 0).reshape(n, -1) @ grad.ravel())
+    factors = [small(rng, (n, 5), high=1) for n in tensor.shape]
+    scale = np.prod([f[0] for f, n in zip(factors, tensor.shape, strict=True) if n == 1], axis=0)
+    ones = [np.ones_like(f) if n > 1 else f for f, n in zip(factors, tensor.shape, strict=True)]
+    np.testing.assert_array_equal(fastconv.mttkrp(tensor, ones, 63), flat.reshape(-1, 3).sum(0)[:, None] * scale)
+
+
 # --- Ctrl-C
 
 
@@ -500,6 +636,10 @@ LONG_CALLS = {
     "rows of a matrix": "fastconv.mode_dot(wide(10**6, 100000), np.ones((100, 100000), 'f4'), 1)",
     "lanes along an axis": "fastconv.mode_dot(wide(99, 100000, 4096), np.ones((100, 100000), 'f4'), 1)",
     "integers": "fastconv.mode_dot(wide(4096, 100000, dtype='i4'), np.ones((100, 100000), 'i4'), 1)",
+    "triple product": "fastconv.triple_product(wide(500, 10**6, dtype='f8'))",
+    "triple product of unlike rows": "fastconv.triple_product(wide(99, 10**6), wide(200, 10**6), wide(300, 10**6))",
+    "triple product of few rows": "fastconv.triple_product(wide(9, 10**9), workers=1)",
+    "mttkrp of short products": "fastconv.mttkrp(wide(1, 9999, 99999, 1), [np.ones((n, 1)) for n in (1, 9999, 99999, 1)], 0)",
     "mttkrp": "fastconv.mttkrp(wide(16, 30000, 30000), [np.ones((n, 64), 'f4') for n in (16, 30000, 30000)], 0)",
     "mttkrp of the last axis": "fastconv.mttkrp(wide(999, 3000, 3000), [np.ones((n, 64), 'f4') for n in (999, 3000, 3000)], 2)",
     "means": "fastconv.third_moment(wide(100, 2 * 10**8))",
@@ -577,6 +717,35 @@ def test_mttkrp_bad_values_reach_their_entries_only(rng, bad):
             np.testing.assert_array_equal(fastconv.mttkrp(tensor, broken, mode), expected)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("rank", [1, 5, 6, 7, 13])
+def test_mttkrp_of_the_last_axis_around_a_tile(isa, rng, rank, dtype):
+    for last in sorted({k * lanes + i for k in (1, 2, 4) for lanes in (4, 8, 16) for i in (-1, 0, 1)}):
+        tensor, factors = small(rng, (3, 7, last), dtype), [small(rng, (n, rank), dtype) for n in (3, 7, last)]
+        expected = np.einsum("ijk,ir,jr->kr", *(x.astype(float) for x in (tensor, *factors[:2])))
+        np.testing.assert_array_equal(fastconv.mttkrp(tensor, factors, 2), expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_mttkrp_errors_do_not_grow_with_the_terms(attack, dtype):
+    values, expected = attacked(attack, dtype, 600_000)
+    for shape, axes in itertools.product([(300, 2, 2000), (300_000, 2, 2)], itertools.permutations(range(3))):
+        tensor = np.broadcast_to(values.reshape(shape[0], 1, shape[2]), shape).transpose(axes)
+        mode = axes.index(1)
+        factors = [np.ones((n, 3), dtype) for n in tensor.shape]
+        result = fastconv.mttkrp(tensor, factors, mode)
+        assert_within(result, np.full_like(result, expected, np.longdouble), 263 * ROUNDOFF[np.dtype(dtype)] * expected)
+
+
+def test_mttkrp_of_many_columns_with_infinities(rng):
+    tensor, factors = small(rng, (300, 4, 6), high=1), [small(rng, (n, 150), high=1) for n in (300, 4, 6)]
+    factors[1][2, ::3] = np.inf
+    with np.errstate(invalid="ignore"):
+        for mode in (0, 2):
+            np.testing.assert_array_equal(fastconv.mttkrp(tensor, factors, mode), reference.mttkrp(tensor, factors, mode))
+
+
 def test_mttkrp_bits_do_not_depend_on_threads(rng):
     shape = (50, 60, 1500)
     tensor, factors = rng.standard_normal(shape), [rng.standard_normal((n, 150)) for n in shape]
@@ -643,6 +812,18 @@ def test_mode_dot_vjp_is_the_finite_difference(rng, mode, rows):
     np.testing.assert_allclose(of_tensor, expected, atol=1e-9)
     expected = numeric_gradient(lambda x: (grad * fastconv.mode_dot(tensor, x, mode)).sum(), m)
     np.testing.assert_allclose(of_m, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_mode_dot_vjp_of_one_axis(dtype):
+    tensor = np.arange(5, dtype=dtype)
+    of_tensor, of_vector = fastconv.mode_dot_vjp(np.asarray(2, dtype), tensor, np.ones(5, dtype))
+    np.testing.assert_array_equal(of_tensor, [2] * 5)
+    np.testing.assert_array_equal(of_vector, 2 * tensor)
+    grad, matrix = np.arange(3, dtype=dtype), np.ones((3, 5), dtype)
+    of_tensor, of_matrix = fastconv.mode_dot_vjp(grad, tensor, matrix, -1)
+    np.testing.assert_array_equal(of_tensor, [3] * 5)
+    np.testing.assert_array_equal(of_matrix, np.outer(grad, tensor))
 
 
 def test_gradients_are_those_of_torch(rng):

@@ -176,6 +176,15 @@ def test_sizes_around_lanes_and_tiles(isa, name, size, dtype):
     np.testing.assert_array_equal(result, expected.astype(dtype))
 
 
+@both
+def test_every_number_of_filters_on_whole_vectors_of_columns(isa, rng, dtype):
+    """Such rows are computed along x even for many filters, which are dealt out to the registers."""
+    x = rng.integers(-4, 5, (5, 36, 3))
+    for filters in range(1, 40):
+        w = rng.integers(-4, 5, (2, 5, 3, filters))
+        np.testing.assert_array_equal(fastconv.conv2d(x.astype(dtype), w.astype(dtype)), dense_tensordot(x, w))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", LANE_SIZES[1:])
 @pytest.mark.parametrize("filters", LANE_SIZES[1:])

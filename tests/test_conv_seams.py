@@ -49,7 +49,7 @@ CROSSED = {
     "kernels.h:FC_GROUP": "test_lengths_around_chains_and_groups",
 }
 NAMES = [name for name in runtime.seams() if name.startswith("conv.")]
-SMALL = {name: 1 for name in NAMES}
+SMALL = dict.fromkeys(NAMES, 1)
 # What each constant is set to: the least, some that end within an array, and more than any array here has.
 VALUES = (1, 40, 3000, 1 << 40)
 

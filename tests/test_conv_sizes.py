@@ -106,6 +106,10 @@ def outputs_at(x, w, rows, columns, groups, cval):
     return out
 
 
+def samples(filters, cost=1):
+    return max(SAMPLED // cost // math.prod(max(n, 1) for n in filters), 30)
+
+
 def points(rng, output, most):
     """Return rows and columns of up to `most` outputs: corners, borders, two whole lines, and any."""
     ho, wo = output
@@ -172,7 +176,7 @@ def check_integers(rng):
         expected = expected if bias is None else expected + bias * r.sum() * s.sum()
         sums = np.einsum("i,ijk,j->k", r, result[n].astype(float), s)
         assert np.array_equal(sums, expected), f"sums over image {n} differ for filters {np.flatnonzero(sums != expected)}: {call}"
-    i, j = points(rng, plan.output, max(SAMPLED // max(wide.size, 1), 30))
+    i, j = points(rng, plan.output, samples(filters))
     expected = outputs_at(images_of(x)[n], wide, sources[0][i], sources[1][j], groups, cval)
     expected = reference.ACTIVATIONS[activation](expected if bias is None else expected + bias)
     wrong = np.flatnonzero((result[n, i, j] != expected.astype(result.dtype)).any(1))
@@ -207,7 +211,7 @@ def check_special_values(rng):
     if not abs(images_of(x)[n][at]) < np.inf:
         expected[n] = reads[0][:, None, None] & reads[1][:, None] & own
     assert np.array_equal(~np.isfinite(result), expected), f"not finite elsewhere: {call}"
-    i, j = (axis[: max(SAMPLED // max(w.size, 1), 30)] for axis in np.nonzero(np.outer(*reads)))
+    i, j = (axis[: samples(filters)] for axis in np.nonzero(np.outer(*reads)))
     with np.errstate(all="ignore"):
         values = outputs_at(images_of(x)[n], w.astype(float), sources[0][i], sources[1][j], options["groups"], options["cval"])
         if abs(value) != 1e300 or not np.isfinite(images_of(x)[n][at]):
@@ -227,7 +231,7 @@ def check_accuracy(rng):
     n, groups, cval = int(rng.integers(len(result))), options["groups"], options["cval"]
     sources = [read_by(plan, axis, image[axis - 3], options["padding_mode"]) for axis in (0, 1)]
     finer = np.float64 if dtype == np.float32 else np.longdouble
-    i, j = points(rng, plan.output, max(SAMPLED // (1 if finer == np.float64 else 20) // max(w.size, 1), 30))
+    i, j = points(rng, plan.output, samples(filters, 1 if finer == np.float64 else 20))
     at = sources[0][i], sources[1][j], groups
     expected = outputs_at(images_of(x)[n], w.astype(finer), *at, cval)
     bound = 8 * ROUNDOFF[dtype] * outputs_at(abs(images_of(x)[n]), abs(w).astype(finer), *at, abs(cval))

@@ -371,7 +371,9 @@ def test_percentiles_of_integers_with_a_mask_are_floats(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32], ids=lambda d: d.__name__)
-@pytest.mark.parametrize("window", [{"size": 2}, {"size": (3, 2), "mask": True}, {"footprint": np.eye(4)}, {"size": (5, 40)}], ids=str)
+@pytest.mark.parametrize(
+    "window", [{"size": 2}, {"size": (3, 2), "mask": True}, {"footprint": np.eye(4)}, {"size": (5, 40)}], ids=str
+)
 def test_float64_results_between_two_narrower_cells(isa, rng, dtype, window):
     x = rng.standard_normal((40, 50)).astype(dtype)
     window = {**window, "mask": rng.random(x.shape) < 0.9} if "mask" in window else window

@@ -62,14 +62,16 @@ def draw(rng):
             continue
         what = str(rng.choice(["rank", "rank", "rank", "mode", "entropy", *FUNCTIONS]))
         dtype = np.dtype(str(rng.choice(DTYPES)))
-        work = math.prod(-(-n // s) for n, s in zip(shape, steps, strict=True)) * footprint.sum() ** (0.5 if what == "rank" else 1)
+        work = math.prod(-(-n // s) for n, s in zip(shape, steps, strict=True))
+        work *= footprint.sum() ** (0.5 if what == "rank" else 1)
         if what in ("mode", "entropy") and dtype.itemsize <= 2:
             work /= max(footprint.shape[-1] / 4, 1)
         if work <= WORK.get(what, WORK["mode"]) and math.prod(shape) <= 3e7:
             break
     cells = int(footprint.sum())
     rank = ("rank", int(rng.integers(-cells, cells)))
-    reduction = [rank, "median", ("percentile", float(rng.choice([0, 10, 50, 99.5, 100])))][rng.integers(3)] if what == "rank" else what
+    ranks = [rank, "median", ("percentile", float(rng.choice([0, 10, 50, 99.5, 100])))]
+    reduction = ranks[rng.integers(3)] if what == "rank" else what
     few = rng.random() < 0.3
     if dtype.kind == "b":
         x = rng.random(shape) < rng.random()
@@ -77,7 +79,8 @@ def draw(rng):
         x = rng.standard_normal(shape).round(1 if few else 6).astype(dtype)
         x.flat[rng.integers(x.size, size=3)] = rng.choice(np.array([np.nan, np.inf, -np.inf], dtype), 3)
     else:
-        x = rng.integers(0, 4 if few or what in FUNCTIONS else min(np.iinfo(dtype).max, 2**50), shape, endpoint=True).astype(dtype)
+        most = 4 if few or what in FUNCTIONS else min(np.iinfo(dtype).max, 2**50)
+        x = rng.integers(0, most, shape, endpoint=True).astype(dtype)
     options = {"mode": mode, "step": steps, "workers": [None, 1, 2, 5][rng.integers(4)]}
     if mode != "valid":
         options["origin"] = tuple(int(rng.integers(-(n // 2), (n - 1) // 2 + 1)) for n in footprint.shape)

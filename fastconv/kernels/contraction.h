@@ -254,20 +254,32 @@ static void FC_N(adjust)(void *into, const void *from, ptrdiff_t rows, ptrdiff_t
 
 static void FC_N(widen)(double *restrict into, const void *from, ptrdiff_t count, int accumulate)
 {
+    enum { PAIRS = sizeof(FC_T) == sizeof(double) };
     const FC_T *restrict src = from;
-    if (accumulate)
-        for (ptrdiff_t i = 0; i < count; i++)
-            into[i] += (double)src[i];
-    else
-        for (ptrdiff_t i = 0; i < count; i++)
-            into[i] = (double)src[i];
+    if (!accumulate)
+        memset(into, 0, (size_t)count * 2 * sizeof(FC_T));
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const double x = (double)src[i];
+        if (PAIRS) {
+            const double before = into[2 * i], sum = before + x, added = sum - before;
+            into[2 * i] = sum;
+            into[2 * i + 1] += (before - (sum - added)) + (x - added);
+        } else {
+            into[i] += x;
+        }
+    }
 }
 
 static void FC_N(narrow)(void *into, const double *restrict from, ptrdiff_t count, double scale)
 {
+    enum { PAIRS = sizeof(FC_T) == sizeof(double) };
     FC_T *restrict dst = into;
-    for (ptrdiff_t i = 0; i < count; i++)
-        dst[i] = (FC_T)(from[i] * scale);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        double sum = from[PAIRS ? 2 * i : i];
+        if (PAIRS && sum - sum == 0) /* what an infinite sum has lost is no number */
+            sum += from[2 * i + 1];
+        dst[i] = (FC_T)(sum * scale);
+    }
 }
 
 /* c[r][j] (+)= from[r][j] * w[j] */
@@ -363,13 +375,13 @@ FC_INLINE void FC_N(dot_rows)(FC_T *c, const int m, const FC_T *x, ptrdiff_t ste
 
 static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate)
 {
-    enum { M = FC_REGISTERS == 32 ? 4 : 2 };
+    enum { M = FC_REGISTERS == 32 ? 4 : 2, PIECE = FC_DOT_VECTORS * FC_LANES };
     const FC_T *x = src;
     FC_T *sums = c;
     for (ptrdiff_t r = 0; r < rows;) {
         const int m = rows - r < M ? 1 : M;
-        for (ptrdiff_t i = 0; i < n; i += FC_DOT_PIECE) {
-            const ptrdiff_t piece = n - i < FC_DOT_PIECE ? n - i : FC_DOT_PIECE;
+        for (ptrdiff_t i = 0; i < n; i += PIECE) {
+            const ptrdiff_t piece = n - i < PIECE ? n - i : PIECE;
             if (m == M)
                 FC_N(dot_rows)(sums + r, M, x + r * step + i, step, (const FC_T *)w + i, piece, i > 0 || accumulate);
             else

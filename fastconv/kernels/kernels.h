@@ -37,8 +37,8 @@ static inline int fc_rises(size_t n, int last)
     return last ? n >= FC_GROUP : n % FC_GROUP == FC_GROUP - 1;
 }
 
-/* Terms of a dot product between two scalar additions. */
-#define FC_DOT_PIECE 2048
+/* Vectors of a dot product between two scalar additions. */
+#define FC_DOT_VECTORS 128
 
 /* A run of `length` consecutive input elements, `offset` elements from a pixel's first one; whether a chain ends with it. */
 typedef struct fc_piece {
@@ -383,13 +383,14 @@ typedef struct fc_real {
     /* into[r][m] = from[r][m] - mean[r], or = from[r][m] * weights[m]: exactly one of both is given */
     void (*adjust)(void *into, const void *from, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
                    const void *weights);
+    /* Wide sums, of twice the bytes: a double for a float; for a double the sum so far and what its roundings have lost. */
     void (*widen)(double *into, const void *from, ptrdiff_t count, int accumulate); /* into (+)= from */
     void (*narrow)(void *into, const double *from, ptrdiff_t count, double scale);  /* into = from * scale */
     /* into[r][j] += from[r][j] * weights[j], j < width, a multiple of lanes; from has no gaps */
     void (*scale_rows)(void *into, ptrdiff_t step, const void *from, const void *weights, ptrdiff_t rows, ptrdiff_t width);
     /* c[i] += sum_r w[r] * src[r * step + i], i < n, in the order of r */
     void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n);
-    /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_PIECE that are added in order */
+    /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_VECTORS vectors that are added in order */
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     void (*points)(const fc_points *);
     int (*pairs)(const fc_pairs *);

@@ -122,7 +122,7 @@ FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *l
     }
 }
 
-/* Pass 0 counts the cells, then one for each bit finds the lower cell, and the last the next one: the same, or the least above. */
+/* Pass 0 counts the cells, one for each bit then finds the lower cell, and the last the next one: the same, or the least above. */
 FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, FC_T *high)
 {
     const int bits = 8 * (int)sizeof(FC_T), begins = q->first_run == 0, ends = q->end_run == q->runs;

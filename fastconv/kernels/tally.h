@@ -99,7 +99,7 @@ static void FC_N(tally_sorted)(const fc_tally *q)
     }
 }
 
-/* The next pass over the cells of output `first`: finds a range of values bit by bit, or sorts it. Returns whether there are more. */
+/* The next pass over the cells of output `first`: finds a range of values bit by bit, or sorts it. Returns whether more follow. */
 static int FC_N(tally_range)(const fc_tally *q)
 {
     fc_so_far *so_far = q->so_far;

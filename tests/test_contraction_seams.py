@@ -1,0 +1,58 @@
+"""Contractions whose constants are small, so that small arrays cross every edge at which drivers and faces change their way."""
+
+import pytest
+
+import contraction_calls
+from fastconv import runtime
+
+EACH = "test_each_constant_alone"
+SLOW = ("contraction._COPY_BYTES", "contraction._SLAB_ROWS", "contraction._BLOCK_ITEMS")  # many calls of drivers
+CROSSED = {name: EACH for name in runtime.seams() if name.startswith("contraction.")} | {
+    "kernels.h:FC_THIN_ROWS": "test_triple_product_is_the_formula",
+    "kernels.h:FC_DOT_VECTORS": "test_mode_dot_around_a_piece",
+    "contraction.h:THIN": "test_triple_product_of_any_sizes",
+    "contraction.h:ALONG_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction.h:ALONG_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction.h:AXPY_ROWS": "test_mode_dot_around_rows_and_vectors_of_an_axpy",
+    "contraction.h:B": "test_triple_product_is_the_formula",
+    "contraction.h:PIECE": "test_mode_dot_around_a_piece",
+    "contraction.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
+    "_contraction.pxd:MAX_AXES": "test_tensors_of_as_many_axes_as_numpy_has",
+}
+# Whose constants begin with what; those of triple_product are the rest.
+OWN = {
+    "mode_dot": ("VECTOR_", "MATRIX_", "SPAN_CHAINS", "STRIP_", "ROW_", "DOT_", "PART_", "MODE_CHAIN", "_COPY", "_SLAB"),
+    "mttkrp": ("MODE_", "FAR", "ALONG_", "_CAREFUL"),
+}
+NAMES = [name for name, test in CROSSED.items() if test == EACH]
+
+
+def stem_of(name):
+    return next((stem for stem, own in OWN.items() if name.split(".")[1].startswith(own)), "triple_product")
+
+
+def check_calls(rng, stem, calls):
+    for _ in range(calls):
+        getattr(contraction_calls, f"check_{stem}")(rng, items=700, work=7000)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_constant_alone(rng, name):
+    """Alone, and beside small values of other constants of its operation, without which small arrays do not get to it."""
+    stem = stem_of(name)
+    others = [other for other in NAMES if stem_of(other) == stem and other not in SLOW]
+    for value in (1, 3, 40):
+        print(f"{name} = {value}")
+        with runtime.use_seams({name: value}):
+            check_calls(rng, stem, 1)
+        with runtime.use_seams({**{str(other): int(rng.integers(1, 9)) for other in rng.permutation(others)[:4]}, name: value}):
+            check_calls(rng, stem, 2)
+
+
+@pytest.mark.parametrize("stem", ["triple_product", "third_moment", "mode_dot", "mttkrp", "triple_product_vjp"])
+def test_constants_together(rng, stem):
+    for _ in range(6):
+        values = {str(name): int(2 ** rng.uniform(0, 12)) for name in rng.permutation(NAMES)[: rng.integers(2, len(NAMES))]}
+        print(values)
+        with runtime.use_seams(values):
+            check_calls(rng, stem, 3)
