@@ -304,7 +304,8 @@ cdef void fold(const Plan *t, Area to, Area one, idx window, idx shift, idx n) n
 
 # ---- elements to parts ----
 
-cdef void lift_line(const Plan *t, Work *w, const char *x, const char *mask, idx start, idx length, Area to, idx at) noexcept nogil:
+cdef void lift_line(const Plan *t, Work *w, const char *x, const char *mask, idx start, idx length, Area to,
+                    idx at) noexcept nogil:
     """The parts of positions start .. start + length - 1 of a line of the array, NULL if that lies outside."""
     cdef const Lines *p = t.p
     cdef int last = p.ndim - 1, u
@@ -413,7 +414,8 @@ cdef void beyond_of(const Plan *t, Work *w, const Beyond *beyond, int a, Area sh
     power(t, to, spare, beyond.times, n)
 
 
-cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area from_, Area to, Area spare, Area more) noexcept nogil:
+cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area from_, Area to, Area spare,
+                    Area more) noexcept nogil:
     """Windows along an axis of a sheet."""
     cdef idx n = outer * w.r[a] * shift, i, o
     cdef int side
@@ -449,7 +451,8 @@ cdef void finish_line(const Plan *t, Work *w, idx o, idx line, Area sheet, idx a
     conclude(t, w, o, line, row, w.at[last], n)
 
 
-cdef void finish_sheet(const Plan *t, Work *w, idx o, Area sheet, Area other, Area spare, Area more, Area one, Area row) noexcept nogil:
+cdef void finish_sheet(const Plan *t, Work *w, idx o, Area sheet, Area other, Area spare, Area more, Area one,
+                       Area row) noexcept nogil:
     """The output lines of a sheet of windows along the axis that is walked."""
     cdef const Lines *p = t.p
     cdef int a, last = p.ndim - 1

@@ -403,7 +403,7 @@ cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch
             continue
         results[side] = at
         at += piles * p.pitch
-        op |= FC_OP_NAN if b.flags & FC_LINE_NAN else 0
+        op |= FC_OP_NAN if is_careful(b) else 0
         for i in range(piles):
             next[i] = 0
         i = 0

@@ -838,7 +838,8 @@ def test_the_cost_of_a_box_does_not_grow_with_it(rng, name):
 
 
 @pytest.mark.parametrize("call", [
-    ((5, 5), "max", (3, 10**8)), ((5, 5), ["mean", "std"], (10**7, 10**5)), ((400, 900), "var", 399), ((3_000_000,), "mean", 10**6),
+    ((5, 5), "max", (3, 10**8)), ((5, 5), ["mean", "std"], (10**7, 10**5)), ((400, 900), "var", 399),
+    ((3_000_000,), "mean", 10**6),
     ((90, 80, 70), "sum", 61),
 ], ids=str)  # fmt: skip
 def test_memory_of_large_boxes(rng, call):
@@ -909,7 +910,8 @@ def test_deviations_of_floats_whose_variances_are_beyond_them(isa, rng, scale):
 def test_zeros_have_signs_and_there_is_one_nan(isa, rng, dtype):
     """As IEEE 754-2019 has minimum and maximum, whatever finds them."""
     word = f"u{np.dtype(dtype).itemsize}"
-    nans = np.full(3, np.nan, dtype).view(word) ^ np.array([0, 1, np.uint64(1) << (8 * np.dtype(dtype).itemsize - 1)], np.uint64).astype(word)
+    payloads = np.array([0, 1, 1 << (8 * np.dtype(dtype).itemsize - 1)], word)
+    nans = np.full(3, np.nan, dtype).view(word) ^ payloads
     choices = np.concatenate([np.array([0.0, -0.0, 1, -1], dtype), nans.view(dtype)])
     for chances in ([0.1, 0.5, 0.2, 0, 0.06, 0.07, 0.07], [0.2, 0.1, 0.7, 0, 0, 0, 0]):
         x = rng.choice(choices, (3, 45, 70), p=chances)
@@ -918,7 +920,8 @@ def test_zeros_have_signs_and_there_is_one_nan(isa, rng, dtype):
             for name, function, other in (("min", np.min, True), ("max", np.max, False)):
                 zeros = (cells == 0) & (np.signbit(cells) == other)
                 expected = function(cells, axis=-1)
-                expected[expected == 0] = np.where(zeros.any(axis=-1), -0.0 if other else 0.0, 0.0 if other else -0.0)[expected == 0]
+                zero = np.where(zeros.any(axis=-1), *((-0.0, 0.0) if other else (0.0, -0.0)))
+                expected[expected == 0] = zero[expected == 0]
                 expected[np.isnan(expected)] = np.nan
                 size = (1, *window)
                 assert_same_bits(reduce_(x, name, size), expected)

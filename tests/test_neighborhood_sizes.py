@@ -48,7 +48,8 @@ def drawn_values(rng, shape, dtype):
 
 def sampled(rng, n, step, count):
     """Some of the outputs of an axis: both ends, and the neighbours of multiples of blocks."""
-    near = {0, 1, n - 1, n - 2, *(int(b) * 16 + int(d) for b, d in zip(rng.integers(0, n // 16 + 1, 3), rng.integers(-1, 2, 3), strict=True))}
+    edges = 16 * rng.integers(0, n // 16 + 1, 3) + rng.integers(-1, 2, 3)
+    near = {0, 1, n - 1, n - 2, *(int(i) for i in edges)}
     near |= {int(i) for i in rng.integers(0, n, 3)}
     near = sorted(i for i in near if 0 <= i < n)
     return near if len(near) <= count else sorted(int(i) for i in rng.choice(near, count, replace=False))
@@ -153,6 +154,8 @@ def check_scipy(rng):
     np.testing.assert_allclose(results[3] ** 2, squares, rtol=0, atol=1e-10, err_msg=line)
 
 
-@pytest.mark.parametrize("check, share", [(check_boxes, 0.4), (check_footprints, 0.2), (check_scipy, 0.1)], ids=["boxes", "footprints", "scipy"])
+@pytest.mark.parametrize(
+    "check, share", [(check_boxes, 0.4), (check_footprints, 0.2), (check_scipy, 0.1)], ids=["boxes", "footprints", "scipy"]
+)
 def test_named_reductions_at_real_sizes(real_sizes, check, share):
     real_sizes(check, share=share)

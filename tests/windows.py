@@ -20,7 +20,9 @@ def gathered(x, size, mode="reflect", cval=0, origin=0, step=1, mask=None, omit=
         inside.append(np.array([[i is not None for i in row] for row in at]))
         index.append(np.array([[i or 0 for i in row] for row in at]))
     d = x.ndim
-    shapes = [tuple(index[a].shape[0] if b == a else index[a].shape[1] if b == a + d else 1 for b in range(2 * d)) for a in range(d)]
+    shapes = [
+        tuple(index[a].shape[0] if b == a else index[a].shape[1] if b == a + d else 1 for b in range(2 * d)) for a in range(d)
+    ]
     grid = tuple(i.reshape(shape) for i, shape in zip(index, shapes, strict=True))
     whole = np.ones((1,) * 2 * d, bool)
     for part, shape in zip(inside, shapes, strict=True):
@@ -45,7 +47,8 @@ def reduced(name, cells, counts, ddof=0):
         ends = (np.inf, -np.inf) if floats else (2**62, -(2**62))
         low, high = (np.where(counts, wide, end) for end in ends)
         with np.errstate(invalid="ignore"):
-            values = {"min": lambda: low.min(-1), "max": lambda: high.max(-1), "range": lambda: high.max(-1) - low.min(-1)}[name]()
+            least, greatest = low.min(axis=-1), high.max(axis=-1)
+            values = {"min": least, "max": greatest, "range": greatest - least}[name]
         return np.where(n == 0, empty, values)
     if name == "count":
         return (counts & (cells != 0)).sum(axis=-1)
