@@ -33,6 +33,7 @@ from fastconv._conv_plan cimport (
     transpose,
 )
 from fastconv._kernels cimport (
+    FC_CHAIN,
     FC_F64,
     fc_ahead,
     fc_channels,
@@ -65,6 +66,7 @@ cdef struct Team:
     idx first, last              # tasks of this thread
     Clock clock
     idx packed                   # which filters lie in `filters`, -1: none
+    idx range_, range_rows       # rows of a plane's filter that are summed now
     char *filters
     fc_ahead ahead               # filters or images that come next, fetched meanwhile,
     fc_ahead ahead_out           # and where results will go
@@ -169,7 +171,8 @@ cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, i
     cdef idx phase, i, at, from_ = x0 * p.sw - p.left
     cdef bint dense = p.pixel_col == p.sw and p.tap_col == p.dw
     cdef idx size = (cols - 1) * p.sw + (p.fw - 1) * p.dw + 1 if dense else cols * p.fw
-    a.rows = fill_index(t.row_index, y0, rows, p.sh, p.fh, p.dh, p.pixel_row == p.sh and p.tap_row == p.dh, p.top, p.height, p.mode)
+    a.rows = fill_index(t.row_index, y0, rows, p.sh, p.fh, p.dh, p.pixel_row == p.sh and p.tap_row == p.dh, p.top, p.height,
+                        p.mode)
     a.src, a.src_row, a.src_col, a.src_channel = x, p.x_row, p.x_col, p.x_channel
     a.row_index, a.col_index = t.row_index, t.col_index
     a.channels, a.repeat, a.kind, a.fill = channels, repeat, p.x_kind, p.cval
@@ -394,8 +397,10 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
     cdef fc_rows b
     a.taps, a.count, a.chain, a.w = p.taps, p.terms, p.chain, t.filters
     a.outputs, a.sums, a.out_step = <int>outputs, t.sums, c_step
-    b.src_step, b.fh, b.fw, b.w = p.row_step, p.fh, p.fw, t.filters
+    b.src_step, b.fh, b.fw, b.w = p.row_step, t.range_rows, p.fw, t.filters
     b.tap_step = p.taps[1] - p.taps[0] if p.fw > 1 else 0
+    b.last = t.range_ + t.range_rows == p.fh
+    b.chains = t.range_ * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else t.range_ // (FC_CHAIN // max(p.fw, 1))
     b.rows, b.sums, b.out_step = <int>rows, t.sums, c_step
     while at < cols:
         vectors = most if 2 * ceil_div(cols - at, lanes) > most and (padded or cols >= most * lanes) else 1
@@ -407,13 +412,15 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
         a.out = b.out = c + at * p.item
         if plane:
             p.k.plane_rows(&b)
+            if p.ranges > 1:   # whose sums stay open
+                b.sums = <char *>b.sums + p.levels * TILE_VECTORS * lanes * p.item
         else:
             p.k.planar_taps(&a)
         if t.ahead.count or t.ahead_out.count:
             p.k.fetch(&t.ahead)
             p.k.fetch(&t.ahead_out)
         at += vectors * lanes
-        if tick(&t.clock, <double>vectors * lanes * p.terms * max(rows, outputs)):
+        if tick(&t.clock, <double>vectors * lanes * t.range_rows * p.fw * p.cg * max(rows, outputs)):
             return
 
 
@@ -428,13 +435,30 @@ cdef void planar_rows(const Plan *p, Team *t, const char *in_, char *out, idx ro
         else:
             planar_row(p, t, in_, together if p.plane else 0, outputs, cols, t.c, p.panel_width)
             if p.plane:
-                for i in range(together):
+                for i in range(together if t.range_ + t.range_rows == p.fh else 0):
                     store(p, t.c + i * p.panel_width * p.item, 1, p.panel_width, cols, 1, out + i * p.out_row, k0)
             else:
                 store(p, t.c, 1, p.panel_width, cols, outputs, out, k0)
         in_ += together * step
         out += together * p.out_row
         y += together
+
+
+cdef void plane_ranges(const Plan *p, Team *t, const char *x, char *out, idx group, idx y, idx rows, idx x0,
+                       idx cols) noexcept nogil:
+    """One group of rows of a plane, whose filter comes in ranges of rows."""
+    cdef const char *in_ = t.window
+    t.range_ = 0
+    while t.range_ < p.fh and not t.clock.watch.stop:
+        t.range_rows = min(p.per_range, p.fh - t.range_)
+        if p.in_place:
+            in_ = x + (y + t.range_) * p.x_row + x0 * p.x_col
+        else:
+            # The inputs of these taps alone: as many rows less as the filter has.
+            pack_window(p, t, x, y + t.range_, rows + t.range_rows - p.fh, x0, cols, 1, 1)
+        pack_filters(p, t.filters, group, 0, 1, 1, t.range_ * p.fw, t.range_rows * p.fw)
+        planar_rows(p, t, in_, out, rows, cols, group, 1)
+        t.range_ += t.range_rows
 
 
 cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
@@ -450,6 +474,10 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef char *out = <char *>image(p, p.out, p.lead_out, n) + x0 * p.out_col
     cdef const char *in_ = t.window
     cdef idx parts = ceil_div(p.kg, p.k.outputs), i, k0, outputs
+    if p.ranges > 1:
+        plane_ranges(p, t, x, out + y * p.out_row, group, y, end - y, x0, cols)
+        return
+    t.range_, t.range_rows = 0, p.fh
     if p.in_place:
         in_ = x + y * p.sh * p.x_row + x0 * p.x_col
     else:
@@ -564,7 +592,7 @@ cdef int execute(const Plan *p, int threads) except -1:
     cdef idx filters = round_up(p.slab * p.panel_size, 64), window = round_up(p.window_size * p.item, 64)
     cdef idx scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
     cdef idx sums = p.tile_levels * TILE_VECTORS * p.k.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
-    sums = round_up(sums * p.item, 64)
+    sums = round_up(sums * p.places * p.item, 64)
     cdef idx indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
     cdef idx each = filters + window + scratch + sums + indices + 64
     cdef Watch watch

@@ -35,7 +35,8 @@ cdef struct Plan:
     int mode
     double cval
     bint in_place
-    bint plane                   # PLANAR with one filter on one plane at stride 1
+    bint plane                   # PLANAR with one filter on one plane at stride 1,
+    bint ranged                  # so large that its rows come in ranges: per_range rows each
     bint transposed              # columns are computed as rows
     int split                    # TILE: terms that the lanes of a vector share (kernels/split.h), 1: none
     bint direct                  # results go from registers to `out`
@@ -58,6 +59,7 @@ cdef struct Plan:
     # Tasks.
     idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
     idx panel_width, panel_size
+    idx places                   # PLANAR: tiles whose sums stay open between ranges
     idx scratch                  # results of a task, and sums of a level that stays open
     idx block_scratch            # sums of a level of one block
 

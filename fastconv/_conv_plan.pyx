@@ -34,6 +34,8 @@ cdef idx PIECE = 16                     # terms of a piece while filters stream,
 cdef idx STREAM_PANELS = 8              # panels whose filters stream together
 cdef idx PLANES_BYTES = 2 << 20         # a window beyond which blocks are narrower than planes like
 cdef idx LEAST_BYTES = 3 << 20          # the least window and filters of a thread beyond which the way is TILE
+cdef idx PLANE_BYTES = 3 << 20          # window and filter of a plane beyond which they come in ranges of filter rows
+cdef idx PLANE_COLUMNS = 512            # whose sums stay open for so many columns
 cdef idx ROW_COLUMNS = 8192             # columns of a block that is read in place
 cdef idx ROW_BYTES = 1 << 20            # and inputs of its rows
 
@@ -57,6 +59,8 @@ seam("conv.PIECE", &PIECE)
 seam("conv.STREAM_PANELS", &STREAM_PANELS)
 seam("conv.PLANES_BYTES", &PLANES_BYTES)
 seam("conv.LEAST_BYTES", &LEAST_BYTES)
+seam("conv.PLANE_BYTES", &PLANE_BYTES)
+seam("conv.PLANE_COLUMNS", &PLANE_COLUMNS)
 seam("conv.ROW_COLUMNS", &ROW_COLUMNS)
 seam("conv.ROW_BYTES", &ROW_BYTES)
 
@@ -139,10 +143,12 @@ cdef int plan_inputs(Plan *p) except -1:
     """Lists where each chunk finds its inputs."""
     cdef idx i, chunk, tap, length, c, end, at, count = 0
     if p.way != TILE:
-        p.taps = <idx *>PyMem_RawCalloc(max(p.terms, 1), sizeof(idx))
+        # Of a plane the kernels know the steps.
+        count = min(p.terms, 2) if p.plane else p.terms
+        p.taps = <idx *>PyMem_RawCalloc(max(count, 1), sizeof(idx))
         if p.taps == NULL:
             raise MemoryError()
-        for i in range(p.terms):
+        for i in range(count):
             tap, c = i // p.cg, i % p.cg
             if p.transposed:
                 p.taps[i] = tap_offset(p, tap % p.fh, tap // p.fh)
@@ -279,7 +285,8 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
     p.slab = min(p.panels, max(SLAB_BYTES // max(filter_bytes, 1), 1))
     if p.ranges != 1:  # sums of all pixels and panels stay open; filters are read in as long rows as those allow
         open_ = p.levels - min(closed_levels(p.per_range * p.chunk // p.chain), p.levels - 1)
-        p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk)) // (p.panel_width * p.item)
+        p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk))
+        p.slab //= p.panel_width * p.item
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
@@ -318,6 +325,37 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
     p.block_rows = p.task_rows
 
 
+cdef inline idx chain_rows(const Plan *p) noexcept nogil:
+    """Filter rows of a plane after which its chains end."""
+    return max(FC_CHAIN // p.fw, 1)
+
+
+cdef void plan_plane_range(Plan *p, idx filter_rows) noexcept:
+    """The window of a task of a plane for so many rows of the filter."""
+    cdef idx fh = p.fh
+    p.per_range = filter_rows
+    if not p.in_place:
+        p.fh = filter_rows
+        plan_window(p, p.task_rows, p.block_cols, 1)
+        p.fh = fh
+
+
+cdef void plan_ranges(Plan *p) noexcept:
+    """Blocks of a plane whose filter comes in ranges of rows: one group of rows, whose sums stay open for all columns."""
+    cdef idx step = chain_rows(p), rows = round_up(p.fh, step), most = p.k.row_vectors * p.k.lanes
+    p.task_rows = p.block_rows = min(p.ho, p.k.row_group)
+    p.block_cols = min(p.wo, max(PLANE_COLUMNS, 2 * p.k.lanes))
+    if p.in_place or p.direct:
+        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.k.lanes)
+    plan_plane_range(p, rows)
+    while (p.window_size + p.per_range * p.fw) * p.item > WINDOW_BYTES and rows > step:
+        rows = round_up(rows // 2, step)
+        plan_plane_range(p, rows)
+    p.per_range = min(rows, p.fh)
+    p.ranges = ceil_div(p.fh, p.per_range)
+    p.places = ceil_div(p.block_cols, most) + p.k.row_vectors
+
+
 cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
     """The least block of at least `block` columns that leaves no last block narrower than a vector, which would be stored
     beyond its own columns."""
@@ -336,8 +374,13 @@ cdef idx channel_width(const Plan *p) noexcept:
 
 cdef bint fits(Plan *p) noexcept:
     """Whether the filters of a task of rows and its narrowest window are few enough, whatever the layout."""
-    cdef idx cols = min(p.wo, 2 * p.k.lanes), filters
-    if p.way == CHANNELS:
+    cdef idx cols = min(p.wo, 2 * p.k.lanes), filters, fh = p.fh
+    if p.ranged:
+        p.fh = min(chain_rows(p), p.fh)
+        plan_window(p, p.k.row_group, cols, 1)
+        filters = p.fh * p.fw
+        p.fh = fh
+    elif p.way == CHANNELS:
         plan_window(p, 1, cols, channel_width(p))
         filters = p.terms * round_up(channel_width(p), p.k.lanes)
     else:
@@ -368,15 +411,28 @@ cdef void choose(Plan *p) noexcept:
     if p.split == 1 and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
         p.way = PLANAR
         p.plane = p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
-        if not fits(p):
-            p.way, p.plane = TILE, False
+        if p.plane:
+            plan_window(p, p.k.row_group, min(p.wo, 2 * lanes), 1)
+            p.ranged = (p.window_size + p.terms) * p.item > PLANE_BYTES
+        # The sums of few filters are the same in both ways: where planes are read in place, there is no window.
+        if (p.plane or p.kg > FEW_FILTERS) and not fits(p):
+            p.way, p.plane, p.ranged = TILE, False, False
+
+
+cdef inline bint planes_in_place(const Plan *p) noexcept:
+    """Whether planes of an array that kernels can read lie as these kernels want them."""
+    return p.sw == 1 and p.x_col == p.item and p.wo >= p.k.lanes
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     cdef idx lanes = p.k.lanes
     cdef int i
     cdef bint aligned_out
+    if p.way == PLANAR and not (p.plane or p.transposed or fits(p)):
+        if p.terms * p.kg * p.item > LEAST_BYTES or not (readable(p, x) and planes_in_place(p)):
+            p.way = TILE
     p.window_size = 0
+    p.places = 1
     plan_chains(p)
     p.tile_levels = p.block_levels = p.levels
     if p.way == TILE:
@@ -389,7 +445,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         p.in_place = p.terms == 0 or (p.in_place and (p.x_channel == p.item or p.cg <= 1)
                                       and (p.split == 1 or run(p) == p.cg or p.x_col == p.cg * p.item))
     elif p.way == PLANAR:
-        p.in_place = p.in_place and p.sw == 1 and p.x_col == p.item and p.wo >= lanes
+        p.in_place = p.in_place and planes_in_place(p)
     else:
         i = p.groups % (p.panel_width // p.kg)
         p.in_place = p.in_place and p.kg == 1 and p.x_channel == p.item and (i == 0 or i >= lanes)
@@ -415,7 +471,11 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         plan_tiles(p, threads)
     elif p.way == PLANAR:
         p.direct = p.direct and p.out_col == p.item and p.bias == NULL and p.wo >= lanes
-        plan_rows(p, threads)
+        p.ranges, p.per_range = 1, p.fh
+        if p.ranged:
+            plan_ranges(p)
+        else:
+            plan_rows(p, threads)
     else:
         p.direct = p.direct and p.out_k == p.item and p.bias == NULL and p.in_place
         plan_rows(p, threads)
@@ -440,8 +500,8 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
             p.block_levels = min(closed_levels(p.per_range * p.chunk // p.chain), p.levels)
             p.scratch = p.slab * p.task_rows * p.block_cols * p.panel_width
     elif p.way == PLANAR:
-        p.slab = p.slabs = p.ranges = 1
-        p.panel_size = round_up(p.terms * min(p.kg, p.k.outputs) * p.item, 64)
+        p.slab = p.slabs = 1
+        p.panel_size = round_up(p.per_range * p.fw * p.cg * min(p.kg, p.k.outputs) * p.item, 64)
         p.panel_width = round_up(p.block_cols, lanes) + 8 * lanes   # the step between outputs in the scratch array
         p.scratch = p.panel_width * max(p.k.outputs, p.k.row_group)
     else:
@@ -490,7 +550,7 @@ cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
 
 cdef bint transposable(const Plan *p) noexcept:
     """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
-    return p.plane and p.fw <= FC_CHAIN
+    return p.plane and not p.ranged and p.fw <= FC_CHAIN
 
 
 cdef void transpose(Plan *p) noexcept:

@@ -72,8 +72,8 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fc_rows:
         const void *src
         const void *w
-        ptrdiff_t src_step, tap_step, fh, fw
-        int rows, vectors
+        ptrdiff_t src_step, tap_step, fh, fw, chains
+        int rows, vectors, last
         void *sums
         void *out
         ptrdiff_t out_step

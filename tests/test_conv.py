@@ -524,7 +524,7 @@ TOO_LARGE = [
 
 @pytest.mark.parametrize("problem", TOO_LARGE, ids=str)
 def test_filters_larger_than_the_padded_input_are_an_error(problem):
-    with pytest.raises(ValueError, match="filters.*more than the padded input"):
+    with pytest.raises(ValueError, match=r"filters.*more than the padded input"):
         fastconv.conv2d(np.ones(problem.input), np.ones(problem.filters), **problem.options)
 
 

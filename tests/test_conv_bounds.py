@@ -62,7 +62,8 @@ def specks(rng, problem, dtype, density):
     """Return one 1 amid numbers that vanish beside it one by one, its result by filters of ones, and that of sizes."""
     small = np.nextafter(dtype(ROUNDOFF[np.dtype(dtype)]), dtype(0))
     one = np.zeros(problem.input, int)
-    one[tuple(rng.integers(np.array(problem.input[:2]) // 3, 1 + 2 * np.array(problem.input[:2]) // 3)) + (slice(None),)] = 1
+    third = np.array(problem.input[:2]) // 3
+    one[tuple(rng.integers(third, 1 + 2 * third))] = 1
     if "groups" not in problem.options:
         one[..., rng.permutation(problem.input[2])[1:]] = 0
     mask = (rng.random(problem.input) < density) & (one == 0)
@@ -125,7 +126,9 @@ def integers_case(way):
 
 @both
 @pytest.mark.parametrize("chain", [1, 2, 3, 5, 31, 64, 1000])
-@pytest.mark.parametrize("way", ["tile", "packed tile", "one vector", "few filters", "few filters of odd depth", "few filters, deep"])
+@pytest.mark.parametrize(
+    "way", ["tile", "packed tile", "one vector", "few filters", "few filters of odd depth", "few filters, deep"]
+)
 def test_chains_of_any_length_hold_each_term_once(isa, way, chain, dtype):
     x, w, expected = integers_case(way)
     with fastconv.runtime.use_seams({"conv.CHAIN": chain, "conv.FEW_CHAIN": chain}):

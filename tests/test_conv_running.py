@@ -318,6 +318,7 @@ LARGE = {
     "channels first beyond planes": ((16_384, 30, 30), (3, 3, 16_384, 1), "f4", "broadcast", {"data_format": "NCHW"}),
     "one filter on many channels": ((12, 100, 16_384), (3, 3, 16_384, 1), "f4", "broadcast", {}),
     "filters as large as images": ((150, 170, 64), (141, 141, 1, 64), "f8", "", {"groups": 64, "padding": 3}),
+    "plane filter as large as images": ((800, 760, 1), (700, 701, 1, 1), "f8", "", {"padding": 3}),
     "large windows": ((2048, 32, 32), (3, 3, 2048, 6), "f8", "", {"dilations": 12, "data_format": "NCHW"}),
     "half": ((700, 700, 64), (3, 3, 64, 8), "f2", "", {}),
     "byte-swapped": ((512, 512, 64), (3, 3, 64, 8), ">f4", "", {}),

@@ -39,6 +39,8 @@ CROSSED = {
     "conv.STREAM_PANELS": ALONE,
     "conv.PLANES_BYTES": WIDTHS,
     "conv.LEAST_BYTES": ALONE,
+    "conv.PLANE_BYTES": WIDTHS,
+    "conv.PLANE_COLUMNS": WIDTHS,
     "conv.ROW_COLUMNS": WIDTHS,
     "conv.ROW_BYTES": WIDTHS,
     "conv.SPARE_BYTES": "test_workspaces_are_kept_between_calls",
@@ -49,7 +51,8 @@ CROSSED = {
     "kernels.h:FC_GROUP": "test_lengths_around_chains_and_groups",
 }
 NAMES = [name for name in runtime.seams() if name.startswith("conv.")]
-SMALL = dict.fromkeys(NAMES, 1)
+# Nothing fits into LEAST_BYTES of 1: all would be tiles.
+SMALL = dict.fromkeys(NAMES, 1) | {"conv.LEAST_BYTES": 1 << 40}
 # What each constant is set to: the least, some that end within an array, and more than any array here has.
 VALUES = (1, 40, 3000, 1 << 40)
 
@@ -246,6 +249,34 @@ def test_last_columns_of_wide_planes(image, taps, options, dtype):
     problem = Problem(f"{image} {taps}", image, (*taps, 1, 1), options)
     for layout in (None, "reversed", "sliced"):
         assert_right(problem, dtype, layout=layout, workers=2)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_filters_of_planes_that_come_in_ranges(rng, dtype):
+    x, w = rng.integers(-4, 5, (708, 739)), rng.integers(-4, 5, (700, 690))
+    x = x.astype(dtype)
+    expected = [[int(np.vdot(x[i : i + 700, j : j + 690].astype(int), w)) for j in (0, 16, 17, 33, 48, 49)] for i in (0, 3, 4, 8)]
+    for image, options in (
+        (x[..., None], {}),
+        (x.T[..., None], {"swap": True}),
+        (x[::-1].copy()[::-1, :, None], {"bias": np.zeros(1)}),
+    ):
+        filters = w[..., None, None].astype(dtype)
+        if options.pop("swap", False):
+            filters = filters.swapaxes(0, 1)
+            result = fastconv.conv2d(image, filters, workers=2)[..., 0].T
+        else:
+            result = fastconv.conv2d(image, filters, workers=2, **options)[..., 0]
+        np.testing.assert_array_equal(result[np.ix_((0, 3, 4, 8), (0, 16, 17, 33, 48, 49))], expected)
+
+
+def test_planes_in_place_and_packed_have_the_same_bits(isa, rng):
+    """Only where planes are read in place their way stays what memory forbids to others."""
+    x, w = rng.standard_normal((50, 7, 40)), rng.standard_normal((3, 3, 50, 2))
+    with runtime.use_seams({"conv.LEAST_BYTES": 8000}):
+        tiles = fastconv.conv2d(np.moveaxis(x, 0, -1).copy(), w)
+        assert_same_bits(np.moveaxis(fastconv.conv2d(x, w, data_format="NCHW"), 0, -1), tiles)
+    assert_same_bits(fastconv.conv2d(np.moveaxis(x, 0, -1).copy(), w), tiles)
 
 
 def test_arrays_without_terms_touch_no_other_memory(tmp_path):

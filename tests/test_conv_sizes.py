@@ -41,7 +41,9 @@ def draw_call(rng):
         padding = tuple(tuple(int(n) for n in rng.integers(0, span + 2, 2)) for span in spans)
     h = drawn(rng, ROWS, PIXELS // max(c, 1))
     w = drawn(rng, ROWS, PIXELS // max(c, 1) // h)
-    size = [max(n, span) if padding == "VALID" or not isinstance(padding, str) else n for n, span in zip((h, w), spans)]
+    size = [h, w]
+    if padding == "VALID" or not isinstance(padding, str):
+        size = [max(n, span) for n, span in zip(size, spans, strict=True)]
     batch = () if rng.random() < 0.6 else (int(rng.integers(1, 5)),)
     options = {"strides": strides, "padding": padding, "dilations": dilations, "groups": groups}
     options |= {"padding_mode": str(rng.choice(MODES)), "cval": float(rng.choice([0, 0, 2, -3]))}

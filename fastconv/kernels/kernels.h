@@ -120,11 +120,12 @@ typedef struct fc_planar {
 } fc_planar;
 
 /* One plane, stride 1. out[r][x] = sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows <= 4,
- * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. */
+ * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. A long sum may come in parts of whole chains:
+ * `chains` have been summed before, and `last` says whether out gets the result; until then it stays in `sums`. */
 typedef struct fc_rows {
     const void *src, *w;
-    ptrdiff_t src_step, tap_step, fh, fw;
-    int rows, vectors;
+    ptrdiff_t src_step, tap_step, fh, fw, chains;
+    int rows, vectors, last;
     void *sums, *out;
     ptrdiff_t out_step;
 } fc_rows;
