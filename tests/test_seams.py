@@ -35,7 +35,7 @@ REASONS = {
         kernels.h:FC_OP_NAN kernels.h:FC_SWAPPED kernels.h:FC_TRUTH kernels.h:FC_U8""",
     "what a type or an instruction set is": """
         neighborhood.h:FC_IS_FLOAT select.h:FC_AS_KEYS select.h:FC_IS_FLOAT simd.h:BIAS
-        simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA tally.h:BINS
+        simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA
         fold.h:LANES parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
         kernels.h:FC_LINE_SLACK _lines.pyx:VECTOR _neighborhood_bits.pyx:VECTOR""",
