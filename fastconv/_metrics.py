@@ -174,7 +174,8 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
     elif exponent:
         factor = 2.0 ** (exponent / 2)
     if preparation == MAPPED:
-        w = np.sqrt(np.einsum("ij,ij,j->i", matrix, matrix, np.ones(d) if tile is None else abs(tile)))
+        # Lengths of its rows, by which points are near for their sizes.
+        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix if tile is None else matrix * abs(tile)))
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
 
 
