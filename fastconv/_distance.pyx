@@ -44,6 +44,7 @@ from fastconv._kernels cimport (
     FC_ROOT,
     FC_SQUARE,
     FC_WORDS,
+    fc_cancelled,
     fc_emit,
     fc_few,
     fc_nearest,
@@ -167,12 +168,15 @@ cdef struct Team:
     char *b
     char *b_stats
     char *c
+    char *needs                  # of each tile, whether a pass must follow
     char *stage
     char *line                   # a row as it is prepared
     double *wide
     double *a_measures
     double *b_measures
     char *heaps                  # NEAREST: distances of the rows of a block, where the result has another kind
+    char *differences            # FC_WORDS: of two points, and the same mapped
+    double *mapped
     char *rows                   # PULL: weights, a prepared row of XA, a sum, the rows of a slab of XB
     char *g                      # PULL: gradients of the distances of a block
     char *sizes
@@ -254,8 +258,25 @@ cdef void above(const Plan *p, Team *t, idx row, idx rows, idx col, idx cols, ch
             emit(p, t, r, first - col, 1, col + cols - first, out + pair(p, row + r, first) * p.out_col, 0, p.out_col, False)
 
 
+cdef bint recompute(const Plan *p, Team *t, const fc_pairs *tile, idx batch, idx row, idx col, idx cols) noexcept nogil:
+    """Distances of mapped points that cancel, in the tile at (row, col), from the points themselves."""
+    cdef fc_points a, b
+    cdef fc_cancelled u
+    describe(p, t, &p.a, &a)
+    describe(p, t, &p.b, &b)
+    a.src = p.a.data + offset(p, p.a.lead, batch) + row * p.a.row
+    b.src = p.b.data + offset(p, p.b.lead, batch) + col * p.b.row
+    u.tile, u.a, u.b, u.w, u.columns, u.at = tile, &a, &b, p.tile_weights, cols, 0
+    u.length, u.differences, u.mapped = p.range // p.each, t.differences, t.mapped
+    while p.k.cancelled(&u):
+        if tick(&t.clock, 2. * p.d * p.d):
+            return False
+    return True
+
+
 cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0, idx cols, char *out, int pass_) noexcept nogil:
-    """A pass over all ranges of the distances of rows i0.. of XA to rows j0.. of XB; which one must follow, -1 to stop."""
+    """A pass over all ranges of the distances of rows i0.. of XA to rows j0.. of XB; which one must follow, -1 to stop. Tiles
+    that need no other pass are left out of those that follow."""
     cdef idx groups = ceil_div(rows, FC_POINT_ROWS), panels = ceil_div(cols, p.panel), range_, first, count, panel, group, tile = 0
     cdef idx tile_size = FC_POINT_ROWS * p.panel
     cdef idx slab = batch * p.b.count + j0, whole = rows - rows % FC_POINT_ROWS if p.in_place else 0
@@ -295,6 +316,10 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
             for group in range(groups):
                 if p.ranges > 1:
                     tile = panel * groups + group
+                if pass_ == FC_PASS_SUMS:
+                    t.needs[tile] = 0
+                elif t.needs[tile] == 0:
+                    continue
                 a.rows = <int>min(<idx>FC_POINT_ROWS, rows - group * FC_POINT_ROWS)
                 if group * FC_POINT_ROWS < whole:
                     a.a, a.a_row, a.a_col = rows_a + group * FC_POINT_ROWS * p.a.row, p.a.row // p.item, 1
@@ -314,8 +339,13 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
                     else:
                         a.dst, a.dst_step, a.dst_fall = t.stage, p.stage_step, 0
                 more = p.k.pairs(&a)
+                if a.last:
+                    t.needs[tile] = <char>more
                 if next_ == 0 or more == FC_PASS_LARGEST:
                     next_ = more
+                if p.metric == FC_WORDS and a.last and pass_ != FC_PASS_LARGEST and not recompute(
+                        p, t, &a, batch, i0 + group * FC_POINT_ROWS, j0 + panel * p.panel, min(p.panel, cols - panel * p.panel)):
+                    return -1
                 if triangle and a.last and not straight and pass_ != FC_PASS_LARGEST:
                     above(p, t, row, a.rows, col, min(p.panel, j0 + cols - col), out)
                 if tick(&t.clock, p.cost * tile_size * count):
@@ -659,7 +689,9 @@ cdef int execute(const Plan *p, int threads) except -1:
         numbers = max(numbers, min(p.d, 8 * p.item * p.range))
     cdef idx row = round_up(numbers * p.item, 64), wide = round_up(numbers * sizeof(double), 64)
     cdef idx measures = round_up(FC_MEASURES * (rows + cols) * sizeof(double), 64)
-    cdef idx heaps = 0, prepared = 0, g = 0, spare = 0, totals = 0
+    cdef idx heaps = 0, prepared = 0, g = 0, spare = 0, totals = 0, differences = 0, mapped = 0
+    if p.metric == FC_WORDS:
+        differences, mapped = round_up(2 * p.d * p.item, 64), round_up(p.d * sizeof(double), 64)
     if p.way == NEAREST and p.nearest_size != p.item:
         heaps = round_up(rows * p.nearest * p.item, 64)
     elif p.way == PULL:
@@ -667,7 +699,8 @@ cdef int execute(const Plan *p, int threads) except -1:
         g = round_up(rows * p.block_cols * p.item, 64)
         spare = round_up(p.length * p.each * p.item, 64)
         totals = round_up(rows * p.d * sizeof(double), 64)
-    cdef idx each = a + a_stats + b + b_stats + c + stage + row + wide + measures + heaps + prepared + 2 * g + spare + totals
+    cdef idx each = (a + a_stats + b + b_stats + c + stage + row + wide + measures + heaps + prepared + 2 * g + spare + totals
+                     + differences + mapped + round_up(tiles, 64))
     cdef int i
     cdef idx size = threads * each + 64
     cdef char *memory = borrow(&size)
@@ -699,6 +732,9 @@ cdef int execute(const Plan *p, int threads) except -1:
             members[i].sizes = members[i].g + g
             members[i].spare = members[i].sizes + g
             members[i].totals = <double *>(members[i].spare + spare)
+            members[i].differences = members[i].spare + spare + totals
+            members[i].mapped = <double *>(members[i].differences + differences)
+            members[i].needs = members[i].differences + differences + mapped
         if threads == 1:
             with nogil:
                 run(p, members)

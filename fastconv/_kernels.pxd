@@ -154,6 +154,15 @@ cdef extern from "kernels/kernels.h" nogil:
         void *dst
         ptrdiff_t dst_step, dst_fall
 
+    ctypedef struct fc_cancelled:
+        const fc_pairs *tile
+        const fc_points *a
+        const fc_points *b
+        const void *w
+        ptrdiff_t columns, at, length
+        void *differences
+        double *mapped
+
     ctypedef struct fc_few:
         const void *a
         const void *b
@@ -449,6 +458,7 @@ cdef extern from "kernels/kernels.h" nogil:
                     int accumulate) noexcept nogil
         void (*points)(const fc_points *) noexcept nogil
         int (*pairs)(const fc_pairs *) noexcept nogil
+        int (*cancelled)(fc_cancelled *) noexcept nogil
         int (*few)(const fc_few *) noexcept nogil
         void (*emit)(const fc_emit *) noexcept nogil
         void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil

@@ -51,7 +51,8 @@ _FARTHEST = 1e18  # from this p on, minkowski's distance is the largest differen
 _LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes of a number
 _COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
 _CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
-_runtime.face_seams("distance", globals(), "_CHUNK_BYTES")
+_FACTOR_ROWS = 128  # of a matrix that is factored in place
+_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS")
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -172,6 +173,9 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
         w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
+    if preparation == MAPPED:
+        # Lengths of its rows, by which points are near for their sizes.
+        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix if tile is None else matrix * abs(tile)))
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
 
 
@@ -285,17 +289,35 @@ def _mahalanobis(vi, xa, xb, compute):
         return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
     if any(np.isinf(part).any() for part in _parts(vi)):
         return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
-    symmetric = np.empty((d, d))
+    (root, exponent), w = _symmetric(vi), None
+    try:
+        _factor(root)
+    except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
+        w, root = np.linalg.eigh(_symmetric(vi)[0])
+        root = np.ascontiguousarray(root)
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, w=w, matrix=root, exponent=exponent)
+
+
+def _symmetric(vi):
+    """The symmetric part of a matrix, which alone counts, and its power of 2, as `_reduced` has them."""
+    symmetric = np.empty(vi.shape)
     for part, own, other in zip(*map(_parts, (symmetric, vi, vi.T)), strict=True):
         np.multiply(own, 0.5, out=part, dtype=np.float64)
         part += np.multiply(other, 0.5, dtype=np.float64)
-    symmetric, exponent = _reduced(symmetric)
-    try:
-        root, w = np.ascontiguousarray(np.linalg.cholesky(symmetric)), None
-    except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
-        w, root = np.linalg.eigh(symmetric)
-        root = np.ascontiguousarray(root)
-    return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, w=w, matrix=root, exponent=exponent)
+    return _reduced(symmetric)
+
+
+def _factor(matrix):
+    """Replaces a positive definite matrix by its factor of Cholesky, in blocks: LAPACK takes no signals and copies it twice."""
+    d = len(matrix)
+    for i in range(0, d, _FACTOR_ROWS):
+        own, after = slice(i, i + _FACTOR_ROWS), min(i + _FACTOR_ROWS, d)
+        matrix[own, own] = np.linalg.cholesky(matrix[own, own])
+        matrix[own, after:] = 0
+        for j in range(after, d, _FACTOR_ROWS):
+            below = slice(j, j + _FACTOR_ROWS)
+            matrix[below, own] = np.linalg.solve(matrix[own, own], matrix[below, own].T).T
+            matrix[below, after : j + _FACTOR_ROWS] -= matrix[below, own] @ matrix[after : j + _FACTOR_ROWS, own].T
 
 
 def items(*arrays):

@@ -17,6 +17,7 @@ _PART_BYTES = 1 << 20  # results of parts of the data where the queries of knn a
 _PULL_BYTES = 16 << 20  # gradients of a batch that are added up over broadcast axes at once
 _FEW_QUERIES = 6  # fewer for each thread: the data are split
 _PART_POINTS = 4096  # of the data, at least, for each thread
+_MOST_AXES = 34
 _runtime.face_seams("distance", globals(), "_PART_BYTES", "_PULL_BYTES", "_FEW_QUERIES", "_PART_POINTS")
 
 
@@ -94,13 +95,14 @@ def cdist(
     does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
     Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread, which w and V of up to two million numbers
-    fit in; mahalanobis also factors a copy of VI.
+    fit in; mahalanobis also factors a copy of VI, and takes four where VI is not positive definite.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not; and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
     mahalanobis of a point with an infinite number is NaN or infinite; points are multiplied by a factor of VI in two
-    words, so that points which are nearer to each other than 2^-40 (float32: 2^-24) of their sizes lose accuracy.
+    words, and where they are nearer to each other than 2^-40 (float32: 2^-22) of their sizes their difference is, which
+    takes d^2 steps for each such pair.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
     max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 
@@ -558,6 +560,9 @@ def _shapes(a_name, a, b_name, b):
         )
     if a.ndim == 2 and b.ndim == 2:
         return ()
+    for name, x in ((a_name, a), (b_name, b)):
+        if x.ndim > _MOST_AXES:
+            raise ValueError(f"{name} may have at most {_MOST_AXES} axes, which NumPy can broadcast, got {x.ndim}")
     try:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:

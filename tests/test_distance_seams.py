@@ -1,5 +1,7 @@
 """Distances with small blocks, ranges and rounds, so that small arrays cross every edge; against NumPy's own formulas."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 import fastconv
 import reference
 from fastconv.runtime import use_seams
-from support import FLOATS, assert_same_bits
+from support import FLOATS, assert_same_bits, has_openmp, run_script
 
 # Where each constant is crossed, a function of any test file.
 CROSSED = {
@@ -30,6 +32,7 @@ CROSSED = {
     "distance._PART_POINTS": "test_nearest_cross_every_seam",
     "distance._PULL_BYTES": "test_gradients_cross_every_seam",
     "distance._CHUNK_BYTES": "test_default_scales_in_chunks",
+    "distance._FACTOR_ROWS": "test_factors_in_blocks",
     "kernels.h:FC_POINT_CHAIN": "test_long_sums_hold_their_bound",
     "kernels.h:FC_POINT_ROWS": "test_matrices_cross_every_seam",
     "kernels.h:FC_POINT_PIECE": "test_long_sums_hold_their_bound",
@@ -38,18 +41,15 @@ CROSSED = {
     "distance.h:FC_FETCH_TERMS": "test_matrices_cross_every_seam",
     "distance.h:FC_RATIO_GROUP": "test_matrices_cross_every_seam",
     "distance.h:BLOCK": "test_matrices_cross_every_seam",
-    "distance.h:FC_FETCHES": "test_matrices_cross_every_seam",
     "distance.h:M": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "distance.h:V": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "distance.h:THREE": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "points.h:B": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "points.h:WIDTH": "test_booleans_are_exact",
     "points.h:LANES": "test_long_sums_hold_their_bound",
-    "powers.h:TERMS": "test_powers",
     "_metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
     "_metrics.py:_FARTHEST": "test_large_powers",
     "_distance.pyx:SORT_STEPS": "test_many_neighbours",
-    "_distance.pyx:MAX_LEAD": "test_many_leading_axes",
 }
 BLOCKS = {
     "distance.RANGE": (1, 64, 128),
@@ -104,7 +104,7 @@ EXACT = {
     - (w * u * v).sum(-1) / np.sqrt((w * u * u).sum(-1)) / np.sqrt((w * v * v).sum(-1)),
     "minkowski": lambda u, v, w: np.cbrt((w * abs(u - v) ** 3).sum(-1)),
 }
-UNITS = {"canberra": 40, "minkowski": 8, "cosine": 40}
+UNITS = {"mahalanobis of both signs": 700, "canberra": 40, "minkowski": 8, "cosine": 40}
 
 
 def expected_of(metric, xa, xb, w):
@@ -191,6 +191,59 @@ def test_nearest_cross_every_seam(m, n, k, result, values, seed, workers, isa, d
     order = np.argsort(matrix, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(indices, order)
     np.testing.assert_array_equal(distances, np.take_along_axis(matrix, order, 1))
+
+
+@given(m=st.integers(1, 20), n=st.integers(1, 60), signs=st.booleans(), **RUNNING)
+def test_points_far_from_the_origin_cross_every_seam(m, n, signs, values, seed, workers, isa, dtype, d):
+    """Mapped points cancel where they share a huge number, and are compared as they are given."""
+    rng = np.random.default_rng(seed)
+    xa, xb = rng.integers(-3, 4, (m, d)).astype(dtype), rng.integers(-3, 4, (n, d)).astype(dtype)
+    huge, w = rng.integers(d), rng.integers(1, 4, d) ** 2.0
+    xa[:, huge] = xb[:, huge] = 2.0 ** (60 if dtype == np.float32 else 400)
+    if signs:
+        w[rng.integers(d)] *= -1
+    with fastconv.use_isa(isa), use_seams(values):
+        result = fastconv.cdist(xa, xb, "mahalanobis", VI=np.diag(w), workers=workers)
+        distances, indices = fastconv.knn(xa, xb, n, "mahalanobis", VI=np.diag(w), workers=workers)
+        condensed = fastconv.pdist(xb, "mahalanobis", VI=np.diag(w), workers=workers)
+    name = "mahalanobis of both signs" if signs else "mahalanobis"
+    pairs = (xa, xb, result), (xb, xb, condensed)
+    for u, v, found in pairs:
+        expected, same = expected_of("euclidean", u, v, w), (u[:, None] == v).all(-1)
+        if found is condensed:
+            expected, same = (matrix[np.triu_indices(n, 1)] for matrix in (expected, same))
+        known = (expected != 0) | same | (not signs)  # 0 of both signs may be a little less
+        assert_near(found[known], expected[known], name)
+    np.testing.assert_array_equal(distances, np.sort(result, axis=1))
+    assert_same_bits(np.take_along_axis(result, indices, 1), distances)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 13, 14])
+def test_factors_in_blocks(rng, rows):
+    root = rng.integers(-3, 4, (14, 14)) + 20 * np.eye(14)
+    xa, xb = rng.integers(-4, 5, (5, 14)), rng.integers(-4, 5, (6, 14))
+    t = xa[:, None] - xb
+    with use_seams({"distance._FACTOR_ROWS": rows}):
+        for vi in (root @ root.T, np.diag(np.r_[np.ones(13), -1.0]) @ np.diag(np.arange(1, 15))):
+            with np.errstate(invalid="ignore"):
+                expected = np.sqrt(np.einsum("ijk,kl,ijl->ij", t, vi, t))
+            np.testing.assert_allclose(fastconv.cdist(xa, xb, "mahalanobis", VI=vi), expected, rtol=1e-12)
+
+
+@pytest.mark.skipif(not has_openmp() or not os.path.isdir("/proc/self/task"), reason="needs OpenMP and the /proc of Linux")
+def test_few_pairs_are_one_task(tmp_path):
+    """However many blocks they would be, if they were packed."""
+    script = """
+        import fastconv, fastconv.runtime
+        x = np.arange(60.).reshape(20, 3)
+        x[-1] = 1e200
+        with fastconv.runtime.use_seams({"runtime.SERIAL_WORK": 1, "distance.BLOCK_ROWS": 6, "distance.SMALL_WORK": 1}):
+            for few, workers in ((1 << 30, 3), (1, 3)):
+                with fastconv.runtime.use_seams({"distance.FEW_WORK": few}):
+                    y = fastconv.cdist(x, x[:1], workers=workers)
+                    print(count_tasks(), np.allclose(y[:, 0], np.hypot.reduce(x - x[0], axis=1)))
+    """
+    assert run_script(script, cwd=tmp_path) == ["1 True", "3 True"]
 
 
 def test_many_neighbours(isa):

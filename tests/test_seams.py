@@ -25,8 +25,6 @@ CROSSED = {
     "runtime.SERIAL_WORK": "test_serial_work_is_where_teams_begin",
     "runtime.ALIGNED_BYTES": "test_results_from_aligned_bytes_on_begin_on_a_cache_line",
     "lines.h:FC_WIDE": "test_results_of_another_dtype_are_written_in_chunks",
-    "_metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
-    "_metrics.py:_FARTHEST": "test_large_powers",
 }
 
 # Constants that change no way, by the reason.
@@ -37,20 +35,20 @@ REASONS = {
         kernels.h:FC_OP_NAN kernels.h:FC_SWAPPED kernels.h:FC_TRUTH kernels.h:FC_U8""",
     "what a type or an instruction set is": """
         neighborhood.h:FC_IS_FLOAT select.h:FC_AS_KEYS select.h:FC_IS_FLOAT simd.h:BIAS
-        simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA tally.h:BINS points.h:LANES
-        points.h:WIDTH fold.h:LANES parts.h:HALVES""",
+        simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA
+        fold.h:LANES parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
         kernels.h:FC_LINE_SLACK _lines.pyx:VECTOR _neighborhood_bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction.h:M conv.h:R distance.h:M distance.h:THREE distance.h:V points.h:B kernels.h:FC_MAX_VECTORS
-        limits.h:CHAINS split.h:SPLIT fold.h:MOST""",
+        contraction.h:M conv.h:R kernels.h:FC_MAX_VECTORS limits.h:CHAINS split.h:SPLIT fold.h:MOST""",
     "terms of a polynomial": "powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance.h:FC_FETCHES",
     "the dimension of an array": """
         _contraction.pyx:MAX_RUNS _conv.pyx:TILE_VECTORS _conv_plan.pxd:MAX_LEAD _conv_plan.pxd:MAX_LEVELS
         _distance.pyx:MAX_LEAD _lines.pxd:AXES _neighborhood_boxes.pyx:ONE _neighborhood_boxes.pyx:SPARE kernels.h:FC_MEASURES
         kernels.h:FC_SELECT_ROOM medians.h:ROOM sorted.h:FC_COMPARATORS""",
-    "a limit beyond which an error is raised, see test_args": "_args.py:MOST_PIXELS _args.py:MOST_THREADS",
+    "a limit beyond which an error is raised, see test_args and test_bad_input": """
+        distance.py:_MOST_AXES _args.py:MOST_PIXELS _args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
         _lines.pyx:ROUND_SECONDS _neighborhood_calls.pyx:ROUND_SECONDS _runtime.pyx:LOOK_SECONDS""",
     "the size of a cache line": "_args.py:LINE_BYTES",

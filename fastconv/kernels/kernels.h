@@ -220,7 +220,7 @@ enum {
     FC_UNIT,        /* times sqrt(w), over its norm; 0, or NaN for a row without a norm */
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p + p); 0, or infinity for a row that is no distribution */
-    FC_MAPPED,      /* times a matrix, (d, d), in two words; 0 */
+    FC_MAPPED,      /* times a matrix, (d, d), in two words; sum w |x|, as a distance below which their difference cancels */
     FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
@@ -261,6 +261,19 @@ typedef struct fc_pairs {
     void *dst;
     ptrdiff_t dst_step, dst_fall;
 } fc_pairs;
+
+/* Distances of a tile of FC_WORDS after `pairs`, where mapped points are so near for their sizes that they cancel: formed again
+ * from the differences of the points, `a` and `b`, that have only then been mapped. `w` are all weights of the sums; `length`
+ * numbers are mapped at once, 2 d elements of `differences` and d of `mapped` are scratch. Computes one such pair, from pair `at`
+ * of rows x columns on, and returns whether there was one. */
+typedef struct fc_cancelled {
+    const fc_pairs *tile;
+    const fc_points *a, *b;
+    const void *w;
+    ptrdiff_t columns, at, length;
+    void *differences;
+    double *mapped;
+} fc_cancelled;
 
 /* One small set of distances, m x n of d <= FC_POINT_CHAIN numbers, read and written where they are: elements of the
  * kernel's type, side by side in a row; steps between rows in elements. FC_SQUARE (ending FC_AS_IS or FC_ROOT) or
@@ -395,6 +408,7 @@ typedef struct fc_real {
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
     void (*points)(const fc_points *);
     int (*pairs)(const fc_pairs *);
+    int (*cancelled)(fc_cancelled *);
     int (*few)(const fc_few *);
     void (*emit)(const fc_emit *);
     void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);

@@ -44,10 +44,12 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
 /* Of numbers k0.. of a row in p->wide: scaled, less a mean in two words, and 0 where their weight is 0 and they are finite. */
 FC_INLINE void FC_N(centre)(const fc_points *p, const FC_T *x, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    for (ptrdiff_t k = 0; k < n; k++) {
-        const double v = (double)x[k] * measures[0] - measures[1] - measures[2];
-        p->wide[k] = p->w && p->w[k0 + k] == 0 && x[k] - x[k] == 0 ? 0 : v;
-    }
+    const double scale = measures[0], mean = measures[1], rest = measures[2];
+    double *restrict wide = p->wide;
+    for (ptrdiff_t k = 0; k < n; k++)
+        wide[k] = (double)x[k] * scale - mean - rest;
+    for (ptrdiff_t k = 0; k < n && p->w; k++)
+        wide[k] = p->w[k0 + k] == 0 && x[k] - x[k] == 0 ? 0 : wide[k];
 }
 
 /* What a pass of `measure_norm` looks for, and what it finds. */
@@ -130,11 +132,13 @@ static void FC_N(normalise)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t
     const double norm = measures[3], inverse = 1 / norm;
     for (ptrdiff_t first = 0; first < n; first += FC_POINT_PIECE) {
         const ptrdiff_t count = n - first < FC_POINT_PIECE ? n - first : FC_POINT_PIECE;
+        double *restrict wide = p->wide;
         FC_N(centre)(p, x + first, k0 + first, count, measures);
+        for (ptrdiff_t k = 0; k < count && p->w; k++)
+            wide[k] *= __builtin_sqrt(p->w[k0 + first + k]);
         for (ptrdiff_t k = 0; k < count; k++) {
-            const double v = p->w ? p->wide[k] * __builtin_sqrt(p->w[k0 + first + k]) : p->wide[k];
-            const double q = v * inverse; /* and the remainder of the division */
-            x[first + k] = (FC_T)(q + (v - q * norm) * inverse);
+            const double q = wide[k] * inverse; /* and the remainder of the division */
+            x[first + k] = (FC_T)(q + (wide[k] - q * norm) * inverse);
         }
     }
 }
@@ -212,6 +216,16 @@ static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
         x[2 * j] = high;
         x[2 * j + 1] = high - high == 0 ? rest : 0;
     }
+}
+
+/* The distance below which two mapped points of such sizes cancel, this point's share: |x| times the lengths of the matrix's
+ * rows, w, is no less than the length of the mapped point. */
+static FC_T FC_N(size_of_mapped)(const FC_T *x, const fc_points *p)
+{
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < p->d; i++)
+        sum += p->w[i] * __builtin_fabs((double)x[i]);
+    return (FC_T)(sum * (sizeof(FC_T) == 4 ? 0x1p-22 : 0x1p-40));
 }
 
 static FC_T FC_N(bits_of_bytes)(FC_T *x, const unsigned char *src, ptrdiff_t d)
@@ -309,7 +323,11 @@ static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
     case FC_UNIT:
     case FC_CENTRED: FC_N(normalise)(x, p, k0, n, measures); return 0;
     case FC_SHARES: FC_N(shares)(x, n, measures[0]); return 0;
-    case FC_MAPPED: FC_N(map_row)(x, p, k0, n); return 0;
+    case FC_MAPPED: {
+        const FC_T size = k0 == 0 ? FC_N(size_of_mapped)(x, p) : 0;
+        FC_N(map_row)(x, p, k0, n);
+        return size;
+    }
     case FC_NONZERO:
         for (ptrdiff_t k = 0; k < n; k++)
             x[k] = x[k] != 0;
