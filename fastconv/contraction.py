@@ -656,7 +656,7 @@ def _contract_block(t, m, out, real, last, alone, workers):
             whole = np.empty((len(m), 2, m.shape[1], 2), real)
             whole[:, 0, :, 0] = whole[:, 1, :, 1] = m.real
             whole[:, 1, :, 0] = m.imag
-            np.negative(m.imag, out=whole[:, 0, :, 1])
+            np.multiply(m.imag, -1, out=whole[:, 0, :, 1])  # np.negative errs with some steps in NumPy 2.4
             t, m, summed, results = _parts(t), whole.reshape(2 * len(m), -1), 2, 2
         else:
             m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2
