@@ -617,7 +617,7 @@ def _contract(t, m, out, last, alone, workers):
     shapes and dtypes alone, not on what is copied: so the bits do not.
     """
     kind, size, n = out.dtype.kind, out.dtype.itemsize, m.shape[1]
-    real = out.dtype if kind in "iu" else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
+    real = out.dtype if kind != "c" and size >= 4 else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
     cast = kind not in "iu" and t.dtype.kind in "biu"
     row_bytes = n * real.itemsize
     if m.dtype.kind == "c":
@@ -636,7 +636,8 @@ def _contract(t, m, out, last, alone, workers):
         np.add(*sums, out=out, casting="same_kind")
     elif cast and t.size > max(_BLOCK_ITEMS, n):
         axis = max((k for k in range(t.ndim - 1) if t.shape[k] > 1), key=lambda k: abs(t.strides[k]))
-        for part in (slice(t.shape[axis] // 2), slice(t.shape[axis] // 2, None)):
+        middle = t.shape[axis] // 2 // 64 * 64 or t.shape[axis] // 2
+        for part in (slice(middle), slice(middle, None)):
             block = (slice(None),) * axis + (part,)
             _contract(t[block], m, out[block], last, alone, workers)
     else:
