@@ -298,6 +298,7 @@ cdef void run_dot(const Dot *p, Worker *w) noexcept nogil:
         else:
             lanes_task(p, w, w.first)
         w.first += 1
+        tick(&w.clock, 16. * p.strip * p.r)   # results cost more than their products where sums are short
 
 
 cdef inline idx magnitude(idx step) noexcept nogil:

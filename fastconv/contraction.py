@@ -617,7 +617,7 @@ def _contract(t, m, out, last, alone, workers):
     shapes and dtypes alone, not on what is copied: so the bits do not.
     """
     kind, size, n = out.dtype.kind, out.dtype.itemsize, m.shape[1]
-    real = out.dtype if kind in "iu" else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
+    real = out.dtype if kind != "c" and size >= 4 else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
     cast = kind not in "iu" and t.dtype.kind in "biu"
     row_bytes = n * real.itemsize
     if m.dtype.kind == "c":
@@ -636,7 +636,8 @@ def _contract(t, m, out, last, alone, workers):
         np.add(*sums, out=out, casting="same_kind")
     elif cast and t.size > max(_BLOCK_ITEMS, n):
         axis = max((k for k in range(t.ndim - 1) if t.shape[k] > 1), key=lambda k: abs(t.strides[k]))
-        for part in (slice(t.shape[axis] // 2), slice(t.shape[axis] // 2, None)):
+        middle = t.shape[axis] // 2 // 64 * 64 or t.shape[axis] // 2
+        for part in (slice(middle), slice(middle, None)):
             block = (slice(None),) * axis + (part,)
             _contract(t[block], m, out[block], last, alone, workers)
     else:
@@ -656,7 +657,7 @@ def _contract_block(t, m, out, real, last, alone, workers):
             whole = np.empty((len(m), 2, m.shape[1], 2), real)
             whole[:, 0, :, 0] = whole[:, 1, :, 1] = m.real
             whole[:, 1, :, 0] = m.imag
-            np.negative(m.imag, out=whole[:, 0, :, 1])
+            np.multiply(m.imag, -1, out=whole[:, 0, :, 1])  # np.negative errs with some steps in NumPy 2.4
             t, m, summed, results = _parts(t), whole.reshape(2 * len(m), -1), 2, 2
         else:
             m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2

@@ -1,8 +1,10 @@
 """Contractions whose constants are small, so that small arrays cross every edge at which drivers and faces change their way."""
 
+import numpy as np
 import pytest
 
 import contraction_calls
+import fastconv
 from fastconv import runtime
 
 EACH = "test_each_constant_alone"
@@ -56,3 +58,12 @@ def test_constants_together(rng, stem):
         print(values)
         with runtime.use_seams(values):
             check_calls(rng, stem, 3)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_short_block_after_whole_ones_leaves_their_samples_out(rng, order):
+    """Rows that are copied along the samples are padded with zeros, others leave what a block held before."""
+    a = np.array(rng.integers(1, 4, (20, 7)), np.float64, order=order)
+    with runtime.use_seams({"contraction.MAX_DEPTH": 4, "contraction.SPAN_BLOCKS": 1}):
+        result = fastconv.triple_product(a, workers=1)
+    np.testing.assert_array_equal(result, np.einsum("im,jm,km->ijk", a, a, a))

@@ -257,9 +257,12 @@ static void FC_N(widen)(double *restrict into, const void *from, ptrdiff_t count
 {
     enum { PAIRS = sizeof(FC_T) == sizeof(double) };
     const FC_T *restrict src = from;
-    if (!accumulate)
-        memset(into, 0, (size_t)count * 2 * sizeof(FC_T));
-    for (ptrdiff_t i = 0; i < count; i++) {
+    for (ptrdiff_t i = 0; i < count && !accumulate; i++) {
+        into[PAIRS ? 2 * i : i] = (double)src[i];
+        if (PAIRS)
+            into[2 * i + 1] = 0;
+    }
+    for (ptrdiff_t i = 0; i < count && accumulate; i++) {
         const double x = (double)src[i];
         if (PAIRS) {
             const double before = into[2 * i], sum = before + x, added = sum - before;
@@ -276,10 +279,8 @@ static void FC_N(narrow)(void *into, const double *restrict from, ptrdiff_t coun
     enum { PAIRS = sizeof(FC_T) == sizeof(double) };
     FC_T *restrict dst = into;
     for (ptrdiff_t i = 0; i < count; i++) {
-        double sum = from[PAIRS ? 2 * i : i];
-        if (PAIRS && sum - sum == 0) /* what an infinite sum has lost is no number */
-            sum += from[2 * i + 1];
-        dst[i] = (FC_T)(sum * scale);
+        const double sum = from[PAIRS ? 2 * i : i], lost = PAIRS ? from[2 * i + 1] : 0;
+        dst[i] = (FC_T)((sum - sum == 0 ? sum + lost : sum) * scale); /* what an infinite sum has lost is no number */
     }
 }
 
