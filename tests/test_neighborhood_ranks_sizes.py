@@ -95,6 +95,14 @@ def draw(rng):
     return x, reduction, footprint, options
 
 
+def between(cells, position):
+    """Return the linear interpolation of sorted cells; NumPy's percentile makes NaN of an infinity and any other number."""
+    low, high = cells[math.floor(position)], cells[math.ceil(position)]
+    if low == high or np.isfinite((low, high)).all():
+        return low + (high - low) * (position % 1) if low < high else low
+    return low + high
+
+
 def expected(reduction, values):
     """Return the result for the counting values of a window, in C order."""
     if values.size == 0 or (values.dtype.kind == "f" and np.isnan(values).any()):
@@ -105,8 +113,7 @@ def expected(reduction, values):
     if name == "rank":
         return np.sort(values)[min(max(parameter + values.size if parameter < 0 else parameter, 0), values.size - 1)]
     if name in ("median", "percentile"):
-        with np.errstate(invalid="ignore"):
-            return np.percentile(values.astype(np.float64), parameter)
+        return between(np.sort(values.astype(np.float64)), parameter / 100 * (values.size - 1))
     unique, counts = np.unique(values, return_counts=True)
     shares = counts / values.size
     return unique[np.argmax(counts)] if name == "mode" else -(shares * np.log2(shares)).sum()
