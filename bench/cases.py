@@ -514,7 +514,8 @@ REDUCTIONS = [
     ),
     *(
         reduction_case(
-            "large boxes", f"{size} of {shape}".replace(", ", "x"), "float64", name, SCIPY, 1.0, shape=shape, size=size, tolerance=1e-9
+            "large boxes", f"{size} of {shape}".replace(", ", "x"), "float64", name, SCIPY, 1.0, shape=shape, size=size,
+            tolerance=1e-9,
         )
         for shape, size in [
             ((2000, 2000), 101), ((2000, 2000), 301), ((2000, 2000), 801), ((2000, 2000), (301, 1)), ((150, 150, 150), 61),

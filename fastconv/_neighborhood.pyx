@@ -162,7 +162,7 @@ cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept
     if own.reduction == FC_NEAR_RANGE:
         return p.native & ~1 if p.native >= FC_U8 else p.native
     if own.doubles:
-        return FC_F32 if out_kind < FC_F64 else FC_F64
+        return FC_F32 if out_kind == FC_F32 else FC_F64
     if own.reduction == FC_NEAR_SUM:
         return FC_I32 if p.item <= 2 else FC_I64
     return FC_U8 if p.native == FC_U8 and out_kind == FC_U8 and p.cells <= FC_FOLD_BYTES else FC_F64

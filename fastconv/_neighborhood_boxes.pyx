@@ -61,6 +61,8 @@ from fastconv._neighborhood_plain cimport Near, kind_bytes, plain_elements
 from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, team, tick
 
 cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large
+cdef idx LARGE_COLUMN = 1400     # bytes that are kept of a window's column
+cdef idx WHOLE_CELLS = 16        # of means of 64-bit integers, which else are found in the plain way
 cdef idx LARGE_HOLES = 1 << 10   # cells, where some may not count
 cdef idx LONG_ROW = 1 << 12      # cells of a window in one line
 cdef idx LEAST_BLOCK = 8         # sheets of a block, unless the window is shorter
@@ -70,6 +72,8 @@ cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
+seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
+seam("neighborhood.WHOLE_CELLS", &WHOLE_CELLS)
 seam("neighborhood.LARGE_HOLES", &LARGE_HOLES)
 seam("neighborhood.LONG_ROW", &LONG_ROW)
 seam("neighborhood.LEAST_BLOCK", &LEAST_BLOCK)
@@ -83,19 +87,31 @@ _NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "a
 
 def takes(name, geometry):
     """Whether a reduction is that of a large box. It depends on the window and the dtype alone: its bits do."""
-    cdef idx lines, cells, item = geometry.cval.dtype.itemsize, length
+    cdef idx item = geometry.cval.dtype.itemsize, row, lines, cells, length, folded, kept
+    cdef bint squares = name in ("var", "std")
     if geometry.cells is not None or name not in _NAMES:
         return False
-    cells = math.prod(geometry.window)
-    length = geometry.window[len(geometry.window) - 1]
-    lines = cells // length
+    *outer, row, length = geometry.window
+    lines = math.prod(outer) * row
+    cells = lines * length
     if cells == 1:
         return False
     if geometry.presence and cells >= LARGE_HOLES or lines == 1 and length >= LONG_ROW:
         return True
-    # Bytes of an element and of what is kept of it, as often as blocks go through them: where both ways take as long.
-    item = 3 * (item + 24) if name in ("var", "std") else 4 * (item + 8) if name in ("sum", "mean") and item > 2 else item + 4
-    return lines > 1 and lines * (length + 64) * item >= LARGE_WINDOW
+    if item == 8 and geometry.cval.dtype.kind in "iu" and (squares or name == "mean"):
+        return (cells // 4 if squares else 4 * cells if lines > 1 else cells) >= WHOLE_CELLS
+    # Bytes that are kept of an element of a column, and those of a window's elements as often as blocks go through them: from
+    # where both ways take as long.
+    if squares:
+        kept, folded = 20, 3 * (item + 24)
+    elif name in ("sum", "mean"):
+        kept, folded = (item + 8, 4 * (item + 8)) if item > 2 else (item + 4, 3 * (item + 4))
+    else:
+        kept, folded = item, item + 8
+    # Blocks have fewer outputs on the axes before that of the rows.
+    if max(row, 3 * max(outer, default=1)) * kept >= LARGE_COLUMN:
+        return True
+    return lines > 1 and lines * (length + 64) * folded >= LARGE_WINDOW
 
 
 # ---- the plan ----

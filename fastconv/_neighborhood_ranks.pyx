@@ -9,7 +9,6 @@ cimport numpy as cnp
 from fastconv._common cimport idx
 from fastconv._kernels cimport (
     FC_CELL_LEVELS,
-    FC_F16,
     FC_F32,
     FC_F64,
     FC_LINE_HOLES,
@@ -542,7 +541,7 @@ def add(Pass pass_, name, value, cnp.ndarray out):
     plan.pair = _interpolates(name, value, p.cells, p.presence) and value[0] not in (0.0, 1.0)
     plan.nothing = nothing_of(result_kind(out))
     # Between two integers of 64 bits a double is not exact enough for a result of 64 bits.
-    narrow = result_kind(out) & FC_KINDS in (FC_F16, FC_F32)
+    narrow = result_kind(out) & FC_KINDS in (FC_F32, p.kind & FC_KINDS)
     whole = plan.pair and p.native >= FC_U64 and result_kind(out) & FC_KINDS >= FC_U64
     # The elements' own type has not the numbers between two of them, or no NaN.
     plan.real = plan.logs or (plan.pair and not whole and p.native != FC_F64 and not (p.native == FC_F32 and narrow)) or (

@@ -15,11 +15,13 @@ use_seams = fastconv.runtime.use_seams
 
 NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")
-ALL_LARGE = {"neighborhood.LARGE_WINDOW": 1, "neighborhood.LARGE_HOLES": 1, "neighborhood.LONG_ROW": 1}
+ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_HOLES", "LONG_ROW")}
 
 # Each constant at which a way changes, and the test that crosses it.
 CROSSED = {
     "neighborhood.LARGE_WINDOW": "test_large_boxes_are_small_ones",
+    "neighborhood.LARGE_COLUMN": "test_large_boxes_are_small_ones",
+    "neighborhood.WHOLE_CELLS": "test_large_boxes_are_small_ones",
     "neighborhood.LARGE_HOLES": "test_large_boxes_are_small_ones",
     "neighborhood.LONG_ROW": "test_long_rows",
     "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
@@ -134,7 +136,8 @@ def test_large_boxes_are_small_ones(isa, rng, name):
     for dtype in ("uint8", "int64", "float32", "float64"):
         x = rng.integers(0, 9, (40, 75)).astype(dtype)
         for size in ((31, 1), (1, 31), (9, 70), 40):
-            small = reduce_(x, name, size)
+            with use_seams(dict.fromkeys(ALL_LARGE, 1 << 40)):
+                small = reduce_(x, name, size)
             with use_seams(ALL_LARGE):
                 large = reduce_(x, name, size)
             if name in ("mean", "var", "std"):

@@ -833,8 +833,21 @@ def test_the_cost_of_a_box_does_not_grow_with_it(rng, name):
         return min(times)
 
     usual = seconds(61)
-    for size in (301, 501, (501, 1)):
+    for size in (151, 201, 301, 501, (101, 1), (151, 1), (201, 1), (301, 1), (501, 1)):
         assert seconds(size) < 12 * usual, size
+
+
+def test_results_of_float16_are_rounded_once():
+    """Through float32 they would be those of a tie."""
+    half = np.array([1, 2.0**-11, 2.0**-24], np.float16)
+    above = np.float16(1 + 2.0**-10)
+    assert reduce_(half, "sum", 3, mode="valid")[0] == above
+    for name in ("sum", "mean", "max", "median"):
+        for size in (1, (1, 1)):
+            x = np.full((1,) * np.size(size), 1 + 2.0**-11 + 2.0**-30)
+            assert reduce_(x, name, size, dtype="f2") == above, name
+    pair = np.array([1, 1 + 2.0**-10 + 2.0**-23], np.float32)
+    assert reduce_(pair, "median", 2, mode="valid", dtype="f2")[0] == above
 
 
 @pytest.mark.parametrize("call", [

@@ -312,7 +312,7 @@ static void fc_narrow_elements(char *words, fc_wide *from, ptrdiff_t n, int kind
         for (ptrdiff_t i = 0; i < n; i++)
             from->f[i] = source & 1 ? (double)(int64_t)from->u[i] : (double)from->u[i];
     if (kind == FC_F16) {
-        FC_NARROW(uint16_t, fc_float_to_half((float)from->f[i]))
+        FC_NARROW(uint16_t, fc_float_to_half(fc_to_odd(from->f[i])))
     } else if (kind == FC_F32) {
         FC_NARROW(float, from->f[i])
     } else {
