@@ -94,8 +94,8 @@ cdef idx region_bytes(Lines *p) noexcept:
 cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     """Outputs of a block: a strip of a line, ROWS or `least` rows or twice as many as the window has (of booleans, which take the
     least time, as many as there may be), and ROWS on the outer axes; then less until the region is small enough. Rows come in
-    even numbers, `kept` of them stay. Reducers of boxes without `least` combine all lines of a region for each block: they leave the cache rather
-    than have blocks of less than half the window."""
+    even numbers, `kept` of them stay. Reducers of boxes that ask for no more than these combine all lines of a region for each
+    block: they leave the cache rather than have blocks of less than half the window."""
     cdef int a, last = p.ndim - 1
     cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
     cdef idx size, fewest, shortest
@@ -113,7 +113,7 @@ cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
         size, fewest, shortest = region_bytes(p), kept, LEAST_STRIP
         if size <= REGION_BYTES:
             break
-        if box and not least and size <= MOST_BYTES:
+        if box and least <= kept and size <= MOST_BYTES:
             fewest, shortest = max(fewest, p.w[last - 1] // 2), max(shortest, p.w[last] // 2)
         for a in range(last):
             if p.b[a] > (1 if a < last - 1 else fewest):

@@ -61,7 +61,7 @@ from fastconv._neighborhood_plain cimport Near, kind_bytes, plain_elements
 from fastconv._runtime cimport Clock, Watch, crew, seam, start_clock, team, tick
 
 cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large
-cdef idx LARGE_COLUMN = 1400     # bytes that are kept of a window's column
+cdef idx LARGE_COLUMN = 4000     # bytes that are kept of a window's column
 cdef idx WHOLE_CELLS = 16        # of means of 64-bit integers, which else are found in the plain way
 cdef idx LARGE_HOLES = 1 << 10   # cells, where some may not count
 cdef idx LONG_ROW = 1 << 12      # cells of a window in one line
@@ -105,9 +105,9 @@ def takes(name, geometry):
     if squares:
         kept, folded = 20, 3 * (item + 24)
     elif name in ("sum", "mean"):
-        kept, folded = (item + 8, 4 * (item + 8)) if item > 2 else (item + 4, 3 * (item + 4))
+        kept, folded = (item + 8, 4 * (item + 8)) if item > 2 else (item + 4, item + 4)
     else:
-        kept, folded = item, item + 8
+        kept, folded = item, item + 4
     # Blocks have fewer outputs on the axes before that of the rows.
     if max(row, 3 * max(outer, default=1)) * kept >= LARGE_COLUMN:
         return True
