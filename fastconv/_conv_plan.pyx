@@ -14,7 +14,7 @@ from fastconv._runtime cimport seam
 cnp.import_array()
 
 # Constants at which plans change; any positive value gives right results.
-cdef idx CHAIN = 48                     # terms of a chain of the tile: shorter, its sums would leave the registers too often
+cdef idx CHAIN = 64                     # terms of a chain of the tile: shorter, its sums would leave the registers too often
 cdef idx FEW_CHAIN = 27                 # likewise of few filters, often blurs of flat images, whose errors have one sign
 cdef idx FEW_FILTERS = 16               # what few filters are
 cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache

@@ -91,10 +91,10 @@ def conv2d(
 
     Notes
     -----
-    Sums of n terms are formed in chains of at most 48, whose sums are added in groups of three, and those again, so
+    Sums of n terms are formed in chains of at most 64, whose sums are added in groups of three, and those again, so
     that on every instruction set and for all data, as long as no product underflows::
 
-        |error| <= (48 + 2 ceil(log3(n / 48))) u sum |x| |w|,     n u sum |x| |w| where n < 48,
+        |error| <= (64 + 2 ceil(log3(n / 64))) u sum |x| |w|,     n u sum |x| |w| where n < 64,
 
     u the unit roundoff of the dtype (one u more with a bias, whose size then counts in the sum). Only data made for it
     come near that: where rounding errors are not all of one sign, errors stay below ``8 u sum |x| |w|``.

@@ -41,9 +41,9 @@ ways = pytest.mark.parametrize("way", WAYS)
 def guaranteed(terms):
     """Return the bound of the docstring in u |x| * |w|."""
     levels = 0
-    while 48 * 3**levels < terms:
+    while 64 * 3**levels < terms:
         levels += 1
-    return min(terms, 48) + 2 * levels
+    return min(terms, 64) + 2 * levels
 
 
 def window_sums(x, problem):
@@ -96,13 +96,13 @@ def flat_numbers(dtype):
 @both
 @ways
 def test_flat_images_under_flat_filters(isa, way, dtype):
-    """All sums of chains are alike: what one loses, each loses. Few filters, often blurs, keep to 8u nevertheless."""
+    """All sums of chains are alike: what one loses, each loses, up to u/4 a term of it. Few filters, often blurs, keep to 8u."""
     problem = WAYS[way]
     terms, few = terms_of(problem), problem.filters[-1] <= 16 or "groups" in problem.options
     for a, b in flat_numbers(dtype):
         result = fastconv.conv2d(np.full(problem.input, a), np.full(problem.filters, b), **problem.options)
         exact = np.full(result.shape, terms * np.longdouble(a) * np.longdouble(b))
-        assert_within(result, exact, (8 if few else 14) * ROUNDOFF[np.dtype(dtype)] * exact)
+        assert_within(result, exact, (8 if few else 16) * ROUNDOFF[np.dtype(dtype)] * exact)
 
 
 @both
