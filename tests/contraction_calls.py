@@ -6,7 +6,6 @@ are made again with another layout and number of threads, for the same bits. `it
 """
 
 import contextlib
-import math
 
 import numpy as np
 
@@ -107,10 +106,10 @@ SAME = {"none": (0, 1, 2), "b is c": (0, 1, 1), "a is b": (0, 0, 1), "a is c": (
 
 
 def draw_rows(rng, counts, most, entries):
-    """Return the rows of each array, which stands `counts` times in a product of about so many entries but mirror images."""
+    """Return the rows of each array, which stands `counts` times in a product of at most so many entries."""
     rows = []
     for count in counts:
-        rows.append(draw_size(rng, min(most, (entries * math.factorial(int(count))) ** (1 / count))))
+        rows.append(draw_size(rng, min(most, entries ** (1 / count))))
         entries /= rows[-1] ** int(count)
     return rows
 
