@@ -8,7 +8,8 @@ Three ways, chosen in _conv_plan.pyx from the shapes of one image alone:
 - CHANNELS: depthwise, lanes along channels. A task is a block of rows times a block of channels.
 
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
-(kernels/kernels.h). Thread t always computes the same range of tasks.
+(kernels/kernels.h). Where filters outweigh the caches, or a window does, the sums of a task stay open while its terms pass
+in ranges: panels of filters, gathered windows, or filter rows of a plane. Thread t always computes the same range of tasks.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cython.parallel cimport prange
