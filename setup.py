@@ -24,11 +24,7 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastconv/kernels")
 VERSION = Path("fastconv/_version.py")
-DRIVERS = (
-    "_runtime", "_conv", "_conv_plan", "_contraction", "_contraction_modes", "_distance",
-    "_lines", "_neighborhood", "_neighborhood_bits", "_neighborhood_boxes", "_neighborhood_calls",
-    "_neighborhood_extremes", "_neighborhood_plain", "_neighborhood_ranks", "_neighborhood_sums",
-)  # fmt: skip
+DRIVERS = Path("fastconv/_drivers")
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -95,7 +91,7 @@ class BuildExt(build_ext):
         if self.compiler.compiler_type == "msvc":
             raise SystemExit("fastconv's kernels need GCC or Clang (on Windows: clang-cl or MinGW)")
         openmp = openmp_flags(self.compiler)
-        runtime = next(e for e in self.extensions if e.name == "fastconv._runtime")
+        runtime = next(e for e in self.extensions if e.name == "fastconv._drivers.runtime")
         runtime.extra_objects = self.build_kernels()
         for extension in self.extensions:
             extension.extra_compile_args = ["-g0", "-O2", "-fvisibility=hidden", *openmp, *SANITIZE]
@@ -128,8 +124,8 @@ class BuildExt(build_ext):
 
 extensions = [
     Extension(
-        f"fastconv.{name}",
-        [f"fastconv/{name}.pyx"],
+        ".".join(source.with_suffix("").parts),
+        [str(source)],
         include_dirs=["fastconv", numpy.get_include()],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
@@ -137,7 +133,7 @@ extensions = [
         ],
         depends=[str(path) for path in (*KERNELS.glob("*.[ch]"), VERSION)],
     )
-    for name in DRIVERS
+    for source in sorted(DRIVERS.rglob("*.pyx"))
 ]
 
 setup(

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import fastconv
-from fastconv import _runtime
+from fastconv._drivers import runtime as _runtime
 
 from . import peers, report
 from .cases import CASES

@@ -15,7 +15,7 @@ from statistics import geometric_mean, median
 import numpy as np
 
 import fastconv
-from fastconv import _runtime
+from fastconv._drivers import runtime as _runtime
 
 from . import peers
 

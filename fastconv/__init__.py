@@ -4,7 +4,7 @@ import pkgutil
 # In a clone whose package is installed elsewhere, the compiled modules are there.
 __path__ = pkgutil.extend_path(__path__, __name__)
 
-from . import _build  # noqa: F401  before all others
+from ._face import build  # noqa: F401  before all others
 from .contraction import (
     mode_dot,
     mode_dot_vjp,

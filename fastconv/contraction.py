@@ -1,4 +1,4 @@
-"""Triple products and tensor contractions. Next hop: _contraction.pyx, and _contraction_modes.pyx for one axis."""
+"""Triple products and tensor contractions. Next hop: _drivers/contraction/triple.pyx, and _drivers/contraction/modes.pyx for one axis."""
 from __future__ import annotations
 
 import math
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _args, _contraction, _contraction_modes, _runtime
+from ._drivers import runtime as _runtime
+from ._drivers.contraction import modes as _contraction_modes
+from ._drivers.contraction import triple as _contraction
+from ._face import args as _args
 
 __all__ = [
     "mode_dot",

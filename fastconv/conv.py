@@ -1,10 +1,11 @@
-"""Convolution of image batches with banks of filters. Next hop: _conv.pyx, which cuts the work into tiles."""
+"""Convolution of image batches with banks of filters. Next hop: _drivers/conv/run.pyx, which cuts the work into tiles."""
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _args, _conv
+from ._drivers.conv import run as _conv
+from ._face import args as _args
 
 __all__ = ["conv2d"]
 

@@ -1,4 +1,4 @@
-"""Distances between all pairs of points, in batches. Next hop: _distance.pyx, which cuts the pairs into blocks."""
+"""Distances between all pairs of points, in batches. Next hop: _drivers/distance/pairs.pyx, which cuts the pairs into blocks."""
 from __future__ import annotations
 
 import math
@@ -7,8 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _distance, _metrics, _runtime
-from ._distance import small
+from ._drivers import runtime as _runtime
+from ._drivers.distance import pairs as _distance
+from ._drivers.distance.pairs import small
+from ._face import args as _args
+from ._face import metrics as _metrics
 from .runtime import get_num_threads
 
 __all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]

@@ -1,5 +1,5 @@
-"""Each pixel from a function of its neighbourhood. Next hop: _lines.pyx, the engine, whose reducers stand in
-_neighborhood.pyx and _neighborhood_ranks.pyx."""
+"""Each pixel from a function of its neighbourhood. Next hop: _drivers/neighborhood/engine.pyx, whose reducers stand in
+neighborhood/names.pyx and _drivers/neighborhood/ranks.pyx."""
 from __future__ import annotations
 
 import collections
@@ -11,7 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _args, _callables, _lines, _neighborhood, _neighborhood_boxes, _neighborhood_ranks, _runtime
+from ._drivers import runtime as _runtime
+from ._drivers.neighborhood import boxes as _neighborhood_boxes
+from ._drivers.neighborhood import engine as _lines
+from ._drivers.neighborhood import names as _neighborhood
+from ._drivers.neighborhood import ranks as _neighborhood_ranks
+from ._face import args as _args
+from ._face import callables as _callables
 
 __all__ = ["neighborhood_reduce"]
 

@@ -45,8 +45,8 @@ CROSSED = {
     "kernels.h:FC_FOLD_STRIP": "test_lines_around_the_lanes",
     "kernels.h:FC_NARROW_CELLS": "test_sums_of_bytes_around_narrow_cells",
     "neighborhood.h:FC_NEAR_CHUNK": "test_lines_around_the_lanes",
-    "_neighborhood_sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
-    "_neighborhood_bits.pyx:RADIX": "test_truths_as_bits",
+    "neighborhood/sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
+    "neighborhood/truths.pyx:RADIX": "test_truths_as_bits",
 }
 
 

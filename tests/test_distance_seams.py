@@ -47,9 +47,9 @@ CROSSED = {
     "points.h:B": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "points.h:WIDTH": "test_booleans_are_exact",
     "points.h:LANES": "test_long_sums_hold_their_bound",
-    "_metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
-    "_metrics.py:_FARTHEST": "test_large_powers",
-    "_distance.pyx:SORT_STEPS": "test_many_neighbours",
+    "metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
+    "metrics.py:_FARTHEST": "test_large_powers",
+    "distance/pairs.pyx:SORT_STEPS": "test_many_neighbours",
 }
 BLOCKS = {
     "distance.RANGE": (1, 64, 128),

@@ -244,7 +244,7 @@ def test_reductions_of_numpy_are_the_names(rng, function, dtype):
 
 
 def test_reductions_of_numpy_are_not_called(rng, monkeypatch):
-    monkeypatch.setattr(fastconv._callables, "run", None)
+    monkeypatch.setattr(fastconv._face.callables, "run", None)
     reduce_(rng.random((5, 5)), np.std, 3)
 
 

@@ -129,7 +129,8 @@ def test_sources_beside_drivers_of_another_version_are_an_import_error(tmp_path)
 
 
 def test_drivers_of_another_version_in_the_same_folder_are_an_import_error():
-    from fastconv import _build, _runtime
+    from fastconv._drivers import runtime as _runtime
+    from fastconv._face import build as _build
 
     _build._check(HOME, HOME, _runtime.VERSION)
     for version in ("9.9.9", None):
@@ -139,8 +140,8 @@ def test_drivers_of_another_version_in_the_same_folder_are_an_import_error():
 
 def test_compiled_modules_are_the_drivers():
     names = {file.name.partition(".")[0] for file in extension_modules()}
-    assert {"_conv", "_runtime"} <= names
-    assert all(name.startswith("_") for name in names)
+    assert {"pairs", "runtime"} <= names
+    assert all(file.is_relative_to(HOME / "_drivers") for file in extension_modules())
 
 
 # --- What the compiled modules hold
@@ -202,7 +203,7 @@ def test_wide_registers_stay_in_the_objects_of_their_isa(path):
     for register, addresses in functions_with_registers(path).items():
         found = {sources.get(address, hex(address)) for address in addresses}
         assert all(re.search(rf"x86_v[{REGISTERS[register]}]\b", name) for name in found), found
-        assert bool(found) == (path.name.startswith("_runtime")), register
+        assert bool(found) == (path.name.startswith("runtime.")), register
 
 
 # --- What is documented

@@ -19,7 +19,9 @@ from support import has_openmp, run_script
 
 TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "fastconv"
-sources = pytest.mark.skipif(not (SOURCES / "_runtime.pyx").exists(), reason="needs the sources, which are not beside the tests")
+sources = pytest.mark.skipif(
+    not (SOURCES / "_drivers/runtime.pyx").exists(), reason="needs the sources, which are not beside the tests"
+)
 
 CROSSED = {
     "runtime.SERIAL_WORK": "test_serial_work_is_where_teams_begin",
@@ -31,27 +33,28 @@ CROSSED = {
 REASONS = {
     "a label or a bit of one": """
         elements.h:OWN isa.h:FC_ELEMENT kernels.h:FC_KINDS kernels.h:FC_LINE_HOLES kernels.h:FC_LINE_MINUS
-        kernels.h:FC_LINE_NAN _lines.pxd:IN_PLACE kernels.h:FC_NEAREST_WHOLE kernels.h:FC_OP_MAX kernels.h:FC_OP_MIN
+        kernels.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE kernels.h:FC_NEAREST_WHOLE kernels.h:FC_OP_MAX kernels.h:FC_OP_MIN
         kernels.h:FC_OP_NAN kernels.h:FC_SWAPPED kernels.h:FC_TRUTH kernels.h:FC_U8""",
     "what a type or an instruction set is": """
         neighborhood.h:FC_IS_FLOAT select.h:FC_AS_KEYS select.h:FC_IS_FLOAT simd.h:BIAS
         simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA
         fold.h:LANES parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
-        kernels.h:FC_LINE_SLACK _lines.pyx:VECTOR _neighborhood_bits.pyx:VECTOR""",
+        kernels.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
         contraction.h:M conv.h:R kernels.h:FC_MAX_VECTORS limits.h:CHAINS split.h:SPLIT fold.h:MOST""",
     "terms of a polynomial": "powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance.h:FC_FETCHES",
     "the dimension of an array": """
-        _contraction.pyx:MAX_RUNS _conv.pyx:TILE_VECTORS _conv_plan.pxd:MAX_LEAD _conv_plan.pxd:MAX_LEVELS
-        _distance.pyx:MAX_LEAD _lines.pxd:AXES _neighborhood_boxes.pyx:ONE _neighborhood_boxes.pyx:SPARE kernels.h:FC_MEASURES
+        contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
+        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
+        kernels.h:FC_MEASURES
         kernels.h:FC_SELECT_ROOM medians.h:ROOM sorted.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
-        distance.py:_MOST_AXES _args.py:MOST_PIXELS _args.py:MOST_THREADS""",
+        distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
-        _lines.pyx:ROUND_SECONDS _neighborhood_calls.pyx:ROUND_SECONDS _runtime.pyx:LOOK_SECONDS""",
-    "the size of a cache line": "_args.py:LINE_BYTES",
+        neighborhood/engine.pyx:ROUND_SECONDS neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
+    "the size of a cache line": "args.py:LINE_BYTES",
 }
 NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}
 
@@ -135,10 +138,11 @@ def constants():
     found = {}
     for pattern, read in kinds.items():
         for path in sorted(SOURCES.rglob(pattern)):
-            if path.name == "__main__.py" or (path.suffix == ".c" and path.parent == SOURCES):
+            if path.name == "__main__.py" or (path.suffix == ".c" and path.is_relative_to(SOURCES / "_drivers")):
                 continue  # the tour; what Cython makes
             names, seams = read(path.read_text())
-            found |= {f"{path.name}:{name}": name in seams for name in names}
+            file = str(path.relative_to(SOURCES)).removeprefix("_drivers/").removeprefix("_face/").removeprefix("kernels/")
+            found |= {f"{file}:{name}": name in seams for name in names}
     return found
 
 

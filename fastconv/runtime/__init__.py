@@ -7,7 +7,8 @@ import pathlib
 import platform
 from collections.abc import Iterator, Mapping
 
-from .. import _args, _runtime
+from .._drivers import runtime as _runtime
+from .._face import args as _args
 
 __all__ = [
     "available_isas",

@@ -1,0 +1,1 @@
+"""Drivers of contractions: triple.pyx and modes.pyx."""

@@ -1,0 +1,571 @@
+"""Driver of triple_product: packs blocks, runs the tile on a team, and folds the sums. The face is contraction.py.
+
+Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
+m runs in chains of CHAIN samples in registers, which are added up over a few blocks of `depth` samples, and these over the
+blocks of a span, in the dtype: no sum has many terms. Spans are added up in twice the precision. Threads share the panels of
+pairs or, where outputs are few, the spans. Operands of few rows are read where they are, a block of samples after the other, with
+lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the shapes alone: the
+bits do not depend on threads, strides or kinds. The other contractions are in modes.pyx.
+"""
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cython.parallel cimport prange
+from libc.string cimport memset
+
+cimport numpy as cnp
+
+from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
+from fastconv._drivers.kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
+from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, start_clock, table, team, tick
+
+cnp.import_array()
+
+cdef enum:
+    MAX_RUNS = 64                # lanes of the widest panel
+
+cdef idx PANEL_BYTES = 24 << 10  # one panel of products, which stays in the first-level cache
+cdef idx SPAN_BYTES = 3 << 20    # packed operands of a span,
+cdef idx SPAN_BLOCKS = 32        # which has so many blocks at most
+cdef idx SPARE_BYTES = 1 << 20   # rows of one operand before they are transposed, and sums of a panel that is turned
+cdef idx GROUP_BYTES = 384 << 10  # sums that stay in the second-level cache while a span is read
+cdef idx TOTAL_BYTES = 10 << 20  # wide sums of all spans so far
+cdef idx PASS_BYTES = 512 << 10  # the same for each thread where there is only one span
+cdef idx SETS_BYTES = 256 << 10  # sums of the spans that one thread computes in a round,
+cdef idx SETS = 64               # and how many spans those are at most,
+cdef idx SETS_THREAD = 4 << 20   # of memory for a thread
+cdef idx MAX_DEPTH = 256
+cdef idx LEAST_DEPTH = 16        # where operands have many rows
+cdef idx CHAIN = 32              # terms of a chain in registers
+cdef idx CHAIN_TERMS = 768       # and of the sums of chains, before they join those of the span
+cdef idx THIN_OUTPUTS = 1024     # sums of operands of few rows, at most,
+cdef idx THIN_DEPTH = 256        # and how many samples those take from each row in turn,
+cdef idx THIN_CHAIN = 16         # whose sums are added up so often before they join those of the span,
+cdef idx THIN_BLOCKS = 64        # which has so many blocks
+
+seam("contraction.PANEL_BYTES", &PANEL_BYTES)
+seam("contraction.SPAN_BYTES", &SPAN_BYTES)
+seam("contraction.SPAN_BLOCKS", &SPAN_BLOCKS)
+seam("contraction.SPARE_BYTES", &SPARE_BYTES)
+seam("contraction.GROUP_BYTES", &GROUP_BYTES)
+seam("contraction.TOTAL_BYTES", &TOTAL_BYTES)
+seam("contraction.PASS_BYTES", &PASS_BYTES)
+seam("contraction.SETS_BYTES", &SETS_BYTES)
+seam("contraction.SETS", &SETS)
+seam("contraction.SETS_THREAD", &SETS_THREAD)
+seam("contraction.MAX_DEPTH", &MAX_DEPTH)
+seam("contraction.LEAST_DEPTH", &LEAST_DEPTH)
+seam("contraction.CHAIN", &CHAIN)
+seam("contraction.CHAIN_TERMS", &CHAIN_TERMS)
+seam("contraction.THIN_OUTPUTS", &THIN_OUTPUTS)
+seam("contraction.THIN_DEPTH", &THIN_DEPTH)
+seam("contraction.THIN_CHAIN", &THIN_CHAIN)
+seam("contraction.THIN_BLOCKS", &THIN_BLOCKS)
+
+
+cdef struct Operand:             # a matrix whose columns run over one or several axes
+    const char *data
+    idx rows, row
+    int kind, axes
+    bint in_place                # kernels can read the rows where they are
+    idx shape[MAX_AXES]
+    idx step[MAX_AXES]
+
+
+# ---- triple product ----
+
+cdef struct Triple:
+    const fc_real *k
+    idx item, wide               # bytes of an element and of a wide sum
+    Operand x, y, z, weights
+    int same                     # 2: x, y and z are the same; 1: y and z are
+    bint weighted, thin          # thin: few rows, with lanes along the samples
+    const double *mean           # of each row, to be subtracted (only where all are the same)
+    idx m, depth, blocks, spans
+    idx x_row, y_row, y_at, z_at, block_size, spare_size
+    idx pairs, width, panels
+    idx *run_start               # pairs before each run; run t holds the pairs with y = rows - 1 - t
+    idx *panel_at                # sums before each panel
+    char *out
+    idx out_x, out_y, out_z
+    bint packed, triples         # triples: the packed entries are those of all three axes, else of y and z alone
+    int out_kind
+    double scale
+
+
+cdef struct Member:              # one thread
+    char *span                   # packed operands
+    char *spare                  # rows before they are transposed; tiles likewise
+    char *products
+    char *sums
+    idx first, last              # its panels, or its spans
+    Clock clock
+
+
+cdef void pack(const Triple *p, const Operand *o, idx start, idx count, void *dst, void *spare) noexcept nogil:
+    """Columns start .. start + count of an operand as rows of `depth` elements."""
+    cdef idx run, rest, index, r, done = 0
+    cdef const char *at
+    cdef int a
+    if o.axes == 1:
+        copy_matrix(p.k, p.item, dst, p.depth, spare, o.data + start * o.step[0], o.row, o.step[0], o.rows, count, o.kind)
+        return
+    while done < count:
+        rest, at = start + done, o.data
+        run = min(count - done, o.shape[o.axes - 1] - rest % o.shape[o.axes - 1])
+        for a in range(o.axes - 1, -1, -1):
+            index = rest % o.shape[a]
+            rest //= o.shape[a]
+            at += index * o.step[a]
+        for r in range(o.rows):
+            copy_rows(p.k, offset(dst, r * p.depth + done, p.item), run, at + r * o.row, 0, o.step[o.axes - 1], 1, run,
+                      o.kind)
+        done += run
+
+
+cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spare) noexcept nogil:
+    """The samples of one block: x and y with a row for each sample, z with a row for each of its own."""
+    cdef idx start = (span * p.blocks + block) * p.depth
+    cdef idx count = min(p.depth, p.m - start)
+    cdef char *at = into + block * p.block_size * p.item
+    cdef char *z = at + p.z_at * p.item
+    cdef char *source
+    cdef char *other = spare + p.spare_size * p.item
+    if count <= 0:
+        return
+    pack(p, &p.z, start, count, z, other)
+    if p.mean != NULL:
+        p.k.adjust(z, z, p.z.rows, count, p.depth, p.mean, NULL)
+    source = z
+    if p.same < 2:
+        source = spare
+        pack(p, &p.x, start, count, source, other)
+    p.k.transpose(at, p.x_row, source, p.depth, p.x.rows, count)
+    if p.y_at == 0:
+        return
+    source = z
+    if not p.same:
+        source = spare
+        pack(p, &p.y, start, count, source, other)
+    if p.weighted:
+        pack(p, &p.weights, start, count, other, other)
+        p.k.adjust(spare, source, p.y.rows, count, p.depth, NULL, other)
+        source = spare
+    p.k.transpose(at + p.y_at * p.item, p.y_row, source, p.depth, p.y.rows, count)
+
+
+cdef idx find_runs(const Triple *p, idx panel, fc_pair_run *runs) noexcept nogil:
+    """The runs of pairs that make a panel; returns how many."""
+    cdef idx pair = panel * p.width, end = min(pair + p.width, p.pairs), count = 0
+    cdef idx low = 0, high = p.y.rows, middle
+    while high - low > 1:
+        middle = (low + high) // 2
+        if p.run_start[middle] <= pair:
+            low = middle
+        else:
+            high = middle
+    while pair < end:
+        runs[count].y = p.y.rows - 1 - low
+        runs[count].x = pair - p.run_start[low] + (runs[count].y if p.same == 2 else 0)
+        runs[count].length = min(p.run_start[low + 1], end) - pair
+        pair += runs[count].length
+        low += 1
+        count += 1
+    return count
+
+
+cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
+    return <int>ceil_div(min(p.width, p.pairs - panel * p.width), p.k.lanes)
+
+
+cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
+    """sums = the sums of one span for a group of panels."""
+    cdef fc_khatri q
+    cdef fc_pair_run runs[MAX_RUNS]
+    cdef idx blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks), together = max(CHAIN_TERMS // p.depth, 1)
+    cdef idx start = 0, block, panel, vectors, size
+    cdef char *at
+    cdef void *total
+    cdef void *c
+    q.dst, q.x_step, q.y_step, q.runs = t.products, p.x_row, p.y_row, runs
+    while start < blocks:
+        for panel in range(first, last):
+            vectors = panel_vectors(p, panel)
+            size = p.panel_at[panel + 1] - p.panel_at[panel]
+            q.width = vectors * p.k.lanes
+            q.count = find_runs(p, panel, runs)
+            total = offset(sums, p.panel_at[panel] - p.panel_at[first], p.item)
+            c = total if start == 0 else t.spare
+            for block in range(start, min(start + together, blocks)):
+                if tick(&t.clock, <double>p.depth * size):
+                    return
+                at = t.span + block * p.block_size * p.item
+                q.x, q.y = at, at + p.y_at * p.item
+                q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
+                p.k.khatri(&q)
+                multiply(p.k, p.item, at + p.z_at * p.item, p.depth, size // q.width, t.products, q.m, <int>vectors, c,
+                         block > start, CHAIN)
+            if start > 0:
+                p.k.fold(total, c, size)
+        start += together
+
+
+cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, idx count, void *into, void *spare,
+                     fc_thin *q) noexcept nogil:
+    """`count` samples of an operand for `thin`: where they are, or copied."""
+    q.rows[which] = o.rows
+    if o.in_place and p.mean == NULL and not (which == 1 and p.weighted):
+        q.at[which], q.row[which] = o.data + start * p.item, o.row // p.item
+        q.ahead[which] = p.depth if start + 2 * p.depth <= p.m else 0
+        return
+    pack(p, o, start, count, into, spare)
+    if p.mean != NULL:
+        p.k.adjust(into, into, o.rows, count, p.depth, p.mean, NULL)
+    if which == 1 and p.weighted:
+        pack(p, &p.weights, start, count, spare, offset(spare, p.depth, p.item))
+        p.k.adjust(into, into, o.rows, count, p.depth, NULL, spare)
+    q.at[which], q.row[which], q.ahead[which] = into, p.depth, 0
+
+
+cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept nogil:
+    """sums = the sums of one span for all panels."""
+    cdef fc_thin q
+    cdef fc_pair_run runs[MAX_RUNS]
+    cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.k.lanes
+    cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
+    cdef idx each = p.wide // 8
+    cdef char *total = t.products + size * p.item
+    cdef double part[2 * MAX_RUNS]
+    cdef char *spare = t.spare + 3 * p.spare_size * p.item
+    memset(t.products, 0, 2 * size * p.item)
+    q.sums = t.products
+    while first < end:
+        q.n = min(p.depth, end - first)
+        place_thin(p, &p.x, 0, first, q.n, t.spare, spare, &q)
+        place_thin(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
+        place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
+        p.k.thin(&q)
+        if tick(&t.clock, <double>q.n * (size // lanes + p.x.rows + p.y.rows + p.z.rows)):
+            return
+        first += q.n
+        block += 1
+        if block % THIN_CHAIN == 0 or first == end:
+            p.k.fold(total, t.products, size)
+            memset(t.products, 0, size * p.item)
+    for panel in range(p.panels):
+        count, width, lane = find_runs(p, panel, runs), panel_vectors(p, panel) * lanes, 0
+        for r in range(count):
+            for i in range(runs[r].length):
+                for z in range(runs[r].y + 1 if p.same else p.z.rows):
+                    at = ((runs[r].x + i) * p.y.rows + runs[r].y) * p.z.rows + z
+                    p.k.widen(part, offset(total, at * lanes, p.item), lanes, False)
+                    for l in range(1, lanes):
+                        part[0] += part[l * each]
+                    p.k.narrow(offset(sums, p.panel_at[panel] + z * width + lane, p.item), part, 1, 1)
+                lane += 1
+
+
+cdef void write_run(const Triple *p, const void *c, idx width, const void *turned, idx z_rows, const fc_pair_run *run, idx sx,
+                    idx sy, idx sz) noexcept nogil:
+    """out[x * sx + y * sy + z * sz], read along whichever of x and z lies closer in `out`."""
+    cdef char *at = p.out + run.x * sx + run.y * sy
+    if (sx if sx >= 0 else -sx) < (sz if sz >= 0 else -sz):
+        store(p.k, c, width, z_rows, run.length, at, sz, sx, p.out_kind)
+    else:
+        store(p.k, turned, z_rows, run.length, z_rows, at, sx, sz, p.out_kind)
+
+
+cdef void write_packed(const Triple *p, const void *row, idx x, idx y, idx rows) noexcept nogil:
+    """The entries (x, y, z) for z < rows, x the greatest index if all three are the same, where nothing is mirrored."""
+    cdef idx sx = p.out_x, sz = p.out_z, of_x = x * (x + 1) // 2, of_y = y * (y + 1) // 2
+    if p.triples:
+        store(p.k, row, rows, 1, rows, p.out + (of_x * (x + 2) // 3 + of_y) * sz, 0, sz, p.out_kind)
+        return
+    store(p.k, row, rows, 1, rows, p.out + x * sx + of_y * sz, 0, sz, p.out_kind)
+    if p.same == 2:
+        store(p.k, row, rows, 1, rows, p.out + y * sx + of_x * sz, 0, sz, p.out_kind)
+        store(p.k, row, rows, 1, rows, p.out + (of_x + y) * sz, 0, sx, p.out_kind)
+
+
+cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char *total) noexcept nogil:
+    """The sums of one panel, with their mirror images, to `out`."""
+    cdef fc_pair_run runs[MAX_RUNS]
+    cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
+    cdef idx width = panel_vectors(p, panel) * p.k.lanes, r, i, y, rows, lane = 0
+    cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
+    cdef char *turned
+    cdef void *from_
+    if tick(&t.clock, 8. * size):
+        return
+    p.k.narrow(c, <const double *>total, size, p.scale)
+    for r in range(count):
+        y = runs[r].y
+        rows = y + 1 if p.same else p.z.rows
+        from_ = offset(c, lane, p.item)
+        turned = t.spare
+        p.k.transpose(turned, rows, from_, width, rows, runs[r].length)
+        if p.packed:
+            for i in range(runs[r].length):
+                write_packed(p, turned + i * rows * p.item, runs[r].x + i, y, rows)
+        else:
+            write_run(p, from_, width, turned, rows, &runs[r], sx, sy, sz)
+            if p.same:
+                write_run(p, from_, width, turned, rows, &runs[r], sx, sz, sy)
+            if p.same == 2:
+                write_run(p, from_, width, turned, rows, &runs[r], sy, sx, sz)
+                write_run(p, from_, width, turned, rows, &runs[r], sy, sz, sx)
+                write_run(p, from_, width, turned, rows, &runs[r], sz, sx, sy)
+                write_run(p, from_, width, turned, rows, &runs[r], sz, sy, sx)
+        lane += runs[r].length
+
+
+cdef void pack_part(const Triple *p, Member *t, idx span, idx part, idx parts) noexcept nogil:
+    cdef idx block
+    for block in range(p.blocks * part // parts, p.blocks * (part + 1) // parts):
+        if tick(&t.clock, 8. * p.block_size):
+            return
+        pack_block(p, span, block, t.span, t.spare)
+
+
+cdef void sum_part(const Triple *p, Member *t, idx span, idx base, char *total) noexcept nogil:
+    """One span for one thread's panels; the last one writes the result."""
+    cdef idx first = t.first, last, panel
+    while first < t.last:
+        last = first + 1
+        while last < t.last and (p.panel_at[last + 1] - p.panel_at[first]) * p.item <= GROUP_BYTES:
+            last += 1
+        sum_panels(p, t, span, first, last, t.sums)
+        if t.clock.watch.stop:
+            return
+        p.k.widen(<double *>(total + (p.panel_at[first] - base) * p.wide), t.sums, p.panel_at[last] - p.panel_at[first],
+                  span > 0)
+        if span == p.spans - 1:
+            for panel in range(first, last):
+                write_panel(p, t, panel, t.sums, total + (p.panel_at[panel] - base) * p.wide)
+        first = last
+
+
+cdef void sum_spans(const Triple *p, Member *t) noexcept nogil:
+    """A thread's spans of this round, each with sums of its own."""
+    cdef idx span
+    cdef char *sums
+    for span in range(t.first, t.last):
+        if t.clock.watch.stop:
+            return
+        sums = t.sums + (span - t.first) * p.panel_at[p.panels] * p.item
+        if p.thin:
+            sum_thin(p, t, span, sums)
+        else:
+            pack_part(p, t, span, 0, 1)
+            sum_panels(p, t, span, 0, p.panels, sums)
+
+
+cdef int split_panels(const Triple *p, int threads, Member *members, char *total) except -1:
+    """Threads share the panels; the operands are packed together, span by span."""
+    cdef idx first = 0, last, span, held = -1, base, share
+    cdef idx limit = (TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide
+    cdef int i
+    while first < p.panels:
+        last = first + 1
+        while last < p.panels and p.panel_at[last + 1] - p.panel_at[first] <= limit:
+            last += 1
+        base = p.panel_at[first]
+        for i in range(threads):
+            share = base + (p.panel_at[last] - base) * (i + 1) // threads
+            members[i].first = members[i - 1].last if i else first
+            members[i].last = members[i].first
+            while members[i].last < last and (p.panel_at[members[i].last + 1] + p.panel_at[members[i].last]) // 2 <= share:
+                members[i].last += 1
+        members[threads - 1].last = last
+        for span in range(p.spans):
+            if threads == 1:
+                with nogil:
+                    if span != held:
+                        pack_part(p, members, span, 0, 1)
+                    sum_part(p, members, span, base, total)
+            else:
+                if span != held:
+                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                        pack_part(p, &members[i], span, i, threads)
+                for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                    sum_part(p, &members[i], span, base, total)
+            held = span
+            if members[0].clock.watch.stop:
+                return -1
+        first = last
+    return 0
+
+
+cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, char *total) except -1:
+    """Few outputs: threads share the spans, whose sums are then added in the order of the spans."""
+    cdef idx size = p.panel_at[p.panels], first = 0, span, panel
+    cdef int i
+    while first < p.spans:
+        for i in range(threads):
+            members[i].first = min(first + i * sets, p.spans)
+            members[i].last = min(first + (i + 1) * sets, p.spans)
+        if threads == 1:
+            with nogil:
+                sum_spans(p, members)
+        else:
+            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+                sum_spans(p, &members[i])
+        if members[0].clock.watch.stop:
+            return -1
+        for i in range(threads):
+            for span in range(members[i].first, members[i].last):
+                p.k.widen(<double *>total, members[i].sums + (span - members[i].first) * size * p.item, size, span > 0)
+        first += threads * sets
+    for panel in range(p.panels):
+        write_panel(p, members, panel, members[0].sums, total + p.panel_at[panel] * p.wide)
+    return 0
+
+
+cdef int plan_triple(Triple *p) except -1:
+    cdef idx run, panel, tallest, lanes = p.k.lanes, vectors = min(p.k.vectors, SPARE_BYTES // (p.z.rows * lanes * p.item))
+    cdef fc_pair_run runs[MAX_RUNS]
+    p.width = max(vectors, 1) * lanes
+    p.depth = max(min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item)), 1)
+    if p.thin:
+        p.depth = min(THIN_DEPTH, CHAIN * lanes)
+    while not p.thin:
+        p.x_row = round_up(p.x.rows, lanes)
+        p.y_row, p.y_at = p.x_row, 0
+        p.z_at = p.depth * p.x_row
+        if p.same < 2 or p.weighted:
+            p.y_row, p.y_at = p.y.rows, p.z_at
+            p.z_at += round_up(p.depth * p.y_row, lanes)
+        p.block_size = p.z_at + p.z.rows * p.depth
+        tallest = max(max(p.x.rows, p.y.rows), p.z.rows)
+        if p.depth <= LEAST_DEPTH or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
+            break
+        p.depth //= 2
+    p.blocks = THIN_BLOCKS if p.thin else max(min(SPAN_BYTES // (p.block_size * p.item), SPAN_BLOCKS), 1)
+    p.blocks = max(min(p.blocks, ceil_div(p.m, p.depth)), 1)
+    p.spans = max(ceil_div(p.m, p.depth * p.blocks), 1)
+    p.run_start = <idx *>PyMem_RawCalloc(p.y.rows + 1, sizeof(idx))
+    if p.run_start == NULL:
+        raise MemoryError()
+    for run in range(p.y.rows):
+        p.run_start[run + 1] = p.run_start[run] + (run + 1 if p.same == 2 else p.x.rows)
+    p.pairs = p.run_start[p.y.rows]
+    p.panels = ceil_div(p.pairs, p.width)
+    p.panel_at = <idx *>PyMem_RawCalloc(p.panels + 1, sizeof(idx))
+    if p.panel_at == NULL:
+        raise MemoryError()
+    for panel in range(p.panels):
+        find_runs(p, panel, runs)
+        p.panel_at[panel + 1] = p.panel_at[panel] + (runs[0].y + 1 if p.same else p.z.rows) * panel_vectors(p, panel) * lanes
+    return 0
+
+
+cdef int run_triple(Triple *p, int threads) except -1:
+    cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1
+    cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
+    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.k.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
+    cdef Watch watch
+    cdef bint few
+    cdef char *raw = NULL
+    cdef char *raw_total = NULL
+    cdef char *memory
+    cdef char *sums
+    cdef Member *members = NULL
+    cdef int i
+    p.spare_size = max(round_up(tallest, p.k.lanes) * p.depth, round_up(p.z.rows, p.k.lanes) * p.width)
+    cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
+    few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
+                     and spare_bytes + products_bytes + span_bytes + SETS_BYTES <= SETS_THREAD)
+    threads = crew(threads, p.spans if few else max(p.panels, p.blocks))
+    if few:
+        sets = min(max(SETS_BYTES // (all_ * p.item), 1), SETS)
+        sets = min(sets, ceil_div(p.spans, threads))
+        sums_bytes, total = sets * all_ * p.item, all_
+    else:
+        sums_bytes = max(GROUP_BYTES, p.z.rows * p.width * p.item)
+        total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide, p.z.rows * p.width))
+    sums_bytes = round_up(sums_bytes, 64)
+    each = spare_bytes + products_bytes + sums_bytes
+    try:
+        memory = allocate(threads * each + (threads if few else 1) * span_bytes, &raw)
+        sums = allocate(total * p.wide, &raw_total)
+        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
+        if members == NULL:
+            raise MemoryError()
+        for i in range(threads):
+            members[i].spare = memory + i * each
+            members[i].products = members[i].spare + spare_bytes
+            members[i].sums = members[i].products + products_bytes
+            members[i].span = memory + threads * each + (i * span_bytes if few else 0)
+            start_clock(&members[i].clock, &watch, i)
+        if few:
+            split_spans(p, threads, sets, members, sums)
+        else:
+            split_panels(p, threads, members, sums)
+    finally:
+        PyMem_RawFree(members)
+        PyMem_RawFree(raw_total)
+        PyMem_RawFree(raw)
+    return 0
+
+
+cdef int set_operand(Operand *o, cnp.ndarray a, idx item) except -1:
+    """Axis 0 is the rows; the others are the samples. `item`: bytes of an element of the sums."""
+    cdef int i
+    o.data, o.kind = <const char *>cnp.PyArray_DATA(a), kind_of(a)
+    o.rows, o.row, o.axes = cnp.PyArray_DIM(a, 0), cnp.PyArray_STRIDE(a, 0), 0
+    for i in range(1, a.ndim):
+        if o.axes and o.step[o.axes - 1] == cnp.PyArray_DIM(a, i) * cnp.PyArray_STRIDE(a, i):
+            o.shape[o.axes - 1] *= cnp.PyArray_DIM(a, i)
+            o.step[o.axes - 1] = cnp.PyArray_STRIDE(a, i)
+        else:
+            o.shape[o.axes] = cnp.PyArray_DIM(a, i)
+            o.step[o.axes] = cnp.PyArray_STRIDE(a, i)
+            o.axes += 1
+    if o.axes == 0:              # rows of one sample each, which lie along no axis
+        o.axes, o.shape[0], o.step[0] = 1, 1, item
+    o.in_place = (o.axes == 1 and o.kind == (FC_F64 if item == 8 else FC_F32) and <size_t>o.data % item == 0
+                  and o.row % item == 0 and o.step[0] == item)
+    return 0
+
+
+def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.ndarray out, bint packed, weights, mean,
+                   double scale, workers):
+    """Fills out[x, y, z] = scale * sum_m w_m x_xm y_ym z_zm. `same` says how many of (y = z, x = y) hold.
+
+    The operands are (rows, samples...). Packed, out is (unique,) or (x, unique), whatever `same` says. contraction.py has checked everything.
+    """
+    cdef Triple p
+    cdef cnp.ndarray centre
+    cdef int i, threads
+    cdef double work
+    memset(&p, 0, sizeof(p))
+    p.out_kind = kind_of(out)
+    p.item = 8 if p.out_kind == FC_F64 else 4
+    p.wide = 2 * p.item
+    p.k = &table().f64 if p.item == 8 else &table().f32
+    set_operand(&p.x, x, p.item)
+    set_operand(&p.y, y, p.item)
+    set_operand(&p.z, z, p.item)
+    p.same, p.packed, p.triples, p.scale = same, packed, packed and out.ndim == 1, scale
+    if weights is not None:
+        set_operand(&p.weights, weights, p.item)
+        p.weighted = True
+    if mean is not None:
+        centre = mean
+        p.mean = <const double *>cnp.PyArray_DATA(centre)
+    p.m = 1
+    for i in range(1, x.ndim):
+        p.m *= cnp.PyArray_DIM(x, i)
+    p.out = <char *>cnp.PyArray_DATA(out)
+    if packed:
+        p.out_x, p.out_z = cnp.PyArray_STRIDE(out, 0), cnp.PyArray_STRIDE(out, out.ndim - 1)
+    else:
+        p.out_x, p.out_y, p.out_z = cnp.PyArray_STRIDE(out, 0), cnp.PyArray_STRIDE(out, 1), cnp.PyArray_STRIDE(out, 2)
+    work = <double>p.x.rows * p.y.rows * p.z.rows * p.m
+    threads = team(workers, work)
+    p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
+    try:
+        plan_triple(&p)
+        run_triple(&p, threads)
+    finally:
+        PyMem_RawFree(p.run_start)
+        PyMem_RawFree(p.panel_at)

@@ -1,0 +1,1 @@
+"""Drivers of conv2d. Next hop: run.pyx, then plan.pyx."""

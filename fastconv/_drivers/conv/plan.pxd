@@ -1,0 +1,74 @@
+"""The plan of one conv2d call: what plan.pyx decides and run.pyx carries out."""
+cimport numpy as cnp
+
+from fastconv._drivers.common cimport idx
+from fastconv._drivers.kernels cimport fc_piece, fc_real
+
+cdef enum:
+    MAX_LEAD = 64
+    MAX_LEVELS = 64
+
+
+cdef enum Way:
+    TILE, PLANAR, CHANNELS
+
+cdef struct Plan:
+    const fc_real *k
+    Way way
+    idx item
+    # Arrays: shapes, byte strides, kinds of elements.
+    int lead
+    idx lead_shape[MAX_LEAD]
+    idx lead_x[MAX_LEAD]
+    idx lead_out[MAX_LEAD]
+    idx images, height, width, ho, wo, groups, cg, kg
+    const char *x
+    const char *w
+    char *out
+    idx x_row, x_col, x_channel, w_fh, w_fw, w_c, w_k, out_row, out_col, out_k
+    int x_kind, w_kind, out_kind
+    const char *bias
+    int activation
+    # Geometry of a window.
+    idx fh, fw, sh, sw, dh, dw
+    idx top, left                # inputs before the first of the array, or minus those that are skipped
+    int mode
+    double cval
+    bint in_place
+    bint plane                   # PLANAR with one filter on one plane at stride 1,
+    bint ranged                  # so large that its rows come in ranges: per_range rows each
+    bint transposed              # columns are computed as rows
+    int split                    # TILE: terms that the lanes of a vector share (kernels/split.h), 1: none
+    bint direct                  # results go from registers to `out`
+    idx pixel_row, pixel_col     # window rows and columns between outputs
+    idx tap_row, tap_col         # and between taps
+    idx row_step, col_step       # elements between window rows and columns
+    idx plane_step               # elements between planes (PLANAR)
+    idx window_size, index_rows, index_cols
+    # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/kernels.h).
+    idx terms, chain, chains, levels
+    # TILE: chunks of chains, each a list of pieces; ranges of chunks.
+    idx chunk, chunks, per_range, ranges
+    idx tile_levels, block_levels  # levels that are empty at the end of each chunk, and at the end of each range
+    idx *piece_start             # chunks + 1
+    fc_piece *pieces
+    idx *panel_rows              # rows of a packed panel for each chunk: a term, or a step of `split` terms
+    idx *taps
+    bint gathers                 # the window holds terms of one range, side by side for each output
+    bint regular, fresh          # filters are evenly spaced rows; and the first tile can pack them
+    # Tasks.
+    idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
+    idx panel_width, panel_size
+    idx places                   # PLANAR: tiles whose sums stay open between ranges
+    idx scratch                  # results of a task, and sums of a level that stays open
+    idx block_scratch            # sums of a level of one block
+
+
+cdef void choose(Plan *p) noexcept
+cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
+cdef bint has_rim(const Plan *p) noexcept
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
+cdef bint transposable(const Plan *p) noexcept
+cdef void transpose(Plan *p) noexcept
+cdef void release(Plan *p) noexcept

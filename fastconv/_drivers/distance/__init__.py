@@ -1,0 +1,1 @@
+"""Drivers of distances. Next hop: pairs.pyx."""

@@ -1,0 +1,145 @@
+"""The engine of lines, for the drivers of neighbourhood reductions. Next hop: engine.pyx, then kernels/lines.h.
+
+An array of any number of axes (at least 2) is cut into blocks of outputs. A block's *region* is the box of elements that
+its windows touch: `lines` lines of native elements, boundaries resolved, so that output o of a block reads tap t at region
+position o * step + t on every axis. The last axis lies along the lines, the one before is the *row axis*; the others are
+outer axes. Lines are numbered over the region in C order, `stride[a]` lines apart on axis a.
+
+A driver gives a Pass its reducers: a function that is called for each block, in any thread, with its own parameters and
+its own scratch memory of that thread. All reducers of a Pass see the same loaded lines.
+"""
+from libc.math cimport NAN
+
+cimport numpy as cnp
+
+from fastconv._drivers.common cimport idx
+from fastconv._drivers.kernels cimport FC_KINDS, FC_U8, fc_kernels, fc_line
+
+cdef enum:
+    AXES = 66
+
+cdef enum:
+    IN_PLACE = 1, IN_PLACE_BUT_CVAL
+
+cdef struct Lines:               # what is the same for all blocks
+    const fc_kernels *k
+    int ndim
+    idx n[AXES]                  # sizes of the array, of the window and of the result
+    idx w[AXES]
+    idx m[AXES]
+    idx before[AXES]             # taps before an output's own element
+    idx step[AXES]
+    const char *x
+    const char *mask             # NULL: none
+    idx xs[AXES]                 # steps in bytes
+    idx ms[AXES]
+    int kind                     # of the array's elements (kernels.h)
+    int mask_kind
+    bint truth                   # whether the elements are boolean
+    int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
+    idx item                     # bytes of a native element
+    int mode
+    double cval                  # holds the native element (read it as native)
+    bint presence                # whether lines have presence bytes
+    bint omit                    # NaN do not count
+    bint in_place                # lines are those of the array: only what lies inside it is there, and it may hold NaN
+    idx other                    # bytes to the other part of a complex element, 0: there is none
+    idx width                    # bytes that reducers keep for an element of a region
+    # blocks
+    idx b[AXES]                  # outputs of a block
+    idx r[AXES]                  # its region: (b - 1) * step + w
+    idx blocks[AXES]
+    idx stride[AXES]             # lines between neighbours on axis a < ndim - 1
+    idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
+    idx slots                    # lines that are stored: fewer where the window is much larger than the array
+    idx slot_stride[AXES]
+    bint folded                  # whether it is so: slots are numbered by what they hold, and the last on an axis is outside
+    # the window as runs of cells along the lines, in C order
+    bint box                     # all cells count
+    idx cells, runs
+    idx *run_line                # of each run: the line of the region (for output 0), the first tap, the number of taps
+    idx *run_start
+    idx *run_length
+
+
+cdef struct Block:               # one of each thread
+    idx unit                     # which block is loaded, -1: none
+    idx at[AXES]                 # its first output
+    idx count[AXES]              # its outputs, at most b
+    idx carried                  # leading region rows that it shares with the block before (last rows of that one)
+    fc_line *line                # lines[i].at, .present, .flags
+    fc_line *slot                # if the plan is folded
+    int flags                    # of all lines of the block together
+    double until                 # when the round ends
+    idx piece                    # where the reducer at work goes on with the block, 0: at its beginning
+    char *memory
+    char *scratch                # what open_block was asked for
+
+cdef struct Reducer:
+    void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
+    void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
+    idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
+    int in_place                 # whether it can do with lines in place: IN_PLACE, or unless a constant that is not 0 lies outside
+    char *out
+    idx os[AXES]                 # steps of out, in bytes
+    int out_kind
+
+ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
+
+# Outputs of a block are lines too: `out_lines` of them. locate() gives the region line of the first tap of output line i
+# and the address of its first result; put() writes n results of kind `source` there, those of every position: with a step
+# along the line, out takes every step[-1]-th of them, so that dense_count() must be computed.
+cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil    # the part of a line that lies in the array: its
+# first position and its end
+cdef void fill_ends_of(const Lines *p, const Block *b, void *const *lines, idx count, int kind,
+                       const void *cval) noexcept nogil    # the rest, of some lines
+cdef idx out_lines(const Lines *p, const Block *b) noexcept nogil
+cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil    # where a line of the region is stored
+cdef idx dense_count(const Lines *p, const Block *b) noexcept nogil
+cdef void put(const Lines *p, const Block *b, const Reducer *r, char *out, const void *src, int source) noexcept nogil
+cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src, int source, idx first, idx end) noexcept nogil
+
+cdef inline void fill_ends(const Lines *p, const Block *b, void *line, int kind, const void *cval) noexcept nogil:
+    fill_ends_of(p, b, &line, 1, kind, cval)
+
+cdef inline idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil:
+    cdef int a
+    cdef idx line = 0
+    out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
+    if p.ndim == 2:
+        out[0] += (b.at[0] + i) * r.os[0]
+        return i * p.step[0]
+    for a in range(p.ndim - 2, -1, -1):
+        line += i % b.count[a] * p.step[a] * p.stride[a]
+        out[0] += (b.at[a] + i % b.count[a]) * r.os[a]
+        i //= b.count[a]
+    return line
+
+# A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
+# called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.
+cdef bint pause(Block *b, idx piece) noexcept nogil
+
+cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
+cdef void close_block(Block *b) noexcept nogil
+cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
+
+cdef int result_kind(cnp.ndarray a) except -1
+
+cdef inline double nothing_of(int out_kind) noexcept nogil:
+    """What stands in results of a kind where no cell counts, of reductions that have no value then."""
+    return NAN if out_kind & FC_KINDS < FC_U8 else 0
+
+
+cdef class Walk:
+    cdef Lines p
+    cdef Reducer *reducers
+    cdef int count
+    cdef double cost             # of an output, in multiply-adds
+    cdef list keep
+    cdef int axis[AXES]          # of the input, -1: one of length 1 in front
+    cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1
+
+
+cdef class Pass(Walk):
+    pass

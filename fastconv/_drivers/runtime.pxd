@@ -1,0 +1,40 @@
+from libc.stddef cimport ptrdiff_t
+
+from fastconv._drivers.kernels cimport fc_kernels
+
+cdef const fc_kernels *table() noexcept nogil
+cdef int team(object workers, double work) except -1         # threads that a call may use
+cdef int crew(ptrdiff_t threads, ptrdiff_t tasks) except -1   # those that a region has; asked before every one
+
+cdef struct Watch:               # of one call
+    volatile int stop            # a signal's handler has raised: all threads return, and the call fails
+    double next                  # when the calling thread looks for pending signals again
+
+cdef struct Clock:               # of one of its threads
+    Watch *watch
+    bint calling
+    double work                  # since the last look
+
+cdef double now() noexcept nogil                            # seconds of a clock that never goes back
+cdef bint stopped(Watch *watch, bint calling) noexcept nogil
+
+cdef inline void start_clock(Clock *clock, Watch *watch, int thread) noexcept nogil:
+    """Before a call: thread 0 is the calling one."""
+    clock.watch, clock.calling, clock.work = watch, thread == 0, 0
+    watch.stop, watch.next = 0, 0
+
+cdef inline ptrdiff_t share(ptrdiff_t tasks, int thread, int threads) noexcept nogil:
+    """The first task of a thread. The calling one, which looks for signals, has no less to do than others."""
+    return (tasks * thread + threads - 1) // threads
+
+cdef inline bint tick(Clock *clock, double work) noexcept nogil:
+    """Notes so many multiply-adds; returns whether the call must end."""
+    clock.work += work
+    if clock.work < 1e7:
+        return False
+    clock.work = 0
+    return stopped(clock.watch, clock.calling)
+
+# A seam: a constant at which a driver or a face changes its way. It is a variable of its module, named once by seam() at import,
+# so that tests can make it small (runtime.use_seams).
+cdef int seam(str name, ptrdiff_t *at) except -1

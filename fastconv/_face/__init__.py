@@ -1,0 +1,1 @@
+"""What the faces share: validation, metrics, functions of one's own."""

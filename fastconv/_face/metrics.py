@@ -1,0 +1,359 @@
+"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each."""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._drivers import runtime as _runtime
+from .._drivers.distance import pairs as _distance
+from . import args as _args
+
+# The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
+(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
+ BITS, WORDS) = range(16)
+(AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
+ RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
+PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(11)
+
+# name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
+_DIRECT = {
+    "euclidean": (SQUARE, ROOT, PLAIN, 1),
+    "sqeuclidean": (SQUARE, AS_IS, PLAIN, 1),
+    "cityblock": (CITYBLOCK, AS_IS, PLAIN, 1),
+    "chebyshev": (CHEBYSHEV, AS_IS, FINITE, 1),
+    "canberra": (CANBERRA, AS_IS, SIZES, 3),
+    "braycurtis": (BRAYCURTIS, RATIO, POSITIVE, 1),
+    "hamming": (HAMMING, SHARE, KNOWN, 2),
+    "cosine": (PRODUCT, COSINE, UNIT, 0.5),
+    "correlation": (PRODUCT, COSINE, CENTRED, 0.5),
+    "jensenshannon": (JENSEN, ENTROPY, SHARES, 12),
+    "dice": (DICE, DICE_RATIO, PLAIN, 3),
+}
+_BITS = {
+    "hamming": HAMMING_BITS,
+    "jaccard": JACCARD,
+    "dice": DICE_BITS,
+    "rogerstanimoto": ROGERSTANIMOTO,
+    "russellrao": RUSSELLRAO,
+    "sokalsneath": SOKALSNEATH,
+    "yule": YULE,
+}
+_TAKES = {"minkowski": {"p", "w"}, "seuclidean": {"V"}, "mahalanobis": {"VI"}, "jensenshannon": set()}
+NAMES = sorted({*_DIRECT, *_BITS, *_TAKES, "matching"})
+_ALIASES = {
+    "chebychev": "chebyshev", "cheby": "chebyshev", "cheb": "chebyshev", "ch": "chebyshev", "cblock": "cityblock",
+    "cb": "cityblock", "c": "cityblock", "co": "correlation", "cos": "cosine", "euclid": "euclidean", "eu": "euclidean",
+    "e": "euclidean", "matching": "hamming", "hamm": "hamming", "ha": "hamming", "h": "hamming", "jacc": "jaccard",
+    "ja": "jaccard", "j": "jaccard", "js": "jensenshannon", "mahal": "mahalanobis", "mah": "mahalanobis",
+    "mi": "minkowski", "m": "minkowski", "pnorm": "minkowski", "se": "seuclidean", "s": "seuclidean",
+    "sqe": "sqeuclidean", "sqeuclid": "sqeuclidean",
+}  # fmt: skip
+_FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
+_LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes of a number
+_COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
+_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
+_FACTOR_ROWS = 128  # of a matrix that is factored in place
+_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS")
+_distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
+_KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
+_FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to compute a metric: what the kernels need and in which precision, a function that fills an array, or items of a
+    batch in turn."""
+
+    kernel: tuple | None = None
+    single: bool = False
+    fill: Callable | None = None
+    items: Callable | None = None
+
+
+# How a gradient follows from sums and ending; kernels/kernels.h has the order.
+_PULLS = {
+    (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
+    (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
+    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
+}  # fmt: skip
+DIFFERENTIABLE = (
+    "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
+    "mahalanobis", "minkowski", "seuclidean", "sqeuclidean",
+)  # fmt: skip
+
+
+def gradient(metric, plan):
+    """Which gradient a plan's distances have."""
+    kind = None if plan.kernel is None else _PULLS.get(plan.kernel[:2])
+    if kind is None or (kind == 4 and plan.kernel[3] < 1):
+        raise ValueError(f"metric must be one of {', '.join(DIFFERENTIABLE)} (minkowski with p >= 1), got {metric!r}")
+    return kind
+
+
+def dtypes(a_name, a, b_name, b, wanted):
+    """(dtype to compute in, dtype of the result): float32 or float64, and what the inputs or `wanted` say."""
+    if a.dtype is b.dtype and wanted is None and a.dtype in _FLOATS:
+        result = a.dtype
+        return (result if result.itemsize > 2 else np.dtype(np.float32)), result
+    for name, x in ((a_name, a), (b_name, b)):
+        if x.dtype.itemsize not in _KINDS.get(x.dtype.kind, ()):
+            raise TypeError(f"{name} has dtype {x.dtype}; it may be float16, float32, float64, an integer or bool")
+    result = np.dtype(np.float64)
+    if a.dtype.kind == b.dtype.kind == "f":
+        result = np.result_type(a.dtype, b.dtype).newbyteorder("=")
+    compute = np.dtype(np.float64) if result == np.float64 else np.dtype(np.float32)
+    if wanted is not None:
+        try:
+            result = _FLOATS[np.dtype(wanted)]
+        except (KeyError, TypeError):
+            raise TypeError(f"dtype must be float16, float32 or float64, got {wanted!r}") from None
+    return compute, result
+
+
+def plan(metric, kwargs, xa, xb, compute):
+    """The Plan of a metric with its arguments; `xb` is None where `xa` is compared with itself."""
+    if not isinstance(metric, str):
+        if not callable(metric):
+            raise TypeError(f"metric must be a name or a function of two points, got {metric!r}")
+        return Plan(fill=_caller(metric, kwargs, _scipy_casts(metric)))
+    name = metric.lower()
+    name = _ALIASES.get(name, name)
+    if name not in _DIRECT and name not in _BITS and name not in _TAKES:
+        raise ValueError(f"metric must be a function or one of {', '.join(NAMES)}, got {metric!r}")
+    takes = _TAKES.get(name, {"w"})
+    for argument in kwargs:
+        if argument not in takes:
+            what = " and ".join(sorted(takes)) or "no arguments"
+            raise TypeError(f"metric {name!r} takes {what}, got {argument!r}")
+    d = xa.shape[-1]
+    w = _weights("w", kwargs.get("w"), d)
+    own = xa if xb is None else xb
+    if name == "minkowski":
+        return _minkowski(kwargs.get("p", 2), w, d, compute)
+    if name == "seuclidean":
+        if kwargs.get("V") is None:
+            if xa.ndim > 2 or own.ndim > 2:
+                return Plan(items=items)
+            v = _scatter(xa, xb, diagonal=True)
+        else:
+            v = _vector("V", kwargs["V"], d)
+        # 1 / V, V over a power of 2 near its least, so that it does not overflow.
+        least = v.min(initial=math.inf, where=v > 0)
+        exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w, exponent=-exponent)
+    if name == "mahalanobis":
+        if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
+            return Plan(items=items)
+        return _mahalanobis(kwargs.get("VI"), xa, xb, compute)
+    booleans = xa.dtype.kind == own.dtype.kind == "b"
+    if name in _BITS and (booleans or name not in _DIRECT):
+        if w is None:
+            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d, compute if d < _COUNTS else np.dtype(np.float64))
+        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, compute, w=w)
+    sums, ending, preparation, cost = _DIRECT[name]
+    return _kernel(sums, ending, preparation, cost, d, compute, w=w)
+
+
+def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matrix=None, exponent=0):
+    """A Plan for the kernels; weights, times 2**exponent, reach the sums, or the preparation alone if it is one that takes
+    them. The kernels see them without their power of 2, so that they and their products stay within any precision."""
+    tile, n, factor, single = None, d, 1.0, compute == np.float32
+    if w is not None:
+        w, more = _reduced(w)
+        exponent += more
+        if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
+            factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
+        n = w.sum()
+        if preparation not in (UNIT, CENTRED):
+            with np.errstate(over="ignore", under="ignore"):
+                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute, copy=False)
+            if preparation in (KNOWN, NONZERO):
+                n = _total(tile, d, single)
+        w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
+    elif exponent:
+        factor = 2.0 ** (exponent / 2)
+    if preparation == MAPPED:
+        # Lengths of its rows, by which points are near for their sizes.
+        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix if tile is None else matrix * abs(tile)))
+    return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
+
+
+def _reduced(x):
+    """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
+    largest = 0.0
+    for part in _parts(x):
+        sizes = np.abs(part)
+        largest = sizes.max(initial=largest, where=np.isfinite(sizes))
+    exponent = math.frexp(largest)[1] // 2 * 2
+    return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
+
+
+def _parts(x):
+    """An array in parts of about _CHUNK_BYTES, along its first axis."""
+    chunk = max(_CHUNK_BYTES // (8 * max(math.prod(x.shape[1:]), 1)), 1)
+    for i in range(0, len(x), chunk):
+        yield x[i : i + chunk]
+
+
+def _vector(name, value, d):
+    vector = np.array(_real(name, "a vector", value), np.float64)  # a copy: `out` may lie in the argument
+    if vector.shape != (d,):
+        raise ValueError(f"{name} must have shape ({d},), one number for each of a point, got shape {vector.shape}")
+    return vector
+
+
+def _real(name, what, value):
+    """An argument of real numbers, as an array."""
+    array = _args.array(name, value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be {what} of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _total(tile, d, single):
+    """The sum of weights as the kernels add them up: the distance of points that differ everywhere."""
+    ends, total = (np.broadcast_to(np.float32(x), (1, d)) for x in (0, 1)), np.empty((1, 1))
+    _distance.matrix(*ends, total, single, False, False, (HAMMING, AS_IS, KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0), 1)
+    return total[0, 0]
+
+
+def _weights(name, value, d):
+    if value is None:
+        return None
+    w = _vector(name, value, d)
+    if np.any(w < 0):
+        raise ValueError(f"{name} must be all non-negative, got {w.min()}")
+    return w
+
+
+def _minkowski(p, w, d, compute):
+    array = _args.array("p", p)
+    if array.ndim or array.dtype.kind not in "fiubO":  # whole numbers beyond int64 are objects
+        raise TypeError(f"p must be a number >= 0, got {p!r}")
+    p = _args.real("p", p)
+    if not p >= 0:
+        raise ValueError(f"p must be a number >= 0, got {p}")
+    p = max(p, _LEAST[compute.itemsize])
+    if p == 1:
+        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, compute, w=w)
+    if p == 2:
+        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w)
+    if p >= _FARTHEST:
+        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, compute, w=w)
+    halves = p < 8 and p % 1 == 0.5
+    sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
+    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, compute, w=w, p=p)
+
+
+def _scatter(xa, xb, diagonal):
+    """The variances or the covariances, ddof 1, of the points of both, in blocks."""
+    both = [xa] if xb is None else [xa, xb]
+    count, d = sum(len(x) for x in both), xa.shape[-1]
+    chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
+    wide = max(_CHUNK_BYTES // 8, 1)  # numbers of points that are longer than a chunk
+    total = np.empty(d if diagonal else (d, d))
+
+    def blocks(columns):
+        """Points in double precision, in C order, so that sums do not depend on theirs."""
+        for x in both:
+            for i in range(0, len(x), chunk):
+                yield x[i : i + chunk, columns].astype(np.float64, order="C")
+
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
+        for first in range(0, d, wide if diagonal else max(d, 1)):
+            columns = slice(first, first + wide if diagonal else d)
+            mean = sum((block.sum(0) for block in blocks(columns)), np.zeros(len(total[columns]))) / np.float64(count)
+            part = np.zeros_like(total[columns])
+            for block in blocks(columns):
+                block -= mean
+                part += (block * block).sum(0) if diagonal else block.T @ block
+            total[columns] = part / np.float64(count - 1)
+    return total
+
+
+def _mahalanobis(vi, xa, xb, compute):
+    d = xa.shape[-1]
+    if vi is None:
+        count = len(xa) + (0 if xb is None else len(xb))
+        if count <= d:
+            raise ValueError(
+                f"mahalanobis needs VI, or more points than dimensions for a covariance: got {count} points of d = {d}"
+            )
+        vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
+    else:
+        vi = _real("VI", "a matrix", vi)
+        if vi.shape != (d, d):
+            raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
+    if any(np.isnan(part).any() for part in _parts(vi)):
+        return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
+    if any(np.isinf(part).any() for part in _parts(vi)):
+        return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
+    (root, exponent), w = _symmetric(vi), None
+    try:
+        _factor(root)
+    except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
+        w, root = np.linalg.eigh(_symmetric(vi)[0])
+        root = np.ascontiguousarray(root)
+    return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, w=w, matrix=root, exponent=exponent)
+
+
+def _symmetric(vi):
+    """The symmetric part of a matrix, which alone counts, and its power of 2, as `_reduced` has them."""
+    symmetric = np.empty(vi.shape)
+    for part, own, other in zip(*map(_parts, (symmetric, vi, vi.T)), strict=True):
+        np.multiply(own, 0.5, out=part, dtype=np.float64)
+        part += np.multiply(other, 0.5, dtype=np.float64)
+    return _reduced(symmetric)
+
+
+def _factor(matrix):
+    """Replaces a positive definite matrix by its factor of Cholesky, in blocks: LAPACK takes no signals and copies it twice."""
+    d = len(matrix)
+    for i in range(0, d, _FACTOR_ROWS):
+        own, after = slice(i, i + _FACTOR_ROWS), min(i + _FACTOR_ROWS, d)
+        matrix[own, own] = np.linalg.cholesky(matrix[own, own])
+        matrix[own, after:] = 0
+        for j in range(after, d, _FACTOR_ROWS):
+            below = slice(j, j + _FACTOR_ROWS)
+            matrix[below, own] = np.linalg.solve(matrix[own, own], matrix[below, own].T).T
+            matrix[below, after : j + _FACTOR_ROWS] -= matrix[below, own] @ matrix[after : j + _FACTOR_ROWS, own].T
+
+
+def items(*arrays):
+    """The items of a batch, each array's leading axes broadcast to those of the last."""
+    lead = arrays[-1].shape[:-2]
+    wide = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in arrays[:2]] + list(arrays[2:])
+    for index in np.ndindex(*lead):
+        yield tuple(a[index] for a in wide)
+
+
+def _quadratic(u, v, vi):
+    """mahalanobis by its formula, for matrices that have no factors."""
+    with np.errstate(all="ignore"):
+        difference = np.subtract(u, v, dtype=np.float64)
+        return np.sqrt(difference @ (vi @ difference))
+
+
+def _scipy_casts(metric):
+    """What SciPy makes of integers for its own functions, which would wrap around: truths or doubles, None for others."""
+    if not getattr(metric, "__module__", "").startswith("scipy.spatial.distance"):
+        return None
+    return bool if metric.__name__ in _BITS and metric.__name__ not in ("hamming", "jaccard") else np.float64
+
+
+def _caller(metric, kwargs, casts=None):
+    """A function that fills an array with metric(u, v, **kwargs), one pair at a time; integers are cast before."""
+
+    def fill(xa, xb, out):
+        lead = out.shape[:-2]
+        xa, xb = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (xa, xb))
+        for index in np.ndindex(*out.shape):
+            u, v = xa[index[:-1]], xb[(*index[:-2], index[-1])]
+            if casts:
+                u, v = (x.astype(casts) if x.dtype.kind in "iu" else x for x in (u, v))
+            out[index] = metric(u, v, **kwargs)
+
+    return fill

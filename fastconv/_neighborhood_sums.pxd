@@ -1,6 +1,0 @@
-from fastconv._common cimport idx
-from fastconv._lines cimport Block, Lines, Reducer
-from fastconv._neighborhood_plain cimport Near
-
-cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil
-cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
