@@ -64,7 +64,7 @@ NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}
 
 def crossed():
     """Return [(seam or "file:NAME", test, list it stands on)] of all lists."""
-    lists = [importlib.import_module(path.stem) for path in sorted(TESTS.glob("test_*seams.py"))]
+    lists = [importlib.import_module(path.stem) for path in sorted(TESTS.rglob("test_*seams.py"))]
     return [(name, test, module.__name__) for module in lists for name, test in getattr(module, "CROSSED", {}).items()]
 
 
@@ -78,7 +78,7 @@ def test_each_seam_is_on_one_list():
 def test_tests_on_the_lists_exist():
     functions = {
         node.name
-        for path in TESTS.glob("test_*.py")
+        for path in TESTS.rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

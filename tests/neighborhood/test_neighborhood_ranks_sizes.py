@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 from scipy import LowLevelCallable
+from test_neighborhood_calls import weigh, weigh_compiled, weigh_one
 
 import fastconv
-from test_neighborhood_calls import weigh, weigh_compiled, weigh_one
 
 pytestmark = pytest.mark.slow
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")

@@ -7,12 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import LowLevelCallable
+from test_neighborhood_calls import weigh, weigh_compiled, weigh_one
+from test_neighborhood_ranks import apply
 
 import fastconv
 import reference
 from fastconv import runtime
-from test_neighborhood_calls import weigh, weigh_compiled, weigh_one
-from test_neighborhood_ranks import apply
 
 reduce_ = fastconv.neighborhood_reduce
 ALONE = "test_each_constant_alone"

@@ -2,9 +2,8 @@
 
 import functools
 
-import pytest
-
 import contraction_calls
+import pytest
 
 SHARES = {"triple_product": 0.3, "third_moment": 0.1, "mode_dot": 0.35, "mttkrp": 0.15, "triple_product_vjp": 0.1}
 

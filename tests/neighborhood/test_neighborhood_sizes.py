@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scipy.ndimage
+from windows import gathered, reduced
 
 import fastconv
 from support import DTYPES
-from windows import gathered, reduced
 
 reduce_ = fastconv.neighborhood_reduce
 NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")

@@ -8,12 +8,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from contraction_calls import assert_same_complex_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
 import fastconv
 import reference
-from contraction_calls import assert_same_complex_bits
 from support import (
     FLOATS,
     LAYOUTS,

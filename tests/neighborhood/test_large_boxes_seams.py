@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from windows import gathered, reduced
 
 import fastconv
 from support import DTYPES, assert_same_bits
-from windows import gathered, reduced
 
 reduce_ = fastconv.neighborhood_reduce
 use_seams = fastconv.runtime.use_seams

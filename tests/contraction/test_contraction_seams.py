@@ -1,9 +1,9 @@
 """Contractions whose constants are small, so that small arrays cross every edge at which drivers and faces change their way."""
 
+import contraction_calls
 import numpy as np
 import pytest
 
-import contraction_calls
 import fastconv
 from fastconv import runtime
 
