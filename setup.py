@@ -44,13 +44,13 @@ ISA_FLAGS = {
 
 # Parts of a table, in the order of dispatch.c: the stem whose header holds the kernels, and whether they are for integers.
 PARTS = {
-    "conv": ("conv", False),
-    "contraction": ("contraction", False),
-    "distance": ("distance", False),
-    "neighborhood": ("neighborhood", False),
-    "neighborhood_integers": ("neighborhood", True),
-    "select": ("select", False),
-    "select_integers": ("select", True),
+    "conv": ("conv/conv", False),
+    "contraction": ("contraction/contraction", False),
+    "distance": ("distance/distance", False),
+    "neighborhood": ("neighborhood/neighborhood", False),
+    "neighborhood_integers": ("neighborhood/neighborhood", True),
+    "ranks": ("neighborhood/ranks", False),
+    "ranks_integers": ("neighborhood/ranks", True),
 }
 
 
@@ -101,14 +101,14 @@ class BuildExt(build_ext):
     def build_kernels(self) -> list[str]:
         """One object for each instruction set and part, in a folder of its own: distutils names objects by source alone."""
         objects = os.environ.get("FASTCONV_OBJECTS", self.build_temp)
-        newest = max(path.stat().st_mtime for path in (*KERNELS.glob("*.[ch]"), Path(__file__)))
+        newest = max(path.stat().st_mtime for path in (*KERNELS.rglob("*.[ch]"), Path(__file__)))
 
         def build(source, folder, flags):
             folder = Path(objects, folder)
             built = folder / KERNELS / source.replace(".c", ".o")
             if built.exists() and built.stat().st_mtime > newest:
                 return [str(built)]
-            flags = [*C_FLAGS, *WARNINGS, *flags]
+            flags = [*C_FLAGS, f"-I{KERNELS}", *WARNINGS, *flags]
             return self.compiler.compile([str(KERNELS / source)], output_dir=str(folder), extra_postargs=flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -131,7 +131,7 @@ extensions = [
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
             ("FASTCONV_VERSION", VERSION.read_text().partition("=")[2].strip()),
         ],
-        depends=[str(path) for path in (*KERNELS.glob("*.[ch]"), VERSION)],
+        depends=[str(path) for path in (*KERNELS.rglob("*.[ch]"), VERSION)],
     )
     for source in sorted(DRIVERS.rglob("*.pyx"))
 ]

@@ -1,6 +1,6 @@
 """Every constant at which drivers, faces or kernels change their way is crossed by a test, or listed with the reason why not.
 
-Each tests/test_<stem>_seams.py begins with CROSSED: {"conv.BLOCK_PIXELS": name of a test, "conv.h:STRIP": name of a test}, a
+Each tests/test_<stem>_seams.py begins with CROSSED: {"conv.BLOCK_PIXELS": name of a test, "conv/conv.h:STRIP": name of a test}, a
 seam of `fastconv.runtime.seams` or a constant of compilation as "file:NAME".
 """
 
@@ -26,30 +26,30 @@ sources = pytest.mark.skipif(
 CROSSED = {
     "runtime.SERIAL_WORK": "test_serial_work_is_where_teams_begin",
     "runtime.ALIGNED_BYTES": "test_results_from_aligned_bytes_on_begin_on_a_cache_line",
-    "lines.h:FC_WIDE": "test_results_of_another_dtype_are_written_in_chunks",
+    "neighborhood/lines.h:FC_WIDE": "test_results_of_another_dtype_are_written_in_chunks",
 }
 
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
-        elements.h:OWN isa.h:FC_ELEMENT kernels.h:FC_KINDS kernels.h:FC_LINE_HOLES kernels.h:FC_LINE_MINUS
+        base/elements.h:OWN isa.h:FC_ELEMENT kernels.h:FC_KINDS kernels.h:FC_LINE_HOLES kernels.h:FC_LINE_MINUS
         kernels.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE kernels.h:FC_NEAREST_WHOLE kernels.h:FC_OP_MAX kernels.h:FC_OP_MIN
         kernels.h:FC_OP_NAN kernels.h:FC_SWAPPED kernels.h:FC_TRUTH kernels.h:FC_U8""",
     "what a type or an instruction set is": """
-        neighborhood.h:FC_IS_FLOAT select.h:FC_AS_KEYS select.h:FC_IS_FLOAT simd.h:BIAS
-        simd.h:FC_REGISTERS simd.h:FC_SLIDES simd.h:FC_VEC_BYTES simd.h:MANTISSA
-        fold.h:LANES parts.h:HALVES""",
+        neighborhood/neighborhood.h:FC_IS_FLOAT neighborhood/ranks.h:FC_AS_KEYS neighborhood/ranks.h:FC_IS_FLOAT base/simd.h:BIAS
+        base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
+        neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
         kernels.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction.h:M conv.h:R kernels.h:FC_MAX_VECTORS limits.h:CHAINS split.h:SPLIT fold.h:MOST""",
-    "terms of a polynomial": "powers.h:TERMS",
-    "when memory is asked for in advance, which changes no result": "distance.h:FC_FETCHES",
+        contraction/contraction.h:M conv/conv.h:R kernels.h:FC_MAX_VECTORS base/limits.h:CHAINS conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
+    "terms of a polynomial": "distance/powers.h:TERMS",
+    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
         kernels.h:FC_MEASURES
-        kernels.h:FC_SELECT_ROOM medians.h:ROOM sorted.h:FC_COMPARATORS""",
+        kernels.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """

@@ -4,7 +4,7 @@
 /* The parts that setup.py compiles, each with a function of isa.h that writes its kernels into a table. */
 #define FC_PARTS(each, isa) \
     each(conv, isa) each(contraction, isa) each(distance, isa) each(neighborhood, isa) each(neighborhood_integers, isa) \
-    each(select, isa) each(select_integers, isa)
+    each(ranks, isa) each(ranks_integers, isa)
 
 #define FC_DECLARE(part, isa) void fc_##part##_##isa(fc_kernels *);
 #define FC_CALL(part, isa) fc_##part##_##isa(&table);

@@ -463,7 +463,7 @@ typedef struct fc_row {
     int op;
 } fc_row;
 
-/* ---- order statistics (select.h) ----
+/* ---- order statistics (ranks.h) ----
  *
  * `rows` are the lines of a block as keys: unsigned integers in the order of the values, those that do not count the
  * greatest; where all count, `box` and `cells` take unsigned integers and floats as they are. Results of outputs
@@ -565,7 +565,7 @@ typedef struct fc_pile {
     int op;
 } fc_pile;
 
-/* ---- sums of boxes (sums.h) ----
+/* ---- sums of boxes (box_sums.h) ----
  *
  * Wide lines hold doubles; if of integers and without `squares`, uint32 for elements of up to 16 bits and uint64 for others, modulo
  * 2^bits. With `squares` the sums of the squares of the distances from the mean stand `half` bytes further on, and those of double
@@ -599,7 +599,7 @@ typedef struct fc_finish {
     double ddof;
 } fc_finish;
 
-/* ---- large boxes (parts.h) ----
+/* ---- large boxes (box_parts.h) ----
  *
  * A part is what some cells that follow each other come to: doubles (SUM), uint64 modulo 2^64 (WHOLE, HIGH: of the upper halves of
  * 64-bit elements, NONZERO and PRESENT: counts), elements (LEAST, GREATEST), or FC_MOMENT_PLANES(bytes of an integer, or 0)
@@ -636,7 +636,7 @@ typedef struct fc_conclude {
     double ddof, nothing;
 } fc_conclude;
 
-/* Elements of 0 or 1 and bits in stripes (bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
+/* Elements of 0 or 1 and bits in stripes (truth_bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
  * beyond; what is read beyond the last element may be anything. unpack: elements[x] = bit x / stripe of (bits & also)[x % stripe],
  * x < count, and not beyond. With a `flip` of 255, not 0, the bits are the opposites. */
 typedef struct fc_stripes {

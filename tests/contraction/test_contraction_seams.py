@@ -12,13 +12,13 @@ SLOW = ("contraction._COPY_BYTES", "contraction._SLAB_ROWS", "contraction._BLOCK
 CROSSED = {name: EACH for name in runtime.seams() if name.startswith("contraction.")} | {
     "kernels.h:FC_THIN_ROWS": "test_triple_product_is_the_formula",
     "kernels.h:FC_DOT_VECTORS": "test_mode_dot_around_a_piece",
-    "contraction.h:THIN": "test_triple_product_of_any_sizes",
-    "contraction.h:ALONG_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
-    "contraction.h:ALONG_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",
-    "contraction.h:AXPY_ROWS": "test_mode_dot_around_rows_and_vectors_of_an_axpy",
-    "contraction.h:B": "test_triple_product_is_the_formula",
-    "contraction.h:PIECE": "test_mode_dot_around_a_piece",
-    "contraction.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
+    "contraction/contraction.h:THIN": "test_triple_product_of_any_sizes",
+    "contraction/contraction.h:ALONG_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction/contraction.h:ALONG_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction/contraction.h:AXPY_ROWS": "test_mode_dot_around_rows_and_vectors_of_an_axpy",
+    "contraction/contraction.h:B": "test_triple_product_is_the_formula",
+    "contraction/contraction.h:PIECE": "test_mode_dot_around_a_piece",
+    "contraction/contraction.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
     "contraction/triple.pxd:MAX_AXES": "test_tensors_of_as_many_axes_as_numpy_has",
 }
 # Whose constants begin with what; those of triple_product are the rest.

@@ -46,7 +46,7 @@ CROSSED = {
     "conv.SPARE_BYTES": "test_workspaces_are_kept_between_calls",
     "conv.FETCH_WORK": ALONE,
     "conv.PACK_WORK": ALONE,
-    "conv.h:STRIP": "test_strips_of_results_and_of_channels",
+    "conv/conv.h:STRIP": "test_strips_of_results_and_of_channels",
     "kernels.h:FC_CHAIN": "test_lengths_around_chains_and_groups",
     "kernels.h:FC_GROUP": "test_lengths_around_chains_and_groups",
 }

@@ -38,7 +38,7 @@ cdef struct Plan:
     bint plane                   # PLANAR with one filter on one plane at stride 1,
     bint ranged                  # so large that its rows come in ranges: per_range rows each
     bint transposed              # columns are computed as rows
-    int split                    # TILE: terms that the lanes of a vector share (kernels/split.h), 1: none
+    int split                    # TILE: terms that the lanes of a vector share (kernels/conv/split_tile.h), 1: none
     bint direct                  # results go from registers to `out`
     idx pixel_row, pixel_col     # window rows and columns between outputs
     idx tap_row, tap_col         # and between taps

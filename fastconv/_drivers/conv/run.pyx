@@ -2,8 +2,8 @@
 
 Three ways, chosen in plan.pyx from the shapes of one image alone:
 
-- TILE: lanes along output channels, kernels/tile.h; of few channels each has several lanes, which share its terms,
-  kernels/split.h. A task is a block of pixels times a slab of filter panels.
+- TILE: lanes along output channels, kernels/base/tile.h; of few channels each has several lanes, which share its terms,
+  kernels/conv/split_tile.h. A task is a block of pixels times a slab of filter panels.
 - PLANAR: few output channels otherwise, lanes along x, on planes of the input. A task is a block of rows.
 - CHANNELS: depthwise, lanes along channels. A task is a block of rows times a block of channels.
 

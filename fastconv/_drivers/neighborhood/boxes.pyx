@@ -1,5 +1,5 @@
 """Large boxes: min, max, range, sum, mean, var, std, count, any and all at a cost that does not grow with the window. Next hop:
-kernels/parts.h.
+kernels/neighborhood/box_parts.h.
 
 The first axis with a window is walked in blocks of positions, a *sheet* of parts each (of all elements beside it that windows of
 the tile see). A window begins in one block and ends in a later one: it is a suffix of the first, all blocks between, and a

@@ -1,4 +1,4 @@
-"""The engine of lines, for the drivers of neighbourhood reductions. Next hop: engine.pyx, then kernels/lines.h.
+"""The engine of lines, for the drivers of neighbourhood reductions. Next hop: engine.pyx, then kernels/neighborhood/lines.h.
 
 An array of any number of axes (at least 2) is cut into blocks of outputs. A block's *region* is the box of elements that
 its windows touch: `lines` lines of native elements, boundaries resolved, so that output o of a block reads tap t at region

@@ -1,4 +1,4 @@
-"""min, max and range, and any and all where bits do not pay. Next hop: kernels/extremes.h.
+"""min, max and range, and any and all where bits do not pay. Next hop: kernels/neighborhood/extremes.h.
 """
 from libc.math cimport copysign
 from libc.stdint cimport uint8_t

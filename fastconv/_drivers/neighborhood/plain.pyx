@@ -1,5 +1,5 @@
 """The plain way of named reductions, which takes any window, any mask and any NaN, and what all ways share. Next hop:
-kernels/neighborhood.h.
+kernels/neighborhood/neighborhood.h.
 """
 from libc.stdint cimport uint8_t
 

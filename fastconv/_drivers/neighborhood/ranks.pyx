@@ -1,5 +1,5 @@
 """Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block with
-the kernels of kernels/select.h. The engine (engine.pyx) loads the blocks and shares them out."""
+the kernels of kernels/neighborhood/ranks.h. The engine (engine.pyx) loads the blocks and shares them out."""
 from cpython.mem cimport PyMem_RawCalloc
 from libc.stdint cimport int64_t
 from libc.string cimport memset

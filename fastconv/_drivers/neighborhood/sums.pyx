@@ -1,4 +1,4 @@
-"""sum, mean, var, std and count of boxes: columns first, axis by axis, then rows. Next hop: kernels/sums.h.
+"""sum, mean, var, std and count of boxes: columns first, axis by axis, then rows. Next hop: kernels/neighborhood/box_sums.h.
 """
 from libc.stdint cimport int64_t
 

@@ -1,4 +1,4 @@
-"""Truths of any window: bits, in stripes, so that all windows and boundaries are distances in bytes. Next hop: kernels/bits.h.
+"""Truths of any window: bits, in stripes, so that all windows and boundaries are distances in bytes. Next hop: kernels/neighborhood/truth_bits.h.
 """
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove

@@ -1,7 +1,7 @@
 /* Sums of boxes, and sums of squares about the mean, for every element type: columns first, then rows.
  *
  * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
- * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are: fold.h and
+ * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are: box_sums_wide.h and
  * fc_fold_row_widening); the order of additions is the same for every output and along every axis, so that no cut of the work
  * shows in the bits. Sums of squares (M) join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
  * where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
@@ -125,7 +125,7 @@ static void fc_roots(const fc_finish *q, const double *restrict sum, const doubl
         return;                                     \
     }
 
-#include "fold.h"
+#include "neighborhood/box_sums_wide.h"
 
 #ifndef FC_INTEGER_TYPE
 
@@ -288,7 +288,7 @@ static void FC_N(finish)(const fc_finish *q)
 
 #if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
 #define FC_NARROW
-#include "fold.h"
+#include "neighborhood/box_sums_wide.h"
 #undef FC_NARROW
 
 static void fc_fold_columns_narrow(const fc_fold *q)

@@ -5,11 +5,11 @@
  * tap; plane_rows shares each loaded vector among up to 4 output rows; channel_taps does one load for each FMA.
  */
 
-#include "simd.h"
-#include "elements.h"
-#include "tile.h"
-#include "split.h"
-#include "limits.h"
+#include "base/simd.h"
+#include "base/elements.h"
+#include "base/tile.h"
+#include "conv/split_tile.h"
+#include "base/limits.h"
 
 /* ---- packing ---- */
 

@@ -1,11 +1,11 @@
 /* Order statistics of neighbourhoods: any rank of any window, on lines of blocks (lines.h).
  *
- * Where all cells count, `box` and `cells` work on sorted lists (sorted.h), for rows of outputs that share them. Floats are
+ * Where all cells count, `box` and `cells` work on sorted lists (rank_lists.h), for rows of outputs that share them. Floats are
  * compared as they are: a NaN may stand anywhere in the lists of the windows that hold it, and in no others.
  *
  * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
  * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
- * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (medians.h).
+ * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (rank_networks.h).
  *
  * `keys` copies a line as unsigned integers of the same order, and makes what does not count the greatest, so that it stands
  * behind every rank that is asked for; `values` turns results back. So signed integers need no kernels of their own.
@@ -15,7 +15,7 @@
  * comparison and one masked addition a vector.
  */
 
-#include "simd.h"
+#include "base/simd.h"
 
 #ifndef FC_SELECT_ONCE
 #define FC_SELECT_ONCE
@@ -180,7 +180,7 @@ static void FC_N(select)(const fc_select *q)
         FC_N(select_chunk)(q, at, (FC_T *)q->low + at, q->high ? (FC_T *)q->high + at : NULL);
 }
 
-#include "tally.h"
+#include "neighborhood/histograms.h"
 
 #endif
 
@@ -237,8 +237,8 @@ static void FC_N(finish)(const fc_ranked *q)
 
 #if !FC_AS_KEYS
 
-#include "sorted.h"
-#include "medians.h"
+#include "neighborhood/rank_lists.h"
+#include "neighborhood/rank_networks.h"
 
 /* ---- sorted lists ---- */
 

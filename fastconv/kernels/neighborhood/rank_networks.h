@@ -118,7 +118,7 @@ static void FC_N(median_5)(const fc_box *q, ptrdiff_t x)
 
 /* ---- tiles ----
  *
- * What `box` does with lists of any length (select.h), for constant ones. Rows count from 1, and the ring holds, sorted, each
+ * What `box` does with lists of any length (ranks.h), for constant ones. Rows count from 1, and the ring holds, sorted, each
  * row, each two from an even one on and each four from a fourth one on. */
 
 /* Ranks first .. end - 1 of a list's cells: those that can still be wanted. */

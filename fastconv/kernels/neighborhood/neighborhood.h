@@ -2,14 +2,14 @@
  *
  * `near` is the plain way, for any window, mask and NaN: CHUNK outputs at a time, one pass of the vector units over the
  * cells (var and std: two), so one or two loads, one operation and one store for CHUNK / lanes vectors and each cell.
- * Next hop: extremes.h, bits.h and sums.h, the fast ways, and parts.h, that of large boxes.
+ * Next hop: extremes.h, truth_bits.h and box_sums.h, the fast ways, and box_parts.h, that of large boxes.
  */
 
-#include "simd.h"
+#include "base/simd.h"
 #ifndef FC_INTEGER_TYPE
-#include "bits.h"
-#include "elements.h"
-#include "lines.h"
+#include "neighborhood/truth_bits.h"
+#include "base/elements.h"
+#include "neighborhood/lines.h"
 #endif
 
 #ifndef FC_NEIGHBORHOOD_ONCE
@@ -318,9 +318,9 @@ static void FC_N(near)(const fc_near *q)
     }
 }
 
-#include "extremes.h"
-#include "sums.h"
-#include "parts.h"
+#include "neighborhood/extremes.h"
+#include "neighborhood/box_sums.h"
+#include "neighborhood/box_parts.h"
 
 static void FC_N(fill)(fc_kernels *table)
 {

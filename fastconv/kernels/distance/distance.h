@@ -1,6 +1,6 @@
 /* Distances between all pairs of two sets of points, a tile of rows x columns at a time.
  *
- * `points` (points.h) prepares rows and packs them as a[k][6] or b[k][v * lanes]; `pairs` sums over k with the metric's own step in
+ * `points` (prepare_rows.h) prepares rows and packs them as a[k][6] or b[k][v * lanes]; `pairs` sums over k with the metric's own step in
  * place of tile.h's multiply-accumulate, 6 rows x v vectors of columns in registers, and finishes the sums; `emit` and
  * `nearest` take the result to the output. Differences are formed before anything is squared or multiplied, so that
  * translation costs no accuracy. Counts, for one vector of pairs and one k: square 2 operations (subtract, FMA),
@@ -10,10 +10,10 @@
  * the pair alone, so the bits of a result do not depend on its neighbours.
  */
 
-#include "simd.h"
-#include "elements.h"
-#include "powers.h"
-#include "points.h"
+#include "base/simd.h"
+#include "base/elements.h"
+#include "distance/powers.h"
+#include "distance/prepare_rows.h"
 
 #ifndef FC_DISTANCE_ONCE
 #define FC_DISTANCE_ONCE
@@ -845,8 +845,8 @@ static void FC_N(emit)(const fc_emit *e)
                 }
 }
 
-#include "nearest.h"
-#include "distance_grad.h"
+#include "distance/nearest.h"
+#include "distance/gradients.h"
 
 static void FC_N(fill)(fc_kernels *table)
 {

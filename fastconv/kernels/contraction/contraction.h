@@ -6,7 +6,7 @@
  * place, and fetches at every step; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
  */
 
-#include "simd.h"
+#include "base/simd.h"
 
 #ifndef FC_CONTRACTION_ONCE
 #define FC_CONTRACTION_ONCE
