@@ -5,12 +5,15 @@ Environment
 -----------
 FASTCONV_OPENMP : "auto" (default: use OpenMP if a test program builds and links), "on" (fail without it), "off".
 FASTCONV_WERROR : if set, warnings in our C are errors (the CI sets it).
-FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds of the same sources.
+FASTCONV_OBJECTS : a folder in which the objects of the kernels stay, for other builds with the same compiler and flags.
+FASTCONV_PORTABLE : if set, the portable kernels are built on x86-64, too, where NumPy itself needs x86-64-v2 (the CI sets it).
 FASTCONV_SANITIZE : if set, drivers are built under AddressSanitizer and UBSan, and under the former the kernels of the
     instruction set that it names (x86_v3; each takes minutes); .ci/sanitize runs the suite so.
 """
+import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +31,7 @@ DRIVERS = Path("fastconv/_drivers")
 
 # No -ffast-math: it reorders sums and, at link time, turns off denormals for the whole process.
 C_FLAGS = ["-g0", "-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+PORTABLE = os.environ.get("FASTCONV_PORTABLE")
 SANITIZED = os.environ.get("FASTCONV_SANITIZE")
 SANITIZE = ["-fsanitize=address,undefined", "-g1", "-O1"] if SANITIZED else []
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTCONV_WERROR") else []
@@ -42,21 +46,17 @@ ISA_FLAGS = {
     "aarch64": {"neon": []},
 }
 
-# Parts of a table, in the order of dispatch.c: the stem whose header holds the kernels, and whether they are for integers.
-PARTS = {
-    "conv": ("conv/conv", False),
-    "contraction": ("contraction/contraction", False),
-    "distance": ("distance/distance", False),
-    "neighborhood": ("neighborhood/neighborhood", False),
-    "neighborhood_integers": ("neighborhood/neighborhood", True),
-    "ranks": ("neighborhood/ranks", False),
-    "ranks_integers": ("neighborhood/ranks", True),
-}
+# (part, stem, header, types) of each line of parts.def.
+PARTS = re.findall(r'each\(isa, (\w+), (\w+), ("[^"]+"), (\w+)\)', (KERNELS / "parts.def").read_text())
 
 
 def machine() -> str:
     name = platform.machine().lower()
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+NATIVE = ISA_FLAGS.get(machine(), {})
+TABLES = {"portable": ["-O2"], **NATIVE} if PORTABLE or machine() != "x86_64" else NATIVE
 
 
 def openmp_flags(compiler) -> list[str]:
@@ -99,26 +99,29 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def build_kernels(self) -> list[str]:
-        """One object for each instruction set and part, in a folder of its own: distutils names objects by source alone."""
-        objects = os.environ.get("FASTCONV_OBJECTS", self.build_temp)
-        newest = max(path.stat().st_mtime for path in (*KERNELS.rglob("*.[ch]"), Path(__file__)))
+        """One object for each instruction set and part: distutils names objects by source alone, so each has its folder."""
+        objects = Path(os.environ.get("FASTCONV_OBJECTS", self.build_temp))
+        version = subprocess.run([*self.compiler.compiler_so[:1], "--version"], capture_output=True, text=True).stdout
+        shared = [*KERNELS.glob("isa*"), *KERNELS.glob("base/*.h"), KERNELS / "parts.def", Path(__file__)]
 
-        def build(source, folder, flags):
-            folder = Path(objects, folder)
-            built = folder / KERNELS / source.replace(".c", ".o")
-            if built.exists() and built.stat().st_mtime > newest:
-                return [str(built)]
+        def build(source, stem, flags):
             flags = [*C_FLAGS, f"-I{KERNELS}", *WARNINGS, *flags]
-            return self.compiler.compile([str(KERNELS / source)], output_dir=str(folder), extra_postargs=flags)
+            key = hashlib.sha256(repr([self.compiler.compiler_so, version, flags]).encode()).hexdigest()[:16]
+            built = objects / key / KERNELS / source.replace(".c", ".o")
+            newest = max(path.stat().st_mtime for path in (*shared, *KERNELS.glob(f"{stem}/*.h")))
+            if stem and built.exists() and built.stat().st_mtime > newest:
+                return [str(built)]
+            return self.compiler.compile([str(KERNELS / source)], output_dir=str(objects / key), extra_postargs=flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            jobs = [pool.submit(build, "dispatch.c", "dispatch", [])]
-            for isa, flags in {"portable": ["-O2"], **ISA_FLAGS.get(machine(), {})}.items():
+            jobs = [pool.submit(build, "dispatch.c", None, [] if "portable" in TABLES else ["-DFC_NO_PORTABLE"])]
+            for isa, flags in TABLES.items():
                 if isa == SANITIZED:
                     flags = [*flags, "-fsanitize=address", "-g1", "-O1"]
-                for part, (stem, integers) in PARTS.items():
-                    names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", *(["-DFC_INTEGER_TYPE"] if integers else [])]
-                    jobs.append(pool.submit(build, f"isa_{isa}.c", part, [*flags, *names]))
+                for part, stem, header, types in PARTS:
+                    names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", f"-DFC_HEADER={header}"]
+                    names += ["-DFC_INTEGER_TYPE"] if types == "INTEGERS" else []
+                    jobs.append(pool.submit(build, f"isa_{isa}.c", stem, [*flags, *names]))
             return [name for job in jobs for name in job.result()]
 
 
@@ -126,12 +129,12 @@ extensions = [
     Extension(
         ".".join(source.with_suffix("").parts),
         [str(source)],
-        include_dirs=["fastconv", numpy.get_include()],
+        include_dirs=["fastconv/kernels", numpy.get_include()],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
             ("FASTCONV_VERSION", VERSION.read_text().partition("=")[2].strip()),
         ],
-        depends=[str(path) for path in (*KERNELS.rglob("*.[ch]"), VERSION)],
+        depends=[str(path) for path in (*KERNELS.rglob("*.h"), VERSION)],
     )
     for source in sorted(DRIVERS.rglob("*.pyx"))
 ]

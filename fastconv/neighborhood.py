@@ -21,7 +21,7 @@ from ._face import callables as _callables
 
 __all__ = ["neighborhood_reduce"]
 
-# Numbers as in kernels.h; "valid" never looks outside.
+# Numbers as in kernels/neighborhood/table.h; "valid" never looks outside.
 _MODES = {
     "constant": 0, "grid-constant": 0, "nearest": 1, "reflect": 2, "grid-mirror": 2, "mirror": 3, "wrap": 4, "grid-wrap": 4,
     "ignore": 5, "valid": 5,

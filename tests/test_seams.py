@@ -32,24 +32,26 @@ CROSSED = {
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
-        base/elements.h:OWN isa.h:FC_ELEMENT kernels.h:FC_KINDS kernels.h:FC_LINE_HOLES kernels.h:FC_LINE_MINUS
-        kernels.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE kernels.h:FC_NEAREST_WHOLE kernels.h:FC_OP_MAX kernels.h:FC_OP_MIN
-        kernels.h:FC_OP_NAN kernels.h:FC_SWAPPED kernels.h:FC_TRUTH kernels.h:FC_U8""",
+        base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_HOLES
+        neighborhood/table.h:FC_LINE_MINUS neighborhood/table.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE
+        base/table.h:FC_NEAREST_WHOLE neighborhood/table.h:FC_OP_MAX neighborhood/table.h:FC_OP_MIN
+        neighborhood/table.h:FC_OP_NAN base/table.h:FC_SWAPPED base/table.h:FC_TRUTH base/table.h:FC_U8""",
     "what a type or an instruction set is": """
-        neighborhood/neighborhood.h:FC_IS_FLOAT neighborhood/ranks.h:FC_AS_KEYS neighborhood/ranks.h:FC_IS_FLOAT base/simd.h:BIAS
-        base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
+        neighborhood/neighborhood.h:FC_IS_FLOAT neighborhood/ranks.h:FC_AS_KEYS neighborhood/ranks.h:FC_IS_FLOAT
+        base/simd.h:BIAS base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
-        kernels.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
+        neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction/contraction.h:M conv/conv.h:R kernels.h:FC_MAX_VECTORS base/limits.h:CHAINS conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
+        contraction/contraction.h:M conv/conv.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
+        conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
-        kernels.h:FC_MEASURES
-        kernels.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM neighborhood/rank_lists.h:FC_COMPARATORS""",
+        distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM
+        neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """

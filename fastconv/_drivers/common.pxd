@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
-from fastconv._drivers.kernels cimport FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_U8
+from fastconv._drivers.base cimport FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_U8
 
 ctypedef ptrdiff_t idx
 

@@ -1,6 +1,6 @@
 from libc.stddef cimport ptrdiff_t
 
-from fastconv._drivers.kernels cimport fc_kernels
+from fastconv._drivers.table cimport fc_kernels
 
 cdef const fc_kernels *table() noexcept nogil
 cdef int team(object workers, double work) except -1         # threads that a call may use

@@ -10,7 +10,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cimport numpy as cnp
 
-from fastconv._drivers.kernels cimport fc_fill_tables, fc_kernels, fc_real, fc_table
+from fastconv._drivers.base cimport fc_base_kernels
+from fastconv._drivers.table cimport fc_fill_tables, fc_kernels, fc_table
 
 cdef extern from * nogil:
     """
@@ -159,6 +160,11 @@ _limit = None  # set by runtime.py: the number of threads when workers is None
 
 cdef const fc_kernels *table() noexcept nogil:
     return _table
+
+
+def table_address():
+    """Where the current table of kernels is, for tests that call kernels without drivers."""
+    return <size_t>_table
 
 
 cdef int team(object workers, double work) except -1:
@@ -320,17 +326,17 @@ def compiler():
     return FC_COMPILER.decode()
 
 
-cdef const fc_real *_real(str dtype) except NULL:
+cdef const fc_base_kernels *_real(str dtype) except NULL:
     if dtype == "float32":
-        return &_table.f32
+        return &_table.base.real[0]
     if dtype == "float64":
-        return &_table.f64
+        return &_table.base.real[1]
     raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
 
 
 def fma_rate(str dtype, double seconds=0.05, int workers=1):
     """GFLOP/s of independent FMA chains held in registers, on `workers` threads: the limit of any kernel."""
-    cdef const fc_real *k = _real(dtype)
+    cdef const fc_base_kernels *k = _real(dtype)
     cdef double flops = 0, spent, best = 0
     cdef double[64] each
     cdef double[64] sums
@@ -352,7 +358,7 @@ def fma_rate(str dtype, double seconds=0.05, int workers=1):
             return best
 
 
-cdef double _touch(const fc_real *k, char *at, Py_ssize_t size, bint write) noexcept nogil:
+cdef double _touch(const fc_base_kernels *k, char *at, Py_ssize_t size, bint write) noexcept nogil:
     if write:
         memset(at, 1, size)
         return 0
@@ -373,10 +379,10 @@ cdef double _memory_rate(double seconds, int workers, bint write) except -1:
     while True:
         start = time.perf_counter()
         if n == 1:
-            sums[0] = _touch(&_table.f64, buffer, part, write)
+            sums[0] = _touch(&_table.base.real[1], buffer, part, write)
         else:
             for t in prange(n, nogil=True, num_threads=n, schedule="static"):
-                sums[t] = _touch(&_table.f64, buffer + t * part, part, write)
+                sums[t] = _touch(&_table.base.real[1], buffer + t * part, part, write)
         now = time.perf_counter()
         best = max(best, n * part / (now - start) / 1e9)
         if now > end:

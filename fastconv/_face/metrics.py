@@ -9,7 +9,7 @@ from .._drivers import runtime as _runtime
 from .._drivers.distance import pairs as _distance
 from . import args as _args
 
-# The kernels' sums, endings and preparations: kernels/kernels.h says what each means, in this order.
+# The kernels' sums, endings and preparations: kernels/distance/table.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
  BITS, WORDS) = range(16)
 (AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
@@ -71,7 +71,7 @@ class Plan:
     items: Callable | None = None
 
 
-# How a gradient follows from sums and ending; kernels/kernels.h has the order.
+# How a gradient follows from sums and ending; kernels/distance/table.h has the order.
 _PULLS = {
     (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
     (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,

@@ -1,13 +1,12 @@
 /* Which tables exist, best first, and which of them this machine can run. */
-#include "kernels.h"
+#include "parts.def"
+#include "table.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
-/* The parts that setup.py compiles, each with a function of isa.h that writes its kernels into a table. */
-#define FC_PARTS(each, isa) \
-    each(conv, isa) each(contraction, isa) each(distance, isa) each(neighborhood, isa) each(neighborhood_integers, isa) \
-    each(ranks, isa) each(ranks_integers, isa)
-
-#define FC_DECLARE(part, isa) void fc_##part##_##isa(fc_kernels *);
-#define FC_CALL(part, isa) fc_##part##_##isa(&table);
+#define FC_DECLARE(isa, part, stem, header, types) void fc_##part##_##isa(fc_##stem *);
+#define FC_CALL(isa, part, stem, header, types) fc_##part##_##isa(&table.stem);
 #define FC_TABLE(isa, label)                       \
     FC_PARTS(FC_DECLARE, isa)                      \
     static const fc_kernels *table_##isa(void)     \
@@ -17,7 +16,9 @@
         return &table;                             \
     }
 
+#ifndef FC_NO_PORTABLE
 FC_TABLE(portable, "portable")
+#endif
 #if defined(__x86_64__)
 FC_TABLE(x86_v2, "x86-64-v2")
 FC_TABLE(x86_v3, "x86-64-v3")
@@ -26,7 +27,9 @@ FC_TABLE(x86_v4, "x86-64-v4")
 FC_TABLE(neon, "neon")
 #endif
 
+#if !defined(FC_NO_PORTABLE) || defined(__aarch64__)
 static int always(void) { return 1; }
+#endif
 
 #if defined(__x86_64__)
 static int has_v2(void)
@@ -35,10 +38,19 @@ static int has_v2(void)
     return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
 }
 
+/* LZCNT, MOVBE and F16C, for which not all compilers' __builtin_cpu_supports has names. */
+static int has_rest_of_v3(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 22 & 1) || !(c >> 29 & 1))
+        return 0;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c >> 5 & 1);
+}
+
 static int has_v3(void)
 {
     return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
-           && __builtin_cpu_supports("bmi2");
+           && __builtin_cpu_supports("bmi2") && has_rest_of_v3();
 }
 
 static int has_v4(void)
@@ -57,7 +69,9 @@ static const struct {
 #elif defined(__aarch64__)
     {table_neon, always},
 #endif
+#ifndef FC_NO_PORTABLE
     {table_portable, always},
+#endif
 };
 
 static const fc_kernels *tables[sizeof compiled / sizeof *compiled + 1]; /* the last stays NULL */

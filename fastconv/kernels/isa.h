@@ -1,11 +1,8 @@
-/* Fills one part of one table: the kernels of FC_STEM.h for the real types, or for the integers with FC_INTEGER_TYPE, on
+/* Fills one part of one table: the kernels of FC_HEADER for the real types, or for the integers with FC_INTEGER_TYPE, on
  * the instruction set FC_ISA whose flags the including isa_*.c is compiled with. setup.py compiles that file once for each
- * part, defines these names, and dispatch.c calls what results: `fc_<part>_<isa>`. */
-#include "kernels.h"
-
-#define FC_QUOTE_(x) #x
-#define FC_QUOTE(x) FC_QUOTE_(x)
-#define FC_HEADER FC_QUOTE(FC_STEM.h)
+ * part of parts.def, defines these names, and dispatch.c calls what results: `fc_<part>_<isa>`. */
+#define FC_PASTE_(a, b, c, d) a##_##b##_##c##_##d
+#define FC_PASTE(a, b, c, d) FC_PASTE_(a, b, c, d)
 
 #ifndef FC_INTEGER_TYPE
 
@@ -89,21 +86,24 @@
 
 #define FC_FILL_(part, isa) fc_##part##_##isa
 #define FC_FILL(part, isa) FC_FILL_(part, isa)
+#define FC_FILLER(suffix) FC_PASTE(FC_PART, fill, suffix, FC_ISA)
+#define FC_OF_(stem) fc_##stem
+#define FC_OF(stem) FC_OF_(stem)
 
-void FC_FILL(FC_PART, FC_ISA)(fc_kernels *table);
-void FC_FILL(FC_PART, FC_ISA)(fc_kernels *table)
+void FC_FILL(FC_PART, FC_ISA)(FC_OF(FC_STEM) *table);
+void FC_FILL(FC_PART, FC_ISA)(FC_OF(FC_STEM) *table)
 {
 #ifndef FC_INTEGER_TYPE
-    fill_f32(table);
-    fill_f64(table);
+    FC_FILLER(f32)(table);
+    FC_FILLER(f64)(table);
 #else
-    fill_u8(table);
-    fill_i8(table);
-    fill_u16(table);
-    fill_i16(table);
-    fill_u32(table);
-    fill_i32(table);
-    fill_u64(table);
-    fill_i64(table);
+    FC_FILLER(u8)(table);
+    FC_FILLER(i8)(table);
+    FC_FILLER(u16)(table);
+    FC_FILLER(i16)(table);
+    FC_FILLER(u32)(table);
+    FC_FILLER(i32)(table);
+    FC_FILLER(u64)(table);
+    FC_FILLER(i64)(table);
 #endif
 }

@@ -10,8 +10,8 @@ from fastconv import runtime
 EACH = "test_each_constant_alone"
 SLOW = ("contraction._COPY_BYTES", "contraction._SLAB_ROWS", "contraction._BLOCK_ITEMS")  # many calls of drivers
 CROSSED = {name: EACH for name in runtime.seams() if name.startswith("contraction.")} | {
-    "kernels.h:FC_THIN_ROWS": "test_triple_product_is_the_formula",
-    "kernels.h:FC_DOT_VECTORS": "test_mode_dot_around_a_piece",
+    "contraction/table.h:FC_THIN_ROWS": "test_triple_product_is_the_formula",
+    "base/table.h:FC_DOT_VECTORS": "test_mode_dot_around_a_piece",
     "contraction/contraction.h:THIN": "test_triple_product_of_any_sizes",
     "contraction/contraction.h:ALONG_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
     "contraction/contraction.h:ALONG_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",

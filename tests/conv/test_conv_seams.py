@@ -47,8 +47,8 @@ CROSSED = {
     "conv.FETCH_WORK": ALONE,
     "conv.PACK_WORK": ALONE,
     "conv/conv.h:STRIP": "test_strips_of_results_and_of_channels",
-    "kernels.h:FC_CHAIN": "test_lengths_around_chains_and_groups",
-    "kernels.h:FC_GROUP": "test_lengths_around_chains_and_groups",
+    "base/table.h:FC_CHAIN": "test_lengths_around_chains_and_groups",
+    "base/table.h:FC_GROUP": "test_lengths_around_chains_and_groups",
 }
 NAMES = [name for name in runtime.seams() if name.startswith("conv.")]
 # Nothing fits into LEAST_BYTES of 1: all would be tiles.

@@ -16,7 +16,15 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_DOT_VECTORS, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
+from fastconv._drivers.contraction.table cimport (
+    fc_along,
+    fc_contraction,
+    fc_contraction_kernels,
+    fc_khatri,
+    fc_pair_run,
+)
 from fastconv._drivers.contraction.triple cimport (
     MAX_AXES,
     allocate,
@@ -25,18 +33,6 @@ from fastconv._drivers.contraction.triple cimport (
     multiply,
     offset,
     store,
-)
-from fastconv._drivers.kernels cimport (
-    FC_DOT_VECTORS,
-    FC_F32,
-    FC_F64,
-    FC_SWAPPED,
-    FC_U8,
-    fc_along,
-    fc_kernels,
-    fc_khatri,
-    fc_pair_run,
-    fc_real,
 )
 from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
 
@@ -68,8 +64,9 @@ seam("contraction.PART_BYTES", &PART_BYTES)
 
 
 cdef struct Dot:
-    const fc_kernels *table
-    const fc_real *k
+    const fc_contraction *table
+    const fc_base_kernels *base
+    const fc_contraction_kernels *k
     idx item
     int kind, out_kind
     const char *t
@@ -125,10 +122,10 @@ cdef void pack_terms(const Dot *p, void *dst, const char *t, idx first, idx coun
     """dst[n][x] of `count` terms from `first`, `length` elements that lie `step` apart in the tensor."""
     cdef idx n
     if p.n_inner == 1:
-        copy_rows(p.k, dst, width, t + first * p.n_step, p.n_step, step, count, length, p.kind)
+        copy_rows(p.base, dst, width, t + first * p.n_step, p.n_step, step, count, length, p.kind)
         return
     for n in range(count):
-        copy_rows(p.k, offset(dst, n * width, p.item), width, t + n_offset(p, first + n), 0, step, 1, length, p.kind)
+        copy_rows(p.base, offset(dst, n * width, p.item), width, t + n_offset(p, first + n), 0, step, 1, length, p.kind)
 
 
 cdef inline void end_span(const Dot *p, Worker *w, idx n, idx first, idx size) noexcept nogil:
@@ -154,12 +151,12 @@ cdef void vector_task(const Dot *p, Worker *w, idx task) noexcept nogil:
         memset(c, 0, length * p.item)
         p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
         if c == w.c2:
-            p.k.fold(w.c, c, length)
+            p.base.add(w.c, c, length)
         n += count
         end_span(p, w, n, 0, length)
         if tick(&w.clock, <double>length * count):
             return
-    store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+    store(p.base, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
@@ -167,31 +164,31 @@ cdef void lanes_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef const char *t
     cdef char *out
     cdef idx length = locate(p, task, &t, &out), n = 0, count, r
-    cdef int vectors = <int>ceil_div(length, p.k.lanes)
-    cdef idx width = vectors * p.k.lanes
+    cdef int vectors = <int>ceil_div(length, p.base.lanes)
+    cdef idx width = vectors * p.base.lanes
     while n < p.n:
         count = min(p.chain, p.n - n)
         pack_terms(p, w.packed, t, n, count, length, p.item, width)
-        multiply(p.k, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n % p.span > 0, count)
+        multiply(p.base, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n % p.span > 0, count)
         n += count
         end_span(p, w, n, 0, p.r * width)
         if tick(&w.clock, <double>width * count * p.r):
             return
     for r in range(p.r):
-        store(p.k, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
+        store(p.base, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void rows_in_place(const Dot *p, Worker *w, const char *t, idx start, idx end, idx length, int vectors) noexcept nogil:
     """The terms start .. end of rows that lie in memory, tile by tile, while the rows of the next tile are fetched."""
-    cdef idx row = p.step[p.axes - 1], height = p.k.rows[vectors], width = vectors * p.k.lanes, first = 0, rows, n, count
+    cdef idx row = p.step[p.axes - 1], height = p.base.rows[vectors], width = vectors * p.base.lanes, first = 0, rows, n, count
     while first < length:
         rows = min(height, length - first)
         n = start
         while n < end:
             count = min(p.chain, end - n)
             if first + 2 * height <= length:
-                p.k.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
-            multiply(p.k, p.item, t + first * row + n * p.item, row // p.item, rows,
+                p.base.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
+            multiply(p.base, p.item, t + first * row + n * p.item, row // p.item, rows,
                      offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item),
                      n % p.span > 0, count)
             n += count
@@ -211,13 +208,13 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
     cdef int vectors
     for panel in range(panels):
         columns = min(p.width, p.r - panel * p.width)
-        vectors = <int>ceil_div(columns, p.k.lanes)
-        width = vectors * p.k.lanes
+        vectors = <int>ceil_div(columns, p.base.lanes)
+        width = vectors * p.base.lanes
         for part in range(parts):
             n, end = part * p.part, min((part + 1) * p.part, p.n)
             key = panel * parts + part
             if w.held != key:
-                copy_rows(p.k, w.packed, width, p.matrix + (panel * p.width * p.n + n) * p.item, p.item, p.n * p.item,
+                copy_rows(p.base, w.packed, width, p.matrix + (panel * p.width * p.n + n) * p.item, p.item, p.n * p.item,
                           end - n, columns, FC_F32 if p.item == 4 else FC_F64)
                 w.held = key
             if p.rows_in_place:
@@ -228,22 +225,22 @@ cdef void rows_task(const Dot *p, Worker *w, idx task) noexcept nogil:
             while n < end:
                 count = min(p.chain, end - n)
                 if p.n_inner == 1:
-                    copy_matrix(p.k, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+                    copy_matrix(p.base, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
                 else:
-                    wide = round_up(length, p.k.lanes)
+                    wide = round_up(length, p.base.lanes)
                     pack_terms(p, w.spare2, t, n, count, length, row, wide)
-                    p.k.transpose(w.spare, p.chain, w.spare2, wide, count, length)
-                multiply(p.k, p.item, w.spare, p.chain, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
+                    p.base.transpose(w.spare, p.chain, w.spare2, wide, count, length)
+                multiply(p.base, p.item, w.spare, p.chain, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
                          vectors, w.c, n % p.span > 0, count)
                 n += count
                 end_span(p, w, n, 0, length * width)
                 if tick(&w.clock, <double>length * count * width):
                     return
         if p.r_inner == 1:
-            store(p.k, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
+            store(p.base, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
         else:
             for r in range(columns):
-                store(p.k, offset(w.c, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
+                store(p.base, offset(w.c, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
                       p.out_kind)
 
 
@@ -257,13 +254,13 @@ cdef void dots_task(const Dot *p, Worker *w, idx task) noexcept nogil:
         if p.rows_in_place:
             p.k.dot(w.c, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, False)
         else:
-            copy_matrix(p.k, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+            copy_matrix(p.base, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
             p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n % p.span > 0)
         n += count
         end_span(p, w, n, 0, length)
         if tick(&w.clock, <double>length * count):
             return
-    store(p.k, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+    store(p.base, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void integers_task(const Dot *p, Worker *w, idx task) noexcept nogil:
@@ -339,7 +336,7 @@ cdef void plan_dot(Dot *p, idx threads, bint native, bint alone) noexcept:
         main = -1
         if not p.dots and not (p.n_inner == 1 and p.n_step == p.item):
             for a in range(p.axes):
-                if p.step[a] == p.item and p.shape[a] >= 2 * p.k.lanes:
+                if p.step[a] == p.item and p.shape[a] >= 2 * p.base.lanes:
                     main = a
         p.lanes_along = main >= 0
         if not p.lanes_along:
@@ -357,12 +354,12 @@ cdef void plan_dot(Dot *p, idx threads, bint native, bint alone) noexcept:
     while p.chain < MODE_CHAIN and p.chain * p.chain < p.n:
         p.chain *= 2
     p.chain = min(p.chain, MODE_CHAIN)
-    p.piece = FC_DOT_VECTORS * p.k.lanes
+    p.piece = FC_DOT_VECTORS * p.base.lanes
     p.span = p.piece * DOT_PIECES if p.dots else p.chain * SPAN_CHAINS
-    p.width = p.k.vectors * p.k.lanes
-    p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.k.lanes)) * p.item) // p.chain, 1) * p.chain
+    p.width = p.base.vectors * p.base.lanes
+    p.part = max(PART_BYTES // (min(p.width, round_up(p.r, p.base.lanes)) * p.item) // p.chain, 1) * p.chain
     if p.dots:
-        p.strip = max(DOT_STRIP, DOT_BYTES // ((p.n + p.k.lanes) * p.item))
+        p.strip = max(DOT_STRIP, DOT_BYTES // ((p.n + p.base.lanes) * p.item))
     elif p.integers or (p.lanes_along and p.r == 1 and p.rows_in_place):
         p.strip = max(STRIP_BYTES // p.item, 1)
     elif p.lanes_along:
@@ -376,14 +373,14 @@ cdef void plan_dot(Dot *p, idx threads, bint native, bint alone) noexcept:
         p.tasks *= p.shape[a]
     if p.tasks < 4 * threads and not p.dots:
         # Few strips: shorter ones, so that every thread has its share.
-        p.strip = min(p.strip, max(round_up(ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads), 4 * p.k.lanes), 1))
+        p.strip = min(p.strip, max(round_up(ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads), 4 * p.base.lanes), 1))
         p.tasks //= p.strips
         p.strips = ceil_div(p.shape[p.axes - 1], p.strip)
         p.tasks *= p.strips
 
 
 cdef int execute_dot(Dot *p, int threads) except -1:
-    cdef idx wide = round_up(p.strip, p.k.lanes), packed, spare, sums, total, each
+    cdef idx wide = round_up(p.strip, p.base.lanes), packed, spare, sums, total, each
     cdef Watch watch
     cdef int i, workers
     cdef char *raw = NULL
@@ -394,10 +391,10 @@ cdef int execute_dot(Dot *p, int threads) except -1:
     sums = wide * p.item
     if not p.integers:
         if p.dots:
-            spare = 0 if p.rows_in_place else (wide + p.k.lanes) * (min(p.piece, p.n) + p.k.lanes) * p.item
+            spare = 0 if p.rows_in_place else (wide + p.base.lanes) * (min(p.piece, p.n) + p.base.lanes) * p.item
         elif not p.lanes_along:
-            packed = min(p.part, round_up(p.n, p.chain)) * min(p.width, round_up(p.r, p.k.lanes)) * p.item
-            sums = p.strip * min(p.width, round_up(p.r, p.k.lanes)) * p.item
+            packed = min(p.part, round_up(p.n, p.chain)) * min(p.width, round_up(p.r, p.base.lanes)) * p.item
+            sums = p.strip * min(p.width, round_up(p.r, p.base.lanes)) * p.item
             spare = 0 if p.rows_in_place else wide * p.chain * p.item
         elif p.r > 1 or not p.rows_in_place:
             packed = p.chain * p.width * p.item
@@ -445,10 +442,10 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
     cdef int a, lead = t.ndim - summed
     cdef double work
     memset(&p, 0, sizeof(p))
-    p.table = table()
+    p.table = &table().contraction
     p.integers = matrix.dtype.kind in "iu"
     p.item = cnp.PyArray_ITEMSIZE(matrix)
-    p.k = &p.table.f64 if p.item == 8 else &p.table.f32
+    p.base, p.k = &table().base.real[p.item == 8], &p.table.real[p.item == 8]
     if p.integers:
         p.kind = FC_U8 + {1: 0, 2: 2, 4: 4, 8: 6}[t.dtype.itemsize] + (t.dtype.kind == "i")
         if not cnp.PyArray_ISNOTSWAPPED(t):
@@ -510,7 +507,8 @@ cdef struct Factor:
 
 
 cdef struct Unfolding:
-    const fc_real *k
+    const fc_base_kernels *base
+    const fc_contraction_kernels *k
     idx item
     int kind, out_kind
     const char *t
@@ -550,7 +548,7 @@ cdef idx locate_other(const Unfolding *p, idx other, idx column, idx columns, id
         index = rest % p.shape[a]
         rest //= p.shape[a]
         at += index * p.step[a]
-        copy_rows(p.k, scale if first else spare, width, p.factors[a].data + index * p.factors[a].row
+        copy_rows(p.base, scale if first else spare, width, p.factors[a].data + index * p.factors[a].row
                   + column * p.factors[a].column, 0, p.factors[a].column, 1, columns, p.factors[a].kind)
         if not first:
             p.k.adjust(scale, scale, 1, width, width, NULL, spare)
@@ -573,22 +571,22 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
         count = min(p.depth, p.terms - start)
         for panel in range(panels):
             columns = min(p.width, p.r - (panel0 + panel) * p.width)
-            width = round_up(columns, p.k.lanes)
-            copy_rows(p.k, h.packed + panel * packed, width, p.contracted.data + start * p.contracted.row
+            width = round_up(columns, p.base.lanes)
+            copy_rows(p.base, h.packed + panel * packed, width, p.contracted.data + start * p.contracted.row
                       + (panel0 + panel) * p.width * p.contracted.column, p.contracted.row, p.contracted.column, count, columns,
                       p.contracted.kind)
         for other in range(p.others):
             for panel in range(panels):
                 columns = min(p.width, p.r - (panel0 + panel) * p.width)
-                vectors = <int>ceil_div(columns, p.k.lanes)
-                width = vectors * p.k.lanes
+                vectors = <int>ceil_div(columns, p.base.lanes)
+                width = vectors * p.base.lanes
                 at = locate_other(p, other, (panel0 + panel) * p.width, columns, width, h.scale,
                                   h.scale + p.width * p.item)
                 block = p.t + at + first * p.row + start * p.term
                 a, a_row = block, p.row // p.item
                 if not p.in_place:
                     if panel == 0:
-                        copy_matrix(p.k, p.item, h.block, count, h.spare, block, p.row, p.term, rows, count, p.kind)
+                        copy_matrix(p.base, p.item, h.block, count, h.spare, block, p.row, p.term, rows, count, p.kind)
                     a, a_row = h.block, count
                 ahead = 0
                 if p.in_place and panel == 0 and magnitude(p.row) < FAR and p.axes and (other + 1) % p.shape[p.axes - 1]:
@@ -603,8 +601,8 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                     while n < count:
                         length = min(MODE_CHAIN, count - n)
                         if ahead:
-                            p.k.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
-                        multiply(p.k, p.item, a + (r * a_row + n) * p.item, a_row, height,
+                            p.base.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
+                        multiply(p.base, p.item, a + (r * a_row + n) * p.item, a_row, height,
                                  h.packed + panel * packed + n * width * p.item, length, vectors, h.c + r * width * p.item,
                                  n > 0, length)
                         n += length
@@ -616,7 +614,7 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
                 if p.axes:
                     p.k.scale_rows(h.sums + panel * size, width, h.c, h.scale, rows, width)
                 else:
-                    p.k.fold(h.sums + panel * size, h.c, rows * width)
+                    p.base.add(h.sums + panel * size, h.c, rows * width)
             if not once and ((other + 1) % MODE_GROUP == 0 or other == p.others - 1):
                 for panel in range(panels):
                     p.k.widen(<double *>(h.total + 2 * panel * size), h.sums + panel * size, rows * p.width, begun)
@@ -627,13 +625,13 @@ cdef void unfold_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
         columns = min(p.width, p.r - (panel0 + panel) * p.width)
         if not once:
             p.k.narrow(h.sums + panel * size, <double *>(h.total + 2 * panel * size), rows * p.width, 1)
-        store(p.k, h.sums + panel * size, round_up(columns, p.k.lanes), rows, columns,
+        store(p.base, h.sums + panel * size, round_up(columns, p.base.lanes), rows, columns,
               p.out + first * p.out_row + (panel0 + panel) * p.width * p.out_column, p.out_row, p.out_column, p.out_kind)
 
 
 cdef void near_rows(const Unfolding *p, Hand *h, const char *a, idx ahead, idx rows, const char *packed, idx count) noexcept nogil:
     """c = rows in place against whole panels of the factor, while what lies `ahead` is fetched line by line."""
-    cdef idx r = 0, n, width = p.k.along_vectors * p.k.lanes
+    cdef idx r = 0, n, width = p.k.along_vectors * p.base.lanes
     cdef fc_along q
     memset(h.c, 0, rows * width * p.item)
     q.a_step, q.b_step, q.fetch_step = p.row // p.item, width, 64 // p.item
@@ -654,7 +652,7 @@ cdef void along_store(const Unfolding *p, const char *total, idx first, idx rows
     cdef idx at = 0, count
     while at < rows:
         count = min(p.width, rows - at)
-        store(p.k, total + at * p.group * p.item, round_up(count, p.k.lanes), columns, count,
+        store(p.base, total + at * p.group * p.item, round_up(count, p.base.lanes), columns, count,
               p.out + (first + at) * p.out_row + column * p.out_column, p.out_column, p.out_row, p.out_kind)
         at += count
 
@@ -679,10 +677,10 @@ cdef void along_terms(const Unfolding *p, Hand *h, char *sums, const char *t, id
                     q.c = sums + (at * p.group + first * p.width) * p.item
                     p.k.along(&q)
             else:
-                copy_matrix(p.k, p.item, h.packed, round_up(lanes, p.k.lanes), h.c, <const char *>q.b, p.term, p.row, length,
+                copy_matrix(p.base, p.item, h.packed, round_up(lanes, p.base.lanes), h.c, <const char *>q.b, p.term, p.row, length,
                             lanes, p.kind)
-                multiply(p.k, p.item, h.block + n * p.item, p.depth, columns, h.packed, length,
-                         <int>ceil_div(lanes, p.k.lanes), sums + at * p.group * p.item, True, length)
+                multiply(p.base, p.item, h.block + n * p.item, p.depth, columns, h.packed, length,
+                         <int>ceil_div(lanes, p.base.lanes), sums + at * p.group * p.item, True, length)
             n += length
             if tick(&h.clock, (<double>length + 16 * p.axes) * p.width * columns):
                 return
@@ -693,7 +691,7 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     """Lanes along the rows: products of the factors against packed strips of the tensor, over a segment of the other axes."""
     cdef idx segment = task % p.segments, part = task // p.segments, column = part // p.blocks * p.group
     cdef idx first = part % p.blocks * p.block_rows, rows = min(p.block_rows, p.rows - first)
-    cdef idx columns = min(p.group, p.r - column), size = p.block_rows * p.group, wide = round_up(columns, p.k.lanes)
+    cdef idx columns = min(p.group, p.r - column), size = p.block_rows * p.group, wide = round_up(columns, p.base.lanes)
     cdef idx other, start, count, at, ahead, begin = p.others * segment // p.segments
     cdef idx end = p.others * (segment + 1) // p.segments
     cdef idx chains = ceil_div(min(p.terms, p.depth), ALONG_CHAIN), every = max(MODE_GROUP // chains, 1)
@@ -709,7 +707,7 @@ cdef void along_task(const Unfolding *p, Hand *h, idx task) noexcept nogil:
     while start < p.terms:
         count = min(p.depth, p.terms - start)
         run.length = count
-        copy_matrix(p.k, p.item, h.spare, p.depth, h.c, p.contracted.data + start * p.contracted.row
+        copy_matrix(p.base, p.item, h.spare, p.depth, h.c, p.contracted.data + start * p.contracted.row
                     + column * p.contracted.column, p.contracted.column, p.contracted.row, columns, count, p.contracted.kind)
         for other in range(begin, end):
             at = locate_other(p, other, column, columns, wide, h.scale, h.scale + wide * p.item)
@@ -740,14 +738,14 @@ cdef void run_unfolding(const Unfolding *p, Hand *h) noexcept nogil:
 
 
 cdef void plan_unfolding(Unfolding *p, int threads) noexcept:
-    p.width, p.segments = p.k.vectors * p.k.lanes, 1
+    p.width, p.segments = p.base.vectors * p.base.lanes, 1
     if p.along:
-        p.width = p.k.along_vectors * p.k.lanes
+        p.width = p.k.along_vectors * p.base.lanes
         p.block_rows = min(round_up(ALONG_ROWS, p.width), round_up(p.rows, p.width))
         p.blocks = ceil_div(p.rows, p.block_rows)
         p.group = ceil_div(p.r, ceil_div(p.r, ALONG_COLUMNS))
         p.groups = ceil_div(p.r, p.group)
-        p.depth = round_up(ALONG_TERMS, p.k.lanes)
+        p.depth = round_up(ALONG_TERMS, p.base.lanes)
         if p.blocks * p.groups < ALONG_TASKS:
             p.segments = min(ceil_div(ALONG_TASKS, p.blocks * p.groups), p.others)
     else:
@@ -770,7 +768,7 @@ cdef void add_segments(const Unfolding *p) noexcept:
     for part in range(p.blocks * p.groups):
         total = p.totals + part * p.segments * size * p.item
         for segment in range(1, p.segments):
-            p.k.fold(total, total + segment * size * p.item, size)
+            p.base.add(total, total + segment * size * p.item, size)
         first, column = part % p.blocks * p.block_rows, part // p.blocks * p.group
         along_store(p, total, first, min(p.block_rows, p.rows - first), column, min(p.group, p.r - column))
 
@@ -784,18 +782,18 @@ cdef int execute_unfolding(Unfolding *p, int threads) except -1:
     cdef Hand *members = NULL
     plan_unfolding(p, threads)
     workers = crew(threads, p.tasks)
-    wide = round_up(p.group, p.k.lanes)
+    wide = round_up(p.group, p.base.lanes)
     if p.along:
         sums = p.group * p.block_rows * p.item
         packed = ALONG_CHAIN * p.width * p.item
         block, spare = p.group * p.depth * p.item, wide * p.depth * p.item
-        copies = max(spare, round_up(ALONG_CHAIN, p.k.lanes) * p.width * p.item)
+        copies = max(spare, round_up(ALONG_CHAIN, p.base.lanes) * p.width * p.item)
         shared = p.tasks * sums if p.segments > 1 else 0
     else:
         wide *= p.width
         sums = copies = p.group * p.block_rows * p.width * p.item
         packed = round_up(p.group * p.depth * p.width * p.item, 64)
-        block = 0 if p.in_place else round_up(round_up(p.block_rows, p.k.lanes) * (p.depth + p.k.lanes) * p.item, 64)
+        block = 0 if p.in_place else round_up(round_up(p.block_rows, p.base.lanes) * (p.depth + p.base.lanes) * p.item, 64)
         spare, shared = block, 0
     packed, block, spare, copies, sums = round_up(packed), round_up(block), round_up(spare), round_up(copies), round_up(sums)
     each = packed + block + spare + copies + 3 * sums + round_up(2 * wide * p.item)
@@ -849,12 +847,12 @@ def mttkrp(cnp.ndarray t, list factors, cnp.ndarray out, bint last_mode, bint al
     memset(&p, 0, sizeof(p))
     p.kind, p.out_kind = kind_of(t), kind_of(out)
     p.item = 8 if p.out_kind == FC_F64 else 4
-    p.k = &table().f64 if p.item == 8 else &table().f32
+    p.base, p.k = &table().base.real[p.item == 8], &table().contraction.real[p.item == 8]
     p.t, p.out = <const char *>cnp.PyArray_DATA(t), <char *>cnp.PyArray_DATA(out)
     p.rows, p.row = cnp.PyArray_DIM(t, 0), cnp.PyArray_STRIDE(t, 0)
     p.terms, p.term = cnp.PyArray_DIM(t, last), cnp.PyArray_STRIDE(t, last)
     set_factor(&p.contracted, factors[last - 1])
-    p.along = along or (last_mode and last > 1 and p.rows >= p.k.lanes)
+    p.along = along or (last_mode and last > 1 and p.rows >= p.base.lanes)
     p.in_place = (p.kind == (FC_F32 if p.item == 4 else FC_F64) and <size_t>p.t % p.item == 0
                   and (p.row if p.along else p.term) == p.item and (p.term if p.along else p.row) % p.item == 0)
     p.axes, p.others = last - 1, 1

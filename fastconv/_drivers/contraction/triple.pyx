@@ -13,8 +13,9 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
-from fastconv._drivers.kernels cimport FC_F32, FC_F64, FC_THIN_ROWS, fc_khatri, fc_pair_run, fc_real, fc_thin
+from fastconv._drivers.contraction.table cimport FC_THIN_ROWS, fc_contraction_kernels, fc_khatri, fc_pair_run, fc_thin
 from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, start_clock, table, team, tick
 
 cnp.import_array()
@@ -73,7 +74,8 @@ cdef struct Operand:             # a matrix whose columns run over one or severa
 # ---- triple product ----
 
 cdef struct Triple:
-    const fc_real *k
+    const fc_base_kernels *base
+    const fc_contraction_kernels *k
     idx item, wide               # bytes of an element and of a wide sum
     Operand x, y, z, weights
     int same                     # 2: x, y and z are the same; 1: y and z are
@@ -106,7 +108,7 @@ cdef void pack(const Triple *p, const Operand *o, idx start, idx count, void *ds
     cdef const char *at
     cdef int a
     if o.axes == 1:
-        copy_matrix(p.k, p.item, dst, p.depth, spare, o.data + start * o.step[0], o.row, o.step[0], o.rows, count, o.kind)
+        copy_matrix(p.base, p.item, dst, p.depth, spare, o.data + start * o.step[0], o.row, o.step[0], o.rows, count, o.kind)
         return
     while done < count:
         rest, at = start + done, o.data
@@ -116,7 +118,7 @@ cdef void pack(const Triple *p, const Operand *o, idx start, idx count, void *ds
             rest //= o.shape[a]
             at += index * o.step[a]
         for r in range(o.rows):
-            copy_rows(p.k, offset(dst, r * p.depth + done, p.item), run, at + r * o.row, 0, o.step[o.axes - 1], 1, run,
+            copy_rows(p.base, offset(dst, r * p.depth + done, p.item), run, at + r * o.row, 0, o.step[o.axes - 1], 1, run,
                       o.kind)
         done += run
 
@@ -138,7 +140,7 @@ cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spa
     if p.same < 2:
         source = spare
         pack(p, &p.x, start, count, source, other)
-    p.k.transpose(at, p.x_row, source, p.depth, p.x.rows, count)
+    p.base.transpose(at, p.x_row, source, p.depth, p.x.rows, count)
     if p.y_at == 0:
         return
     source = z
@@ -149,7 +151,7 @@ cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spa
         pack(p, &p.weights, start, count, other, other)
         p.k.adjust(spare, source, p.y.rows, count, p.depth, NULL, other)
         source = spare
-    p.k.transpose(at + p.y_at * p.item, p.y_row, source, p.depth, p.y.rows, count)
+    p.base.transpose(at + p.y_at * p.item, p.y_row, source, p.depth, p.y.rows, count)
 
 
 cdef idx find_runs(const Triple *p, idx panel, fc_pair_run *runs) noexcept nogil:
@@ -173,7 +175,7 @@ cdef idx find_runs(const Triple *p, idx panel, fc_pair_run *runs) noexcept nogil
 
 
 cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
-    return <int>ceil_div(min(p.width, p.pairs - panel * p.width), p.k.lanes)
+    return <int>ceil_div(min(p.width, p.pairs - panel * p.width), p.base.lanes)
 
 
 cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
@@ -190,7 +192,7 @@ cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, 
         for panel in range(first, last):
             vectors = panel_vectors(p, panel)
             size = p.panel_at[panel + 1] - p.panel_at[panel]
-            q.width = vectors * p.k.lanes
+            q.width = vectors * p.base.lanes
             q.count = find_runs(p, panel, runs)
             total = offset(sums, p.panel_at[panel] - p.panel_at[first], p.item)
             c = total if start == 0 else t.spare
@@ -201,10 +203,10 @@ cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, 
                 q.x, q.y = at, at + p.y_at * p.item
                 q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
                 p.k.khatri(&q)
-                multiply(p.k, p.item, at + p.z_at * p.item, p.depth, size // q.width, t.products, q.m, <int>vectors, c,
+                multiply(p.base, p.item, at + p.z_at * p.item, p.depth, size // q.width, t.products, q.m, <int>vectors, c,
                          block > start, CHAIN)
             if start > 0:
-                p.k.fold(total, c, size)
+                p.base.add(total, c, size)
         start += together
 
 
@@ -229,7 +231,7 @@ cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept no
     """sums = the sums of one span for all panels."""
     cdef fc_thin q
     cdef fc_pair_run runs[MAX_RUNS]
-    cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.k.lanes
+    cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.base.lanes
     cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
     cdef idx each = p.wide // 8
     cdef char *total = t.products + size * p.item
@@ -248,7 +250,7 @@ cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept no
         first += q.n
         block += 1
         if block % THIN_CHAIN == 0 or first == end:
-            p.k.fold(total, t.products, size)
+            p.base.add(total, t.products, size)
             memset(t.products, 0, size * p.item)
     for panel in range(p.panels):
         count, width, lane = find_runs(p, panel, runs), panel_vectors(p, panel) * lanes, 0
@@ -268,28 +270,28 @@ cdef void write_run(const Triple *p, const void *c, idx width, const void *turne
     """out[x * sx + y * sy + z * sz], read along whichever of x and z lies closer in `out`."""
     cdef char *at = p.out + run.x * sx + run.y * sy
     if (sx if sx >= 0 else -sx) < (sz if sz >= 0 else -sz):
-        store(p.k, c, width, z_rows, run.length, at, sz, sx, p.out_kind)
+        store(p.base, c, width, z_rows, run.length, at, sz, sx, p.out_kind)
     else:
-        store(p.k, turned, z_rows, run.length, z_rows, at, sx, sz, p.out_kind)
+        store(p.base, turned, z_rows, run.length, z_rows, at, sx, sz, p.out_kind)
 
 
 cdef void write_packed(const Triple *p, const void *row, idx x, idx y, idx rows) noexcept nogil:
     """The entries (x, y, z) for z < rows, x the greatest index if all three are the same, where nothing is mirrored."""
     cdef idx sx = p.out_x, sz = p.out_z, of_x = x * (x + 1) // 2, of_y = y * (y + 1) // 2
     if p.triples:
-        store(p.k, row, rows, 1, rows, p.out + (of_x * (x + 2) // 3 + of_y) * sz, 0, sz, p.out_kind)
+        store(p.base, row, rows, 1, rows, p.out + (of_x * (x + 2) // 3 + of_y) * sz, 0, sz, p.out_kind)
         return
-    store(p.k, row, rows, 1, rows, p.out + x * sx + of_y * sz, 0, sz, p.out_kind)
+    store(p.base, row, rows, 1, rows, p.out + x * sx + of_y * sz, 0, sz, p.out_kind)
     if p.same == 2:
-        store(p.k, row, rows, 1, rows, p.out + y * sx + of_x * sz, 0, sz, p.out_kind)
-        store(p.k, row, rows, 1, rows, p.out + (of_x + y) * sz, 0, sx, p.out_kind)
+        store(p.base, row, rows, 1, rows, p.out + y * sx + of_x * sz, 0, sz, p.out_kind)
+        store(p.base, row, rows, 1, rows, p.out + (of_x + y) * sz, 0, sx, p.out_kind)
 
 
 cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char *total) noexcept nogil:
     """The sums of one panel, with their mirror images, to `out`."""
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
-    cdef idx width = panel_vectors(p, panel) * p.k.lanes, r, i, y, rows, lane = 0
+    cdef idx width = panel_vectors(p, panel) * p.base.lanes, r, i, y, rows, lane = 0
     cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
     cdef char *turned
     cdef void *from_
@@ -301,7 +303,7 @@ cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char
         rows = y + 1 if p.same else p.z.rows
         from_ = offset(c, lane, p.item)
         turned = t.spare
-        p.k.transpose(turned, rows, from_, width, rows, runs[r].length)
+        p.base.transpose(turned, rows, from_, width, rows, runs[r].length)
         if p.packed:
             for i in range(runs[r].length):
                 write_packed(p, turned + i * rows * p.item, runs[r].x + i, y, rows)
@@ -420,7 +422,7 @@ cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, ch
 
 
 cdef int plan_triple(Triple *p) except -1:
-    cdef idx run, panel, tallest, lanes = p.k.lanes, vectors = min(p.k.vectors, SPARE_BYTES // (p.z.rows * lanes * p.item))
+    cdef idx run, panel, tallest, lanes = p.base.lanes, vectors = min(p.base.vectors, SPARE_BYTES // (p.z.rows * lanes * p.item))
     cdef fc_pair_run runs[MAX_RUNS]
     p.width = max(vectors, 1) * lanes
     p.depth = max(min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item)), 1)
@@ -460,7 +462,7 @@ cdef int plan_triple(Triple *p) except -1:
 cdef int run_triple(Triple *p, int threads) except -1:
     cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1
     cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
-    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.k.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.base.lanes if p.thin else (p.depth + 1) * p.width
     cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
     cdef Watch watch
     cdef bint few
@@ -470,7 +472,7 @@ cdef int run_triple(Triple *p, int threads) except -1:
     cdef char *sums
     cdef Member *members = NULL
     cdef int i
-    p.spare_size = max(round_up(tallest, p.k.lanes) * p.depth, round_up(p.z.rows, p.k.lanes) * p.width)
+    p.spare_size = max(round_up(tallest, p.base.lanes) * p.depth, round_up(p.z.rows, p.base.lanes) * p.width)
     cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
     few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
                      and spare_bytes + products_bytes + span_bytes + SETS_BYTES <= SETS_THREAD)
@@ -541,7 +543,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     p.out_kind = kind_of(out)
     p.item = 8 if p.out_kind == FC_F64 else 4
     p.wide = 2 * p.item
-    p.k = &table().f64 if p.item == 8 else &table().f32
+    p.base, p.k = &table().base.real[p.item == 8], &table().contraction.real[p.item == 8]
     set_operand(&p.x, x, p.item)
     set_operand(&p.y, y, p.item)
     set_operand(&p.z, z, p.item)

@@ -1,8 +1,9 @@
 """The plan of one conv2d call: what plan.pyx decides and run.pyx carries out."""
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport fc_base_kernels, fc_piece
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.kernels cimport fc_piece, fc_real
+from fastconv._drivers.conv.table cimport fc_conv_kernels
 
 cdef enum:
     MAX_LEAD = 64
@@ -13,7 +14,8 @@ cdef enum Way:
     TILE, PLANAR, CHANNELS
 
 cdef struct Plan:
-    const fc_real *k
+    const fc_base_kernels *base
+    const fc_conv_kernels *k
     Way way
     idx item
     # Arrays: shapes, byte strides, kinds of elements.
@@ -45,7 +47,7 @@ cdef struct Plan:
     idx row_step, col_step       # elements between window rows and columns
     idx plane_step               # elements between planes (PLANAR)
     idx window_size, index_rows, index_cols
-    # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/kernels.h).
+    # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/base/table.h).
     idx terms, chain, chains, levels
     # TILE: chunks of chains, each a list of pieces; ranges of chunks.
     idx chunk, chunks, per_range, ranges

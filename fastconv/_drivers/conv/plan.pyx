@@ -7,8 +7,8 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
-from fastconv._drivers.kernels cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
 from fastconv._drivers.runtime cimport seam
 
 cnp.import_array()
@@ -130,7 +130,7 @@ cdef idx closed_levels(idx chains) noexcept:
 cdef void plan_chunks(Plan *p) noexcept:
     """Chunks of chains, whose filters share the first-level cache with inputs and sums: whole groups, after which levels are
     empty, so that tiles share the place for these levels."""
-    cdef idx most = max(CHUNK_BYTES // (min(p.k.vectors, ceil_div(p.kg, p.k.lanes)) * p.k.lanes * p.item * p.chain // p.split), 1)
+    cdef idx most = max(CHUNK_BYTES // (min(p.base.vectors, ceil_div(p.kg, p.base.lanes)) * p.base.lanes * p.item * p.chain // p.split), 1)
     cdef idx group = 1
     while group * FC_GROUP <= most:
         group *= FC_GROUP
@@ -213,10 +213,10 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
     p.index_rows, p.index_cols = window_rows, window_cols
     if p.way == PLANAR:
         # Whole vectors for every phase of the column step; the kernels may read up to one tile beyond.
-        p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.k.lanes) + p.k.lanes
+        p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.base.lanes) + p.base.lanes
         p.row_step = p.pixel_col * p.col_step
         p.plane_step = window_rows * p.row_step
-        p.window_size = p.plane_step * channels + 8 * p.k.lanes
+        p.window_size = p.plane_step * channels + 8 * p.base.lanes
     else:
         p.col_step = channels
         p.row_step = window_cols * channels
@@ -260,10 +260,10 @@ cdef void plan_tile_window(Plan *p, idx tile) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_
-    p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
+    cdef idx lanes = p.base.lanes, rows, limit, image_bytes, filter_bytes, open_
+    p.panel_width = lanes if p.split > 1 else p.base.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
-    rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
+    rows = p.base.rows[min(p.base.vectors, ceil_div(p.kg, lanes))]
     p.per_range = max(SLAB_BYTES // (p.panel_width * p.item * p.chunk), 1)
     p.ranges = 1
     limit = BLOCK_PIXELS if p.split == 1 else SPLIT_PIXELS
@@ -295,7 +295,7 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
 
 cdef void plan_rows(Plan *p, int threads) noexcept:
     """Blocks of PLANAR and CHANNELS: rows whose window stays in the second-level cache, enough of them for the team."""
-    cdef idx channels = p.cg if p.way == PLANAR else min(p.panel_width, round_up(p.groups * p.kg, p.k.lanes))
+    cdef idx channels = p.cg if p.way == PLANAR else min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
     cdef idx group = p.k.row_group if p.way == PLANAR else 1
     p.block_cols = p.wo
     p.task_rows = min(p.ho, max(round_up(ceil_div(p.ho, 4 * threads), group), group))
@@ -303,15 +303,15 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
         p.task_rows = p.ho
     if not p.in_place:
         plan_window(p, p.task_rows, p.block_cols, channels)
-        while p.window_size * p.item > WINDOW_BYTES and (p.task_rows > group or p.block_cols > 8 * p.k.lanes):
+        while p.window_size * p.item > WINDOW_BYTES and (p.task_rows > group or p.block_cols > 8 * p.base.lanes):
             if p.task_rows > group:
                 p.task_rows = max(round_up(p.task_rows // 2, group), group)
             else:
-                p.block_cols = max(p.block_cols // 2, 8 * p.k.lanes)
+                p.block_cols = max(p.block_cols // 2, 8 * p.base.lanes)
             plan_window(p, p.task_rows, p.block_cols, channels)
-        while p.window_size * p.item > PLANES_BYTES and (p.block_cols > 2 * p.k.lanes or p.task_rows > 1 and not p.plane):
-            if p.block_cols > 2 * p.k.lanes:
-                p.block_cols = max(p.block_cols // 2, 2 * p.k.lanes)
+        while p.window_size * p.item > PLANES_BYTES and (p.block_cols > 2 * p.base.lanes or p.task_rows > 1 and not p.plane):
+            if p.block_cols > 2 * p.base.lanes:
+                p.block_cols = max(p.block_cols // 2, 2 * p.base.lanes)
             else:
                 p.task_rows //= 2
             plan_window(p, p.task_rows, p.block_cols, channels)
@@ -319,7 +319,7 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
         p.block_cols = min(p.wo, ROW_COLUMNS)
         p.task_rows = min(p.task_rows, max(round_up(ROW_BYTES // max(p.block_cols * channels * p.item, 1), group), group))
     if p.way == PLANAR and (p.in_place or p.direct):
-        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.k.lanes)
+        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.base.lanes)
         if not p.in_place:
             plan_window(p, p.task_rows, p.block_cols, channels)
     p.block_rows = p.task_rows
@@ -342,11 +342,11 @@ cdef void plan_plane_range(Plan *p, idx filter_rows) noexcept:
 
 cdef void plan_ranges(Plan *p) noexcept:
     """Blocks of a plane whose filter comes in ranges of rows: one group of rows, whose sums stay open for all columns."""
-    cdef idx step = chain_rows(p), rows = round_up(p.fh, step), most = p.k.row_vectors * p.k.lanes
+    cdef idx step = chain_rows(p), rows = round_up(p.fh, step), most = p.k.row_vectors * p.base.lanes
     p.task_rows = p.block_rows = min(p.ho, p.k.row_group)
-    p.block_cols = min(p.wo, max(PLANE_COLUMNS, 2 * p.k.lanes))
+    p.block_cols = min(p.wo, max(PLANE_COLUMNS, 2 * p.base.lanes))
     if p.in_place or p.direct:
-        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.k.lanes)
+        p.block_cols = block_of_vectors(p.wo, p.block_cols, p.base.lanes)
     plan_plane_range(p, rows)
     while (p.window_size + p.per_range * p.fw) * p.item > WINDOW_BYTES and rows > step:
         rows = round_up(rows // 2, step)
@@ -367,14 +367,14 @@ cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
 
 cdef idx channel_width(const Plan *p) noexcept:
     """Filters of a depthwise task: whole vectors, or all the filters of each channel."""
-    cdef idx lanes = p.k.lanes
+    cdef idx lanes = p.base.lanes
     cdef idx block = max(min(CHANNEL_BYTES // (p.terms * p.item), CHANNEL_BLOCK) // lanes * lanes, lanes)
     return min(max(block // p.kg, 1) * p.kg, p.groups * p.kg)
 
 
 cdef bint fits(Plan *p) noexcept:
     """Whether the filters of a task of rows and its narrowest window are few enough, whatever the layout."""
-    cdef idx cols = min(p.wo, 2 * p.k.lanes), filters, fh = p.fh
+    cdef idx cols = min(p.wo, 2 * p.base.lanes), filters, fh = p.fh
     if p.ranged:
         p.fh = min(chain_rows(p), p.fh)
         plan_window(p, p.k.row_group, cols, 1)
@@ -382,7 +382,7 @@ cdef bint fits(Plan *p) noexcept:
         p.fh = fh
     elif p.way == CHANNELS:
         plan_window(p, 1, cols, channel_width(p))
-        filters = p.terms * round_up(channel_width(p), p.k.lanes)
+        filters = p.terms * round_up(channel_width(p), p.base.lanes)
     else:
         plan_window(p, p.k.row_group if p.plane else 1, cols, p.cg)
         filters = p.terms * min(p.kg, p.k.outputs)
@@ -391,7 +391,7 @@ cdef bint fits(Plan *p) noexcept:
 
 cdef void choose(Plan *p) noexcept:
     """The way of a whole call, which its parts keep."""
-    cdef idx lanes = p.k.lanes
+    cdef idx lanes = p.base.lanes
     p.way, p.split = TILE, 1
     if p.terms == 0:
         return
@@ -421,11 +421,11 @@ cdef void choose(Plan *p) noexcept:
 
 cdef inline bint planes_in_place(const Plan *p) noexcept:
     """Whether planes of an array that kernels can read lie as these kernels want them."""
-    return p.sw == 1 and p.x_col == p.item and p.wo >= p.k.lanes
+    return p.sw == 1 and p.x_col == p.item and p.wo >= p.base.lanes
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
-    cdef idx lanes = p.k.lanes
+    cdef idx lanes = p.base.lanes
     cdef int i
     cdef bint aligned_out
     if p.way == PLANAR and not (p.plane or p.transposed or fits(p)):

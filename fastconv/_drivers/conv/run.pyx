@@ -8,7 +8,7 @@ Three ways, chosen in plan.pyx from the shapes of one image alone:
 - CHANNELS: depthwise, lanes along channels. A task is a block of rows times a block of channels.
 
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
-(kernels/kernels.h). Where filters outweigh the caches, or a window does, the sums of a task stay open while its terms pass
+(kernels/base/table.h). Where filters outweigh the caches, or a window does, the sums of a task stay open while its terms pass
 in ranges: panels of filters, gathered windows, or filter rows of a plane. Thread t always computes the same range of tasks.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
@@ -17,6 +17,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_CHAIN, FC_F64, fc_ahead, fc_panel, fc_store, fc_tile
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.plan cimport (
     CHANNELS,
@@ -33,18 +34,7 @@ from fastconv._drivers.conv.plan cimport (
     transposable,
     transpose,
 )
-from fastconv._drivers.kernels cimport (
-    FC_CHAIN,
-    FC_F64,
-    fc_ahead,
-    fc_channels,
-    fc_panel,
-    fc_planar,
-    fc_rows,
-    fc_store,
-    fc_tile,
-    fc_window,
-)
+from fastconv._drivers.conv.table cimport fc_channel_taps, fc_planar_taps, fc_plane_rows, fc_window
 from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
 
 import numpy as np
@@ -153,15 +143,15 @@ cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns,
     if p.transposed:
         a.fh_step, a.fw_step, a.fw = p.w_fw, p.w_fh, p.fh
     a.columns, a.width, a.kind, a.split = columns, width, p.w_kind, p.split
-    p.k.panel(&a)
+    p.base.panel(&a)
 
 
 cdef void pack_split(const Plan *p, char *dst, idx group, idx first, idx last) noexcept nogil:
     """The panel of split_tile for chunks first..last-1."""
     cdef idx i, term = first * p.chunk
     for i in range(p.piece_start[first], p.piece_start[last]):
-        pack_filters(p, dst, group, 0, p.kg, p.k.lanes, term, p.pieces[i].length)
-        dst += ceil_div(p.pieces[i].length, p.split) * p.k.lanes * p.item
+        pack_filters(p, dst, group, 0, p.kg, p.base.lanes, term, p.pieces[i].length)
+        dst += ceil_div(p.pieces[i].length, p.split) * p.base.lanes * p.item
         term += p.pieces[i].length
 
 
@@ -210,7 +200,7 @@ cdef void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, id
 
 cdef inline idx panel_start(const Plan *p, idx panel) noexcept nogil:
     """First filter of a panel: whole vectors, dealt out evenly, since narrow tiles are slow ones."""
-    return min(ceil_div(p.kg, p.k.lanes) * panel // p.panels * p.k.lanes, p.kg)
+    return min(ceil_div(p.kg, p.base.lanes) * panel // p.panels * p.base.lanes, p.kg)
 
 
 cdef inline bint fresh(const Plan *p, idx panel) noexcept nogil:
@@ -223,13 +213,13 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
     """One panel of filters on one block of pixels, chunks first_chunk..last_chunk-1 of the sum."""
     cdef idx k0 = panel_start(p, panel)
     cdef idx columns = panel_start(p, panel + 1) - k0
-    cdef int vectors = <int>ceil_div(columns, p.k.lanes)
-    cdef idx width = vectors * p.k.lanes
-    cdef idx tiles = ceil_div(cols, p.k.rows[vectors])
+    cdef int vectors = <int>ceil_div(columns, p.base.lanes)
+    cdef idx width = vectors * p.base.lanes
+    cdef idx tiles = ceil_div(cols, p.base.rows[vectors])
     cdef idx small = cols // tiles, extra = cols % tiles
     cdef idx chunk, r, i, at, level, place
     cdef void *sums[MAX_LEVELS]
-    cdef char *block = t.sums + p.tile_levels * TILE_VECTORS * p.k.lanes * p.item
+    cdef char *block = t.sums + p.tile_levels * TILE_VECTORS * p.base.lanes * p.item
     cdef fc_tile a
     cdef bint split = p.split > 1
     cdef bint direct = p.direct and (split or columns == width)
@@ -240,7 +230,7 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
     a.bias = p.bias + (group * p.kg + k0) * p.item if p.bias != NULL and direct else NULL
     a.b_step, a.ahead = p.w_c // p.item, &t.ahead if t.ahead.count else NULL
     for level in range(p.tile_levels):
-        sums[level] = t.sums + level * TILE_VECTORS * p.k.lanes * p.item
+        sums[level] = t.sums + level * TILE_VECTORS * p.base.lanes * p.item
     for chunk in range(first_chunk, last_chunk):
         a.chain, a.last = chunk * (p.chunk // p.chain), chunk == p.chunks - 1
         a.pieces = p.pieces + p.piece_start[chunk]
@@ -265,7 +255,7 @@ cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group
                 if split:
                     p.k.split_tile(&a)
                 else:
-                    p.k.tile(&a)
+                    p.base.tile(&a)
                 at += a.rows
         filters += p.panel_rows[chunk] * width * p.item
     if last_chunk == p.chunks and not direct:
@@ -320,11 +310,11 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
                     continue
                 k0 = panel_start(p, panel0 + panel)
                 columns = panel_start(p, panel0 + panel + 1) - k0
-                pack_filters(p, t.filters + panel * p.panel_size, group, k0, columns, round_up(columns, p.k.lanes), first_term,
+                pack_filters(p, t.filters + panel * p.panel_size, group, k0, columns, round_up(columns, p.base.lanes), first_term,
                              min(last * p.chunk, p.terms) - first_term)
             t.packed = slab
         if p.ranges > 1:
-            k0 = (end - y0) * ceil_div(cols, p.k.rows[p.k.vectors]) * panels
+            k0 = (end - y0) * ceil_div(cols, p.base.rows[p.base.vectors]) * panels
             k0 *= p.piece_start[last] - p.piece_start[first]
             if last < p.chunks:
                 plan_ahead(p, t, slab, last * p.chunk, k0)
@@ -380,7 +370,7 @@ cdef void plan_planes_ahead(const Plan *p, Team *t, const char *x, idx y, idx en
     """Prepares to fetch the rows that the next task has more than this one, and the rows of results that follow."""
     cdef idx first = (end - 1) * p.sh + (p.fh - 1) * p.dh + 1 - p.top
     cdef idx last = min(first + p.task_rows * p.sh, p.height)
-    cdef idx calls = (end - y) * ceil_div(p.kg, p.k.outputs) * ceil_div(p.wo, p.k.planar[min(p.kg, p.k.outputs)] * p.k.lanes)
+    cdef idx calls = (end - y) * ceil_div(p.kg, p.k.outputs) * ceil_div(p.wo, p.k.planar[min(p.kg, p.k.outputs)] * p.base.lanes)
     t.ahead.count = t.ahead_out.count = 0
     if p.x_channel == p.item and p.x_col == p.cg * p.item and p.col_tasks == 1 and first >= 0:
         start_ahead(&t.ahead, x + first * p.x_row, p.x_row, last - first, p.width * p.x_col, calls)
@@ -393,9 +383,9 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
     cdef bint plane = rows > 0, padded = not (p.in_place or p.direct)
     cdef int most = p.k.row_vectors if plane else p.k.planar[outputs]
-    cdef idx lanes = p.k.lanes, at = 0, vectors
-    cdef fc_planar a
-    cdef fc_rows b
+    cdef idx lanes = p.base.lanes, at = 0, vectors
+    cdef fc_planar_taps a
+    cdef fc_plane_rows b
     a.taps, a.count, a.chain, a.w = p.taps, p.terms, p.chain, t.filters
     a.outputs, a.sums, a.out_step = <int>outputs, t.sums, c_step
     b.src_step, b.fh, b.fw, b.w = p.row_step, t.range_rows, p.fw, t.filters
@@ -418,8 +408,8 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
         else:
             p.k.planar_taps(&a)
         if t.ahead.count or t.ahead_out.count:
-            p.k.fetch(&t.ahead)
-            p.k.fetch(&t.ahead_out)
+            p.k.prefetch_ahead(&t.ahead)
+            p.k.prefetch_ahead(&t.ahead_out)
         at += vectors * lanes
         if tick(&t.clock, <double>vectors * lanes * t.range_rows * p.fw * p.cg * max(rows, outputs)):
             return
@@ -509,12 +499,12 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx all_ = p.groups * p.kg
     cdef idx k0 = block * p.panel_width
     cdef idx columns = min(p.panel_width, all_ - k0)
-    cdef idx width = round_up(columns, p.k.lanes)
-    cdef idx lanes = p.k.lanes, at, pixels, j
+    cdef idx width = round_up(columns, p.base.lanes)
+    cdef idx lanes = p.base.lanes, at, pixels, j
     cdef const char *x = image(p, p.x, p.lead_x, n) + k0 // p.kg * p.x_channel
     cdef char *out = <char *>image(p, p.out, p.lead_out, n) + k0 * p.out_k + x0 * p.out_col
     cdef const char *src
-    cdef fc_channels a
+    cdef fc_channel_taps a
     if t.packed != block:
         pack_filters(p, t.filters, 0, k0, columns, width, 0, p.terms)
         t.packed = block
@@ -592,7 +582,7 @@ cdef void give_workspace(char *memory, idx size) noexcept:
 cdef int execute(const Plan *p, int threads) except -1:
     cdef idx filters = round_up(p.slab * p.panel_size, 64), window = round_up(p.window_size * p.item, 64)
     cdef idx scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
-    cdef idx sums = p.tile_levels * TILE_VECTORS * p.k.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
+    cdef idx sums = p.tile_levels * TILE_VECTORS * p.base.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
     sums = round_up(sums * p.places * p.item, 64)
     cdef idx indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
     cdef idx each = filters + window + scratch + sums + indices + 64
@@ -672,7 +662,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     memset(&p, 0, sizeof(p))
     p.out_kind = kind_of(out)
     p.item = 8 if p.out_kind == FC_F64 else 4
-    p.k = &table().f64 if p.item == 8 else &table().f32
+    p.base, p.k = &table().base.real[p.item == 8], &table().conv.real[p.item == 8]
     if bias is not None:
         if bias.dtype != (np.float64 if p.item == 8 else np.float32):
             with np.errstate(all="ignore"):   # beyond float32 lies infinity

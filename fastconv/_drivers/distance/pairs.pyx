@@ -18,19 +18,18 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
-from fastconv._drivers.kernels cimport (
+from fastconv._drivers.distance.table cimport (
     FC_AS_IS,
     FC_CANBERRA,
     FC_CITYBLOCK,
-    FC_F32,
-    FC_F64,
+    FC_FINITE,
     FC_JENSEN,
+    FC_KNOWN,
     FC_MAPPED,
     FC_MEASURES,
     FC_PACKED_BITS,
-    FC_FINITE,
-    FC_KNOWN,
     FC_PASS_AGAIN,
     FC_PASS_LARGEST,
     FC_PASS_SUMS,
@@ -45,13 +44,13 @@ from fastconv._drivers.kernels cimport (
     FC_SQUARE,
     FC_WORDS,
     fc_cancelled,
+    fc_distance_kernels,
     fc_emit,
     fc_few,
     fc_nearest,
     fc_pairs,
     fc_points,
     fc_pull,
-    fc_real,
     fc_unprepare,
 )
 from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
@@ -107,7 +106,8 @@ cdef struct Points:
 
 
 cdef struct Plan:
-    const fc_real *k
+    const fc_base_kernels *base
+    const fc_distance_kernels *k
     Way way
     idx item
     int lead
@@ -217,7 +217,7 @@ cdef bint pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
     cdef const char *src = x.data + offset(p, x.lead, batch) + start * x.row
     while panel < rows:
         last = min(width, rows - panel)
-        a.width = width if width == FC_POINT_ROWS else round_up(last, p.k.lanes)
+        a.width = width if width == FC_POINT_ROWS else round_up(last, p.base.lanes)
         a.src = src + panel * x.row
         a.dst = dst + panel * count * p.item
         a.stats, a.measures = stats + panel * p.item, measures + panel * FC_MEASURES
@@ -307,9 +307,9 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
         a.count, a.first, a.last = count, range_ == 0, range_ == p.ranges - 1
         a.w = p.tile_weights + first // p.each * p.item if p.tile_weights != NULL else NULL
         for panel in range(panels):
-            a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.k.lanes)
+            a.vectors = <int>ceil_div(min(p.panel, cols - panel * p.panel), p.base.lanes)
             dst, a.dst_step = t.stage + (0 if p.direct else panel * p.panel) * p.item, p.stage_step
-            if out != NULL and panel * p.panel + a.vectors * p.k.lanes <= cols:
+            if out != NULL and panel * p.panel + a.vectors * p.base.lanes <= cols:
                 dst, a.dst_step = out + panel * p.panel * p.item, p.out_row // p.item
             a.b = t.b + panel * p.panel * count * p.item
             a.b_stats = t.b_stats + panel * p.panel * p.item
@@ -333,7 +333,7 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
                     row, col = i0 + group * FC_POINT_ROWS, j0 + panel * p.panel
                     if min(col + p.panel, j0 + cols) <= row + 1:
                         continue
-                    straight = p.direct and col >= row + a.rows and panel * p.panel + a.vectors * p.k.lanes <= cols
+                    straight = p.direct and col >= row + a.rows and panel * p.panel + a.vectors * p.base.lanes <= cols
                     if straight:
                         a.dst, a.dst_step, a.dst_fall = out + pair(p, row, col) * p.item, p.a.count - row - 2, 1
                     else:
@@ -391,7 +391,7 @@ cdef bint matrix_task(const Plan *p, Team *t, idx task) noexcept nogil:
     cdef idx rest = cols % p.panel
     if not p.direct:
         emit(p, t, 0, 0, rows, cols, out, p.out_row, p.out_col, p.stream)
-    elif rest % p.k.lanes:
+    elif rest % p.base.lanes:
         emit(p, t, 0, 0, rows, rest, out + (cols - rest) * p.item, p.out_row, p.out_col, False)
     return True
 
@@ -604,7 +604,7 @@ cdef bint is_few(const Plan *p) noexcept:
 
 
 cdef void plan(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, most, unit = 2 * FC_POINT_CHAIN
+    cdef idx lanes = p.base.lanes, rows, most, unit = 2 * FC_POINT_CHAIN
     p.few = is_few(p)
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
@@ -617,7 +617,7 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.direct = (p.way == CONDENSED or p.way == MATRIX and not p.stream) and out_in_rows(p)
     p.range = min(p.terms, max(RANGE // unit * unit, unit))
     p.ranges = max(ceil_div(p.terms, max(p.range, 1)), 1)
-    p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))
+    p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))
     most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
     rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(min(p.d, ceil_div(p.range, p.each)), lanes)
@@ -770,7 +770,7 @@ cdef int prepare(Plan *p, cnp.ndarray xa, cnp.ndarray xb, cnp.ndarray out, int l
     cdef int i
     cdef cnp.ndarray array
     clear(p)
-    p.k = &table().f32 if single else &table().f64
+    p.base, p.k = &table().base.real[not single], &table().distance.real[not single]
     p.item = 4 if single else 8
     p.lead, p.batches = lead, 1
     for i in range(lead):
@@ -843,7 +843,7 @@ def small(xa, xb, metric):
     out = cnp.PyArray_EMPTY(2, shape, cnp.PyArray_TYPE(a), 0)
     clear(&p)
     p.item = cnp.PyArray_ITEMSIZE(a)
-    p.k = &table().f32 if p.item == 4 else &table().f64
+    p.base, p.k = &table().base.real[p.item == 8], &table().distance.real[p.item == 8]
     p.batches, p.d, p.parts, p.cost = 1, d, 1, 1
     take(&p, &p.a, a, out, 0)
     take(&p, &p.b, b, out, 0)

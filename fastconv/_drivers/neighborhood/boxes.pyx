@@ -20,13 +20,14 @@ from cython.parallel cimport prange
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_U8
 from fastconv._drivers.common cimport ceil_div, idx, round_up
-from fastconv._drivers.kernels cimport (
-    FC_CONSTANT,
+from fastconv._drivers.neighborhood.engine cimport AXES, Lines, Reducer, Walk
+from fastconv._drivers.neighborhood.plain cimport Near, kind_bytes, plain_elements
+from fastconv._drivers.neighborhood.table cimport (
     FC_LINE_SLACK,
     FC_MIRROR,
     FC_MOMENT_PLANES,
-    FC_NEAREST,
     FC_NEAR_ALL,
     FC_NEAR_ANY,
     FC_NEAR_COUNT,
@@ -47,7 +48,6 @@ from fastconv._drivers.kernels cimport (
     FC_PART_SUM,
     FC_PART_WHOLE,
     FC_REFLECT,
-    FC_U8,
     FC_WRAP,
     fc_conclude,
     fc_elements,
@@ -56,8 +56,6 @@ from fastconv._drivers.kernels cimport (
     fc_lift,
     fc_put,
 )
-from fastconv._drivers.neighborhood.engine cimport AXES, Lines, Reducer, Walk
-from fastconv._drivers.neighborhood.plain cimport Near, kind_bytes, plain_elements
 from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, start_clock, team, tick
 
 cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large

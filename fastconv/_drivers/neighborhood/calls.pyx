@@ -13,8 +13,8 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_F64
 from fastconv._drivers.common cimport idx, kind_of, round_up
-from fastconv._drivers.kernels cimport FC_F64, FC_GATHER, FC_LINE_HOLES, fc_kernels, fc_line, fc_put
 from fastconv._drivers.neighborhood.engine cimport (
     AXES,
     Block,
@@ -29,6 +29,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     out_lines,
     result_kind,
 )
+from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_HOLES, fc_line, fc_neighborhood, fc_put
 from fastconv._drivers.runtime cimport crew, now, seam, team
 
 import numpy as np
@@ -95,7 +96,7 @@ cdef void gather_cells(char *dst, idx pitch, const fc_line *lines, bint presence
             dst += pitch
 
 
-cdef void gather_windows(const fc_kernels *k, char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
+cdef void gather_windows(const fc_neighborhood *k, char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
                          idx pixels, idx step, idx item) noexcept nogil:
     """Windows of outputs first.. of a line: row i of `dst`, rows `pitch` bytes apart, gets window i.
 

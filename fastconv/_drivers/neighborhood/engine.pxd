@@ -12,8 +12,9 @@ from libc.math cimport NAN
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_KINDS, FC_U8
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.kernels cimport FC_KINDS, FC_U8, fc_kernels, fc_line
+from fastconv._drivers.neighborhood.table cimport fc_line, fc_neighborhood
 
 cdef enum:
     AXES = 66
@@ -22,7 +23,7 @@ cdef enum:
     IN_PLACE = 1, IN_PLACE_BUT_CVAL
 
 cdef struct Lines:               # what is the same for all blocks
-    const fc_kernels *k
+    const fc_neighborhood *k
     int ndim
     idx n[AXES]                  # sizes of the array, of the window and of the result
     idx w[AXES]
@@ -33,7 +34,7 @@ cdef struct Lines:               # what is the same for all blocks
     const char *mask             # NULL: none
     idx xs[AXES]                 # steps in bytes
     idx ms[AXES]
-    int kind                     # of the array's elements (kernels.h)
+    int kind                     # of the array's elements (kernels/base/table.h)
     int mask_kind
     bint truth                   # whether the elements are boolean
     int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED

@@ -11,21 +11,9 @@ from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_TRUTH, FC_U8
 from fastconv._drivers.common cimport ceil_div, kind_of, round_up
-from fastconv._drivers.kernels cimport (
-    FC_CONSTANT,
-    FC_F16,
-    FC_F32,
-    FC_F64,
-    FC_LINE_SLACK,
-    FC_SWAPPED,
-    FC_TRUTH,
-    FC_U8,
-    FC_WRAP,
-    fc_fill,
-    fc_line,
-    fc_put,
-)
+from fastconv._drivers.neighborhood.table cimport FC_CONSTANT, FC_LINE_SLACK, FC_WRAP, fc_fill, fc_line, fc_put
 from fastconv._drivers.runtime cimport crew, now, seam, table, team
 
 import numpy as np
@@ -401,7 +389,7 @@ cdef class Walk:
         cdef Lines *p = &self.p
         cdef cnp.ndarray x = geometry.x, cval
         cdef int a, pad = len(geometry.window) - x.ndim
-        p.k = table()
+        p.k = &table().neighborhood
         p.ndim = len(geometry.window)
         p.kind = kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
@@ -441,7 +429,7 @@ cdef class Walk:
         cdef Lines *p = &self.p
         cdef cnp.ndarray out
         cdef int i
-        if p.k != table():
+        if p.k != &table().neighborhood:
             return False
         self.keep = [x, mask, *outs]
         p.x, p.mask = <const char *>cnp.PyArray_DATA(x), NULL

@@ -4,23 +4,8 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from fastconv._drivers.base cimport FC_F32, FC_U8
 from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.kernels cimport (
-    FC_CONSTANT,
-    FC_F32,
-    FC_LINE_HOLES,
-    FC_LINE_MINUS,
-    FC_LINE_NAN,
-    FC_NEAR_RANGE,
-    FC_OP_MAX,
-    FC_OP_MIN,
-    FC_OP_NAN,
-    FC_U8,
-    fc_columns,
-    fc_elements,
-    fc_pile,
-    fc_row,
-)
 from fastconv._drivers.neighborhood.engine cimport (
     Block,
     Lines,
@@ -48,6 +33,20 @@ from fastconv._drivers.neighborhood.plain cimport (
     span,
     target,
     wanted,
+)
+from fastconv._drivers.neighborhood.table cimport (
+    FC_CONSTANT,
+    FC_LINE_HOLES,
+    FC_LINE_MINUS,
+    FC_LINE_NAN,
+    FC_NEAR_RANGE,
+    FC_OP_MAX,
+    FC_OP_MIN,
+    FC_OP_NAN,
+    fc_columns,
+    fc_elements,
+    fc_pile,
+    fc_row,
 )
 from fastconv._drivers.runtime cimport seam
 

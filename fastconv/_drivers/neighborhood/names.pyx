@@ -6,31 +6,19 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 
 cimport numpy as cnp
 
-from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.kernels cimport (
+from fastconv._drivers.base cimport (
+    FC_F16,
     FC_F32,
     FC_F64,
-    FC_F16,
-    FC_FOLD_BYTES,
     FC_I32,
     FC_I64,
     FC_KINDS,
     FC_NEAREST_WHOLE,
-    FC_NEAR_ALL,
-    FC_NEAR_ANY,
-    FC_NEAR_COUNT,
-    FC_NEAR_MAX,
-    FC_NEAR_MEAN,
-    FC_NEAR_MIN,
-    FC_NEAR_PROD,
-    FC_NEAR_RANGE,
-    FC_NEAR_STD,
-    FC_NEAR_SUM,
-    FC_NEAR_VAR,
     FC_TRUTH,
-    FC_U8,
     FC_U64,
+    FC_U8,
 )
+from fastconv._drivers.common cimport idx, round_up
 from fastconv._drivers.neighborhood.engine cimport (
     IN_PLACE,
     IN_PLACE_BUT_CVAL,
@@ -42,7 +30,6 @@ from fastconv._drivers.neighborhood.engine cimport (
     nothing_of,
     result_kind,
 )
-from fastconv._drivers.neighborhood.truths cimport bits_scratch, list_terms, reduce_bits
 from fastconv._drivers.neighborhood.extremes cimport (
     bands_scratch,
     extreme_scratch,
@@ -67,6 +54,21 @@ from fastconv._drivers.neighborhood.plain cimport (
     reduce_plain,
 )
 from fastconv._drivers.neighborhood.sums cimport reduce_sums, sums_scratch
+from fastconv._drivers.neighborhood.table cimport (
+    FC_FOLD_BYTES,
+    FC_NEAR_ALL,
+    FC_NEAR_ANY,
+    FC_NEAR_COUNT,
+    FC_NEAR_MAX,
+    FC_NEAR_MEAN,
+    FC_NEAR_MIN,
+    FC_NEAR_PROD,
+    FC_NEAR_RANGE,
+    FC_NEAR_STD,
+    FC_NEAR_SUM,
+    FC_NEAR_VAR,
+)
+from fastconv._drivers.neighborhood.truths cimport bits_scratch, list_terms, reduce_bits
 
 from fastconv._drivers.neighborhood.boxes import Boxes
 

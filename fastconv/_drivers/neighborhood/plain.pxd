@@ -4,17 +4,10 @@ the lines of a block. Next hop: plain.pyx.
 Reductions of one list that share their work are a group: the first of them, the leader, computes all, and the others,
 which follow it by `next` in the table of the pass, do nothing.
 """
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_U8
 from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.kernels cimport (
-    FC_F32,
-    FC_F64,
-    FC_LINE_SLACK,
-    FC_NEAR_ALL,
-    FC_NEAR_MIN,
-    FC_U8,
-    fc_elements,
-)
 from fastconv._drivers.neighborhood.engine cimport Block, Lines, Reducer, locate, put
+from fastconv._drivers.neighborhood.table cimport FC_LINE_SLACK, FC_NEAR_ALL, FC_NEAR_MIN, fc_elements
 
 cdef enum:                       # what a group shares
     ALONE, EXTREMES, TRUTHS, SUMS, SQUARES
@@ -26,7 +19,7 @@ cdef struct Near:
     int plain                    # kind of the plain kernel's results
     int kind                     # kind of those of the fast ones
     int group
-    bint wide                    # integers neither wrap nor round, products do not overflow (kernels.h)
+    bint wide                    # integers neither wrap nor round, products do not overflow (kernels/neighborhood/table.h)
     double nothing               # the result where nothing counts: NaN, or 0 where the dtype has none
     int next                     # members of the group lie so far on in the table, 0: none
     bint squares                 # of a leader of sums: var or std is among them

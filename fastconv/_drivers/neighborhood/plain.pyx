@@ -4,7 +4,19 @@ kernels/neighborhood/neighborhood.h.
 from libc.stdint cimport uint8_t
 
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.kernels cimport (
+from fastconv._drivers.neighborhood.engine cimport (
+    Block,
+    Lines,
+    Reducer,
+    dense_count,
+    inside,
+    locate,
+    out_lines,
+    pause,
+    put_some,
+    slot_of,
+)
+from fastconv._drivers.neighborhood.table cimport (
     FC_LINE_HOLES,
     FC_LINE_MINUS,
     FC_NEAR_ALL,
@@ -19,18 +31,6 @@ from fastconv._drivers.kernels cimport (
     fc_near,
     fc_pile,
     fc_row,
-)
-from fastconv._drivers.neighborhood.engine cimport (
-    Block,
-    Lines,
-    Reducer,
-    dense_count,
-    inside,
-    locate,
-    out_lines,
-    pause,
-    put_some,
-    slot_of,
 )
 from fastconv._drivers.runtime cimport seam
 

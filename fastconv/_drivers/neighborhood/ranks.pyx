@@ -6,35 +6,29 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_KINDS, FC_NEAREST_WHOLE, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.kernels cimport (
+from fastconv._drivers.neighborhood.engine cimport Block, Lines, Pass, Reducer, dense_count, locate, nothing_of, out_lines, pause, put, result_kind, slot_of
+from fastconv._drivers.neighborhood.table cimport (
     FC_CELL_LEVELS,
-    FC_F32,
-    FC_F64,
     FC_LINE_HOLES,
     FC_LINE_NAN,
-    FC_KINDS,
     FC_NARROW_COUNT,
-    FC_NEAREST_WHOLE,
     FC_NEAR_MAX,
     FC_SELECT_CHUNK,
     FC_SELECT_ROOM,
-    FC_U8,
-    FC_U32,
-    FC_U64,
     fc_box,
     fc_cells,
     fc_elements,
-    fc_ranked,
-    fc_kernels,
     fc_near,
+    fc_neighborhood,
+    fc_ranked,
     fc_select,
     fc_so_far,
     fc_tally,
 )
-from fastconv._drivers.neighborhood.engine cimport Block, Lines, Pass, Reducer, dense_count, locate, nothing_of, out_lines, pause, put, result_kind, slot_of
-
 from fastconv._drivers.runtime cimport seam
+
 
 import operator
 
@@ -100,7 +94,7 @@ cdef struct Work:                # scratch memory of a thread
     fc_so_far *so_far            # the same of an output of mode or entropy
 
 
-cdef inline const fc_elements *elements(const fc_kernels *k, int kind) noexcept nogil:
+cdef inline const fc_elements *elements(const fc_neighborhood *k, int kind) noexcept nogil:
     return &k.elements[7 + kind if kind < FC_U8 else kind - FC_U8]
 
 

@@ -2,22 +2,8 @@
 """
 from libc.stdint cimport int64_t
 
+from fastconv._drivers.base cimport FC_F64, FC_I32, FC_I64, FC_U16, FC_U8
 from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.kernels cimport (
-    FC_F64,
-    FC_FOLD_STRIP,
-    FC_I32,
-    FC_I64,
-    FC_LINE_HOLES,
-    FC_NARROW_CELLS,
-    FC_NEAR_COUNT,
-    FC_NEAR_SUM,
-    FC_U8,
-    FC_U16,
-    fc_elements,
-    fc_finish,
-    fc_fold,
-)
 from fastconv._drivers.neighborhood.engine cimport (
     Block,
     Lines,
@@ -40,6 +26,16 @@ from fastconv._drivers.neighborhood.plain cimport (
     region_lines,
     span,
     target,
+)
+from fastconv._drivers.neighborhood.table cimport (
+    FC_FOLD_STRIP,
+    FC_LINE_HOLES,
+    FC_NARROW_CELLS,
+    FC_NEAR_COUNT,
+    FC_NEAR_SUM,
+    fc_elements,
+    fc_finish,
+    fc_fold,
 )
 
 cdef enum:

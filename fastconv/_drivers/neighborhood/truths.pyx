@@ -3,18 +3,8 @@
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove
 
+from fastconv._drivers.base cimport FC_U8
 from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.kernels cimport (
-    FC_CONSTANT,
-    FC_LINE_HOLES,
-    FC_NEAR_RANGE,
-    FC_OP_MAX,
-    FC_OP_MIN,
-    FC_U8,
-    fc_elements,
-    fc_merge,
-    fc_stripes,
-)
 from fastconv._drivers.neighborhood.engine cimport (
     Block,
     Lines,
@@ -39,6 +29,16 @@ from fastconv._drivers.neighborhood.plain cimport (
     region_lines,
     span,
     wanted,
+)
+from fastconv._drivers.neighborhood.table cimport (
+    FC_CONSTANT,
+    FC_LINE_HOLES,
+    FC_NEAR_RANGE,
+    FC_OP_MAX,
+    FC_OP_MIN,
+    fc_elements,
+    fc_merge,
+    fc_stripes,
 )
 
 cdef enum:

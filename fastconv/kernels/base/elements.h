@@ -1,4 +1,4 @@
-/* Elements of any kind and byte order, read and written one by one; kernels.h numbers the kinds. */
+/* Elements of any kind and byte order, read and written one by one; table.h numbers the kinds. */
 
 #ifndef FC_ELEMENTS_ONCE
 #define FC_ELEMENTS_ONCE

@@ -48,8 +48,6 @@ typedef uint32_t fc_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, a
 
 #define FC_INLINE static inline __attribute__((always_inline))
 #define FC_SHARED static __attribute__((unused)) /* a helper that some parts have no use for */
-#define FC_JOIN_(a, b) a##_##b
-#define FC_JOIN(a, b) FC_JOIN_(a, b)
 
 /* As many bytes as a register holds words of 16 bits. */
 typedef uint16_t fc_halves __attribute__((vector_size(FC_VEC_BYTES)));
@@ -71,7 +69,7 @@ FC_INLINE fc_halves fc_load_bytes(const uint8_t *p)
 #undef FC_VEC
 #undef FC_UVEC
 #undef FC_LANES
-#define FC_N(name) FC_JOIN(name, FC_SUFFIX)
+#define FC_N(name) FC_PASTE(FC_PART, name, FC_SUFFIX, FC_ISA)
 #define FC_VEC FC_N(vec)
 #define FC_UVEC FC_N(uvec)
 #define FC_LANES ((int)(FC_VEC_BYTES / sizeof(FC_T)))

@@ -11,7 +11,7 @@
  * The first tile that meets filters which stream through the cache can copy them on the way (`keeps`), while memory
  * ports are idle, and what comes next is fetched in small bursts between pieces: 40 lines at once stall the tile.
  *
- * At the end of a chain its sums leave for the levels that hold those of earlier chains (kernels.h), which bounds the
+ * At the end of a chain its sums leave for the levels that hold those of earlier chains (table.h), which bounds the
  * rounding error of long sums and costs one addition, one load and one store a chain for each register of the tile.
  */
 
@@ -42,7 +42,7 @@ FC_INLINE const FC_T *FC_N(pixel)(const FC_N(pixels) *p, const int i)
 }
 
 /* Out of line, since its state would take registers from the tile. */
-static __attribute__((noinline)) void FC_N(fetch)(fc_ahead *t)
+static __attribute__((noinline)) void FC_N(prefetch_ahead)(fc_ahead *t)
 {
     const ptrdiff_t n = t->count < t->each ? t->count : t->each;
     t->count -= n;
@@ -70,7 +70,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const int keeps, const 
             acc[i][j] = (FC_VEC){0};
     for (ptrdiff_t q = 0; q < t->count; q++) {
         if (t->ahead != NULL)
-            FC_N(fetch)(t->ahead);
+            FC_N(prefetch_ahead)(t->ahead);
         FC_N(pixels) a = FC_N(pixels_at)((const FC_T *)t->a + t->pieces[q].offset, t->step);
 #pragma GCC unroll 2
         for (ptrdiff_t k = t->pieces[q].length; k > 0; k--) {
@@ -142,7 +142,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const int keeps, const 
 #define FC_TILES_6(v) FC_TILE(v, 1) FC_TILE(v, 2) FC_TILE(v, 3) FC_TILE(v, 4) FC_TILE(v, 5) FC_TILE(v, 6)
 #define FC_TILES_12(v) FC_TILES_6(v) FC_TILE(v, 7) FC_TILE(v, 8) FC_TILE(v, 9) FC_TILE(v, 10) FC_TILE(v, 11) FC_TILE(v, 12)
 
-static void FC_N(tile)(const fc_tile *t)
+FC_SHARED void FC_N(tile)(const fc_tile *t)
 {
     if (t->keep != NULL) {
         switch (t->rows) {

@@ -6,6 +6,7 @@
  * place, and fetches at every step; `axpy` adds AXPY_ROWS rows for one load and one store of the sums.
  */
 
+#include "contraction/table.h"
 #include "base/simd.h"
 
 #ifndef FC_CONTRACTION_ONCE
@@ -216,27 +217,6 @@ static void FC_N(along)(const fc_along *q)
     }
 }
 
-/* Blocks of 16 x 16 stay in the first-level cache; within, stores are sequential. */
-static void FC_N(transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns)
-{
-    enum { B = 16 };
-    for (ptrdiff_t r = 0; r < rows; r += B)
-        for (ptrdiff_t m = 0; m < columns; m += B) {
-            FC_T *restrict dst = (FC_T *)into + m * into_step + r;
-            const FC_T *restrict src = (const FC_T *)from + r * from_step + m;
-            if (rows - r >= B && columns - m >= B) {
-                for (int j = 0; j < B; j++)
-#pragma GCC unroll 16
-                    for (int i = 0; i < B; i++)
-                        dst[j * into_step + i] = src[i * from_step + j];
-            } else {
-                for (ptrdiff_t j = 0; j < (columns - m < B ? columns - m : B); j++)
-                    for (ptrdiff_t i = 0; i < (rows - r < B ? rows - r : B); i++)
-                        dst[j * into_step + i] = src[i * from_step + j];
-            }
-        }
-}
-
 static void FC_N(adjust)(void *into, const void *from, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
                          const void *weights)
 {
@@ -393,15 +373,14 @@ static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, p
     }
 }
 
-static void FC_N(fill)(fc_kernels *table)
+static void FC_N(fill)(fc_contraction *table)
 {
-    fc_real *k = &table->FC_SUFFIX;
+    fc_contraction_kernels *k = &table->real[FC_ELEMENT - 8];
     k->khatri = FC_N(khatri);
     k->thin = FC_N(thin);
     k->along = FC_N(along);
     k->along_rows = FC_N(ALONG_ROWS);
     k->along_vectors = FC_N(ALONG_VECTORS);
-    k->transpose = FC_N(transpose);
     k->adjust = FC_N(adjust);
     k->widen = FC_N(widen);
     k->narrow = FC_N(narrow);

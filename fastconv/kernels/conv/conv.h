@@ -5,67 +5,15 @@
  * tap; plane_rows shares each loaded vector among up to 4 output rows; channel_taps does one load for each FMA.
  */
 
+#include "conv/table.h"
 #include "base/simd.h"
 #include "base/elements.h"
 #include "base/tile.h"
+#include "base/pack.h"
 #include "conv/split_tile.h"
-#include "base/limits.h"
 
 /* ---- packing ---- */
 
-enum { FC_N(STRIP) = 64 };
-
-/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
-FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
-{
-    size_t bytes = (size_t)n * sizeof(FC_T);
-    __asm__("" : "+r"(bytes));
-    memcpy(to, from, bytes);
-}
-
-/* strip[c][x] = p[x * channels + c], or back with `join`: the compiler turns constant 2, 3, 4 and 8 into permutations. */
-FC_INLINE void FC_N(interleave)(const int channels, const int join, FC_T strip[8][FC_N(STRIP)], FC_T *restrict p, ptrdiff_t n)
-{
-    if (n == FC_N(STRIP)) {
-        for (int x = 0; x < FC_N(STRIP); x++)
-            for (int c = 0; c < channels; c++)
-                if (join)
-                    p[x * channels + c] = strip[c][x];
-                else
-                    strip[c][x] = p[x * channels + c];
-        return;
-    }
-    for (ptrdiff_t x = 0; x < n; x++)
-        for (int c = 0; c < channels; c++)
-            if (join)
-                p[x * channels + c] = strip[c][x];
-            else
-                strip[c][x] = p[x * channels + c];
-}
-
-static void FC_N(split)(int channels, FC_T strip[8][FC_N(STRIP)], const FC_T *p, ptrdiff_t n)
-{
-    switch (channels) {
-    case 2: FC_N(interleave)(2, 0, strip, (FC_T *)p, n); return;
-    case 3: FC_N(interleave)(3, 0, strip, (FC_T *)p, n); return;
-    case 4: FC_N(interleave)(4, 0, strip, (FC_T *)p, n); return;
-    case 8: FC_N(interleave)(8, 0, strip, (FC_T *)p, n); return;
-    default: FC_N(interleave)(channels, 0, strip, (FC_T *)p, n); return;
-    }
-}
-
-static void FC_N(join)(int channels, FC_T strip[8][FC_N(STRIP)], FC_T *p, ptrdiff_t n)
-{
-    switch (channels) {
-    case 2: FC_N(interleave)(2, 1, strip, p, n); return;
-    case 3: FC_N(interleave)(3, 1, strip, p, n); return;
-    case 4: FC_N(interleave)(4, 1, strip, p, n); return;
-    case 8: FC_N(interleave)(8, 1, strip, p, n); return;
-    default: FC_N(interleave)(channels, 1, strip, p, n); return;
-    }
-}
-
-/* `run` pixels of one row, src_col bytes apart. */
 static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
 {
     const ptrdiff_t item = sizeof(FC_T), n = w->channels;
@@ -83,7 +31,7 @@ static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptr
         FC_T strip[8][FC_N(STRIP)];
         for (ptrdiff_t i = 0; i < run; i += FC_N(STRIP)) {
             const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
-            FC_N(split)((int)n, strip, (const FC_T *)src + i * n, m);
+            FC_N(deinterleave)((int)n, strip, (const FC_T *)src + i * n, m);
             for (ptrdiff_t c = 0; c < n; c++)
                 FC_N(copy_line)(dst + c * w->dst_channel + i, strip[c], m);
         }
@@ -114,36 +62,6 @@ static void FC_N(window)(const fc_window *w)
                         dst[i * w->dst_col + c * w->dst_channel] = (FC_T)w->fill;
         }
     }
-}
-
-FC_INLINE const char *FC_N(term)(const fc_panel *p, ptrdiff_t k)
-{
-    const ptrdiff_t c = k % p->c, tap = k / p->c;
-    return p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step;
-}
-
-static void FC_N(panel)(const fc_panel *p)
-{
-    FC_T *dst = p->dst;
-    if (p->split > 1) {
-        memset(dst, 0, (size_t)((p->count + p->split - 1) / p->split * p->width) * sizeof(FC_T));
-        for (ptrdiff_t i = 0; i < p->count; i++)
-            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step,
-                       p->columns, p->kind);
-        return;
-    }
-    for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {
-        FC_N(copy)(dst, 1, FC_N(term)(p, k), p->k_step, p->columns, p->kind);
-        for (ptrdiff_t j = p->columns; j < p->width; j++)
-            dst[j] = 0;
-    }
-}
-
-static void FC_N(prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t bytes)
-{
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t b = 0; b < bytes; b += 64)
-            __builtin_prefetch(src + r * step + b, 0, 2);
 }
 
 /* ---- activations and storing ---- */
@@ -245,71 +163,11 @@ static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
     }
 }
 
-static void FC_N(fold)(void *into, const void *from, ptrdiff_t count)
-{
-    FC_T *restrict a = into;
-    const FC_T *restrict b = from;
-    for (ptrdiff_t i = 0; i < count; i++)
-        a[i] += b[i];
-}
-
-/* One line of n results: y = activation(c + bias), the bias of line or element. */
-FC_INLINE void FC_N(results)(const fc_store *s, FC_T *y, ptrdiff_t at, ptrdiff_t n, const FC_T *bias, int bias_step)
-{
-    FC_N(copy_line)(y, (const FC_T *)s->c + at, n);
-    if (bias != NULL)
-        for (ptrdiff_t j = 0; j < n; j++)
-            y[j] += bias[j * bias_step];
-    if (s->activation != FC_LINEAR)
-        FC_N(activate)(y, n, s->activation);
-}
-
-FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t step, int kind)
-{
-    if (kind == FC_F16)
-        for (ptrdiff_t j = 0; j < n; j++) {
-            const uint16_t h = fc_float_to_half((float)y[j]);
-            memcpy(out + j * step, &h, 2);
-        }
-    else if (step == (ptrdiff_t)sizeof(FC_T))
-        FC_N(copy_line)(out, y, n);
-    else
-        for (ptrdiff_t j = 0; j < n; j++)
-            memcpy(out + j * step, y + j, sizeof(FC_T));
-}
-
-/* Reads c along its contiguous axis (columns: c_col == 1, or rows: c_row == 1) and scatters to any output steps. */
-static void FC_N(store)(const fc_store *s)
-{
-    const FC_T *bias = s->bias;
-    if (s->c_col == 1) {
-        FC_T y[4 * FC_N(STRIP)];
-        for (ptrdiff_t i = 0; i < s->rows; i++)
-            for (ptrdiff_t j = 0; j < s->columns; j += 4 * FC_N(STRIP)) {
-                const ptrdiff_t n = s->columns - j < 4 * FC_N(STRIP) ? s->columns - j : 4 * FC_N(STRIP);
-                FC_N(results)(s, y, i * s->c_row + j, n, bias == NULL ? NULL : bias + j, 1);
-                FC_N(scatter)(y, n, s->out + i * s->out_row + j * s->out_col, s->out_col, s->kind);
-            }
-        return;
-    }
-    const int together = s->kind == FC_N(OWN) && s->out_col == (ptrdiff_t)sizeof(FC_T)
-                         && s->out_row == s->columns * s->out_col && (uintptr_t)s->out % sizeof(FC_T) == 0;
-    FC_T strip[8][FC_N(STRIP)];
-    for (ptrdiff_t i = 0; i < s->rows; i += FC_N(STRIP)) {
-        const ptrdiff_t n = s->rows - i < FC_N(STRIP) ? s->rows - i : FC_N(STRIP);
-        for (ptrdiff_t j = 0; j < s->columns; j++) {
-            FC_N(results)(s, strip[j], j * s->c_col + i, n, bias == NULL ? NULL : bias + j, 0);
-            if (!together)
-                FC_N(scatter)(strip[j], n, s->out + i * s->out_row + j * s->out_col, s->out_row, s->kind);
-        }
-        if (together)
-            FC_N(join)((int)s->columns, strip, (FC_T *)(s->out + i * s->out_row), n);
-    }
-}
+static void FC_N(store)(const fc_store *s) { FC_N(store_with)(FC_N(activate), s); }
 
 /* ---- few channels: lanes along x ---- */
 
-FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar *p)
+FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar_taps *p)
 {
     const FC_T *src = p->src, *w = p->w;
     FC_VEC acc[8][8];
@@ -368,7 +226,7 @@ FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar
 
 #define FC_PLANAR(o, v) case (o) * 16 + (v): FC_N(planar_body)(o, v, p); return;
 
-static void FC_N(planar)(const fc_planar *p)
+static void FC_N(planar_taps)(const fc_planar_taps *p)
 {
     switch (p->outputs * 16 + p->vectors) {
         FC_PLANAR(1, 1) FC_PLANAR(2, 1) FC_PLANAR(3, 1) FC_PLANAR(4, 1) FC_PLANAR(1, 8)
@@ -385,7 +243,7 @@ static void FC_N(planar)(const fc_planar *p)
 #undef FC_PLANAR
 
 /* `count` taps of one input row, for the output rows in the mask `feeds`; w points to the taps of row 0. */
-FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows *p, const FC_T *at, const FC_T *w, ptrdiff_t count,
+FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_plane_rows *p, const FC_T *at, const FC_T *w, ptrdiff_t count,
                                FC_VEC chain[4][4])
 {
     const FC_T *wr[4];
@@ -415,7 +273,7 @@ FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_rows 
  * registers, where there is no room for the sums of earlier ones beside them. */
 #define FC_TAPS(rows) case rows: FC_N(rows_taps)(rows, v, p, at, w + y * p->fw + j0, j1 - j0, chain); break;
 
-FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
+FC_INLINE void FC_N(rows_body)(const int v, const fc_plane_rows *p)
 {
     enum { R = 4 };
     const ptrdiff_t rows_per_chain = p->fw >= FC_CHAIN ? 1 : FC_CHAIN / p->fw;
@@ -470,7 +328,7 @@ FC_INLINE void FC_N(rows_body)(const int v, const fc_rows *p)
 
 #undef FC_TAPS
 
-static void FC_N(rows)(const fc_rows *p)
+static void FC_N(plane_rows)(const fc_plane_rows *p)
 {
     if (p->vectors == 1)
         FC_N(rows_body)(1, p);
@@ -480,7 +338,7 @@ static void FC_N(rows)(const fc_rows *p)
 
 /* ---- depthwise: lanes along channels ---- */
 
-FC_INLINE void FC_N(channels_body)(const int m, const fc_channels *p)
+FC_INLINE void FC_N(channels_body)(const int m, const fc_channel_taps *p)
 {
     FC_VEC acc[8];
 #pragma GCC unroll 8
@@ -518,7 +376,7 @@ FC_INLINE void FC_N(channels_body)(const int m, const fc_channels *p)
         FC_N(put)((FC_T *)p->out + i * p->out_step, acc[i]);
 }
 
-static void FC_N(channels)(const fc_channels *p)
+static void FC_N(channel_taps)(const fc_channel_taps *p)
 {
     switch (p->pixels) {
     case 1: FC_N(channels_body)(1, p); return;
@@ -533,37 +391,27 @@ static void FC_N(channels)(const fc_channels *p)
     }
 }
 
-static void FC_N(fill)(fc_kernels *table)
+static void FC_N(fill)(fc_conv *table)
 {
-    fc_real *k = &table->FC_SUFFIX;
-    k->lanes = FC_LANES;
+    fc_conv_kernels *k = &table->real[FC_ELEMENT - 8];
     k->row_group = 4;
     k->pixels = 8;
 #if FC_REGISTERS == 32
-    static const int rows[] = {0, 12, 12, 8, 6}, planar[] = {0, 8, 8, 7, 6, 5, 4, 3, 3};
-    k->vectors = 4;
+    static const int planar[] = {0, 8, 8, 7, 6, 5, 4, 3, 3};
     k->outputs = 8;
     k->row_vectors = 4;
 #else
-    static const int rows[] = {0, 12, 6, 4, 0}, planar[] = {0, 8, 4, 3, 2, 0, 0, 0, 0};
-    k->vectors = 3;
+    static const int planar[] = {0, 8, 4, 3, 2, 0, 0, 0, 0};
     k->outputs = 4;
     k->row_vectors = 2;
 #endif
-    memcpy(k->rows, rows, sizeof rows);
     memcpy(k->planar, planar, sizeof planar);
     k->split = FC_N(SPLIT);
-    k->tile = FC_N(tile);
     k->split_tile = FC_N(split_tile);
     k->window = FC_N(window);
-    k->panel = FC_N(panel);
     k->store = FC_N(store);
-    k->fold = FC_N(fold);
-    k->planar_taps = FC_N(planar);
-    k->plane_rows = FC_N(rows);
-    k->channel_taps = FC_N(channels);
-    k->fetch = FC_N(fetch);
-    k->prefetch = FC_N(prefetch);
-    k->sum = FC_N(sum);
-    k->fma_chain = FC_N(fma_chain);
+    k->planar_taps = FC_N(planar_taps);
+    k->plane_rows = FC_N(plane_rows);
+    k->channel_taps = FC_N(channel_taps);
+    k->prefetch_ahead = FC_N(prefetch_ahead);
 }

@@ -10,6 +10,7 @@
  * the pair alone, so the bits of a result do not depend on its neighbours.
  */
 
+#include "distance/table.h"
 #include "base/simd.h"
 #include "base/elements.h"
 #include "distance/powers.h"
@@ -848,10 +849,10 @@ static void FC_N(emit)(const fc_emit *e)
 #include "distance/nearest.h"
 #include "distance/gradients.h"
 
-static void FC_N(fill)(fc_kernels *table)
+static void FC_N(fill)(fc_distance *table)
 {
-    fc_real *k = &table->FC_SUFFIX;
-    k->point_vectors = FC_POINT_VECTORS;
+    fc_distance_kernels *k = &table->real[FC_ELEMENT - 8];
+    k->vectors = FC_POINT_VECTORS;
     k->points = FC_N(points);
     k->pairs = FC_N(pairs);
     k->cancelled = FC_N(cancelled);

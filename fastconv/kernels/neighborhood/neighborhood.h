@@ -5,6 +5,7 @@
  * Next hop: extremes.h, truth_bits.h and box_sums.h, the fast ways, and box_parts.h, that of large boxes.
  */
 
+#include "neighborhood/table.h"
 #include "base/simd.h"
 #ifndef FC_INTEGER_TYPE
 #include "neighborhood/truth_bits.h"
@@ -322,7 +323,7 @@ static void FC_N(near)(const fc_near *q)
 #include "neighborhood/box_sums.h"
 #include "neighborhood/box_parts.h"
 
-static void FC_N(fill)(fc_kernels *table)
+static void FC_N(fill)(fc_neighborhood *table)
 {
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->bytes = sizeof(FC_T);

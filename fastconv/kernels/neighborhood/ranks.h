@@ -15,6 +15,7 @@
  * comparison and one masked addition a vector.
  */
 
+#include "neighborhood/table.h"
 #include "base/simd.h"
 
 #ifndef FC_SELECT_ONCE
@@ -421,7 +422,7 @@ static void FC_N(cells)(const fc_cells *q)
 
 #endif
 
-static void FC_N(fill)(fc_kernels *table)
+static void FC_N(fill)(fc_neighborhood *table)
 {
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->keys = FC_N(keys);

@@ -1,0 +1,64 @@
+"""What the drivers call; kernels/conv/table.h has the contracts."""
+from libc.stddef cimport ptrdiff_t
+
+from fastconv._drivers.base cimport fc_ahead, fc_store, fc_tile
+
+
+cdef extern from "conv/table.h" nogil:
+    ctypedef struct fc_window:
+        void *dst
+        ptrdiff_t dst_row, dst_col, dst_channel
+        const char *src
+        ptrdiff_t src_row, src_col, src_channel
+        const ptrdiff_t *row_index
+        const ptrdiff_t *col_index
+        ptrdiff_t inside, inside_end, inside_gap
+        ptrdiff_t rows, cols, channels, repeat
+        int kind
+        double fill
+
+    ctypedef struct fc_planar_taps:
+        const void *src
+        const void *w
+        const ptrdiff_t *taps
+        ptrdiff_t count, chain
+        int outputs, vectors
+        void *sums
+        void *out
+        ptrdiff_t out_step
+
+    ctypedef struct fc_plane_rows:
+        const void *src
+        const void *w
+        ptrdiff_t src_step, tap_step, fh, fw, chains
+        int rows, vectors, last
+        void *sums
+        void *out
+        ptrdiff_t out_step
+
+    ctypedef struct fc_channel_taps:
+        const void *src
+        const void *w
+        const ptrdiff_t *taps
+        ptrdiff_t count, chain, step, w_step
+        int pixels
+        void *sums
+        void *out
+        ptrdiff_t out_step
+
+    ctypedef struct fc_conv_kernels:
+        int split
+        int outputs
+        int planar[9]
+        int row_group, row_vectors
+        int pixels
+        void (*split_tile)(const fc_tile *) noexcept nogil
+        void (*window)(const fc_window *) noexcept nogil
+        void (*store)(const fc_store *) noexcept nogil
+        void (*planar_taps)(const fc_planar_taps *) noexcept nogil
+        void (*plane_rows)(const fc_plane_rows *) noexcept nogil
+        void (*channel_taps)(const fc_channel_taps *) noexcept nogil
+        void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
+
+    ctypedef struct fc_conv:
+        fc_conv_kernels real[2]

@@ -1,0 +1,108 @@
+"""What the drivers call; kernels/distance/table.h has the contracts."""
+from libc.stddef cimport ptrdiff_t
+
+
+cdef extern from "distance/table.h" nogil:
+    enum:
+        FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS,
+        FC_MAPPED, FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS, FC_POINT_PIECE,
+        FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN, FC_PULL_BRAYCURTIS, FC_PULL_SIZES
+
+    ctypedef struct fc_points:
+        void *dst
+        void *stats
+        const char *src
+        ptrdiff_t row_step, col_step, begin, rows, d, first, count, width
+        int kind, prepare, measured
+        const double *w
+        const double *matrix
+        double weight
+        double *wide
+        double *measures
+        void *row
+
+    ctypedef struct fc_pairs:
+        const void *a
+        const void *b
+        const void *w
+        const void *a_stats
+        const void *b_stats
+        ptrdiff_t a_row, a_col, count
+        int metric, finish, rows, vectors, first, last
+        int pass_ "pass"
+        double p, n, factor
+        void *c
+        void *c2
+        void *c3
+        void *c4
+        ptrdiff_t lost
+        void *dst
+        ptrdiff_t dst_step, dst_fall
+
+    ctypedef struct fc_cancelled:
+        const fc_pairs *tile
+        const fc_points *a
+        const fc_points *b
+        const void *w
+        ptrdiff_t columns, at, length
+        void *differences
+        double *mapped
+
+    ctypedef struct fc_few:
+        const void *a
+        const void *b
+        void *out
+        ptrdiff_t a_step, b_step, out_step, m, n, d
+        int metric, finish
+
+    ctypedef struct fc_emit:
+        const void *src
+        ptrdiff_t src_step, rows, columns
+        char *out
+        ptrdiff_t out_row, out_col
+        int kind, stream
+
+    ctypedef struct fc_nearest:
+        void *distances
+        ptrdiff_t *indices
+        ptrdiff_t held, k, todo
+        int kind
+
+    ctypedef struct fc_pull:
+        const void *a
+        const void *b
+        const void *w
+        const void *distances
+        void *g
+        void *sizes
+        ptrdiff_t b_step, n, length
+        int kind
+        double p
+        void *sum
+
+    ctypedef struct fc_unprepare:
+        double *total
+        const char *x
+        ptrdiff_t x_step, d
+        int kind, prepare
+        const double *w
+        const double *matrix
+        double factor
+        double *wide
+        void *out
+
+    ctypedef struct fc_distance_kernels:
+        int vectors
+        void (*points)(const fc_points *) noexcept nogil
+        int (*pairs)(const fc_pairs *) noexcept nogil
+        int (*cancelled)(fc_cancelled *) noexcept nogil
+        int (*few)(const fc_few *) noexcept nogil
+        void (*emit)(const fc_emit *) noexcept nogil
+        void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
+        void (*nearest_sort)(fc_nearest *, ptrdiff_t steps) noexcept nogil
+        void (*pull)(const fc_pull *) noexcept nogil
+        void (*add_wide)(double *into, const void *from_, ptrdiff_t count) noexcept nogil
+        void (*unprepare)(const fc_unprepare *) noexcept nogil
+
+    ctypedef struct fc_distance:
+        fc_distance_kernels real[2]

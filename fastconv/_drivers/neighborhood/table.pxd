@@ -1,0 +1,218 @@
+"""What the drivers call; kernels/neighborhood/table.h has the contracts."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t, uint8_t
+
+
+cdef extern from "neighborhood/table.h" nogil:
+    enum:
+        FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE, FC_LINE_NAN, FC_LINE_HOLES, FC_LINE_MINUS,
+        FC_LINE_SLACK, FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR,
+        FC_NEAR_STD, FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM,
+        FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS, FC_FOLD_STRIP, FC_FOLD_BYTES, FC_NARROW_CELLS, FC_PART_SUM,
+        FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST,
+        FC_PARTS, FC_GATHER
+
+    int FC_MOMENT_PLANES(int integer) noexcept nogil
+
+    ctypedef struct fc_line:
+        char *at
+        uint8_t *present
+        int flags
+
+    ctypedef struct fc_fill:
+        void *dst
+        uint8_t *present
+        const char *src
+        const char *mask
+        ptrdiff_t step, mask_step, other, start, length, n
+        int kind, mask_kind, mode, omit
+        const void *cval
+
+    ctypedef struct fc_put:
+        char *dst
+        const char *src
+        ptrdiff_t dst_step, src_step, n
+        int kind, source
+
+    ctypedef struct fc_near:
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, cells, first, n
+        int reduction, wide, holes
+        double ddof, nothing
+        void *out
+
+    ctypedef struct fc_columns:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, count, n
+        int op
+
+    ctypedef struct fc_row:
+        const void *const *src
+        void *const *out
+        void *spare
+        ptrdiff_t window, n, count
+        int op
+
+    ctypedef struct fc_select:
+        const void *const *rows
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, cells, first, n
+        int holes
+        double quantile
+        ptrdiff_t rank
+        void *low
+        void *high
+        double *share
+        ptrdiff_t *count
+        ptrdiff_t first_run, end_run
+        int first_pass, end_pass
+        ptrdiff_t *state
+
+    ctypedef struct fc_box:
+        const void *const *rows
+        void *const *low
+        void *const *high
+        ptrdiff_t n, count, height, width, rank
+        void *spare
+
+    ctypedef struct fc_cells:
+        const void *from_ "from"
+        const ptrdiff_t *offset
+        ptrdiff_t cells[FC_CELL_LEVELS + 1]
+        ptrdiff_t n, rank
+        int levels, outputs, pair
+        void *low[1 << FC_CELL_LEVELS]
+        void *high[1 << FC_CELL_LEVELS]
+        void *spare
+
+    ctypedef struct fc_so_far:
+        int begun
+
+    ctypedef struct fc_tally:
+        const void *const *rows
+        const fc_line *lines
+        const ptrdiff_t *run_line
+        const ptrdiff_t *run_start
+        const ptrdiff_t *run_length
+        ptrdiff_t runs, cells, first, n
+        int holes, zeros
+        void *spare
+        void *mode
+        double *entropy
+        const int64_t *logs
+        double scale
+        ptrdiff_t *count
+        ptrdiff_t most_logs, room
+        int moving, wide
+        fc_so_far *so_far
+
+    ctypedef struct fc_ranked:
+        const void *low
+        const void *high
+        const void *extreme
+        const double *share
+        const ptrdiff_t *count
+        ptrdiff_t n
+        int real
+        double nothing
+        void *out
+
+    ctypedef struct fc_pile:
+        const void *const *lines
+        void *const *out
+        ptrdiff_t count, piles, n
+        int op
+
+    ctypedef struct fc_fold:
+        const void *const *rows
+        void *const *out
+        ptrdiff_t step, window, every, count, n, half, cells
+        int raw, squares
+        char *space
+        char *const *ahead
+        ptrdiff_t aheads, ahead_step
+
+    ctypedef struct fc_finish:
+        const void *wide
+        void *out
+        ptrdiff_t half, n, cells
+        int reduction, kind, doubles
+        double ddof
+
+    ctypedef struct fc_lift:
+        void *to
+        const void *line
+        const uint8_t *present
+        ptrdiff_t plane, n
+        int part
+
+    ctypedef struct fc_join:
+        void *to
+        const void *a
+        const void *b
+        ptrdiff_t plane, n
+        int part
+
+    ctypedef struct fc_conclude:
+        const void *parts[FC_PARTS]
+        void *out
+        ptrdiff_t plane, n, cells
+        int reduction, wide
+        double ddof, nothing
+
+    ctypedef struct fc_stripes:
+        uint8_t *elements
+        uint8_t *bits
+        const uint8_t *also
+        ptrdiff_t stripe, bytes, count
+        uint8_t flip
+
+    ctypedef struct fc_merge:
+        const uint8_t *src
+        uint8_t *out
+        const ptrdiff_t *terms
+        ptrdiff_t count, bytes
+
+    ctypedef struct fc_elements:
+        int bytes
+        void (*near)(const fc_near *) noexcept nogil
+        int (*columns)(const fc_columns *) noexcept nogil
+        void (*row)(const fc_row *) noexcept nogil
+        void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
+        void (*values)(void *line, ptrdiff_t n) noexcept nogil
+        void (*ranked)(const fc_ranked *) noexcept nogil
+        ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
+        void (*box)(const fc_box *) noexcept nogil
+        void (*cells)(const fc_cells *) noexcept nogil
+        void (*select)(const fc_select *) noexcept nogil
+        int (*tally)(const fc_tally *) noexcept nogil
+        ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide) noexcept nogil
+        void (*pile)(const fc_pile *) noexcept nogil
+        void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
+        void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
+        void (*fold_columns)(const fc_fold *) noexcept nogil
+        void (*fold_row)(const fc_fold *) noexcept nogil
+        void (*finish)(const fc_finish *) noexcept nogil
+        void (*lift)(const fc_lift *) noexcept nogil
+        void (*join)(const fc_join *) noexcept nogil
+        void (*conclude)(const fc_conclude *) noexcept nogil
+
+    ctypedef struct fc_neighborhood:
+        fc_elements elements[10]
+        fc_elements narrow
+        fc_elements widening
+        ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
+        int (*fill_line)(const fc_fill *) noexcept nogil
+        void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count) noexcept nogil
+        void (*put_line)(const fc_put *) noexcept nogil
+        void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size) noexcept nogil
+        void (*pack)(const fc_stripes *) noexcept nogil
+        void (*unpack)(const fc_stripes *) noexcept nogil
+        void (*merge)(const fc_merge *) noexcept nogil

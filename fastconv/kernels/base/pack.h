@@ -1,0 +1,134 @@
+/* Packing of panels and storing of results, in any layout: what comes before a tile and after it. */
+
+enum { FC_N(STRIP) = 64 };
+
+/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
+FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
+{
+    size_t bytes = (size_t)n * sizeof(FC_T);
+    __asm__("" : "+r"(bytes));
+    memcpy(to, from, bytes);
+}
+
+/* strip[c][x] = p[x * channels + c], or back with `join`: the compiler turns constant 2, 3, 4 and 8 into permutations. */
+FC_INLINE void FC_N(reorder)(const int channels, const int join, FC_T strip[8][FC_N(STRIP)], FC_T *restrict p, ptrdiff_t n)
+{
+    if (n == FC_N(STRIP)) {
+        for (int x = 0; x < FC_N(STRIP); x++)
+            for (int c = 0; c < channels; c++)
+                if (join)
+                    p[x * channels + c] = strip[c][x];
+                else
+                    strip[c][x] = p[x * channels + c];
+        return;
+    }
+    for (ptrdiff_t x = 0; x < n; x++)
+        for (int c = 0; c < channels; c++)
+            if (join)
+                p[x * channels + c] = strip[c][x];
+            else
+                strip[c][x] = p[x * channels + c];
+}
+
+FC_SHARED void FC_N(deinterleave)(int channels, FC_T strip[8][FC_N(STRIP)], const FC_T *p, ptrdiff_t n)
+{
+    switch (channels) {
+    case 2: FC_N(reorder)(2, 0, strip, (FC_T *)p, n); return;
+    case 3: FC_N(reorder)(3, 0, strip, (FC_T *)p, n); return;
+    case 4: FC_N(reorder)(4, 0, strip, (FC_T *)p, n); return;
+    case 8: FC_N(reorder)(8, 0, strip, (FC_T *)p, n); return;
+    default: FC_N(reorder)(channels, 0, strip, (FC_T *)p, n); return;
+    }
+}
+
+FC_SHARED void FC_N(interleave)(int channels, FC_T strip[8][FC_N(STRIP)], FC_T *p, ptrdiff_t n)
+{
+    switch (channels) {
+    case 2: FC_N(reorder)(2, 1, strip, p, n); return;
+    case 3: FC_N(reorder)(3, 1, strip, p, n); return;
+    case 4: FC_N(reorder)(4, 1, strip, p, n); return;
+    case 8: FC_N(reorder)(8, 1, strip, p, n); return;
+    default: FC_N(reorder)(channels, 1, strip, p, n); return;
+    }
+}
+
+/* `run` pixels of one row, src_col bytes apart. */
+
+FC_INLINE const char *FC_N(term)(const fc_panel *p, ptrdiff_t k)
+{
+    const ptrdiff_t c = k % p->c, tap = k / p->c;
+    return p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step;
+}
+
+FC_SHARED void FC_N(panel)(const fc_panel *p)
+{
+    FC_T *dst = p->dst;
+    if (p->split > 1) {
+        memset(dst, 0, (size_t)((p->count + p->split - 1) / p->split * p->width) * sizeof(FC_T));
+        for (ptrdiff_t i = 0; i < p->count; i++)
+            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step,
+                       p->columns, p->kind);
+        return;
+    }
+    for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {
+        FC_N(copy)(dst, 1, FC_N(term)(p, k), p->k_step, p->columns, p->kind);
+        for (ptrdiff_t j = p->columns; j < p->width; j++)
+            dst[j] = 0;
+    }
+}
+
+typedef void (*FC_N(activation))(FC_T *restrict y, ptrdiff_t n, int activation);
+
+/* One line of n results: y = activation(c + bias), the bias of line or element. */
+FC_INLINE void FC_N(results)(FC_N(activation) activate, const fc_store *s, FC_T *y, ptrdiff_t at, ptrdiff_t n, const FC_T *bias, int bias_step)
+{
+    FC_N(copy_line)(y, (const FC_T *)s->c + at, n);
+    if (bias != NULL)
+        for (ptrdiff_t j = 0; j < n; j++)
+            y[j] += bias[j * bias_step];
+    if (activate != NULL && s->activation != FC_LINEAR)
+        activate(y, n, s->activation);
+}
+
+FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t step, int kind)
+{
+    if (kind == FC_F16)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            const uint16_t h = fc_float_to_half((float)y[j]);
+            memcpy(out + j * step, &h, 2);
+        }
+    else if (step == (ptrdiff_t)sizeof(FC_T))
+        FC_N(copy_line)(out, y, n);
+    else
+        for (ptrdiff_t j = 0; j < n; j++)
+            memcpy(out + j * step, y + j, sizeof(FC_T));
+}
+
+/* Reads c along its contiguous axis (columns: c_col == 1, or rows: c_row == 1) and scatters to any output steps. */
+FC_INLINE void FC_N(store_with)(FC_N(activation) activate, const fc_store *s)
+{
+    const FC_T *bias = s->bias;
+    if (s->c_col == 1) {
+        FC_T y[4 * FC_N(STRIP)];
+        for (ptrdiff_t i = 0; i < s->rows; i++)
+            for (ptrdiff_t j = 0; j < s->columns; j += 4 * FC_N(STRIP)) {
+                const ptrdiff_t n = s->columns - j < 4 * FC_N(STRIP) ? s->columns - j : 4 * FC_N(STRIP);
+                FC_N(results)(activate, s, y, i * s->c_row + j, n, bias == NULL ? NULL : bias + j, 1);
+                FC_N(scatter)(y, n, s->out + i * s->out_row + j * s->out_col, s->out_col, s->kind);
+            }
+        return;
+    }
+    const int together = s->kind == FC_N(OWN) && s->out_col == (ptrdiff_t)sizeof(FC_T)
+                         && s->out_row == s->columns * s->out_col && (uintptr_t)s->out % sizeof(FC_T) == 0;
+    FC_T strip[8][FC_N(STRIP)];
+    for (ptrdiff_t i = 0; i < s->rows; i += FC_N(STRIP)) {
+        const ptrdiff_t n = s->rows - i < FC_N(STRIP) ? s->rows - i : FC_N(STRIP);
+        for (ptrdiff_t j = 0; j < s->columns; j++) {
+            FC_N(results)(activate, s, strip[j], j * s->c_col + i, n, bias == NULL ? NULL : bias + j, 0);
+            if (!together)
+                FC_N(scatter)(strip[j], n, s->out + i * s->out_row + j * s->out_col, s->out_row, s->kind);
+        }
+        if (together)
+            FC_N(interleave)((int)s->columns, strip, (FC_T *)(s->out + i * s->out_row), n);
+    }
+}

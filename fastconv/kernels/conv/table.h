@@ -1,0 +1,75 @@
+/* The table of conv2d. Next hops: conv.h for windows, few channels and depthwise, split_tile.h for few columns. */
+#ifndef FC_CONV_TABLE_H
+#define FC_CONV_TABLE_H
+
+#include "base/table.h"
+
+/* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
+ * row_index and col_index name the source row and column of each window row and column, -1 for `fill`; columns from
+ * `inside` to `inside_end` are inside_gap apart, and only the first of them is named. */
+typedef struct fc_window {
+    void *dst;
+    ptrdiff_t dst_row, dst_col, dst_channel;
+    const char *src;
+    ptrdiff_t src_row, src_col, src_channel;
+    const ptrdiff_t *row_index, *col_index;
+    ptrdiff_t inside, inside_end, inside_gap;
+    ptrdiff_t rows, cols, channels, repeat;
+    int kind;
+    double fill;
+} fc_window;
+
+/* Lanes along x. out[o][x] = sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels, in chains of
+ * `chain` terms; `sums` has a place for all these results at each level. */
+typedef struct fc_planar_taps {
+    const void *src, *w;
+    const ptrdiff_t *taps;
+    ptrdiff_t count, chain;
+    int outputs, vectors;
+    void *sums, *out;
+    ptrdiff_t out_step;
+} fc_planar_taps;
+
+/* One plane, stride 1. out[r][x] = sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows <= 4,
+ * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. A long sum may come in parts of whole chains:
+ * `chains` have been summed before, and `last` says whether out gets the result; until then it stays in `sums`. */
+typedef struct fc_plane_rows {
+    const void *src, *w;
+    ptrdiff_t src_step, tap_step, fh, fw, chains;
+    int rows, vectors, last;
+    void *sums, *out;
+    ptrdiff_t out_step;
+} fc_plane_rows;
+
+/* Lanes along channels. out[p][ch] = sum_t src[taps[t] + p * step + ch] * w[t * w_step + ch] for one vector of channels, in
+ * chains of `chain` terms; `sums` has a place for all these results at each level. */
+typedef struct fc_channel_taps {
+    const void *src, *w;
+    const ptrdiff_t *taps;
+    ptrdiff_t count, chain, step, w_step;
+    int pixels;
+    void *sums, *out;
+    ptrdiff_t out_step;
+} fc_channel_taps;
+
+/* The kernels of one real type, with the block sizes that the drivers must use. */
+typedef struct fc_conv_kernels {
+    int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
+    int outputs;                /* most outputs of `planar_taps` */
+    int planar[9];              /* planar[o]: most vectors of `planar_taps` with o outputs (1 always works) */
+    int row_group, row_vectors; /* most rows and vectors of `plane_rows` (fewer rows, or 1 vector, always work) */
+    int pixels;                 /* most pixels of `channel_taps` */
+    void (*split_tile)(const fc_tile *);
+    void (*window)(const fc_window *);
+    void (*store)(const fc_store *);
+    void (*planar_taps)(const fc_planar_taps *);
+    void (*plane_rows)(const fc_plane_rows *);
+    void (*channel_taps)(const fc_channel_taps *);
+    void (*prefetch_ahead)(fc_ahead *);
+} fc_conv_kernels;
+
+typedef struct fc_conv {
+    fc_conv_kernels real[2]; /* float, double */
+} fc_conv;
+
+#endif
