@@ -90,10 +90,10 @@ def real(stem, dtype):
 
 def arguments(struct, **fields):
     """A struct of arguments by reference; arrays are passed by their addresses, and what is not named is 0."""
-    values = {name: at(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()}
     made = TYPES[struct]()
-    for name, value in values.items():
-        setattr(made, name, value)
+    for name, value in fields.items():
+        setattr(made, name, at(value) if isinstance(value, np.ndarray) else value)
+    made.held = fields  # arrays live as long as the struct
     return ctypes.byref(made)
 
 

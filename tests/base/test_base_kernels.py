@@ -61,7 +61,7 @@ def test_sums_of_chains_rise_by_levels(isa, dtype, rng):
     """As many chains as fill some levels, one less and one more."""
     base, group = kernels.real("base", dtype), kernels.constant("FC_GROUP")
     for chains in (1, 2, group - 1, group, group + 1, group**2 - 1, group**2, group**2 + 1, group**3 + group):
-        a, b = small(rng, 2, 2 * chains, dtype=dtype), small(rng, 2 * chains, base.lanes, dtype=dtype)
+        a, b = small(rng, 2, 2 * chains, dtype=dtype), place(small(rng, 2 * chains, base.lanes, dtype=dtype), at_end=True)
         assert np.array_equal(run_tile(base, a, b, [2] * chains, 2, 1), a @ b), chains
 
 

@@ -51,7 +51,7 @@ typedef struct fc_ahead {
 
 /* sum_k a[p * step + k] * b[k][j] over the pieces, for `rows` pixels p and `vectors` vectors of columns j. The pieces make
  * whole chains, the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes,
- * aligned to a vector. The call of the last chain leaves the result (plus `bias`, if any) in `out`.
+ * aligned to a vector, as b is. The call of the last chain leaves the result (plus `bias`, if any) in `out`.
  * `split_tile`: with split > 1 (2 or 4) there is one vector for `columns` <= lanes / split columns, and
  * b[step][j * split + s] is what term `split * step + s` of a piece has for column j, 0 beyond the piece; `out` gets
  * `columns` elements a pixel, out_step apart, no bias. It may be where one of the levels is. */
