@@ -194,11 +194,18 @@ FC_INLINE double FC_N(product_rest)(double a, double b, double product)
 #endif
 }
 
-/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles what products and sums lose
- * comes back in `low`. */
+/* Numbers of a row for each number of a point. */
+FC_INLINE ptrdiff_t FC_N(each_of)(int prepare)
+{
+    return prepare == FC_BESIDE ? 3 : prepare == FC_SIZES || prepare == FC_SHARES || prepare == FC_MAPPED ? 2 : 1;
+}
+
+/* x times a matrix, in two words each, after x itself for FC_BESIDE: differences of near points do not cancel then. Of doubles
+ * what products and sums lose comes back in `low`. */
 static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
-    double *restrict y = p->wide, *restrict low = y + n;
+    const ptrdiff_t each = FC_N(each_of)(p->prepare);
+    double *restrict y = p->wide, *restrict low = y + n, *restrict own = low + n;
     memset(y, 0, 2 * (size_t)n * sizeof(double));
     for (ptrdiff_t i = 0; i < p->d; i++) {
         const double *restrict row = p->matrix + i * p->d + k0;
@@ -211,10 +218,14 @@ static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
             y[j] = sum;
         }
     }
-    for (ptrdiff_t j = 0; j < n; j++) {
+    for (ptrdiff_t j = 0; j < n && each == 3; j++)
+        own[j] = (double)x[k0 + j];
+    for (ptrdiff_t j = 0; j < n; j++, x += each) {
         const FC_T high = (FC_T)(y[j] + low[j]), rest = (FC_T)((y[j] - (double)high) + low[j]);
-        x[2 * j] = high;
-        x[2 * j + 1] = high - high == 0 ? rest : 0;
+        if (each == 3)
+            x[0] = (FC_T)own[j];
+        x[each - 2] = high;
+        x[each - 1] = high - high == 0 ? rest : 0;
     }
 }
 
@@ -323,7 +334,8 @@ static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
     case FC_UNIT:
     case FC_CENTRED: FC_N(normalise)(x, p, k0, n, measures); return 0;
     case FC_SHARES: FC_N(shares)(x, n, measures[0]); return 0;
-    case FC_MAPPED: {
+    case FC_MAPPED:
+    case FC_BESIDE: {
         const FC_T size = k0 == 0 ? FC_N(size_of_mapped)(x, p) : 0;
         FC_N(map_row)(x, p, k0, n);
         return size;
@@ -375,10 +387,10 @@ static void FC_N(points)(const fc_points *p)
     const int prepare = p->prepare, sizes = prepare == FC_SIZES, measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
     const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
     ptrdiff_t k0 = p->first, n = p->count;
-    if (sizes || prepare == FC_SHARES || prepare == FC_MAPPED) {
-        k0 /= 2;
-        n /= 2;
-    } else if (prepare == FC_PACKED_BITS) {
+    if (prepare != FC_PACKED_BITS) {
+        k0 /= FC_N(each_of)(prepare);
+        n /= FC_N(each_of)(prepare);
+    } else {
         k0 *= 8 * (ptrdiff_t)sizeof(FC_T);
         n *= 8 * (ptrdiff_t)sizeof(FC_T);
         n = n < p->d - k0 ? n : p->d - k0;
@@ -404,7 +416,7 @@ static void FC_N(points)(const fc_points *p)
             const int whole = measured && p->first == 0 && !p->measured;
             if (whole)
                 stats[r] = FC_N(measure)(src, p, measures);
-            if (prepare == FC_MAPPED)
+            if (prepare == FC_MAPPED || prepare == FC_BESIDE)
                 FC_N(fetch)(row, src, p, 0, p->d);
             else if (!whole || p->d > FC_POINT_PIECE)
                 FC_N(fetch)(row, src, p, k0, n);
