@@ -610,6 +610,7 @@ cdef bint is_few(const Plan *p) noexcept:
 
 cdef void plan(Plan *p, int threads) noexcept:
     cdef idx lanes = p.k.lanes, rows, most, unit = FC_POINT_CHAIN
+    cdef idx larger = 4 if p.matrix != NULL else 1  # blocks: each maps its points again, in d^2 steps
     p.few = is_few(p)
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
@@ -624,8 +625,8 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.range = min(p.terms, max(RANGE // unit * unit, unit))
     p.ranges = max(ceil_div(p.terms, max(p.range, 1)), 1)
     p.panel = min(p.k.point_vectors * lanes, round_up(p.b.count, lanes))
-    most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
-    rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
+    most = max(larger * B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
+    rows = max(larger * A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(min(p.d, ceil_div(p.range, p.each)), lanes)
     if p.way == NEAREST and p.nearest_size != p.item:
         rows = min(rows, ROW_BYTES // (p.nearest * p.item))

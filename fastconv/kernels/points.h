@@ -41,15 +41,11 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
     return total;
 }
 
-/* Of numbers k0.. of a row in p->wide: scaled, less a mean in two words, and 0 where their weight is 0 and they are finite. */
-FC_INLINE void FC_N(centre)(const fc_points *p, const FC_T *x, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+/* A number of a row scaled, less a mean in two words, and 0 where its weight is 0 and it is finite. */
+FC_INLINE double FC_N(centred)(FC_T x, const double *w, const double *measures)
 {
-    const double scale = measures[0], mean = measures[1], rest = measures[2];
-    double *restrict wide = p->wide;
-    for (ptrdiff_t k = 0; k < n; k++)
-        wide[k] = (double)x[k] * scale - mean - rest;
-    for (ptrdiff_t k = 0; k < n && p->w; k++)
-        wide[k] = p->w[k0 + k] == 0 && x[k] - x[k] == 0 ? 0 : wide[k];
+    const double v = (double)x * measures[0] - measures[1] - measures[2];
+    return w && *w == 0 && x - x == 0 ? 0 : v;
 }
 
 /* What a pass of `measure_norm` looks for, and what it finds. */
@@ -86,13 +82,15 @@ static FC_N(found) FC_N(pass_of_row)(const char *src, const fc_points *p, const 
             }
             continue;
         }
-        FC_N(centre)(p, x, k0, n, measures);
+        double *restrict wide = p->wide;
+        for (ptrdiff_t k = 0; k < n; k++)
+            wide[k] = FC_N(centred)(x[k], w ? w + k : NULL, measures);
         if (what == FC_N(MEAN)) {
-            part = FC_N(wide_sum)(p->wide, w, n);
+            part = FC_N(wide_sum)(wide, w, n);
         } else {
             for (ptrdiff_t k = 0; k < n && w; k++)
-                p->wide[k] *= __builtin_sqrt(w[k]);
-            part = FC_N(wide_sum)(p->wide, p->wide, n);
+                wide[k] *= __builtin_sqrt(w[k]);
+            part = FC_N(wide_sum)(wide, wide, n);
         }
         const double sum = f.sum + part;
         lost += f.sum - (sum - (sum - f.sum)) + (part - (sum - f.sum));
@@ -127,19 +125,14 @@ static FC_T FC_N(measure_norm)(const char *src, const fc_points *p, double *meas
 }
 
 /* x / norm(x), weighted, after subtracting the mean if centred. */
-static void FC_N(normalise)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+static void FC_N(normalise)(FC_T *restrict x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    const double norm = measures[3], inverse = 1 / norm;
-    for (ptrdiff_t first = 0; first < n; first += FC_POINT_PIECE) {
-        const ptrdiff_t count = n - first < FC_POINT_PIECE ? n - first : FC_POINT_PIECE;
-        double *restrict wide = p->wide;
-        FC_N(centre)(p, x + first, k0 + first, count, measures);
-        for (ptrdiff_t k = 0; k < count && p->w; k++)
-            wide[k] *= __builtin_sqrt(p->w[k0 + first + k]);
-        for (ptrdiff_t k = 0; k < count; k++) {
-            const double q = wide[k] * inverse; /* and the remainder of the division */
-            x[first + k] = (FC_T)(q + (wide[k] - q * norm) * inverse);
-        }
+    const double *w = p->w ? p->w + k0 : NULL, norm = measures[3], inverse = 1 / norm;
+    const double known[3] = {measures[0], measures[1], measures[2]};
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double v = FC_N(centred)(x[k], w ? w + k : NULL, known) * (w ? __builtin_sqrt(w[k]) : 1);
+        const double q = v * inverse; /* and the remainder of the division */
+        x[k] = (FC_T)(q + (v - q * norm) * inverse);
     }
 }
 
