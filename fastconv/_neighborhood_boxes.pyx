@@ -194,7 +194,7 @@ cdef idx tile_bytes(Plan *t) noexcept:
         t.tiles *= t.blocks[a]
         if t.axis < a < last:
             t.lines *= reach(t, a)
-    t.pitch = round_up(min(reach(t, last), p.n[last] + 2) if t.axis < last else t.block, 64)
+    t.pitch = round_up(min(reach(t, last), p.n[last] + 2) if t.axis < last else t.block, 16)
     t.row = round_up(reach(t, last) if t.axis < last else t.block, 64) + 64
     t.plane = t.lines * t.pitch + 64
     t.totals = round_up(reach(t, t.axis) // t.block + 2) if t.axis == last else reach(t, t.axis) // t.block + 2
