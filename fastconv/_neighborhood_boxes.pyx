@@ -74,6 +74,7 @@ cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with
 cdef idx SHARED_BYTES = 15 << 20 # of all threads together
 cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
+cdef idx LEAST_GLIDE = 64        # positions of a line that is worth a call of its own
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
 seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
@@ -85,6 +86,7 @@ seam("neighborhood.LINE_BLOCK", &LINE_BLOCK)
 seam("neighborhood.SHARED_BYTES", &SHARED_BYTES)
 seam("neighborhood.OWN_BYTES", &OWN_BYTES)
 seam("neighborhood.BOX_STRIP", &BOX_STRIP)
+seam("neighborhood.LEAST_GLIDE", &LEAST_GLIDE)
 
 _NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 
@@ -444,12 +446,63 @@ cdef void beyond_of(const Plan *t, Work *w, const Beyond *beyond, int a, Area sh
     power(t, to, spare, beyond.times, n)
 
 
+cdef inline idx block_of(idx window, idx least) noexcept nogil:
+    """Positions of a block."""
+    while least * least < 2 * window:
+        least *= 2
+    return max(min(least, window - 1), 1)
+
+
+cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, Area to, Area spare) noexcept nogil:
+    """fold() of the lines from `base` on as the walk does it, which goes through each line a few times, not once for each bit."""
+    cdef idx c = block_of(t.w[a], LEAST_BLOCK), step = t.p.step[a], window = t.w[a]
+    cdef idx low = w.at[a] * step, high = (w.at[a] + w.count[a] - 1) * step, first = low // c + 1, i, j, b, o, here, next = 0, position
+    cdef idx prefix = c * shift, middle = prefix + shift, totals = middle + shift, between
+    base -= low * shift                         # where position 0 would stand
+    for j in range(first, (high + window - 1) // c):
+        here = totals + (j - first) * shift
+        copy(t, spare, here, lines, base + j * c * shift, shift)
+        for i in range(1, c):
+            join(t, spare, here, spare, here, lines, base + (j * c + i) * shift, shift)
+    for j in range(low // c, high // c + 1):
+        copy(t, spare, (c - 1) * shift, lines, base + (j * c + c - 1) * shift, shift)
+        for i in range(c - 2, max(low - j * c, 0) - 1, -1):
+            join(t, spare, i * shift, lines, base + (j * c + i) * shift, spare, (i + 1) * shift, shift)
+        between = j + 1
+        for o in range(ceil_div(max(low, j * c), step), min(high, j * c + c - 1) // step + 1):
+            position = o * step
+            b = (position + window - 1) // c
+            if next <= b * c:
+                next = b * c + 1
+                copy(t, spare, prefix, lines, base + b * c * shift, shift)
+            while next <= position + window - 1:
+                join(t, spare, prefix, spare, prefix, lines, base + next * shift, shift)
+                next += 1
+            while between < b:
+                here = totals + (between - first) * shift
+                if between == j + 1:
+                    copy(t, spare, middle, spare, here, shift)
+                else:
+                    join(t, spare, middle, spare, middle, spare, here, shift)
+                between += 1
+            here = base + position * shift
+            join(t, to, here, spare, (position - j * c) * shift, spare, prefix, shift)
+            if between > j + 1:
+                join(t, to, here, to, here, spare, middle, shift)
+
+
 cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area from_, Area to, Area spare,
                     Area more) noexcept nogil:
     """Windows along an axis of a sheet."""
-    cdef idx n = outer * w.r[a] * shift, i, o
+    cdef idx n = outer * w.r[a] * shift, i, o, c
     cdef int side
-    fold(t, to, from_, 0, t.w[a], shift, n)
+    c = block_of(t.w[a], LEAST_BLOCK)
+    # What a block takes beside its axis fits a sheet, whose lines are at least as many as a window's.
+    if t.p.n[t.p.ndim - 1] >= LEAST_GLIDE and t.w[a] >= c + t.w[a] // c + 5:
+        for i in range(outer):
+            glide(t, w, a, i * w.r[a] * shift, shift, from_, to, spare)
+    else:
+        fold(t, to, from_, 0, t.w[a], shift, n)
     for side in range(2):
         for i in range(outer if t.beyond[a][side].times else 0):
             beyond_of(t, w, &t.beyond[a][side], a, from_, i * w.r[a] * shift, shift, shift, spare, more)
@@ -820,10 +873,7 @@ cdef class Boxes(Walk):
             return
         t.k, t.reducers, t.count = plain_elements(p), self.reducers, self.count
         threads = team(workers, work)
-        size = LEAST_BLOCK if t.axis < p.ndim - 1 else LINE_BLOCK
-        while size * size < 2 * t.w[t.axis]:
-            size *= 2
-        t.block = max(min(size, t.w[t.axis] - 1), 1)
+        t.block = block_of(t.w[t.axis], LEAST_BLOCK if t.axis < p.ndim - 1 else LINE_BLOCK)
         cut(t, SHARED_BYTES // threads + OWN_BYTES, threads)
         threads = crew(threads, t.tiles)
         size = tile_bytes(t) + 192
