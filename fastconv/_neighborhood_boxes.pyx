@@ -5,6 +5,8 @@ The first axis with a window is walked in blocks of positions, a *sheet* of part
 the tile see). A window begins in one block and ends in a later one: it is a suffix of the first, all blocks between, and a
 prefix of the last (van Herk, Gil and Werman), so each element is joined a few times, and no more than some blocks of about
 sqrt(window) sheets stand in memory. The other axes are then folded within a sheet: spans of 2m positions are two spans of m.
+Long windows along an axis between are found in blocks as well. Sheets hold what lies in the array; what windows see beyond it
+repeats some of that.
 Blocks begin where a multiple of their length is, so how the work is cut into tiles shows in no bit.
 
 Of a window that is much longer than its axis all but a few elements lie outside, where the array is repeated: whole periods, or
@@ -74,7 +76,7 @@ cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with
 cdef idx SHARED_BYTES = 15 << 20 # of all threads together
 cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
-cdef idx LEAST_GLIDE = 64        # positions of a line that is worth a call of its own
+cdef idx LEAST_GLIDE = 20        # window of an axis between that is not found in less steps by doubling
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
 seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
@@ -257,7 +259,8 @@ cdef struct Work:                # of a thread
     idx count[AXES]
     idx r[AXES]                  # positions that its windows see
     idx lines                    # of its sheets
-    idx start, width             # positions of the array that their lines hold
+    idx start[AXES]              # positions of the array that they hold, on each axis after the one that is walked
+    idx width[AXES]
     const char *x                # of the axes before the one that is walked; NULL: outside
     const char *mask
 
@@ -379,8 +382,8 @@ cdef void lift_sheet(const Plan *t, Work *w, idx position, Area to) noexcept nog
         for a in range(last - 1, t.axis - 1, -1):
             at = position
             if a > t.axis:
-                at = w.at[a] * p.step[a] - t.before[a] + rest % w.r[a]
-                rest //= w.r[a]
+                at = w.start[a] + rest % w.width[a]
+                rest //= w.width[a]
             at = p.k.boundary(at, p.n[a], p.mode)
             if at < 0:
                 x = NULL
@@ -388,7 +391,7 @@ cdef void lift_sheet(const Plan *t, Work *w, idx position, Area to) noexcept nog
                 x += at * p.xs[a]
             if mask != NULL:
                 mask += at * p.ms[a]
-        lift_line(t, w, x, mask, w.start, w.width, to, i * t.pitch)
+        lift_line(t, w, x, mask, w.start[last], w.width[last], to, i * t.pitch)
 
 
 # ---- results ----
@@ -453,30 +456,46 @@ cdef inline idx block_of(idx window, idx least) noexcept nogil:
     return max(min(least, window - 1), 1)
 
 
+cdef inline bint glides(const Plan *t, int a) noexcept nogil:
+    """Whether windows along an axis between are found in blocks: what these take beside the axis must fit a sheet, whose lines are
+    at least as many as a window's."""
+    cdef idx c = block_of(t.w[a], LEAST_BLOCK)
+    return (t.w[a] >= max(LEAST_GLIDE, c + t.w[a] // c + 2)
+            and t.beyond[a][0].times == 0 and t.beyond[a][1].times == 0)
+
+
+cdef inline idx kept_at(const Plan *t, const Work *w, int a, idx position) noexcept nogil:
+    """Which of the lines that are kept is at a position of the axis with what lies before it."""
+    cdef idx at = position - t.before[a], inside
+    if w.width[a] < w.r[a]:
+        inside = t.p.k.boundary(at, t.p.n[a], t.p.mode)
+        at = inside if inside >= 0 else -1 if at < 0 else t.p.n[a]
+    return at - w.start[a]
+
+
 cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, Area to, Area spare) noexcept nogil:
     """fold() of the lines from `base` on as the walk does it, which goes through each line a few times, not once for each bit."""
     cdef idx c = block_of(t.w[a], LEAST_BLOCK), step = t.p.step[a], window = t.w[a]
     cdef idx low = w.at[a] * step, high = (w.at[a] + w.count[a] - 1) * step, first = low // c + 1, i, j, b, o, here, next = 0, position
     cdef idx prefix = c * shift, middle = prefix + shift, totals = middle + shift, between
-    base -= low * shift                         # where position 0 would stand
     for j in range(first, (high + window - 1) // c):
         here = totals + (j - first) * shift
-        copy(t, spare, here, lines, base + j * c * shift, shift)
+        copy(t, spare, here, lines, base + kept_at(t, w, a, j * c) * shift, shift)
         for i in range(1, c):
-            join(t, spare, here, spare, here, lines, base + (j * c + i) * shift, shift)
+            join(t, spare, here, spare, here, lines, base + kept_at(t, w, a, j * c + i) * shift, shift)
     for j in range(low // c, high // c + 1):
-        copy(t, spare, (c - 1) * shift, lines, base + (j * c + c - 1) * shift, shift)
+        copy(t, spare, (c - 1) * shift, lines, base + kept_at(t, w, a, j * c + c - 1) * shift, shift)
         for i in range(c - 2, max(low - j * c, 0) - 1, -1):
-            join(t, spare, i * shift, lines, base + (j * c + i) * shift, spare, (i + 1) * shift, shift)
+            join(t, spare, i * shift, lines, base + kept_at(t, w, a, j * c + i) * shift, spare, (i + 1) * shift, shift)
         between = j + 1
         for o in range(ceil_div(max(low, j * c), step), min(high, j * c + c - 1) // step + 1):
             position = o * step
             b = (position + window - 1) // c
             if next <= b * c:
                 next = b * c + 1
-                copy(t, spare, prefix, lines, base + b * c * shift, shift)
+                copy(t, spare, prefix, lines, base + kept_at(t, w, a, b * c) * shift, shift)
             while next <= position + window - 1:
-                join(t, spare, prefix, spare, prefix, lines, base + next * shift, shift)
+                join(t, spare, prefix, spare, prefix, lines, base + kept_at(t, w, a, next) * shift, shift)
                 next += 1
             while between < b:
                 here = totals + (between - first) * shift
@@ -485,7 +504,7 @@ cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, 
                 else:
                     join(t, spare, middle, spare, middle, spare, here, shift)
                 between += 1
-            here = base + position * shift
+            here = base + (position - low) * shift
             join(t, to, here, spare, (position - j * c) * shift, spare, prefix, shift)
             if between > j + 1:
                 join(t, to, here, to, here, spare, middle, shift)
@@ -494,13 +513,11 @@ cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, 
 cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area from_, Area to, Area spare,
                     Area more) noexcept nogil:
     """Windows along an axis of a sheet."""
-    cdef idx n = outer * w.r[a] * shift, i, o, c
+    cdef idx n = outer * w.width[a] * shift, i, o
     cdef int side
-    c = block_of(t.w[a], LEAST_BLOCK)
-    # What a block takes beside its axis fits a sheet, whose lines are at least as many as a window's.
-    if t.p.n[t.p.ndim - 1] >= LEAST_GLIDE and t.w[a] >= c + t.w[a] // c + 5:
+    if glides(t, a):
         for i in range(outer):
-            glide(t, w, a, i * w.r[a] * shift, shift, from_, to, spare)
+            glide(t, w, a, i * w.width[a] * shift, shift, from_, to, spare)
     else:
         fold(t, to, from_, 0, t.w[a], shift, n)
     for side in range(2):
@@ -516,8 +533,8 @@ cdef void spread(const Plan *t, Work *w, Area sheet, idx at, Area to) noexcept n
     cdef int last = p.ndim - 1, u
     cdef idx i, item
     cdef fc_fill q
-    if w.width == w.r[last]:
-        copy(t, to, 0, sheet, at, w.width)
+    if w.width[last] == w.r[last]:
+        copy(t, to, 0, sheet, at, w.r[last])
         return
     q.mask, q.present, q.omit, q.other, q.mode, q.n = NULL, NULL, False, 0, p.mode, p.n[last]
     q.start, q.length = w.at[last] * p.step[last] - t.before[last], w.r[last]
@@ -525,8 +542,8 @@ cdef void spread(const Plan *t, Work *w, Area sheet, idx at, Area to) noexcept n
         item = t.units[u].item
         q.kind, q.step = FC_U8 if item == 1 else FC_U16 if item == 2 else FC_U32 if item == 4 else FC_U64, item
         for i in range(t.units[u].planes):
-            q.src = number(t, sheet, u, i * sheet.plane + at - w.start)
-            q.cval = q.src + (-1 if w.start < 0 else q.n) * item
+            q.src = number(t, sheet, u, i * sheet.plane + at - w.start[last])
+            q.cval = q.src + (-1 if w.start[last] < 0 else q.n) * item
             q.dst = number(t, to, u, i * to.plane)
             p.k.fill_line(&q)
 
@@ -542,7 +559,7 @@ cdef void finish_line(const Plan *t, Work *w, idx o, idx line, Area sheet, idx a
     single.plane = base.plane = ONE
     same.at, same.plane = one.at + t.row * t.bytes_, t.row
     # Areas whose planes are apart differently join only if each part is one plane.
-    if w.width < w.r[last] or t.w[last] > 1 and t.moments:
+    if w.width[last] < w.r[last] or t.w[last] > 1 and t.moments:
         spread(t, w, sheet, at, one)
         sheet, at = one, 0
     if t.w[last] > 1:
@@ -563,18 +580,18 @@ cdef void finish_sheet(const Plan *t, Work *w, idx o, Area sheet, Area other, Ar
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = w.lines * t.pitch, lines = 1, i, rest, at, stride
     for a in range(t.axis + 1, last):
-        inner //= w.r[a]
+        inner //= w.width[a]
         if t.w[a] > 1:
             fold_axis(t, w, a, outer, inner, sheet, other, spare, more)
             sheet, other = other, sheet
-        outer *= w.r[a]
+        outer *= w.width[a]
         lines *= w.count[a]
     for i in range(lines):
         at, rest, stride = 0, i, t.pitch
         for a in range(last - 1, t.axis, -1):
             at += rest % w.count[a] * p.step[a] * stride
             rest //= w.count[a]
-            stride *= w.r[a]
+            stride *= w.width[a]
         finish_line(t, w, o, i, sheet, at, one, row)
 
 
@@ -758,14 +775,15 @@ cdef bint walk_line(const Plan *t, Work *w) noexcept nogil:
     return False
 
 
-cdef void keep(const Plan *t, Work *w) noexcept nogil:
-    """Which positions the lines of sheets hold: what lies in the array of all that windows see or that repeats there, and one
-    position beyond each end where nothing repeats, if they are fewer than all."""
+cdef void keep(const Plan *t, Work *w, int a) noexcept nogil:
+    """Which positions of an axis sheets hold: what lies in the array of all that windows see or that repeats there, and one position
+    beyond each end where nothing repeats, if they are fewer than all."""
     cdef const Lines *p = t.p
-    cdef int last = p.ndim - 1
-    cdef idx n = p.n[last], start = w.at[last] * p.step[last] - t.before[last], end = start + w.r[last], first = n, stop = 0
+    cdef idx n = p.n[a], start = w.at[a] * p.step[a] - t.before[a], end = start + w.r[a], first = n, stop = 0
     cdef idx i, at
-    w.start, w.width = start, w.r[last]
+    w.start[a], w.width[a] = start, w.r[a]
+    if a < p.ndim - 1 and not glides(t, a):
+        return
     if p.mode in (FC_CONSTANT, FC_IGNORE) or n == 0:
         first, stop = min(max(start, -1), n), max(min(end, n + 1), 0)
     else:
@@ -774,8 +792,9 @@ cdef void keep(const Plan *t, Work *w) noexcept nogil:
             at = p.k.boundary(i, n, p.mode)
             first, stop = min(first, at), max(stop, at + 1)
             i = min(end, n) - 1 if 0 <= i < min(end, n) - 1 else i + 1
-    if stop - first < w.width:
-        w.start, w.width = first, stop - first
+    # Of the axes between, their windows take the same lines.
+    if stop - first < w.width[a] and (a == p.ndim - 1 or stop - first > w.r[a] - t.w[a]):
+        w.start[a], w.width[a] = first, stop - first
 
 
 cdef bint walk(const Plan *t, Work *w, idx tile) noexcept nogil:
@@ -787,12 +806,13 @@ cdef bint walk(const Plan *t, Work *w, idx tile) noexcept nogil:
         tile //= t.blocks[a]
         w.count[a] = min(t.b[a], p.m[a] - w.at[a])
         w.r[a] = (w.count[a] - 1) * p.step[a] + t.w[a]
+        if a > t.axis:
+            keep(t, w, a)
         if t.axis < a < p.ndim - 1:
-            w.lines *= w.r[a]
+            w.lines *= w.width[a]
     locate(t, w)
     if t.axis == p.ndim - 1:
         return walk_line(t, w)
-    keep(t, w)
     return walk_sheets(t, w)
 
 
