@@ -457,8 +457,8 @@ cdef inline idx block_of(idx window, idx least) noexcept nogil:
 
 
 cdef inline bint glides(const Plan *t, int a) noexcept nogil:
-    """Whether windows along an axis between are found in blocks: what these take beside the axis must fit a sheet, whose lines are
-    at least as many as a window's."""
+    """Whether windows along an axis between are found in blocks: what these take beside the axis must fit a sheet, whose lines
+    are at least as many as a window's."""
     cdef idx c = block_of(t.w[a], LEAST_BLOCK)
     return (t.w[a] >= max(LEAST_GLIDE, c + t.w[a] // c + 2)
             and t.beyond[a][0].times == 0 and t.beyond[a][1].times == 0)
@@ -476,7 +476,8 @@ cdef inline idx kept_at(const Plan *t, const Work *w, int a, idx position) noexc
 cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, Area to, Area spare) noexcept nogil:
     """fold() of the lines from `base` on as the walk does it, which goes through each line a few times, not once for each bit."""
     cdef idx c = block_of(t.w[a], LEAST_BLOCK), step = t.p.step[a], window = t.w[a]
-    cdef idx low = w.at[a] * step, high = (w.at[a] + w.count[a] - 1) * step, first = low // c + 1, i, j, b, o, here, next = 0, position
+    cdef idx low = w.at[a] * step, high = (w.at[a] + w.count[a] - 1) * step, first = low // c + 1
+    cdef idx i, j, b, o, here, next = 0, position
     cdef idx prefix = c * shift, middle = prefix + shift, totals = middle + shift, between
     for j in range(first, (high + window - 1) // c):
         here = totals + (j - first) * shift
@@ -776,8 +777,8 @@ cdef bint walk_line(const Plan *t, Work *w) noexcept nogil:
 
 
 cdef void keep(const Plan *t, Work *w, int a) noexcept nogil:
-    """Which positions of an axis sheets hold: what lies in the array of all that windows see or that repeats there, and one position
-    beyond each end where nothing repeats, if they are fewer than all."""
+    """Which positions of an axis sheets hold: what lies in the array of all that windows see or that repeats there, and one
+    position beyond each end where nothing repeats, if they are fewer than all."""
     cdef const Lines *p = t.p
     cdef idx n = p.n[a], start = w.at[a] * p.step[a] - t.before[a], end = start + w.r[a], first = n, stop = 0
     cdef idx i, at
