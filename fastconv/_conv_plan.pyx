@@ -260,7 +260,7 @@ cdef void plan_tile_window(Plan *p, idx tile) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_
+    cdef idx lanes = p.k.lanes, rows, limit, image_bytes, filter_bytes, open_, tasks
     p.panel_width = lanes if p.split > 1 else p.k.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.k.rows[min(p.k.vectors, ceil_div(p.kg, lanes))]
@@ -288,6 +288,9 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
         p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk))
         p.slab //= p.panel_width * p.item
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
+        tasks = p.images * p.groups * ceil_div(p.ho, p.task_rows) * ceil_div(p.wo, p.block_cols)
+        if tasks < threads:  # as much for each thread: the fewest slabs of which no thread has more
+            p.slab = ceil_div(p.panels, round_up(ceil_div(p.panels, p.slab), threads))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
         p.slab = min(p.slab, ceil_div(p.panels, threads))
