@@ -98,14 +98,16 @@ def cdist(
     does half the work and is symmetric to the bit.
     The same bits come out for any number of threads, any batch split and any memory layout.
     Memory beyond arguments and result is at most 16 MiB and 4 MiB a thread, which w and V of up to two million numbers
-    fit in; mahalanobis also factors a copy of VI, and takes four where VI is not positive definite.
+    fit in; a VI that is not contiguous or not of float64 is copied.
 
     Where SciPy is not accurate, the results differ: cosine and correlation of nearly parallel points do not cancel;
     euclidean and minkowski do not over- or underflow where the distance itself does not; and
     chebyshev, hamming and jensenshannon of a NaN are NaN; weighted dice of numbers is the formula above.
     mahalanobis of a point with an infinite number is NaN or infinite; points are multiplied by a factor of VI in two
     words, and where they are nearer to each other than 2^-40 (float32: 2^-22) of their sizes their difference is, which
-    takes d^2 steps for each such pair.
+    takes d^2 steps for each such pair. A VI of more than 8 MiB or that is not positive definite has no factor: the form
+    is added up in double precision, the error of its square is at most a few eps of abs(u - v) abs(VI) abs(u - v)', as
+    SciPy's is, and a negative sum is NaN.
     General powers (minkowski with other p than 1, 2, inf, 3, 4 and halves up to 7.5) have an error of up to
     max(8, 8 / p) units in the last place; from p = 1e18 on the distance is the largest difference.
 
@@ -128,7 +130,7 @@ def cdist(
     compute, target_dtype = _metrics.dtypes("XA", xa, "XB", xb, dtype)
     workers = _args.workers(workers)
     plan = _metrics.plan(metric, kwargs, xa, xb, compute)
-    target, answer = _args.result(out, (*lead, xa.shape[-2], xb.shape[-2]), target_dtype, xa, xb)
+    target, answer = _args.result(out, (*lead, xa.shape[-2], xb.shape[-2]), target_dtype, xa, xb, plan.matrix)
     if target.size:
         if plan.items is not None:
             for a, b, t in plan.items(xa, xb, target):
@@ -195,7 +197,7 @@ def pdist(
     workers = _args.workers(workers)
     n = x.shape[-2]
     plan = _metrics.plan(metric, kwargs, x, None, compute)
-    target, answer = _args.result(out, (*lead, n * (n - 1) // 2), target_dtype, x)
+    target, answer = _args.result(out, (*lead, n * (n - 1) // 2), target_dtype, x, plan.matrix)
     if target.size:
         if plan.items is not None:
             for index in np.ndindex(*lead):
@@ -345,14 +347,14 @@ def _nearest(q_name, queries, x_name, data, k, metric, dtype, workers, kwargs):
     if plan.kernel is not None and m * math.prod(lead) < _FEW_QUERIES * threads and n >= _PART_POINTS * threads:
         parts = max(min(threads, _PART_BYTES // max(m * math.prod(lead) * k * 16, 1)), 1)
     # Parts are merged before their distances are rounded.
-    shape, kind = (parts, *lead, m, k), target_dtype if parts == 1 else compute
+    shape, kind = (parts, *lead, m, k), target_dtype if parts == 1 else plan.compute
     distances, indices = (_args.result(None, shape, np.dtype(t))[0] for t in (kind, np.intp))
     if distances.size:
         if plan.items is not None:
             for a, b, d, i in plan.items(q, x, distances[0], indices[0]):
                 d[...], i[...] = knn(a, b, k, metric, dtype=target_dtype, workers=workers, **kwargs)
         elif plan.fill is not None:
-            row = np.empty((1, n), compute)
+            row = np.empty((1, n), plan.compute)
             for a, b, d, i in _metrics.items(q, x, distances[0], indices[0]):
                 for j in range(m):
                     plan.fill(a[j : j + 1], b, row)
@@ -508,26 +510,26 @@ def cdist_vjp(
     kind = _metrics.gradient(metric, plan)
     results = []
     for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):
-        results.append(_pull_back(upstream, a, b, lead, kind, compute, plan, workers))
+        results.append(_pull_back(upstream, a, b, lead, kind, plan, workers))
     with np.errstate(over="ignore", under="ignore"):
         return tuple(result.astype(target_dtype, copy=False) for result in results)
 
 
-def _pull_back(grad, a, b, lead, kind, compute, plan, workers):
+def _pull_back(grad, a, b, lead, kind, plan, workers):
     """The gradient with respect to `a`, summed over the leading axes along which it was broadcast."""
     extra = len(lead) - (a.ndim - 2)
     axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
     shape = (*lead, *a.shape[-2:])
     longest = max(axes, key=lambda axis: lead[axis], default=None)
-    if axes and lead[longest] > 1 and math.prod(shape) * compute.itemsize > _PULL_BYTES:
-        total = np.zeros(a.shape, compute)
+    if axes and lead[longest] > 1 and math.prod(shape) * plan.compute.itemsize > _PULL_BYTES:
+        total = np.zeros(a.shape, plan.compute)
         grad, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (grad, b))
         rest = (*lead[:longest], 1, *lead[longest + 1 :])
         for i in range(lead[longest]):
             at = (slice(None),) * longest + (slice(i, i + 1),)
-            total += _pull_back(grad[at], a, b[at], rest, kind, compute, plan, workers)
+            total += _pull_back(grad[at], a, b[at], rest, kind, plan, workers)
         return total
-    pulled = np.zeros(shape, compute)
+    pulled = np.zeros(shape, plan.compute)
     if pulled.size and b.shape[-2]:
         _distance.pull(grad, a, b, pulled, kind, plan.single, plan.kernel, workers)
     return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled

@@ -529,7 +529,8 @@ def neighborhood_reduce(
     results of a part of an image may differ from those of the whole in their last bits.
 
     Boxes of any size cost about the same, with a mask and ``nan_policy="omit"`` too, prod aside. Beside input and output a call
-    takes less than 16 MiB and 4 MiB a thread.
+    takes less than 16 MiB and 4 MiB a thread, but for two: 24 bytes for each run of cells of a `footprint`, and ranks, mode and
+    entropy of windows of some 4 MiB (700x700 of float64) and more, which take up to five times a window's elements a thread.
 
     References
     ----------

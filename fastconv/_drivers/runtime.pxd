@@ -27,6 +27,19 @@ cdef inline ptrdiff_t share(ptrdiff_t tasks, int thread, int threads) noexcept n
     """The first task of a thread. The calling one, which looks for signals, has no less to do than others."""
     return (tasks * thread + threads - 1) // threads
 
+# What the struct of a stem for one thread of a call begins with.
+cdef struct Worker:
+    Clock clock
+    ptrdiff_t first, last        # its tasks: first is the next one
+    char *memory                 # its workspace, from a cache line on, whose content is undefined
+
+ctypedef void (*Step)(const void *plan, void *worker) noexcept nogil
+
+# Runs a call on a team of `threads`: each thread has a Worker of worker_bytes, zeros beyond its head, and `memory_bytes` of
+# workspace; `prepare` is called for each of them before the region begins, and `run` in it.
+cdef int run_team(const void *plan, ptrdiff_t worker_bytes, ptrdiff_t memory_bytes, ptrdiff_t tasks, int threads, Step prepare,
+                  Step run) except -1
+
 cdef inline bint tick(Clock *clock, double work) noexcept nogil:
     """Notes so many multiply-adds; returns whether the call must end."""
     clock.work += work

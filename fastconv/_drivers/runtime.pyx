@@ -2,6 +2,7 @@
 """Which kernel table runs, and on how many threads. The Python face is runtime.py."""
 import time
 
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport free, malloc
@@ -11,6 +12,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport fc_base_kernels
+from fastconv._drivers.common cimport round_up
 from fastconv._drivers.table cimport fc_fill_tables, fc_kernels, fc_table
 
 cdef extern from * nogil:
@@ -210,6 +212,63 @@ cdef bint stopped(Watch *watch, bint calling) noexcept nogil:
     return watch.stop
 
 
+# ---- a team at work ----
+
+cdef ptrdiff_t SPARE_BYTES = 8 << 20       # most memory kept between calls
+# Fresh pages would cost a small call a tenth of its time, so one workspace is kept. Under the GIL.
+cdef char *_spare = NULL
+cdef ptrdiff_t _spare_bytes = 0
+
+
+cdef char *borrow(ptrdiff_t *size) except NULL:
+    """Memory of at least `size` bytes, which becomes what it has."""
+    global _spare
+    cdef char *memory = _spare
+    _spare = NULL
+    if memory != NULL and _spare_bytes >= size[0]:
+        size[0] = _spare_bytes
+        return memory
+    PyMem_RawFree(memory)
+    memory = <char *>PyMem_RawMalloc(size[0])
+    if memory == NULL:
+        raise MemoryError(f"fastconv could not allocate {size[0]} bytes of workspace")
+    return memory
+
+
+cdef void give_back(char *memory, ptrdiff_t size) noexcept:
+    global _spare, _spare_bytes
+    if size > SPARE_BYTES or (_spare != NULL and _spare_bytes >= size):
+        PyMem_RawFree(memory)
+        return
+    PyMem_RawFree(_spare)
+    _spare, _spare_bytes = memory, size
+
+
+cdef int run_team(const void *plan, ptrdiff_t worker_bytes, ptrdiff_t memory_bytes, ptrdiff_t tasks, int threads, Step prepare,
+                  Step run) except -1:
+    cdef ptrdiff_t head = round_up(worker_bytes), step = head + round_up(memory_bytes), size = threads * step + 64
+    cdef char *memory = borrow(&size)
+    cdef char *at = memory + (-<size_t>memory) % 64
+    cdef Worker *worker
+    cdef Watch watch
+    cdef int i
+    for i in range(threads):
+        worker = <Worker *>(at + i * step)
+        memset(worker, 0, worker_bytes)
+        start_clock(&worker.clock, &watch, i)
+        worker.first, worker.last = share(tasks, i, threads), share(tasks, i + 1, threads)
+        worker.memory = at + i * step + head
+        prepare(plan, worker)
+    if threads == 1:
+        with nogil:
+            run(plan, at)
+    else:
+        for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+            run(plan, at + i * step)
+    give_back(memory, size)
+    return -1 if watch.stop else 0
+
+
 # ---- seams ----
 
 _seams = {}                      # name: Seam
@@ -406,3 +465,4 @@ if fc_watch_forks() != 0:
 if fc_watch_teams() != 0:
     raise ImportError("fastconv could not have a thread-specific key (pthread_key_create)")
 seam("runtime.SERIAL_WORK", &SERIAL_WORK)
+seam("runtime.SPARE_BYTES", &SPARE_BYTES)

@@ -11,10 +11,10 @@ from . import args as _args
 
 # The kernels' sums, endings and preparations: kernels/distance/table.h says what each means, in this order.
 (SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
- BITS, WORDS) = range(16)
+ BITS, WORDS, FORM) = range(17)
 (AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
  RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
-PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, NONZERO, PACKED_BITS = range(11)
+PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, BESIDE, NONZERO, PACKED_BITS = range(12)
 
 # name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
 _DIRECT = {
@@ -54,7 +54,8 @@ _LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes
 _COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
 _CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
 _FACTOR_ROWS = 128  # of a matrix that is factored in place
-_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS")
+_FACTOR_BYTES = 8 << 20  # the largest matrix that is factored: points are multiplied by others as they are
+_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS", "_FACTOR_BYTES")
 _distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -70,12 +71,22 @@ class Plan:
     fill: Callable | None = None
     items: Callable | None = None
 
+    @property
+    def compute(self):
+        """The dtype that distances are computed in."""
+        return np.dtype(np.float32 if self.single else np.float64)
+
+    @property
+    def matrix(self):
+        """What is read beside the points."""
+        return self.kernel[7] if self.kernel else None
+
 
 # How a gradient follows from sums and ending; kernels/distance/table.h has the order.
 _PULLS = {
     (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
     (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
+    (FORM, ROOT): 1, (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
 }  # fmt: skip
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
@@ -175,9 +186,15 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
         w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
-    if preparation == MAPPED:
-        # Lengths of its rows, by which points are near for their sizes.
-        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix if tile is None else matrix * abs(tile)))
+    if preparation == MAPPED:  # lengths of its rows, by which points are near for their sizes
+        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    elif preparation == BESIDE:  # no less than these, from the sums of sizes in rows and columns
+        w, row = np.zeros(d), 0
+        for part in map(abs, _parts(matrix)):
+            w += part.sum(0)
+            w[row : row + len(part)] += part.sum(1)
+            row += len(part)
+        w = np.sqrt(w / 2)
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
 
 
@@ -186,16 +203,18 @@ def _reduced(x):
     largest = 0.0
     for part in _parts(x):
         sizes = np.abs(part)
-        largest = sizes.max(initial=largest, where=np.isfinite(sizes))
+        most = sizes.max(initial=largest)
+        largest = most if most < math.inf else sizes.max(initial=largest, where=np.isfinite(sizes))
     exponent = math.frexp(largest)[1] // 2 * 2
     return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
 
 
 def _parts(x):
     """An array in parts of about _CHUNK_BYTES, along its first axis."""
-    chunk = max(_CHUNK_BYTES // (8 * max(math.prod(x.shape[1:]), 1)), 1)
-    for i in range(0, len(x), chunk):
-        yield x[i : i + chunk]
+    if 8 * x.size <= _CHUNK_BYTES:
+        return (x,)
+    chunk = max(_CHUNK_BYTES // (8 * math.prod(x.shape[1:])), 1)
+    return (x[i : i + chunk] for i in range(0, len(x), chunk))
 
 
 def _vector(name, value, d):
@@ -287,17 +306,20 @@ def _mahalanobis(vi, xa, xb, compute):
         vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if any(np.isnan(part).any() for part in _parts(vi)):
-        return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
-    if any(np.isinf(part).any() for part in _parts(vi)):
+    if not all(np.isfinite(part).all() for part in _parts(vi)):
+        if any(np.isnan(part).any() for part in _parts(vi)):
+            return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
         return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
-    (root, exponent), w = _symmetric(vi), None
-    try:
-        _factor(root)
-    except np.linalg.LinAlgError:  # not positive definite: a sum of squares with signs
-        w, root = np.linalg.eigh(_symmetric(vi)[0])
-        root = np.ascontiguousarray(root)
-    return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, w=w, matrix=root, exponent=exponent)
+    if 8 * d * d <= _FACTOR_BYTES:
+        root, exponent = _symmetric(vi)
+        try:
+            _factor(root)
+            return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, matrix=root, exponent=exponent)
+        except np.linalg.LinAlgError:  # not positive definite
+            pass
+    # In double precision: terms of both signs cancel. The form of a matrix is that of its transpose.
+    matrix, exponent = _reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
+    return _kernel(FORM, ROOT, BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
 
 
 def _symmetric(vi):

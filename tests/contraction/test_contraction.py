@@ -504,9 +504,18 @@ PIECES = [128 * lanes for lanes in (1, 2, 4, 8, 16)]
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_mode_dot_around_a_piece(isa, rng, dtype):
-    for n in sorted({n + k for n in (*PIECES, 4096) for k in (-1, 0, 1)}):
+    for n in sorted({n + k for n in (*PIECES, 4096, 100, 50) for k in (-1, 0, 1)}):  # and rows of 16 KiB and of 400 bytes
         tensor, vector = small(rng, (6, n), dtype), small(rng, n, dtype)
         np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector, 1), summed(tensor.astype(float), vector, 1))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [3, 5, 9, 17, 31, 37, 100])
+def test_mode_dot_takes_each_end_of_a_row_once(isa, n, dtype):
+    """An infinity anywhere in a row makes its sum infinite, not a NaN; what lies around the rows does not count."""
+    rows = np.full((n, n + 2), np.nan, dtype)
+    rows[:, 1:-1] = np.diag(np.full(n, np.inf))
+    np.testing.assert_array_equal(fastconv.mode_dot(rows[:, 1:-1], np.ones(n, dtype), 1), np.inf)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

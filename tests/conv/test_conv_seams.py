@@ -43,7 +43,7 @@ CROSSED = {
     "conv.PLANE_COLUMNS": WIDTHS,
     "conv.ROW_COLUMNS": WIDTHS,
     "conv.ROW_BYTES": WIDTHS,
-    "conv.SPARE_BYTES": "test_workspaces_are_kept_between_calls",
+    "runtime.SPARE_BYTES": "test_workspaces_are_kept_between_calls",
     "conv.FETCH_WORK": ALONE,
     "conv.PACK_WORK": ALONE,
     "conv/conv.h:STRIP": "test_strips_of_results_and_of_channels",
@@ -304,7 +304,7 @@ def test_workspaces_are_kept_between_calls(rng):
     try:
         fastconv.conv2d(x, w, padding="SAME", workers=2)
         peak = tracemalloc.get_traced_memory()[1]
-        with runtime.use_seams({"conv.SPARE_BYTES": 1}):
+        with runtime.use_seams({"runtime.SPARE_BYTES": 1}):
             fastconv.conv2d(np.ones((600, 601, 1)), w, padding="SAME", workers=2)
     finally:
         tracemalloc.stop()

@@ -218,6 +218,42 @@ def test_mahalanobis_with_a_matrix_that_is_not_positive_definite(rng):
         fastconv.cdist_vjp(np.ones((9, 8)), xa, xb, "mahalanobis", VI=infinite)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_mahalanobis_with_a_matrix_that_has_no_factor(isa, rng, dtype):
+    """Neither symmetric nor definite, in any layout: the form and its gradient, of which only the symmetric part is seen."""
+    xa, xb = rng.integers(-4, 5, (9, 50)).astype(dtype), rng.integers(-4, 5, (70, 50)).astype(dtype)
+    vi = rng.integers(-3, 4, (50, 50)) + 20.0 * np.eye(50)
+    vi[7, 7] = -30
+    xb[3], xb[4] = xa[2], xa[2] + 3 * np.eye(50)[7]
+    t = xa[:, None].astype(float) - xb
+    square = np.einsum("ijk,kl,ijl->ij", t, vi, t)
+    assert (square < 0).any() and (square > 0).any()
+    with np.errstate(invalid="ignore"):
+        expected = np.sqrt(square)
+    strided = np.repeat(vi, 2, axis=1)[:, ::2]
+    for matrix in (vi, np.asfortranarray(vi), vi.T, vi.astype(">f8"), strided, vi.astype("f4"), vi.astype(int)):
+        result = fastconv.cdist(xa, xb, "mahalanobis", VI=matrix)
+        assert_units(result, expected.astype(np.longdouble), 1)
+        assert_same_bits(fastconv.cdist(xb, xa, "mahalanobis", VI=matrix), result.T.copy())
+        grad = np.where(square >= 0, rng.integers(-2, 3, square.shape), 0)
+        pulled, mapped = fastconv.cdist_vjp(grad[:, :3], xa, xb[:3], "mahalanobis", VI=matrix)[0], t @ (vi + vi.T) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slopes = grad[..., None] * mapped / expected[..., None]
+        known = ~np.isnan(expected[:, :3]).any(1)
+        np.testing.assert_allclose(pulled[known], slopes[known, :3].sum(1), rtol=0, atol=6000 * ROUNDOFF[np.dtype(dtype)])
+
+
+def test_results_may_lie_in_the_matrix():
+    x, vi = np.arange(12.0).reshape(4, 3) ** 2, np.zeros((4, 4))
+    vi[:3, :3] = np.diag([1.0, -1, 3])
+    own = vi[:3, :3]
+    assert np.shares_memory(own, vi)
+    expected = fastconv.cdist(x, x, "mahalanobis", VI=own.copy())
+    assert_same_bits(fastconv.cdist(x, x, "mahalanobis", VI=own, out=vi), expected)
+    vi = np.diag([1.0, -1, 3])
+    assert_same_bits(fastconv.pdist(x[:3], "mahalanobis", VI=vi, out=vi[1]), expected[[0, 0, 1], [1, 2, 2]])
+
+
 def test_short_names_are_those_of_scipy(rng):
     x = rng.random((5, 4))
     for info in scipy_distance._METRIC_INFOS:
@@ -284,8 +320,14 @@ def test_matrices_that_leave_numbers_out(isa):
     assert fastconv.knn(u, [[3.0, 2], [1, 5]], 1, w=[1, 0])[1] == 1
 
 
+@pytest.fixture(params=["factored", "as it is"])
+def matrix_taken(request):
+    with fastconv.runtime.use_seams({"distance._FACTOR_BYTES": 1} if request.param == "as it is" else {}):
+        yield
+
+
 @pytest.mark.parametrize("dtype, near", [(np.float32, 1e-4), (np.float64, 1e-9)])
-def test_mahalanobis_of_near_points(isa, rng, dtype, near):
+def test_mahalanobis_of_near_points(isa, matrix_taken, rng, dtype, near):
     """Points nearer to each other than to all others, far from the origin and from the first of XB."""
     xa = (rng.standard_normal((9, 6)) + 3).astype(dtype)
     xb = np.concatenate([-30 * xa[:1], xa + near * rng.standard_normal((9, 6))]).astype(dtype)
@@ -300,7 +342,7 @@ def test_mahalanobis_of_near_points(isa, rng, dtype, near):
     np.testing.assert_allclose(slope, expected.astype(float), rtol=0, atol=3000 * ROUNDOFF[np.dtype(dtype)])
 
 
-def test_mahalanobis_of_points_that_share_a_large_number(isa, rng):
+def test_mahalanobis_of_points_that_share_a_large_number(isa, matrix_taken, rng):
     x, y, root = rng.standard_normal((6, 5)), rng.standard_normal((7, 5)), rng.standard_normal((5, 5))
     vi = root @ root.T + np.eye(5)
     x[:, 2] = y[:, 2] = 0
@@ -334,7 +376,7 @@ def test_weights_of_any_size(isa, rng, metric, dtype):
         assert_units((result * 2.0 ** (-exponent * power)).astype(dtype), expected, 8, metric in ABSOLUTE)
 
 
-def test_matrices_of_any_size(isa, rng):
+def test_matrices_of_any_size(isa, matrix_taken, rng):
     x, v = rng.random((9, 6)), rng.random(6)
     vi = arguments("mahalanobis", x, rng)["VI"]
     for exponent in (-1020, -300, 300):
@@ -975,6 +1017,8 @@ print((peak() - before) // 1024 - sum(a.nbytes for a in (result if isinstance(re
     ("x = rng.random((4, 2_000_000))", "fastconv.cdist(x, x[::-1], 'seuclidean')"),
     ("x, r = rng.random((4, 1500)), rng.random((1500, 1500)); r = r @ r.T + np.eye(1500)",
      "fastconv.cdist(x, x[::-1], 'mahalanobis', VI=r)"),
+    ("x, r = rng.random((40, 2500)), rng.standard_normal((2500, 2500))", "fastconv.cdist(x, x[::-1], 'mahalanobis', VI=r)"),
+    ("x, r = rng.random((40, 1000)), rng.standard_normal((1000, 1000))", "fastconv.cdist(x, x[::-1], 'mahalanobis', VI=r)"),
 ])  # fmt: skip
 def test_memory_is_bounded(tmp_path, setup, call):
     """16 MiB and 4 for each of 2 threads, beyond the arguments and the result."""
@@ -987,6 +1031,7 @@ def test_memory_is_bounded(tmp_path, setup, call):
     ("v = rng.random((1000, 1000)); x, vi = rng.random((2000, 1000)), v @ v.T", "fastconv.cdist(x, x, 'mahalanobis', VI=vi)"),
     ("v = rng.random((1000, 1000)); x, vi = rng.random((2000, 1000)), v @ v.T",
      "fastconv.cdist_vjp(np.ones((2000, 2000)), x, x, 'mahalanobis', VI=vi)"),
+    ("v = rng.random((2500, 2500)); x, vi = rng.random((3, 2500)), v + v.T", "fastconv.cdist(x, x, 'mahalanobis', VI=vi)"),
     ("x = rng.random((3, 2_000_000, 1))", "fastconv.knn(x[:, :9], x, 2_000_000)"),
     ("x = rng.random((3_000_000, 30))", "fastconv.cdist_vjp(np.ones((1, 3_000_000)), x[:1], x, 'cosine')"),
     ("x = rng.random((20_000_000, 1, 3))", "fastconv.cdist(x, x[::-1])"),

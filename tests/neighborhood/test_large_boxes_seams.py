@@ -29,6 +29,7 @@ CROSSED = {
     "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.OWN_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.BOX_STRIP": "test_large_boxes_with_small_seams",
+    "neighborhood.LEAST_GLIDE": "test_windows_along_an_axis_between",
     "neighborhood.STRIP_BYTES": "test_blocks_with_small_seams",
     "neighborhood.LEAST_STRIP": "test_blocks_with_small_seams",
     "neighborhood.WIDE_BYTES": "test_blocks_with_small_seams",
@@ -71,7 +72,7 @@ def assert_is_right(x, names, size, results, **options):
             np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
-def drawn_call(rng, ndim, most):
+def drawn_call(rng, ndim, most, cells=3e5):
     """Return an array, a window and options."""
     shape = tuple(int(n) for n in rng.integers(1, most, ndim))
     dtype = DTYPES[rng.integers(len(DTYPES))]
@@ -80,7 +81,7 @@ def drawn_call(rng, ndim, most):
     mode = MODES[rng.integers(len(MODES))]
     beyond = rng.random() < 0.3 and mode != "valid"
     size = tuple(int(rng.integers(1, (8 * n + 3 if beyond else n) + 1)) for n in shape)
-    while np.prod(size, dtype=float) * x.size > 3e5:
+    while np.prod(size, dtype=float) * x.size > cells:
         size = tuple(max(s // 2, 1) for s in size)
     options = {"mode": mode, "step": tuple(int(s) for s in rng.integers(1, 4, ndim))}
     if mode == "constant":
@@ -95,8 +96,8 @@ def drawn_call(rng, ndim, most):
     return x, size, options
 
 
-def check(rng, seams, ndim, most, names=NAMES):
-    x, size, options = drawn_call(rng, ndim, most)
+def check(rng, seams, ndim, most, names=NAMES, cells=3e5):
+    x, size, options = drawn_call(rng, ndim, most, cells)
     call = f"shape={x.shape} dtype={x.dtype} size={size} {({k: v for k, v in options.items() if k != 'mask'})} {seams}"
     workers = int(rng.choice([1, 2, 5]))
     given = {k: v for k, v in options.items() if k != "nan_policy"} | {"omit": options.get("nan_policy") == "omit"}
@@ -122,6 +123,16 @@ def test_large_boxes_with_small_seams(rng, ndim):
             }.items()
         }  # fmt: skip
         check(rng, seams, ndim, (60, 24, 9, 6)[ndim - 1])
+
+
+@pytest.mark.parametrize("most", [(4, 24, 27), (3, 3, 17, 18), (3, 17, 3, 18)], ids=str)
+def test_windows_along_an_axis_between(rng, most):
+    for _ in range(40):
+        seams = ALL_LARGE | {
+            "neighborhood.LEAST_GLIDE": int(rng.choice([1, 1, 12])), "neighborhood.LEAST_BLOCK": int(rng.choice([1, 2, 3, 8])),
+            "neighborhood.SHARED_BYTES": int(rng.choice([1, 30_000, 14 << 20])), "neighborhood.OWN_BYTES": 1,
+        }  # fmt: skip
+        check(rng, seams, len(most), most, cells=2e6)
 
 
 def test_long_rows(rng):

@@ -19,7 +19,7 @@ cdef idx FEW_CHAIN = 27                 # likewise of few filters, often blurs o
 cdef idx FEW_FILTERS = 16               # what few filters are
 cdef idx BLOCK_PIXELS = 32              # pixels whose inputs, sums and one chunk of filters share the first-level cache
 cdef idx SPLIT_PIXELS = 120             # likewise where lanes share terms, so that filters are few
-cdef idx CHUNK_BYTES = 40 << 10         # filters of one chunk, which stay near the first-level cache beside inputs and sums
+cdef idx CHUNK_BYTES = 48 << 10         # filters of one chunk, which stay near the first-level cache beside inputs and sums
 cdef idx SLAB_BYTES = 768 << 10         # packed filters that stay in the second-level cache beside the inputs
 cdef idx WINDOW_BYTES = 256 << 10       # likewise a packed window
 cdef idx TERMS_BYTES = 512 << 10        # the window of one tile from which its terms are gathered instead, range by range
@@ -260,7 +260,7 @@ cdef void plan_tile_window(Plan *p, idx tile) noexcept:
 
 
 cdef void plan_tiles(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.base.lanes, rows, limit, image_bytes, filter_bytes, open_
+    cdef idx lanes = p.base.lanes, rows, limit, image_bytes, filter_bytes, open_, tasks
     p.panel_width = lanes if p.split > 1 else p.base.vectors * lanes
     p.panels = ceil_div(p.kg, p.panel_width)
     rows = p.base.rows[min(p.base.vectors, ceil_div(p.kg, lanes))]
@@ -288,6 +288,9 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
         p.slab = min(OPEN_BYTES // (open_ * p.task_rows * p.block_cols), SLAB_BYTES // (p.per_range * p.chunk))
         p.slab //= p.panel_width * p.item
         p.slab = min(ceil_div(p.panels, threads), STREAM_PANELS, max(p.slab, 1))
+        tasks = p.images * p.groups * ceil_div(p.ho, p.task_rows) * ceil_div(p.wo, p.block_cols)
+        if tasks < threads:  # as much for each thread: the fewest slabs of which no thread has more
+            p.slab = ceil_div(p.panels, round_up(ceil_div(p.panels, p.slab), threads))
     image_bytes = p.height * p.width * p.cg * p.item
     if p.panels >= threads and filter_bytes * p.panels > min(image_bytes, SLAB_BYTES // 4):
         p.slab = min(p.slab, ceil_div(p.panels, threads))

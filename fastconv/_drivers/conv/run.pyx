@@ -11,8 +11,6 @@ In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, w
 (kernels/base/table.h). Where filters outweigh the caches, or a window does, the sums of a task stay open while its terms pass
 in ranges: panels of filters, gathered windows, or filter rows of a plane. Thread t always computes the same range of tasks.
 """
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
-from cython.parallel cimport prange
 from libc.string cimport memset
 
 cimport numpy as cnp
@@ -35,7 +33,7 @@ from fastconv._drivers.conv.plan cimport (
     transpose,
 )
 from fastconv._drivers.conv.table cimport fc_channel_taps, fc_planar_taps, fc_plane_rows, fc_window
-from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, share, start_clock, table, team, tick
+from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team, tick
 
 import numpy as np
 
@@ -44,18 +42,15 @@ cnp.import_array()
 cdef enum:
     TILE_VECTORS = 32            # sums of a tile, at most
 
-cdef idx SPARE_BYTES = 8 << 20   # the largest workspace kept between calls
 cdef idx FETCH_WORK = 16         # products for each number of a pixel below which planes are moved longer than computed
 cdef idx PACK_WORK = 16          # products that take as long as packing one element of a strange layout
 
-seam("conv.SPARE_BYTES", &SPARE_BYTES)
 seam("conv.FETCH_WORK", &FETCH_WORK)
 seam("conv.PACK_WORK", &PACK_WORK)
 
 
-cdef struct Team:
-    idx first, last              # tasks of this thread
-    Clock clock
+cdef struct Thread:
+    Worker worker
     idx packed                   # which filters lie in `filters`, -1: none
     idx range_, range_rows       # rows of a plane's filter that are summed now
     char *filters
@@ -155,7 +150,7 @@ cdef void pack_split(const Plan *p, char *dst, idx group, idx first, idx last) n
         term += p.pieces[i].length
 
 
-cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
+cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
                       idx repeat) noexcept nogil:
     """Packs the window of outputs (y0.., x0..); pixels of `channels` channels, or planes."""
     cdef fc_window a
@@ -184,7 +179,7 @@ cdef void pack_window(const Plan *p, Team *t, const char *x, idx y0, idx rows, i
                 t.col_index[at] = boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw, p.width,
                                            p.mode)
         p.k.window(&a)
-        t.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
+        t.worker.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
 
 
 cdef void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, idx columns, char *out, idx k) noexcept nogil:
@@ -208,7 +203,7 @@ cdef inline bint fresh(const Plan *p, idx panel) noexcept nogil:
     return p.fresh and panel_start(p, panel + 1) - panel_start(p, panel) == p.panel_width
 
 
-cdef void tile_block(const Plan *p, Team *t, const char *x, char *out, idx group, idx panel, idx first_chunk, idx last_chunk,
+cdef void tile_block(const Plan *p, Thread *t, const char *x, char *out, idx group, idx panel, idx first_chunk, idx last_chunk,
                      char *filters, bint packs, const char *window, char *c, idx y0, idx rows, idx x0, idx cols) noexcept nogil:
     """One panel of filters on one block of pixels, chunks first_chunk..last_chunk-1 of the sum."""
     cdef idx k0 = panel_start(p, panel)
@@ -271,7 +266,7 @@ cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx
     a.each = ceil_div(a.count, max(calls, 1))
 
 
-cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx pieces) noexcept nogil:
+cdef void plan_ahead(const Plan *p, Thread *t, idx slab, idx term, idx pieces) noexcept nogil:
     """Prepares to fetch the range of `slab` that begins with `term`, during `pieces` pieces."""
     if not p.regular:
         return
@@ -280,7 +275,7 @@ cdef void plan_ahead(const Plan *p, Team *t, idx slab, idx term, idx pieces) noe
                 min(p.per_range * p.chunk, p.terms - term), (panel_start(p, min(first + p.slab, p.panels)) - k0) * p.item, pieces)
 
 
-cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef void tile_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef idx spots = p.images * p.row_tasks * p.col_tasks
     cdef idx slab = task // spots, spot = task % spots
     cdef idx group = slab // p.slabs, panel0 = slab % p.slabs * p.slab
@@ -318,7 +313,7 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
             k0 *= p.piece_start[last] - p.piece_start[first]
             if last < p.chunks:
                 plan_ahead(p, t, slab, last * p.chunk, k0)
-            elif task + 1 < t.last:
+            elif task + 1 < t.worker.last:
                 plan_ahead(p, t, (task + 1) // spots, 0, k0)
         block = 0
         y = y0
@@ -335,14 +330,14 @@ cdef void tile_task(const Plan *p, Team *t, idx task) noexcept nogil:
                 tile_block(p, t, x, out, group, panel0 + panel, first, last, t.filters + panel * p.panel_size,
                            y == y0 and fresh(p, panel0 + panel), window,
                            t.c + (block + panel * pixels) * p.panel_width * p.item, y, rows, x0, cols)
-                if tick(&t.clock, <double>rows * cols * p.panel_width * (last - first) * p.chunk):
+                if tick(&t.worker.clock, <double>rows * cols * p.panel_width * (last - first) * p.chunk):
                     return
             if p.ranges > 1:
                 block += rows * cols
             y += rows
 
 
-cdef void gather_terms(const Plan *p, Team *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,
+cdef void gather_terms(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,
                        idx last) noexcept nogil:
     """Packs terms first..last-1 of outputs (y0.., x0..) side by side, tap by tap."""
     cdef idx term = first, tap, i
@@ -361,12 +356,12 @@ cdef void gather_terms(const Plan *p, Team *t, const char *x, idx y0, idx rows, 
         a.dst = t.window + (term - first) * p.item
         p.k.window(&a)
         term += a.channels
-    t.clock.work += PACK_WORK * <double>rows * cols * (last - first)
+    t.worker.clock.work += PACK_WORK * <double>rows * cols * (last - first)
 
 
 # ---- PLANAR ----
 
-cdef void plan_planes_ahead(const Plan *p, Team *t, const char *x, idx y, idx end, char *out) noexcept nogil:
+cdef void plan_planes_ahead(const Plan *p, Thread *t, const char *x, idx y, idx end, char *out) noexcept nogil:
     """Prepares to fetch the rows that the next task has more than this one, and the rows of results that follow."""
     cdef idx first = (end - 1) * p.sh + (p.fh - 1) * p.dh + 1 - p.top
     cdef idx last = min(first + p.task_rows * p.sh, p.height)
@@ -378,7 +373,7 @@ cdef void plan_planes_ahead(const Plan *p, Team *t, const char *x, idx y, idx en
         start_ahead(&t.ahead_out, out + y * p.out_row, p.out_row, end - y, p.wo * p.out_col, calls)
 
 
-cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outputs, idx cols, char *c,
+cdef void planar_row(const Plan *p, Thread *t, const char *src, idx rows, idx outputs, idx cols, char *c,
                      idx c_step) noexcept nogil:
     """c[o][x] of one output row for `outputs` filters, or of `rows` rows for one filter on one plane."""
     cdef bint plane = rows > 0, padded = not (p.in_place or p.direct)
@@ -411,15 +406,15 @@ cdef void planar_row(const Plan *p, Team *t, const char *src, idx rows, idx outp
             p.k.prefetch_ahead(&t.ahead)
             p.k.prefetch_ahead(&t.ahead_out)
         at += vectors * lanes
-        if tick(&t.clock, <double>vectors * lanes * t.range_rows * p.fw * p.cg * max(rows, outputs)):
+        if tick(&t.worker.clock, <double>vectors * lanes * t.range_rows * p.fw * p.cg * max(rows, outputs)):
             return
 
 
-cdef void planar_rows(const Plan *p, Team *t, const char *in_, char *out, idx rows, idx cols, idx k0, idx outputs) noexcept nogil:
+cdef void planar_rows(const Plan *p, Thread *t, const char *in_, char *out, idx rows, idx cols, idx k0, idx outputs) noexcept nogil:
     """`rows` rows of results for filters k0..k0+outputs-1, whose inputs begin at in_."""
     cdef idx step = p.pixel_row * p.row_step * p.item, y = 0, together, i
     out += k0 * p.out_k
-    while y < rows and not t.clock.watch.stop:
+    while y < rows and not t.worker.clock.watch.stop:
         together = min(p.k.row_group, rows - y) if p.plane else 1
         if p.direct and p.plane:
             planar_row(p, t, in_, together, 1, cols, out, p.out_row // p.item)
@@ -435,12 +430,12 @@ cdef void planar_rows(const Plan *p, Team *t, const char *in_, char *out, idx ro
         y += together
 
 
-cdef void plane_ranges(const Plan *p, Team *t, const char *x, char *out, idx group, idx y, idx rows, idx x0,
+cdef void plane_ranges(const Plan *p, Thread *t, const char *x, char *out, idx group, idx y, idx rows, idx x0,
                        idx cols) noexcept nogil:
     """One group of rows of a plane, whose filter comes in ranges of rows."""
     cdef const char *in_ = t.window
     t.range_ = 0
-    while t.range_ < p.fh and not t.clock.watch.stop:
+    while t.range_ < p.fh and not t.worker.clock.watch.stop:
         t.range_rows = min(p.per_range, p.fh - t.range_)
         if p.in_place:
             in_ = x + (y + t.range_) * p.x_row + x0 * p.x_col
@@ -452,7 +447,7 @@ cdef void plane_ranges(const Plan *p, Team *t, const char *x, char *out, idx gro
         t.range_ += t.range_rows
 
 
-cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef void planar_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef idx spots = p.images * p.row_tasks * p.col_tasks
     cdef idx group = task // spots, spot = task % spots
     cdef idx x0 = spot % p.col_tasks * p.block_cols
@@ -487,7 +482,7 @@ cdef void planar_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 # ---- CHANNELS ----
 
-cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
+cdef void channels_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef idx spots = p.images * p.row_tasks * p.col_tasks
     cdef idx block = task // spots, spot = task % spots
     cdef idx x0 = spot % p.col_tasks * p.block_cols
@@ -536,98 +531,64 @@ cdef void channels_task(const Plan *p, Team *t, idx task) noexcept nogil:
             if not p.direct:
                 store(p, t.c, width, 1, pixels, columns, out + y * p.out_row + at * p.out_col, k0)
             at += pixels
-            if tick(&t.clock, <double>pixels * columns * p.terms):
+            if tick(&t.worker.clock, <double>pixels * columns * p.terms):
                 return
         y += 1
 
 
-cdef void run(const Plan *p, Team *t) noexcept nogil:
+cdef void run(const void *plan, void *worker) noexcept nogil:
     """The tasks of one thread."""
-    while t.first < t.last and not t.clock.watch.stop:
+    cdef const Plan *p = <const Plan *>plan
+    cdef Thread *t = <Thread *>worker
+    while t.worker.first < t.worker.last and not t.worker.clock.watch.stop:
         if p.way == TILE:
-            tile_task(p, t, t.first)
+            tile_task(p, t, t.worker.first)
         elif p.way == PLANAR:
-            planar_task(p, t, t.first)
+            planar_task(p, t, t.worker.first)
         else:
-            channels_task(p, t, t.first)
-        t.first += 1
+            channels_task(p, t, t.worker.first)
+        t.worker.first += 1
 
 
-# One workspace is kept between calls, since fresh pages would cost a small layer a tenth of its time. Under the GIL.
-cdef char *spare = NULL
-cdef idx spare_size = 0
+cdef struct Room:                # of one thread, in bytes
+    idx filters, window, scratch, sums, indices
 
 
-cdef char *take_workspace(idx *size) noexcept:
-    """Memory of at least `size` bytes, which becomes what it has."""
-    global spare
-    cdef char *memory = spare
-    if memory == NULL or spare_size < size[0]:
-        return <char *>PyMem_RawCalloc(size[0], 1)
-    size[0] = spare_size
-    spare = NULL
-    return memory
+cdef Room room(const Plan *p) noexcept nogil:
+    cdef Room r
+    r.filters, r.window = round_up(p.slab * p.panel_size, 64), round_up(p.window_size * p.item, 64)
+    r.scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
+    r.sums = p.tile_levels * TILE_VECTORS * p.base.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
+    r.sums = round_up(r.sums * p.places * p.item, 64)
+    r.indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
+    return r
 
 
-cdef void give_workspace(char *memory, idx size) noexcept:
-    """Keeps the larger of this workspace and the spare one, up to SPARE_BYTES."""
-    global spare, spare_size
-    if memory == NULL or size > SPARE_BYTES or (spare != NULL and spare_size >= size):
-        PyMem_RawFree(memory)
-        return
-    PyMem_RawFree(spare)
-    spare, spare_size = memory, size
-
-
-cdef int execute(const Plan *p, int threads) except -1:
-    cdef idx filters = round_up(p.slab * p.panel_size, 64), window = round_up(p.window_size * p.item, 64)
-    cdef idx scratch = round_up(max(p.levels - p.block_levels, 1) * p.scratch * p.item, 64)
-    cdef idx sums = p.tile_levels * TILE_VECTORS * p.base.lanes + (p.block_levels - p.tile_levels) * p.block_scratch
-    sums = round_up(sums * p.places * p.item, 64)
-    cdef idx indices = 0 if p.in_place else round_up((p.index_rows + p.index_cols) * sizeof(idx), 64)
-    cdef idx each = filters + window + scratch + sums + indices + 64
-    cdef Watch watch
-    cdef int i
-    cdef idx size = threads * each + 64
-    cdef char *memory = take_workspace(&size)
-    cdef Team *members = <Team *>PyMem_RawCalloc(threads, sizeof(Team))
-    cdef char *at
-    try:
-        if memory == NULL or members == NULL:
-            raise MemoryError(f"conv2d could not allocate {size} bytes of workspace")
-        at = memory + (-<size_t>memory) % 64
-        for i in range(threads):
-            members[i].first, members[i].last = share(p.tasks, i, threads), share(p.tasks, i + 1, threads)
-            start_clock(&members[i].clock, &watch, i)
-            members[i].packed = -1
-            members[i].filters = at + i * each
-            members[i].window = members[i].filters + filters
-            members[i].c = members[i].window + window
-            members[i].sums = members[i].c + scratch
-            members[i].row_index = <idx *>(at + (i + 1) * each - 64 - indices)
-            members[i].col_index = members[i].row_index + p.index_rows
-        if threads == 1:
-            with nogil:
-                run(p, members)
-        else:
-            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                run(p, &members[i])
-        if watch.stop:
-            return -1
-    finally:
-        give_workspace(memory, size)
-        PyMem_RawFree(members)
-    return 0
+cdef void prepare(const void *plan, void *worker) noexcept nogil:
+    cdef const Plan *p = <const Plan *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef Room r = room(p)
+    t.packed = -1
+    t.filters = t.worker.memory
+    t.window = t.filters + r.filters
+    t.c = t.window + r.window
+    t.sums = t.c + r.scratch
+    t.row_index = <idx *>(t.sums + r.sums)
+    t.col_index = t.row_index + p.index_rows
 
 
 cdef int compute(Plan *p, cnp.ndarray x, workers) except -1:
     cdef double work
     cdef int threads
+    cdef idx memory
+    cdef Room r
     work = <double>p.images * p.ho * p.wo * p.groups * p.kg * max(p.terms, 1)
     threads = team(workers, work)
     try:
         plan(p, x, threads)
-        execute(p, crew(threads, p.tasks))
+        r = room(p)
+        memory = r.filters + r.window + r.scratch + r.sums + r.indices + 64
+        run_team(p, sizeof(Thread), memory, p.tasks, crew(threads, p.tasks), prepare, run)
     finally:
         release(p)
     return 0

@@ -25,6 +25,7 @@ from fastconv._drivers.distance.table cimport (
     FC_CANBERRA,
     FC_CITYBLOCK,
     FC_FINITE,
+    FC_FORM,
     FC_JENSEN,
     FC_KNOWN,
     FC_MAPPED,
@@ -139,7 +140,7 @@ cdef struct Plan:
     const char *tile_weights
     # Sums over `terms` prepared numbers, `range` at once.
     idx terms, range, ranges
-    int each                     # prepared numbers for each number of a point: 1 or 2
+    int each                     # prepared numbers for each number of a point: 1, 2 or 3
     idx panel                    # columns of a full panel
     idx block_rows, block_cols, row_blocks, slabs, tasks
     idx band, bands              # MATRIX and CONDENSED: blocks of rows that one thread computes, how many such bands
@@ -175,7 +176,7 @@ cdef struct Team:
     double *a_measures
     double *b_measures
     char *heaps                  # NEAREST: distances of the rows of a block, where the result has another kind
-    char *differences            # FC_WORDS: of two points, and the same mapped
+    char *differences            # with a matrix: of two points, and the same mapped
     double *mapped
     char *rows                   # PULL: weights, a prepared row of XA, a sum, the rows of a slab of XB
     char *g                      # PULL: gradients of the distances of a block
@@ -209,8 +210,8 @@ cdef bint pack(const Plan *p, Team *t, const Points *x, idx batch, idx start, id
     With dst NULL their statistics alone."""
     cdef fc_points a
     cdef idx panel = 0, last, each = width
-    cdef double work = <double>count * (p.d if p.prepare == FC_MAPPED else 1) + (p.d if first == 0 else 0)
-    if p.prepare == FC_MAPPED:  # rows that take long
+    cdef double work = <double>count * (p.d if p.matrix != NULL else 1) + (p.d if first == 0 else 0)
+    if p.matrix != NULL:  # rows that take long
         each = min(width, <idx>(1e7 / work) + 1)
     describe(p, t, x, &a)
     a.first, a.count = first, count
@@ -266,7 +267,7 @@ cdef bint recompute(const Plan *p, Team *t, const fc_pairs *tile, idx batch, idx
     describe(p, t, &p.b, &b)
     a.src = p.a.data + offset(p, p.a.lead, batch) + row * p.a.row
     b.src = p.b.data + offset(p, p.b.lead, batch) + col * p.b.row
-    u.tile, u.a, u.b, u.w, u.columns, u.at = tile, &a, &b, p.tile_weights, cols, 0
+    u.tile, u.a, u.b, u.columns, u.at = tile, &a, &b, cols, 0
     u.length, u.differences, u.mapped = p.range // p.each, t.differences, t.mapped
     while p.k.cancelled(&u):
         if tick(&t.clock, 2. * p.d * p.d):
@@ -343,7 +344,7 @@ cdef int block_pass(const Plan *p, Team *t, idx batch, idx i0, idx rows, idx j0,
                     t.needs[tile] = <char>more
                 if next_ == 0 or more == FC_PASS_LARGEST:
                     next_ = more
-                if p.metric == FC_WORDS and a.last and pass_ != FC_PASS_LARGEST and not recompute(
+                if p.matrix != NULL and a.last and pass_ != FC_PASS_LARGEST and not recompute(
                         p, t, &a, batch, i0 + group * FC_POINT_ROWS, j0 + panel * p.panel, min(p.panel, cols - panel * p.panel)):
                     return -1
                 if triangle and a.last and not straight and pass_ != FC_PASS_LARGEST:
@@ -470,16 +471,20 @@ cdef bint nearest_task(const Plan *p, Team *t, idx task) noexcept nogil:
 
 cdef void flat(const Plan *p, Team *t, const Points *x, idx batch, idx row, idx first, idx count, double *measures,
                char *dst) noexcept nogil:
-    """Numbers first.. of a prepared row of a block, side by side; of pairs the first alone, second words after the first."""
+    """Numbers first.. of a prepared row of a block, side by side; of pairs the first alone, second words after the first; of
+    FC_FORM as they were given."""
     cdef fc_points a
     cdef fc_emit e
+    cdef idx each = p.each
     describe(p, t, x, &a)
+    if p.metric == FC_FORM:
+        a.prepare, each = FC_PLAIN, 1
     a.measures, a.measured = measures, True
     a.src = x.data + offset(p, x.lead, batch) + row * x.row
     a.rows = a.width = 1
-    a.first, a.count, a.dst, a.stats = first * p.each, count * p.each, t.spare, t.c
+    a.first, a.count, a.dst, a.stats = first * each, count * each, t.spare, t.c
     p.k.points(&a)
-    e.src, e.src_step, e.rows, e.columns = t.spare, p.each, count, 1
+    e.src, e.src_step, e.rows, e.columns = t.spare, each, count, 1
     e.out, e.out_row, e.out_col, e.kind, e.stream = dst, p.item, p.item, FC_F32 if p.item == 4 else FC_F64, False
     p.k.emit(&e)
     if p.metric == FC_WORDS:
@@ -553,7 +558,7 @@ cdef bint pull_task(const Plan *p, Team *t, idx task) noexcept nogil:
         e.w, e.matrix, e.wide, e.factor = p.weights, p.matrix, t.wide, p.factor
         e.out = p.pulled + (batch * p.a.count + i0 + r) * p.d * p.item
         p.k.unprepare(&e)
-        if tick(&t.clock, <double>p.d * (p.d if p.prepare == FC_MAPPED else 16)):
+        if tick(&t.clock, <double>p.d * (p.d if p.matrix != NULL else 16)):
             return False
     return True
 
@@ -604,12 +609,14 @@ cdef bint is_few(const Plan *p) noexcept:
 
 
 cdef void plan(Plan *p, int threads) noexcept:
-    cdef idx lanes = p.base.lanes, rows, most, unit = 2 * FC_POINT_CHAIN
+    cdef idx lanes = p.base.lanes, rows, most, unit = FC_POINT_CHAIN
+    cdef idx larger = 4 if p.matrix != NULL else 1  # blocks: each maps its points again, in d^2 steps
     p.few = is_few(p)
     p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
                                        or p.prepare == FC_POSITIVE)
     p.terms = p.d
-    p.each = 2 if p.metric == FC_JENSEN or p.metric == FC_CANBERRA or p.metric == FC_WORDS else 1
+    p.each = 2 if p.metric == FC_JENSEN or p.metric == FC_CANBERRA or p.metric == FC_WORDS else 3 if p.metric == FC_FORM else 1
+    unit *= p.each
     if p.prepare == FC_PACKED_BITS:
         p.terms = ceil_div(p.d, 8 * p.item)
     else:
@@ -618,8 +625,8 @@ cdef void plan(Plan *p, int threads) noexcept:
     p.range = min(p.terms, max(RANGE // unit * unit, unit))
     p.ranges = max(ceil_div(p.terms, max(p.range, 1)), 1)
     p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))
-    most = max(B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
-    rows = max(A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
+    most = max(larger * B_BYTES // (p.panel * max(p.range, 1) * p.item), 1) * p.panel
+    rows = max(larger * A_BYTES // (FC_POINT_ROWS * max(p.range, 1) * p.item), 1) * FC_POINT_ROWS
     p.length = round_up(min(p.d, ceil_div(p.range, p.each)), lanes)
     if p.way == NEAREST and p.nearest_size != p.item:
         rows = min(rows, ROW_BYTES // (p.nearest * p.item))
@@ -683,14 +690,14 @@ cdef int execute(const Plan *p, int threads) except -1:
     cdef idx b = round_up(cols * p.range * p.item, 64), b_stats = round_up(cols * p.item, 64)
     cdef idx c = 8 * tiles * FC_POINT_ROWS * p.panel * p.item, stage = round_up(rows * p.stage_step * p.item, 64)
     cdef idx numbers = max(min(p.d, FC_POINT_PIECE), max(p.range, cols))
-    if p.prepare == FC_MAPPED or p.way == PULL:
+    if p.matrix != NULL or p.way == PULL:
         numbers = max(numbers, p.d)
     elif p.prepare == FC_PACKED_BITS:
         numbers = max(numbers, min(p.d, 8 * p.item * p.range))
     cdef idx row = round_up(numbers * p.item, 64), wide = round_up(numbers * sizeof(double), 64)
     cdef idx measures = round_up(FC_MEASURES * (rows + cols) * sizeof(double), 64)
     cdef idx heaps = 0, prepared = 0, g = 0, spare = 0, totals = 0, differences = 0, mapped = 0
-    if p.metric == FC_WORDS:
+    if p.matrix != NULL:
         differences, mapped = round_up(2 * p.d * p.item, 64), round_up(p.d * sizeof(double), 64)
     if p.way == NEAREST and p.nearest_size != p.item:
         heaps = round_up(rows * p.nearest * p.item, 64)

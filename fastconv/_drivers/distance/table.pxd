@@ -5,7 +5,7 @@ from libc.stddef cimport ptrdiff_t
 cdef extern from "distance/table.h" nogil:
     enum:
         FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS,
-        FC_MAPPED, FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS, FC_POINT_PIECE,
+        FC_MAPPED, FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS, FC_FORM, FC_POINT_PIECE,
         FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN, FC_PULL_BRAYCURTIS, FC_PULL_SIZES
 
     ctypedef struct fc_points:
@@ -43,7 +43,6 @@ cdef extern from "distance/table.h" nogil:
         const fc_pairs *tile
         const fc_points *a
         const fc_points *b
-        const void *w
         ptrdiff_t columns, at, length
         void *differences
         double *mapped

@@ -5,6 +5,8 @@ The first axis with a window is walked in blocks of positions, a *sheet* of part
 the tile see). A window begins in one block and ends in a later one: it is a suffix of the first, all blocks between, and a
 prefix of the last (van Herk, Gil and Werman), so each element is joined a few times, and no more than some blocks of about
 sqrt(window) sheets stand in memory. The other axes are then folded within a sheet: spans of 2m positions are two spans of m.
+Long windows along an axis between are found in blocks as well. Sheets hold what lies in the array; what windows see beyond it
+repeats some of that.
 Blocks begin where a multiple of their length is, so how the work is cut into tiles shows in no bit.
 
 Of a window that is much longer than its axis all but a few elements lie outside, where the array is repeated: whole periods, or
@@ -20,11 +22,13 @@ from cython.parallel cimport prange
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_U8
+from fastconv._drivers.base cimport FC_U16, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.neighborhood.engine cimport AXES, Lines, Reducer, Walk
 from fastconv._drivers.neighborhood.plain cimport Near, kind_bytes, plain_elements
 from fastconv._drivers.neighborhood.table cimport (
+    FC_CONSTANT,
+    FC_IGNORE,
     FC_LINE_SLACK,
     FC_MIRROR,
     FC_MOMENT_PLANES,
@@ -68,6 +72,7 @@ cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with
 cdef idx SHARED_BYTES = 15 << 20 # of all threads together
 cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
+cdef idx LEAST_GLIDE = 20        # window of an axis between that is not found in less steps by doubling
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
 seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
@@ -79,6 +84,7 @@ seam("neighborhood.LINE_BLOCK", &LINE_BLOCK)
 seam("neighborhood.SHARED_BYTES", &SHARED_BYTES)
 seam("neighborhood.OWN_BYTES", &OWN_BYTES)
 seam("neighborhood.BOX_STRIP", &BOX_STRIP)
+seam("neighborhood.LEAST_GLIDE", &LEAST_GLIDE)
 
 _NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 
@@ -132,6 +138,7 @@ cdef struct Plan:
     int count
     Unit units[FC_PARTS]
     int parts
+    bint moments                 # whether one is of several planes
     idx bytes_                   # of an element's parts
     int axis                     # which is walked
     idx w[AXES]                  # windows without what lies beyond
@@ -142,7 +149,7 @@ cdef struct Plan:
     idx b[AXES]                  # outputs of a tile
     idx blocks[AXES]
     idx tiles
-    idx lines, pitch             # of a sheet; numbers of a line
+    idx lines, pitch             # of a sheet; numbers of a line: of what lies in the array, and one beyond each end
     idx plane                    # numbers of a plane of parts
     idx row                      # of those of a line
     idx totals                   # blocks that lie between two of a tile
@@ -187,8 +194,8 @@ cdef idx tile_bytes(Plan *t) noexcept:
         t.tiles *= t.blocks[a]
         if t.axis < a < last:
             t.lines *= reach(t, a)
-    t.pitch = round_up(reach(t, last) if t.axis < last else t.block, 64)
-    t.row = t.pitch + 64
+    t.pitch = round_up(min(reach(t, last), p.n[last] + 2) if t.axis < last else t.block, 16)
+    t.row = round_up(reach(t, last) if t.axis < last else t.block, 64) + 64
     t.plane = t.lines * t.pitch + 64
     t.totals = round_up(reach(t, t.axis) // t.block + 2) if t.axis == last else reach(t, t.axis) // t.block + 2
     if t.axis == last:
@@ -203,7 +210,7 @@ cdef enum:
 
 cdef idx line_bytes(const Plan *t) noexcept nogil:
     """A line of elements, its presence, a line of results, and two single parts."""
-    return (t.pitch * (t.p.item + 1 + 8) + 3 * (FC_LINE_SLACK + 64) + 2 * ONE * t.bytes_)
+    return (t.row * (t.p.item + 1 + 8) + 3 * (FC_LINE_SLACK + 64) + 2 * ONE * t.bytes_)
 
 
 cdef void cut(Plan *t, idx budget, idx threads) noexcept:
@@ -248,6 +255,8 @@ cdef struct Work:                # of a thread
     idx count[AXES]
     idx r[AXES]                  # positions that its windows see
     idx lines                    # of its sheets
+    idx start[AXES]              # positions of the array that they hold, on each axis after the one that is walked
+    idx width[AXES]
     const char *x                # of the axes before the one that is walked; NULL: outside
     const char *mask
 
@@ -300,19 +309,19 @@ cdef void power(const Plan *t, Area to, Area base, idx times, idx n) noexcept no
             join(t, base, 0, base, 0, base, 0, n)
 
 
-cdef void fold(const Plan *t, Area to, Area one, idx window, idx shift, idx n) noexcept nogil:
-    """to[x] = one[x], one[x + shift] and so on, `window` > 1 of them, for x < n - (window - 1) * shift."""
-    cdef idx m = 1, bit = 1, next
+cdef void fold(const Plan *t, Area to, Area one, idx at, idx window, idx shift, idx n) noexcept nogil:
+    """to[x] = one[at + x], one[at + x + shift] and so on, `window` > 1 of them, for x < n - (window - 1) * shift."""
+    cdef idx m = 1, bit = 1, next, a_at = at
     cdef Area a = one
     while bit <= window >> 1:
         bit <<= 1
     bit >>= 1
     while bit:
         next = 2 * m + ((window & bit) != 0)
-        join(t, to, 0, a, 0, a, m * shift, n - (2 * m - 1) * shift)
+        join(t, to, 0, a, a_at, a, a_at + m * shift, n - (2 * m - 1) * shift)
         if next > 2 * m:
-            join(t, to, 0, to, 0, one, 2 * m * shift, n - (next - 1) * shift)
-        a, m = to, next
+            join(t, to, 0, to, 0, one, at + 2 * m * shift, n - (next - 1) * shift)
+        a, a_at, m = to, 0, next
         bit >>= 1
 
 
@@ -324,15 +333,18 @@ cdef void lift_line(const Plan *t, Work *w, const char *x, const char *mask, idx
     cdef const Lines *p = t.p
     cdef int last = p.ndim - 1, u
     cdef char *line = w.memory
-    cdef uint8_t *present = <uint8_t *>line + round_up(t.pitch * p.item) + FC_LINE_SLACK
+    cdef uint8_t *present = <uint8_t *>line + round_up(t.row * p.item) + FC_LINE_SLACK
     cdef fc_fill q
     cdef fc_lift lift
+    cdef bint in_place = (x != NULL and 0 <= start <= p.n[last] - length and not p.presence and p.kind == p.native
+                          and p.xs[last] == p.item and not p.other and <size_t>x % p.item == 0)
     q.src, q.mask = x, mask if x != NULL else NULL
     q.dst, q.present = line, present if p.presence else NULL
     q.step, q.mask_step, q.other, q.start, q.length, q.n = p.xs[last], p.ms[last], p.other, start, length, p.n[last]
     q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.kind, p.mask_kind, p.mode, p.omit, &p.cval
-    p.k.fill_line(&q)
-    lift.line, lift.present, lift.plane, lift.n = line, q.present, to.plane, length
+    if not in_place:
+        p.k.fill_line(&q)
+    lift.line, lift.present, lift.plane, lift.n = x + start * p.item if in_place else line, q.present, to.plane, length
     for u in range(t.parts):
         lift.part, lift.to = t.units[u].part, number(t, to, u, at)
         t.k.lift(&lift)
@@ -366,8 +378,8 @@ cdef void lift_sheet(const Plan *t, Work *w, idx position, Area to) noexcept nog
         for a in range(last - 1, t.axis - 1, -1):
             at = position
             if a > t.axis:
-                at = w.at[a] * p.step[a] - t.before[a] + rest % w.r[a]
-                rest //= w.r[a]
+                at = w.start[a] + rest % w.width[a]
+                rest //= w.width[a]
             at = p.k.boundary(at, p.n[a], p.mode)
             if at < 0:
                 x = NULL
@@ -375,26 +387,27 @@ cdef void lift_sheet(const Plan *t, Work *w, idx position, Area to) noexcept nog
                 x += at * p.xs[a]
             if mask != NULL:
                 mask += at * p.ms[a]
-        lift_line(t, w, x, mask, w.at[last] * p.step[last] - t.before[last], w.r[last], to, i * t.pitch)
+        lift_line(t, w, x, mask, w.start[last], w.width[last], to, i * t.pitch)
 
 
 # ---- results ----
 
-cdef void conclude(const Plan *t, Work *w, idx o, idx line, Area parts, idx first, idx n) noexcept nogil:
+cdef void conclude(const Plan *t, Work *w, idx o, idx line, Area parts, idx at, idx first, idx n) noexcept nogil:
     """Results of n windows in a row from position `first` of an output line on: `line` counts those of the axes between the
-    walk, at output o, and the lines. `parts` begins with the first of them that is an output."""
+    walk, at output o, and the lines. The first of them that is an output stands at `at` in `parts`."""
     cdef const Lines *p = t.p
     cdef int a, r, u, last = p.ndim - 1
     cdef idx offset = 0, rest = line
+    cdef bint direct
     cdef const Near *own
     cdef fc_conclude q
     cdef fc_put put
-    cdef char *results = w.memory + round_up(t.pitch * p.item) + round_up(t.pitch) + 2 * FC_LINE_SLACK
+    cdef char *results = w.memory + round_up(t.row * p.item) + round_up(t.row) + 2 * FC_LINE_SLACK
     for u in range(FC_PARTS):
         q.parts[u] = NULL
     for u in range(t.parts):
-        q.parts[t.units[u].part] = number(t, parts, u, 0)
-    q.plane, q.n, q.cells, q.out = parts.plane, n, p.cells, results
+        q.parts[t.units[u].part] = number(t, parts, u, at)
+    q.plane, q.n, q.cells = parts.plane, n, p.cells
     for r in range(t.count):
         own = <const Near *>t.reducers[r].own
         offset, rest = 0, line
@@ -405,11 +418,15 @@ cdef void conclude(const Plan *t, Work *w, idx o, idx line, Area parts, idx firs
             else:
                 offset += (o if a == t.axis else w.at[a]) * t.reducers[r].os[a]
         q.reduction, q.ddof, q.wide, q.nothing = own.reduction, own.ddof, own.wide, own.nothing
-        t.k.conclude(&q)
         put.dst_step, put.dst = t.reducers[r].os[last], t.reducers[r].out + offset + first * t.reducers[r].os[last]
         put.src, put.src_step, put.n = results, p.step[last] * kind_bytes(own.plain), ceil_div(n, p.step[last])
         put.kind, put.source = t.reducers[r].out_kind, own.plain
-        p.k.put_line(&put)
+        direct = (put.kind == put.source and put.dst_step == put.src_step and p.step[last] == 1
+                  and <size_t>put.dst % kind_bytes(own.plain) == 0)
+        q.out = put.dst if direct else results
+        t.k.conclude(&q)
+        if not direct:
+            p.k.put_line(&put)
 
 
 cdef void beyond_of(const Plan *t, Work *w, const Beyond *beyond, int a, Area sheet, idx at, idx shift, idx n, Area to,
@@ -428,12 +445,78 @@ cdef void beyond_of(const Plan *t, Work *w, const Beyond *beyond, int a, Area sh
     power(t, to, spare, beyond.times, n)
 
 
+cdef inline idx block_of(idx window, idx least) noexcept nogil:
+    """Positions of a block."""
+    while least * least < 2 * window:
+        least *= 2
+    return max(min(least, window - 1), 1)
+
+
+cdef inline bint glides(const Plan *t, int a) noexcept nogil:
+    """Whether windows along an axis between are found in blocks: what these take beside the axis must fit a sheet, whose lines
+    are at least as many as a window's."""
+    cdef idx c = block_of(t.w[a], LEAST_BLOCK)
+    return (t.w[a] >= max(LEAST_GLIDE, c + t.w[a] // c + 2)
+            and t.beyond[a][0].times == 0 and t.beyond[a][1].times == 0)
+
+
+cdef inline idx kept_at(const Plan *t, const Work *w, int a, idx position) noexcept nogil:
+    """Which of the lines that are kept is at a position of the axis with what lies before it."""
+    cdef idx at = position - t.before[a], inside
+    if w.width[a] < w.r[a]:
+        inside = t.p.k.boundary(at, t.p.n[a], t.p.mode)
+        at = inside if inside >= 0 else -1 if at < 0 else t.p.n[a]
+    return at - w.start[a]
+
+
+cdef void glide(const Plan *t, Work *w, int a, idx base, idx shift, Area lines, Area to, Area spare) noexcept nogil:
+    """fold() of the lines from `base` on as the walk does it, which goes through each line a few times, not once for each bit."""
+    cdef idx c = block_of(t.w[a], LEAST_BLOCK), step = t.p.step[a], window = t.w[a]
+    cdef idx low = w.at[a] * step, high = (w.at[a] + w.count[a] - 1) * step, first = low // c + 1
+    cdef idx i, j, b, o, here, next = 0, position
+    cdef idx prefix = c * shift, middle = prefix + shift, totals = middle + shift, between
+    for j in range(first, (high + window - 1) // c):
+        here = totals + (j - first) * shift
+        copy(t, spare, here, lines, base + kept_at(t, w, a, j * c) * shift, shift)
+        for i in range(1, c):
+            join(t, spare, here, spare, here, lines, base + kept_at(t, w, a, j * c + i) * shift, shift)
+    for j in range(low // c, high // c + 1):
+        copy(t, spare, (c - 1) * shift, lines, base + kept_at(t, w, a, j * c + c - 1) * shift, shift)
+        for i in range(c - 2, max(low - j * c, 0) - 1, -1):
+            join(t, spare, i * shift, lines, base + kept_at(t, w, a, j * c + i) * shift, spare, (i + 1) * shift, shift)
+        between = j + 1
+        for o in range(ceil_div(max(low, j * c), step), min(high, j * c + c - 1) // step + 1):
+            position = o * step
+            b = (position + window - 1) // c
+            if next <= b * c:
+                next = b * c + 1
+                copy(t, spare, prefix, lines, base + kept_at(t, w, a, b * c) * shift, shift)
+            while next <= position + window - 1:
+                join(t, spare, prefix, spare, prefix, lines, base + kept_at(t, w, a, next) * shift, shift)
+                next += 1
+            while between < b:
+                here = totals + (between - first) * shift
+                if between == j + 1:
+                    copy(t, spare, middle, spare, here, shift)
+                else:
+                    join(t, spare, middle, spare, middle, spare, here, shift)
+                between += 1
+            here = base + (position - low) * shift
+            join(t, to, here, spare, (position - j * c) * shift, spare, prefix, shift)
+            if between > j + 1:
+                join(t, to, here, to, here, spare, middle, shift)
+
+
 cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area from_, Area to, Area spare,
                     Area more) noexcept nogil:
     """Windows along an axis of a sheet."""
-    cdef idx n = outer * w.r[a] * shift, i, o
+    cdef idx n = outer * w.width[a] * shift, i, o
     cdef int side
-    fold(t, to, from_, t.w[a], shift, n)
+    if glides(t, a):
+        for i in range(outer):
+            glide(t, w, a, i * w.width[a] * shift, shift, from_, to, spare)
+    else:
+        fold(t, to, from_, 0, t.w[a], shift, n)
     for side in range(2):
         for i in range(outer if t.beyond[a][side].times else 0):
             beyond_of(t, w, &t.beyond[a][side], a, from_, i * w.r[a] * shift, shift, shift, spare, more)
@@ -441,28 +524,50 @@ cdef void fold_axis(const Plan *t, Work *w, int a, idx outer, idx shift, Area fr
                 join(t, to, (i * w.r[a] + o) * shift, to, (i * w.r[a] + o) * shift, spare, 0, shift)
 
 
+cdef void spread(const Plan *t, Work *w, Area sheet, idx at, Area to) noexcept nogil:
+    """All that windows see of a line of a sheet: what lies beyond the array repeats what lies in it."""
+    cdef const Lines *p = t.p
+    cdef int last = p.ndim - 1, u
+    cdef idx i, item
+    cdef fc_fill q
+    if w.width[last] == w.r[last]:
+        copy(t, to, 0, sheet, at, w.r[last])
+        return
+    q.mask, q.present, q.omit, q.other, q.mode, q.n = NULL, NULL, False, 0, p.mode, p.n[last]
+    q.start, q.length = w.at[last] * p.step[last] - t.before[last], w.r[last]
+    for u in range(t.parts):
+        item = t.units[u].item
+        q.kind, q.step = FC_U8 if item == 1 else FC_U16 if item == 2 else FC_U32 if item == 4 else FC_U64, item
+        for i in range(t.units[u].planes):
+            q.src = number(t, sheet, u, i * sheet.plane + at - w.start[last])
+            q.cval = q.src + (-1 if w.start[last] < 0 else q.n) * item
+            q.dst = number(t, to, u, i * to.plane)
+            p.k.fill_line(&q)
+
+
 cdef void finish_line(const Plan *t, Work *w, idx o, idx line, Area sheet, idx at, Area one, Area row) noexcept nogil:
     """One output line from a line of parts that are those of windows along all other axes."""
     cdef const Lines *p = t.p
     cdef int last = p.ndim - 1, side
     cdef idx n = (w.count[last] - 1) * p.step[last] + 1, i
-    cdef Area single, base
+    cdef Area single, base, same
     single.at = w.memory + line_bytes(t) - 2 * ONE * t.bytes_
     base.at = single.at + ONE * t.bytes_
     single.plane = base.plane = ONE
-    copy(t, one, 0, sheet, at, w.r[last])
-    if t.w[last] == 1:
-        row = one
-    else:
-        fold(t, row, one, t.w[last], 1, w.r[last])
+    same.at, same.plane = one.at + t.row * t.bytes_, t.row
+    # Areas whose planes are apart differently join only if each part is one plane.
+    if w.width[last] < w.r[last] or t.w[last] > 1 and t.moments:
+        spread(t, w, sheet, at, one)
+        sheet, at = one, 0
+    if t.w[last] > 1:
+        fold(t, row, sheet, at, t.w[last], 1, w.r[last])
         for side in range(2):
             if t.beyond[last][side].times:
-                beyond_of(t, w, &t.beyond[last][side], last, one, 0, 1, 1, single, base)
-                # `one` is at hand for as many of it as there are windows: they are never more than its elements.
-                repeat(t, one, single, n)
-                join(t, row, 0, row, 0, one, 0, n)
-                copy(t, one, 0, sheet, at, w.r[last])
-    conclude(t, w, o, line, row, w.at[last], n)
+                beyond_of(t, w, &t.beyond[last][side], last, sheet, at, 1, 1, single, base)
+                repeat(t, same, single, n)
+                join(t, row, 0, row, 0, same, 0, n)
+        sheet, at = row, 0
+    conclude(t, w, o, line, sheet, at, w.at[last], n)
 
 
 cdef void finish_sheet(const Plan *t, Work *w, idx o, Area sheet, Area other, Area spare, Area more, Area one,
@@ -472,18 +577,18 @@ cdef void finish_sheet(const Plan *t, Work *w, idx o, Area sheet, Area other, Ar
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = w.lines * t.pitch, lines = 1, i, rest, at, stride
     for a in range(t.axis + 1, last):
-        inner //= w.r[a]
+        inner //= w.width[a]
         if t.w[a] > 1:
             fold_axis(t, w, a, outer, inner, sheet, other, spare, more)
             sheet, other = other, sheet
-        outer *= w.r[a]
+        outer *= w.width[a]
         lines *= w.count[a]
     for i in range(lines):
         at, rest, stride = 0, i, t.pitch
         for a in range(last - 1, t.axis, -1):
             at += rest % w.count[a] * p.step[a] * stride
             rest //= w.count[a]
-            stride *= w.r[a]
+            stride *= w.width[a]
         finish_line(t, w, o, i, sheet, at, one, row)
 
 
@@ -660,11 +765,33 @@ cdef bint walk_line(const Plan *t, Work *w) noexcept nogil:
             if has_beyond:
                 repeat(t, middle, single, end - begin)
                 join(t, row, 0, row, 0, middle, 0, end - begin)
-            conclude(t, w, 0, 0, row, begin // step, end - begin)
+            conclude(t, w, 0, 0, row, 0, begin // step, end - begin)
             begin = ceil_div(end, step) * step
             if tick(&w.clock, 40 * work):
                 return True
     return False
+
+
+cdef void keep(const Plan *t, Work *w, int a) noexcept nogil:
+    """Which positions of an axis sheets hold: what lies in the array of all that windows see or that repeats there, and one
+    position beyond each end where nothing repeats, if they are fewer than all."""
+    cdef const Lines *p = t.p
+    cdef idx n = p.n[a], start = w.at[a] * p.step[a] - t.before[a], end = start + w.r[a], first = n, stop = 0
+    cdef idx i, at
+    w.start[a], w.width[a] = start, w.r[a]
+    if a < p.ndim - 1 and not glides(t, a):
+        return
+    if p.mode in (FC_CONSTANT, FC_IGNORE) or n == 0:
+        first, stop = min(max(start, -1), n), max(min(end, n + 1), 0)
+    else:
+        i = start
+        while i < end:
+            at = p.k.boundary(i, n, p.mode)
+            first, stop = min(first, at), max(stop, at + 1)
+            i = min(end, n) - 1 if 0 <= i < min(end, n) - 1 else i + 1
+    # Of the axes between, their windows take the same lines.
+    if stop - first < w.width[a] and (a == p.ndim - 1 or stop - first > w.r[a] - t.w[a]):
+        w.start[a], w.width[a] = first, stop - first
 
 
 cdef bint walk(const Plan *t, Work *w, idx tile) noexcept nogil:
@@ -676,10 +803,14 @@ cdef bint walk(const Plan *t, Work *w, idx tile) noexcept nogil:
         tile //= t.blocks[a]
         w.count[a] = min(t.b[a], p.m[a] - w.at[a])
         w.r[a] = (w.count[a] - 1) * p.step[a] + t.w[a]
+        if a > t.axis:
+            keep(t, w, a)
         if t.axis < a < p.ndim - 1:
-            w.lines *= w.r[a]
+            w.lines *= w.width[a]
     locate(t, w)
-    return walk_line(t, w) if t.axis == p.ndim - 1 else walk_sheets(t, w)
+    if t.axis == p.ndim - 1:
+        return walk_line(t, w)
+    return walk_sheets(t, w)
 
 
 cdef void walk_some(const Plan *t, Work *w, idx first, idx end) noexcept nogil:
@@ -720,6 +851,7 @@ cdef class Boxes(Walk):
         unit.part, unit.before = part, t.bytes_
         unit.item = self.p.item if part == FC_PART_LEAST or part == FC_PART_GREATEST else 8
         unit.planes = FC_MOMENT_PLANES(self.p.item if self.p.native >= FC_U8 else 0) if part == FC_PART_MOMENTS else 1
+        t.moments = t.moments or unit.planes > 1
         t.bytes_ += unit.item * unit.planes
         t.parts += 1
 
@@ -758,10 +890,7 @@ cdef class Boxes(Walk):
             return
         t.k, t.reducers, t.count = plain_elements(p), self.reducers, self.count
         threads = team(workers, work)
-        size = LEAST_BLOCK if t.axis < p.ndim - 1 else LINE_BLOCK
-        while size * size < 2 * t.w[t.axis]:
-            size *= 2
-        t.block = max(min(size, t.w[t.axis] - 1), 1)
+        t.block = block_of(t.w[t.axis], LEAST_BLOCK if t.axis < p.ndim - 1 else LINE_BLOCK)
         cut(t, SHARED_BYTES // threads + OWN_BYTES, threads)
         threads = crew(threads, t.tiles)
         size = tile_bytes(t) + 192

@@ -85,8 +85,13 @@ cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     even numbers, `kept` of them stay. Reducers of boxes that ask for no more than these combine all lines of a region for each
     block: they leave the cache rather than have blocks of less than half the window."""
     cdef int a, last = p.ndim - 1
-    cdef idx strips = max(ceil_div(p.m[last] * p.item, STRIP_BYTES), ceil_div(p.m[last] * p.width, WIDE_BYTES)), rows
-    cdef idx size, fewest, shortest
+    cdef idx size, fewest, shortest, rows = 1, strip = STRIP_BYTES, strips
+    for a in range(last):
+        rows *= p.w[a]
+    # Windows along the lines: there is little else, and strips would share much of what each of them adds up.
+    if p.w[last] >= 24 * rows:
+        strip *= 4
+    strips = max(ceil_div(p.m[last] * p.item, strip), ceil_div(p.m[last] * p.width, WIDE_BYTES))
     p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
         p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))

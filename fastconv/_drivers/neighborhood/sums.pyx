@@ -104,7 +104,7 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
     cdef idx item = kind_bytes(wide_kind(p, own))
     cdef int64_t zero = 0
-    cdef bint fold
+    cdef bint fold, wide = p.item == 8 and not own.squares and not own.truth
     list_lines(p, b, own, rows, memory)
     memory += p.slots * byte_pitch(p) if own.truth else 0
     q.n, q.raw, q.cells = span(p, b, last), True, 1
@@ -114,7 +114,7 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
-        fold = p.w[a] > 1 or q.raw and a == last - 1
+        fold = p.w[a] > 1 or q.raw and a == last - 1 and not wide
         if fold or p.step[a] > 1:
             q.window, q.every, q.step, q.count = p.w[a], p.step[a], inner, count
             for i in range(outer):

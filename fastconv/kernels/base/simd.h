@@ -168,6 +168,19 @@ FC_INLINE FC_VEC FC_N(splat_group)(const FC_T *p, const int size)
     return (FC_VEC)(word | (words){0});
 }
 
+/* The sum of all lanes, by halves. */
+FC_INLINE FC_T FC_N(sum_lanes)(FC_VEC v)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_T)_mm512_reduce_add_ps((__m512)v) : (FC_T)_mm512_reduce_add_pd((__m512d)v);
+#else
+    for (int half = FC_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            v[j] += v[j + half];
+    return v[0];
+#endif
+}
+
 /* Keeps the lanes first..last-1 of each group of `size`, makes the others 0. */
 FC_INLINE FC_VEC FC_N(keep_lanes)(FC_VEC v, const int size, const int first, const int last)
 {

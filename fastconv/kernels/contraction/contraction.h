@@ -319,9 +319,11 @@ static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, 
         FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
 }
 
-/* c[r] (+)= sum_i x[r * step + i] * w[i] for m rows, which share the loads of w and keep more of memory busy than one. */
+/* c[r] (+)= sum_i x[r * step + i] * w[i] for m rows, which share the loads of w. What is left beyond whole vectors is the end of
+ * the last vector within the rows: of their other lanes, whatever they hold, nothing is taken. */
 FC_INLINE void FC_N(dot_rows)(FC_T *c, const int m, const FC_T *x, ptrdiff_t step, const FC_T *w, ptrdiff_t n, int accumulate)
 {
+    static const FC_INT last[2 * FC_LANES] = {[FC_LANES... 2 * FC_LANES - 1] = -1};
     FC_VEC acc[4][4] = {{{0}}};
     ptrdiff_t i = 0;
     for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES)
@@ -335,33 +337,43 @@ FC_INLINE void FC_N(dot_rows)(FC_T *c, const int m, const FC_T *x, ptrdiff_t ste
                 acc[r][j] += FC_N(load)(at) * wv;
             }
         }
-    for (; i < n; i += FC_LANES) {
+    for (; i + FC_LANES <= n; i += FC_LANES)
+#pragma GCC unroll 4
+        for (int r = 0; r < m; r++)
+            acc[r][0] += FC_N(load)(x + r * step + i) * FC_N(load)(w + i);
+    if (i < n && n >= FC_LANES) {
+        const FC_IVEC mask = (FC_IVEC)FC_N(load)((const FC_T *)last + (n - i));
+        const FC_VEC wv = FC_N(load)(w + n - FC_LANES);
+#pragma GCC unroll 4
+        for (int r = 0; r < m; r++)
+            acc[r][1] += FC_N(masked)(FC_N(load)(x + r * step + n - FC_LANES), mask) * FC_N(masked)(wv, mask);
+    } else if (i < n) {
         FC_T rest[2][FC_LANES] = {{0}};
-        const size_t size = (size_t)(n - i < FC_LANES ? n - i : FC_LANES) * sizeof(FC_T);
-        memcpy(rest[1], w + i, size);
+        memcpy(rest[1], w, (size_t)n * sizeof(FC_T));
 #pragma GCC unroll 4
         for (int r = 0; r < m; r++) {
-            memcpy(rest[0], x + r * step + i, size);
+            memcpy(rest[0], x + r * step, (size_t)n * sizeof(FC_T));
             acc[r][0] += FC_N(load)(rest[0]) * FC_N(load)(rest[1]);
         }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < m; r++) {
-        FC_VEC sum = (acc[r][0] + acc[r][1]) + (acc[r][2] + acc[r][3]);
-        for (int half = FC_LANES / 2; half > 0; half /= 2)
-            for (int j = 0; j < half; j++)
-                sum[j] += sum[j + half];
-        c[r] = accumulate ? c[r] + sum[0] : sum[0];
+        const FC_T sum = FC_N(sum_lanes)((acc[r][0] + acc[r][1]) + (acc[r][2] + acc[r][3]));
+        c[r] = accumulate ? c[r] + sum : sum;
     }
 }
 
+/* Rows come several at a time where they are very short, or so long that w leaves the first-level cache between them; else in
+ * the order of memory, which is slow to read several streams from one page. */
 static void FC_N(dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate)
 {
-    enum { M = FC_REGISTERS == 32 ? 4 : 2, PIECE = FC_DOT_VECTORS * FC_LANES };
+    enum { M = FC_REGISTERS == 32 ? 4 : 2, PIECE = FC_DOT_VECTORS * FC_LANES, SHORT = 400, LONG = 16 << 10 };
     const FC_T *x = src;
     FC_T *sums = c;
+    const ptrdiff_t bytes = n * (ptrdiff_t)sizeof(FC_T);
+    const int most = bytes <= SHORT || bytes > LONG ? M : 1;
     for (ptrdiff_t r = 0; r < rows;) {
-        const int m = rows - r < M ? 1 : M;
+        const int m = rows - r < most ? 1 : most;
         for (ptrdiff_t i = 0; i < n; i += PIECE) {
             const ptrdiff_t piece = n - i < PIECE ? n - i : PIECE;
             if (m == M)

@@ -65,7 +65,7 @@ FC_INLINE void FC_N(split_body)(const int m, const int split, const fc_tile *t)
     /* `split` pixels become one vector: slots of lanes / split elements, the first `columns` of them wanted. A slot is
      * written whole where pixels that are written later cover the rest of it. */
     FC_T *out = t->out;
-    const ptrdiff_t step = t->out_step, slot = FC_LANES / split;
+    const ptrdiff_t step = t->out_step, columns = t->columns, slot = FC_LANES / split;
 #pragma GCC unroll 12
     for (int i = 0; i < m; i += split) {
         FC_VEC v[4];
@@ -77,17 +77,17 @@ FC_INLINE void FC_N(split_body)(const int m, const int split, const fc_tile *t)
 #pragma GCC unroll 2
             for (int j = 0; j < n / 2; j++)
                 v[j] = FC_N(pair_sums)(v[2 * j], v[2 * j + 1]);
-        if (step == slot && i + split <= m && t->columns == slot) {
+        if (step == slot && i + split <= m && columns == slot) {
             FC_N(put)(out + i * step, v[0]);
             continue;
         }
         FC_T sums[FC_LANES];
         FC_N(put)(sums, v[0]);
         for (int j = 0; j < split && i + j < m; j++)
-            if (step == t->columns && (m - i - j) * t->columns >= slot)
+            if (step == columns && (m - i - j) * columns >= slot)
                 memcpy(out + (i + j) * step, sums + j * slot, (size_t)slot * sizeof(FC_T));
             else
-                for (int column = 0; column < t->columns; column++)
+                for (ptrdiff_t column = 0; column < columns; column++)
                     out[(i + j) * step + column] = sums[j * slot + column];
     }
 }

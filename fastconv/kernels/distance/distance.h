@@ -4,7 +4,7 @@
  * place of tile.h's multiply-accumulate, 6 rows x v vectors of columns in registers, and finishes the sums; `emit` and
  * `nearest` take the result to the output. Differences are formed before anything is squared or multiplied, so that
  * translation costs no accuracy. Counts, for one vector of pairs and one k: square 2 operations (subtract, FMA),
- * words 4, product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 15, power 38, jensen 24.
+ * words 4, form 5, product 1, chebyshev 2 (3 without AVX-512), cityblock and braycurtis 3, canberra 7, halves 15, power 38, jensen 24.
  *
  * Sums outside the safe range of their metric are formed again, lane by lane, by a careful body: the choice depends on
  * the pair alone, so the bits of a result do not depend on its neighbours.
@@ -23,7 +23,8 @@ enum {
     FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
     FC_FETCHES = FC_REGISTERS == 32, /* next rows are fetched between the terms: it takes registers */
     FC_FETCH_TERMS = 4,              /* one for so many of them */
-    FC_POINT_GROUP = 16 * FC_POINT_CHAIN, /* terms whose chains are added as they are; groups are added without a loss */
+    FC_FORM_CHAIN = 36,              /* as FC_POINT_CHAIN, of numbers three by three */
+    FC_POINT_CHAINS = 16,            /* are added as they are, a group; groups are added without a loss */
     FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
 };
 
@@ -63,12 +64,12 @@ FC_INLINE int FC_N(divides)(const int metric)
 /* Whether the metric's rows are never as they were given, so that those of a are packed, too. */
 FC_INLINE int FC_N(prepared)(const int metric)
 {
-    return metric == FC_PRODUCT || metric == FC_CANBERRA || metric == FC_JENSEN || metric == FC_WORDS || metric == FC_BITS
-           || metric == FC_SPLIT || metric == FC_SAME;
+    return metric == FC_PRODUCT || metric == FC_CANBERRA || metric == FC_JENSEN || metric == FC_WORDS || metric == FC_FORM
+           || metric == FC_BITS || metric == FC_SPLIT || metric == FC_SAME;
 }
 
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
-                          FC_VEC a2, FC_VEC b2, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
+                          FC_VEC a2, FC_VEC b2, FC_VEC a3, FC_VEC b3, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
     const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
     const int powers = metric == FC_CUBE || metric == FC_QUARTIC || metric == FC_HALVES || metric == FC_POWER;
@@ -83,6 +84,13 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     switch (metric) {
     case FC_SQUARE:
     case FC_WORDS: *acc += FC_N(times)(weighted, w, t) * t; return;
+    case FC_FORM: {
+        FC_VEC mapped = (a2 - b2) + (a3 - b3);
+        if (scales)
+            mapped *= scale;
+        *acc += t * mapped;
+        return;
+    }
     case FC_CITYBLOCK: *acc += FC_N(times)(weighted, w, size); return;
     case FC_CHEBYSHEV:
         if (weighted)
@@ -162,6 +170,8 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
 /* Numbers of a row that make a term. */
 FC_INLINE int FC_N(stride_of)(const int metric, const int careful)
 {
+    if (metric == FC_FORM || careful == 3)
+        return 3;
     return metric == FC_JENSEN || metric == FC_CANBERRA || metric == FC_WORDS || careful == 2 ? 2 : 1;
 }
 
@@ -204,7 +214,7 @@ FC_INLINE void FC_N(fetch_row)(const fc_pairs *t, const int vectors, ptrdiff_t i
 /* Whether sums are in two words, the second what rounding took from the first. */
 FC_INLINE int FC_N(is_long)(const fc_pairs *t)
 {
-    return !t->first || !t->last || t->count > FC_POINT_GROUP;
+    return !t->first || !t->last || t->count > FC_POINT_CHAINS * FC_POINT_CHAIN;
 }
 
 /* Adds the sums of a group to c; what rounding takes from it lies `lost` numbers on. */
@@ -229,7 +239,7 @@ static void FC_N(settle)(const fc_pairs *t, FC_T *c)
     }
 }
 
-/* `careful` is 2 for numbers in two words where the metric itself does not say so.
+/* `careful` is 2 for numbers in two words, and 3 for those beside which mapped ones stand, where the metric itself does not say so.
  * Chains of FC_POINT_CHAIN terms in registers, added in groups, and these in c (and c2): v vectors of columns from vector
  * `at` of `vectors`. */
 FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int careful, const int v, const fc_pairs *t, int at,
@@ -237,7 +247,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
 {
     enum { M = FC_POINT_ROWS };
     const int two = (metric == FC_BRAYCURTIS && careful) || metric == FC_DICE || metric == FC_SPLIT || metric == FC_SAME;
-    const int stride = FC_N(stride_of)(metric, careful);
+    const int stride = FC_N(stride_of)(metric, careful), chain = stride == 3 ? FC_FORM_CHAIN : FC_POINT_CHAIN, whole = FC_POINT_CHAINS * chain;
     const int shared = metric == FC_CANBERRA && !careful;
     const int group = stride * (weighted ? 1 : sizeof(FC_T) == 8 ? FC_RATIO_GROUP : 2);
     const ptrdiff_t width = vectors * FC_LANES;
@@ -253,8 +263,8 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
     const ptrdiff_t rows[M] = {0, row, 2 * row, row3, 4 * row, row5};
     c += at * FC_LANES;
     c2 += at * FC_LANES;
-    for (ptrdiff_t k0 = 0; k0 < t->count || (k0 == 0 && t->first); k0 += FC_POINT_CHAIN) {
-        const ptrdiff_t n = t->count - k0 < FC_POINT_CHAIN ? t->count - k0 : FC_POINT_CHAIN;
+    for (ptrdiff_t k0 = 0; k0 < t->count || (k0 == 0 && t->first); k0 += chain) {
+        const ptrdiff_t n = t->count - k0 < chain ? t->count - k0 : chain;
         FC_VEC acc[M][FC_POINT_VECTORS], acc2[M][FC_POINT_VECTORS], s[M][FC_POINT_VECTORS];
 #pragma GCC unroll 6
         for (int i = 0; i < M; i++)
@@ -271,11 +281,12 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                 FC_N(ratios)(n - k, v, a, b, width, wv, acc);
         }
         for (ptrdiff_t k = 0; k < n && !shared; k += stride, a += stride * step) {
-            FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], wv = FC_N(splat)(1);
+            FC_VEC bv[FC_POINT_VECTORS], b2[FC_POINT_VECTORS], b3[FC_POINT_VECTORS], wv = FC_N(splat)(1);
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
                 bv[j] = *(const FC_VEC *)(b + j * FC_LANES);
-                b2[j] = stride == 2 ? *(const FC_VEC *)(b + width + j * FC_LANES) : bv[j];
+                b2[j] = stride > 1 ? *(const FC_VEC *)(b + width + j * FC_LANES) : bv[j];
+                b3[j] = stride > 2 ? *(const FC_VEC *)(b + 2 * width + j * FC_LANES) : bv[j];
             }
             if (weighted)
                 wv = FC_N(splat)(w[(k0 + k) / stride]);
@@ -286,15 +297,16 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                     __builtin_prefetch((const char *)(b + 12 * width) + j, 0, 3);
 #pragma GCC unroll 6
             for (int i = 0; i < M; i++) {
-                const FC_VEC av = FC_N(splat)(a[rows[i]]), a2 = stride == 2 ? FC_N(splat)(a[rows[i] + step]) : av;
+                const FC_VEC av = FC_N(splat)(a[rows[i]]), a2 = stride > 1 ? FC_N(splat)(a[rows[i] + step]) : av;
+                const FC_VEC a3 = stride > 2 ? FC_N(splat)(a[rows[i] + 2 * step]) : av;
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
-                    FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
+                    FC_N(step)(metric, weighted, careful, av, bv[j], wv, a2, b2[j], a3, b3[j], s[i][j], p, &acc[i][j], &acc2[i][j]);
             }
             b += stride * width;
         }
         /* The first group is added where it belongs. */
-        const int straight = !grouped || (t->first && k0 < FC_POINT_GROUP), begins = straight ? t->first && k0 == 0 : k0 % FC_POINT_GROUP == 0;
+        const int straight = !grouped || (t->first && k0 < whole), begins = straight ? t->first && k0 == 0 : k0 % whole == 0;
         const ptrdiff_t next = straight ? width : FC_POINT_VECTORS * FC_LANES;
         FC_T *sum = straight ? c : group_sums[0], *sum2 = straight ? c2 : group_sums[1];
 #pragma GCC unroll 6
@@ -320,7 +332,7 @@ FC_INLINE void FC_N(sums)(const int metric, const int weighted, const int carefu
                         *(FC_VEC *)((FC_T *)into2 + t->lost) = (FC_VEC){0};
                 }
             }
-        if (!straight && (k0 + FC_POINT_CHAIN >= t->count || (k0 + FC_POINT_CHAIN) % FC_POINT_GROUP == 0)) {
+        if (!straight && (k0 + chain >= t->count || (k0 + chain) % whole == 0)) {
             FC_N(add_group)(c, t->lost, width, group_sums[0], v);
             if (two)
                 FC_N(add_group)(c2, t->lost, width, group_sums[1], v);
@@ -359,7 +371,7 @@ static void FC_N(fast_sums)(int metric, const fc_pairs *t, const FC_T *p, FC_T *
     switch (metric) {
         FC_CASE(FC_SQUARE, V) FC_CASE(FC_CITYBLOCK, V) FC_CASE(FC_CHEBYSHEV, V) FC_CASE(FC_CUBE, V) FC_CASE(FC_QUARTIC, V)
         FC_CASE(FC_BRAYCURTIS, V) FC_CASE(FC_HAMMING, V / 2) FC_CASE(FC_CANBERRA, 1) FC_CASE(FC_DICE, 1)
-        FC_CASE(FC_WORDS, V / 2) FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_POWER, 1)
+        FC_CASE(FC_SPLIT, 1) FC_CASE(FC_SAME, 1) FC_CASE(FC_POWER, 1)
     case FC_HALVES: {
         const FC_T half[3] = {0}, half3[3] = {0, 0, 1}, half5[3] = {0, 0, 2}; /* constants: no branches between the terms */
         if (p[2] == 0 && !t->w)
@@ -374,6 +386,8 @@ static void FC_N(fast_sums)(int metric, const fc_pairs *t, const FC_T *p, FC_T *
             FC_N(columns)(FC_HALVES, 1, 1, t, p, c, c2);
         return;
     }
+    case FC_WORDS: FC_N(columns)(FC_WORDS, 0, V / 2, t, p, c, c2); return;
+    case FC_FORM: FC_N(columns)(FC_FORM, 0, V / 2, t, p, c, c2); return;
     case FC_PRODUCT: FC_N(columns)(FC_PRODUCT, 0, V, t, p, c, c2); return;
     case FC_JENSEN: FC_N(columns)(FC_JENSEN, 0, 1, t, p, c, c2); return;
     default: FC_N(columns)(FC_BITS, 0, V / 2, t, p, c, c2); return;
@@ -397,8 +411,12 @@ static void FC_N(careful_sums)(int metric, const fc_pairs *t, const FC_T *scale,
         FC_SUMS(FC_CHEBYSHEV, 2)
         return;
     }
+    if (metric == FC_CHEBYSHEV && t->metric == FC_FORM) {
+        FC_SUMS(FC_CHEBYSHEV, 3)
+        return;
+    }
     switch (metric) {
-        FC_CASE(FC_SQUARE) FC_CASE(FC_WORDS) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
+        FC_CASE(FC_SQUARE) FC_CASE(FC_WORDS) FC_CASE(FC_FORM) FC_CASE(FC_CHEBYSHEV) FC_CASE(FC_CANBERRA) FC_CASE(FC_BRAYCURTIS) FC_CASE(FC_CUBE)
         FC_CASE(FC_QUARTIC) FC_CASE(FC_HALVES) FC_CASE(FC_POWER) FC_CASE(FC_JENSEN)
     }
 }
@@ -510,7 +528,7 @@ FC_INLINE FC_T FC_N(safe_low)(int powers)
 FC_INLINE FC_IVEC FC_N(beyond)(const fc_pairs *t, FC_VEC x, FC_T low, FC_T high)
 {
     const FC_IVEC outside = (FC_IVEC)(x < low) | (FC_IVEC)(x > high);
-    return t->metric == FC_WORDS ? (FC_IVEC)(outside | (FC_IVEC)(x != x)) : outside;
+    return t->metric == FC_FORM ? (FC_IVEC)(outside | (FC_IVEC)(x != x)) : outside;
 }
 
 /* Whether a lane of the tile needs the careful body: statistics that are NaN, or sums outside low..high. */
@@ -601,7 +619,7 @@ FC_INLINE void FC_N(pass_sums)(const fc_pairs *t, int pass, const FC_T *p)
 /* A pass over numbers of the points; after the last ones what other passes must follow. */
 static int FC_N(pass)(const fc_pairs *t, int pass)
 {
-    const int metric = t->metric, doubt = FC_N(doubt_of)(t), powers = metric != FC_SQUARE && metric != FC_WORDS;
+    const int metric = t->metric, doubt = FC_N(doubt_of)(t), powers = metric != FC_SQUARE && metric != FC_WORDS && metric != FC_FORM;
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
     FC_T *c = t->c, *c4 = t->c4, *scale = t->c3, p[3] = {0}, root[2] = {0};
@@ -676,10 +694,11 @@ static int FC_N(pairs)(const fc_pairs *t)
 static double FC_N(mapped_difference)(const fc_cancelled *u, const char *a, const char *b)
 {
     const fc_points *p = u->a;
-    const FC_T *w = u->w;
+    const int form = u->tile->metric == FC_FORM;
+    const ptrdiff_t each = FC_N(each_of)(p->prepare);
     FC_T *high = u->differences, *low = high + p->d, *x = p->row;
-    double *z = u->mapped, most = 0, sum = 0, lost = 0;
-    int apart = 0;
+    double *z = u->mapped, most = 0, own = 0, sum = 0, lost = 0;
+    int apart = 0, e, f;
     FC_N(fetch)(high, a, p, 0, p->d);
     FC_N(fetch)(low, b, u->b, 0, p->d);
     for (ptrdiff_t k = 0; k < p->d; k++) {
@@ -697,16 +716,20 @@ static double FC_N(mapped_difference)(const fc_cancelled *u, const char *a, cons
             memcpy(x, word ? low : high, (size_t)p->d * sizeof(FC_T));
             FC_N(map_row)(x, p, k0, n);
             for (ptrdiff_t j = 0; j < n; j++)
-                z[k0 + j] = (z[k0 + j] + (double)x[2 * j + 1]) + (double)x[2 * j];
+                z[k0 + j] = (z[k0 + j] + (double)x[each * j + each - 1]) + (double)x[each * j + each - 2];
         }
-    for (ptrdiff_t k = 0; k < p->d; k++)
+    for (ptrdiff_t k = 0; k < p->d; k++) {
         most = __builtin_fmax(most, __builtin_fabs(z[k]));
-    for (ptrdiff_t k = 0; k < p->d && most > 0; k++) { /* relative to the largest, whose square is 1 whatever its size */
-        const double share = z[k] / most, term = (w ? (double)w[k] : 1) * share * share, next = sum + term, part = next - sum;
+        own = __builtin_fmax(own, __builtin_fabs((double)high[k]));
+    }
+    __builtin_frexp(most, &e);
+    __builtin_frexp(form ? own : most, &f);
+    for (ptrdiff_t k = 0; k < p->d; k++) { /* relative to the largest, whose square is about 1 whatever its size */
+        const double term = __builtin_ldexp(z[k], -e) * __builtin_ldexp(form ? (double)high[k] : z[k], -f), next = sum + term, part = next - sum;
         lost += (sum - (next - part)) + (term - part);
         sum = next;
     }
-    return __builtin_sqrt(sum + lost) * most;
+    return __builtin_ldexp(__builtin_sqrt(__builtin_ldexp(sum + lost, (e + f) & 1)), (e + f) >> 1);
 }
 
 static int FC_N(cancelled)(fc_cancelled *u)
@@ -720,7 +743,7 @@ static int FC_N(cancelled)(fc_cancelled *u)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             const FC_VEC x = FC_N(load)(FC_N(row_of)(t, i) + j);
             found |= (FC_IVEC)(x <= (size + FC_N(load)((const FC_T *)t->b_stats + j)) * factor);
-            if (u->w)
+            if (t->metric == FC_FORM)
                 found |= (FC_IVEC)(x != x);
         }
     }
@@ -731,7 +754,7 @@ static int FC_N(cancelled)(fc_cancelled *u)
         const FC_T limit = (((const FC_T *)t->a_stats)[i] + ((const FC_T *)t->b_stats)[j]) * factor;
         FC_T *dst = FC_N(row_of)(t, i) + j;
         double size = (double)*dst;
-        if (size != size && u->w) /* of a sum of both signs, which may be less than 0 by what was lost */
+        if (size != size && t->metric == FC_FORM) /* a sum may be less than 0 by what was lost */
             size = __builtin_sqrt(-(double)((const FC_T *)t->c)[i * width + j]) * t->factor;
         u->at++;
         if (size <= (double)limit && limit - limit == 0) {

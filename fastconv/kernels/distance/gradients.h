@@ -130,6 +130,16 @@ static void FC_N(unprepare)(const fc_unprepare *u)
             x[i] = FC_N(wide_sum)(u->matrix + i * u->d, total, u->d);
         memcpy(total, x, (size_t)u->d * sizeof(double));
         break;
+    case FC_BESIDE: /* by half the matrix and half its transpose */
+        memset(x, 0, (size_t)u->d * sizeof(double));
+        for (ptrdiff_t i = 0; i < u->d; i++) {
+            const double *row = u->matrix + i * u->d, half = 0.5 * total[i];
+            x[i] += 0.5 * FC_N(wide_sum)(row, total, u->d);
+            for (ptrdiff_t k = 0; k < u->d; k++)
+                x[k] += half * row[k];
+        }
+        memcpy(total, x, (size_t)u->d * sizeof(double));
+        break;
     case FC_SHARES:
         for (ptrdiff_t k = 0; k < u->d; k++)
             dot += total[k] * (x[k] / sum);

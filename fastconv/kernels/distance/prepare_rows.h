@@ -41,15 +41,11 @@ FC_INLINE double FC_N(wide_sum)(const double *a, const double *b, ptrdiff_t n)
     return total;
 }
 
-/* Of numbers k0.. of a row in p->wide: scaled, less a mean in two words, and 0 where their weight is 0 and they are finite. */
-FC_INLINE void FC_N(centre)(const fc_points *p, const FC_T *x, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+/* A number of a row scaled, less a mean in two words, and 0 where its weight is 0 and it is finite. */
+FC_INLINE double FC_N(centred)(FC_T x, const double *w, const double *measures)
 {
-    const double scale = measures[0], mean = measures[1], rest = measures[2];
-    double *restrict wide = p->wide;
-    for (ptrdiff_t k = 0; k < n; k++)
-        wide[k] = (double)x[k] * scale - mean - rest;
-    for (ptrdiff_t k = 0; k < n && p->w; k++)
-        wide[k] = p->w[k0 + k] == 0 && x[k] - x[k] == 0 ? 0 : wide[k];
+    const double v = (double)x * measures[0] - measures[1] - measures[2];
+    return w && *w == 0 && x - x == 0 ? 0 : v;
 }
 
 /* What a pass of `measure_norm` looks for, and what it finds. */
@@ -86,13 +82,15 @@ static FC_N(found) FC_N(pass_of_row)(const char *src, const fc_points *p, const 
             }
             continue;
         }
-        FC_N(centre)(p, x, k0, n, measures);
+        double *restrict wide = p->wide;
+        for (ptrdiff_t k = 0; k < n; k++)
+            wide[k] = FC_N(centred)(x[k], w ? w + k : NULL, measures);
         if (what == FC_N(MEAN)) {
-            part = FC_N(wide_sum)(p->wide, w, n);
+            part = FC_N(wide_sum)(wide, w, n);
         } else {
             for (ptrdiff_t k = 0; k < n && w; k++)
-                p->wide[k] *= __builtin_sqrt(w[k]);
-            part = FC_N(wide_sum)(p->wide, p->wide, n);
+                wide[k] *= __builtin_sqrt(w[k]);
+            part = FC_N(wide_sum)(wide, wide, n);
         }
         const double sum = f.sum + part;
         lost += f.sum - (sum - (sum - f.sum)) + (part - (sum - f.sum));
@@ -127,19 +125,14 @@ static FC_T FC_N(measure_norm)(const char *src, const fc_points *p, double *meas
 }
 
 /* x / norm(x), weighted, after subtracting the mean if centred. */
-static void FC_N(normalise)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
+static void FC_N(normalise)(FC_T *restrict x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n, const double *measures)
 {
-    const double norm = measures[3], inverse = 1 / norm;
-    for (ptrdiff_t first = 0; first < n; first += FC_POINT_PIECE) {
-        const ptrdiff_t count = n - first < FC_POINT_PIECE ? n - first : FC_POINT_PIECE;
-        double *restrict wide = p->wide;
-        FC_N(centre)(p, x + first, k0 + first, count, measures);
-        for (ptrdiff_t k = 0; k < count && p->w; k++)
-            wide[k] *= __builtin_sqrt(p->w[k0 + first + k]);
-        for (ptrdiff_t k = 0; k < count; k++) {
-            const double q = wide[k] * inverse; /* and the remainder of the division */
-            x[first + k] = (FC_T)(q + (wide[k] - q * norm) * inverse);
-        }
+    const double *w = p->w ? p->w + k0 : NULL, norm = measures[3], inverse = 1 / norm;
+    const double known[3] = {measures[0], measures[1], measures[2]};
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double v = FC_N(centred)(x[k], w ? w + k : NULL, known) * (w ? __builtin_sqrt(w[k]) : 1);
+        const double q = v * inverse; /* and the remainder of the division */
+        x[k] = (FC_T)(q + (v - q * norm) * inverse);
     }
 }
 
@@ -194,11 +187,18 @@ FC_INLINE double FC_N(product_rest)(double a, double b, double product)
 #endif
 }
 
-/* x times a matrix, in two words each: differences of near points do not cancel then. Of doubles what products and sums lose
- * comes back in `low`. */
+/* Numbers of a row for each number of a point. */
+FC_INLINE ptrdiff_t FC_N(each_of)(int prepare)
+{
+    return prepare == FC_BESIDE ? 3 : prepare == FC_SIZES || prepare == FC_SHARES || prepare == FC_MAPPED ? 2 : 1;
+}
+
+/* x times a matrix, in two words each, after x itself for FC_BESIDE: differences of near points do not cancel then. Of doubles
+ * what products and sums lose comes back in `low`. */
 static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
-    double *restrict y = p->wide, *restrict low = y + n;
+    const ptrdiff_t each = FC_N(each_of)(p->prepare);
+    double *restrict y = p->wide, *restrict low = y + n, *restrict own = low + n;
     memset(y, 0, 2 * (size_t)n * sizeof(double));
     for (ptrdiff_t i = 0; i < p->d; i++) {
         const double *restrict row = p->matrix + i * p->d + k0;
@@ -211,10 +211,14 @@ static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
             y[j] = sum;
         }
     }
-    for (ptrdiff_t j = 0; j < n; j++) {
+    for (ptrdiff_t j = 0; j < n && each == 3; j++)
+        own[j] = (double)x[k0 + j];
+    for (ptrdiff_t j = 0; j < n; j++, x += each) {
         const FC_T high = (FC_T)(y[j] + low[j]), rest = (FC_T)((y[j] - (double)high) + low[j]);
-        x[2 * j] = high;
-        x[2 * j + 1] = high - high == 0 ? rest : 0;
+        if (each == 3)
+            x[0] = (FC_T)own[j];
+        x[each - 2] = high;
+        x[each - 1] = high - high == 0 ? rest : 0;
     }
 }
 
@@ -323,7 +327,8 @@ static FC_T FC_N(prepare)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n
     case FC_UNIT:
     case FC_CENTRED: FC_N(normalise)(x, p, k0, n, measures); return 0;
     case FC_SHARES: FC_N(shares)(x, n, measures[0]); return 0;
-    case FC_MAPPED: {
+    case FC_MAPPED:
+    case FC_BESIDE: {
         const FC_T size = k0 == 0 ? FC_N(size_of_mapped)(x, p) : 0;
         FC_N(map_row)(x, p, k0, n);
         return size;
@@ -375,10 +380,10 @@ static void FC_N(points)(const fc_points *p)
     const int prepare = p->prepare, sizes = prepare == FC_SIZES, measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
     const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
     ptrdiff_t k0 = p->first, n = p->count;
-    if (sizes || prepare == FC_SHARES || prepare == FC_MAPPED) {
-        k0 /= 2;
-        n /= 2;
-    } else if (prepare == FC_PACKED_BITS) {
+    if (prepare != FC_PACKED_BITS) {
+        k0 /= FC_N(each_of)(prepare);
+        n /= FC_N(each_of)(prepare);
+    } else {
         k0 *= 8 * (ptrdiff_t)sizeof(FC_T);
         n *= 8 * (ptrdiff_t)sizeof(FC_T);
         n = n < p->d - k0 ? n : p->d - k0;
@@ -404,7 +409,7 @@ static void FC_N(points)(const fc_points *p)
             const int whole = measured && p->first == 0 && !p->measured;
             if (whole)
                 stats[r] = FC_N(measure)(src, p, measures);
-            if (prepare == FC_MAPPED)
+            if (prepare == FC_MAPPED || prepare == FC_BESIDE)
                 FC_N(fetch)(row, src, p, 0, p->d);
             else if (!whole || p->d > FC_POINT_PIECE)
                 FC_N(fetch)(row, src, p, k0, n);

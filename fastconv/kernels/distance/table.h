@@ -21,7 +21,8 @@ enum {
     FC_SPLIT,      /* w (a > b); w (a < b) */
     FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
     FC_BITS,       /* set bits of a and b */
-    FC_WORDS,      /* w (a - b)^2 of numbers in two words each */
+    FC_WORDS,      /* (a - b)^2 of numbers in two words each */
+    FC_FORM,       /* (a - b) (g - h), g = a S and h = b S in two words each: the quadratic form of S, whose sums may be negative */
     FC_SAME        /* w (a = b = 1), w (a = b = 0): formed after FC_SPLIT, in c3 and c4 */
 };
 
@@ -45,6 +46,7 @@ enum {
     FC_CENTRED,     /* less its (weighted) mean, then as FC_UNIT */
     FC_SHARES,      /* over its sum, (p, p log2 p + p); 0, or infinity for a row that is no distribution */
     FC_MAPPED,      /* times a matrix, (d, d), in two words; sum w |x|, as a distance below which their difference cancels */
+    FC_BESIDE,      /* (x, x times a matrix in two words); as FC_MAPPED */
     FC_NONZERO,     /* 1 where not 0; 0 */
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
@@ -53,7 +55,7 @@ enum {
  * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
  * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on; `measured` says
  * that they are known before. `weight` is the sum of w, or d. `row` is scratch of FC_POINT_PIECE or `count` elements, whichever are
- * more, d of them for FC_MAPPED; `wide` of as many doubles. Rows before `begin` are there already. Steps in bytes. */
+ * more, d of them where there is a matrix; `wide` of as many doubles. Rows before `begin` are there already. Steps in bytes. */
 #define FC_MEASURES 4
 #define FC_POINT_PIECE 4096 /* numbers of a row that are read at once where all must be known before the first is prepared */
 typedef struct fc_points {
@@ -86,14 +88,12 @@ typedef struct fc_pairs {
     ptrdiff_t dst_step, dst_fall;
 } fc_pairs;
 
-/* Distances of a tile of FC_WORDS after `pairs`, where mapped points are so near for their sizes that they cancel: formed again
- * from the differences of the points, `a` and `b`, that have only then been mapped. `w` are all weights of the sums; `length`
- * numbers are mapped at once, 2 d elements of `differences` and d of `mapped` are scratch. Computes one such pair, from pair `at`
+/* Distances of a tile of FC_WORDS or FC_FORM after `pairs`, where mapped points are so near for their sizes that they cancel:
+ * formed again from the differences of the points, `a` and `b`, that have only then been mapped. `length` numbers are mapped at once, 2 d elements of `differences` and d of `mapped` are scratch. Computes one such pair, from pair `at`
  * of rows x columns on, and returns whether there was one. */
 typedef struct fc_cancelled {
     const fc_pairs *tile;
     const fc_points *a, *b;
-    const void *w;
     ptrdiff_t columns, at, length;
     void *differences;
     double *mapped;
