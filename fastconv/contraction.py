@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._drivers import runtime as _runtime
-from ._drivers.contraction import modes as _contraction_modes
+from ._drivers.contraction import mode_dot as _mode_dot
+from ._drivers.contraction import mttkrp as _mttkrp_driver
 from ._drivers.contraction import triple as _contraction
 from ._face import args as _args
 
@@ -486,7 +487,7 @@ def _mttkrp(t, factors, axis, dtype):
     result, _ = _args.result(None, (t.shape[axis], columns), dtype)
     if t.size and columns:
         turned, matrices = t.transpose(axis, *others), [factors[n] for n in others]
-        _contraction_modes.mttkrp(turned, matrices, result, axis == t.ndim - 1, False, None)
+        _mttkrp_driver.mttkrp(turned, matrices, result, axis == t.ndim - 1, False, None)
         with np.errstate(all="ignore"):
             sums = sum(f.sum(axis=0, dtype=np.float64) for f in matrices[:-1]) + np.zeros(columns)
         careful = np.flatnonzero(~np.isfinite(sums))
@@ -499,7 +500,7 @@ def _mttkrp(t, factors, axis, dtype):
             for start in range(0, len(result), step):
                 rows = slice(start, start + step)
                 part = np.empty((len(result[rows]), columns[0].shape[1]), dtype)
-                _contraction_modes.mttkrp(turned[rows], columns, part, False, True, None)
+                _mttkrp_driver.mttkrp(turned[rows], columns, part, False, True, None)
                 result[rows, near] = part[:, near - first]
     else:
         result[...] = 0
@@ -665,7 +666,7 @@ def _contract_block(t, m, out, real, last, alone, workers):
         else:
             m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2
     alone = alone and len(m) == 1  # of real numbers
-    _contraction_modes.mode_dot(t, summed, np.ascontiguousarray(m, real), out, results, last, alone, workers)
+    _mode_dot.mode_dot(t, summed, np.ascontiguousarray(m, real), out, results, last, alone, workers)
 
 
 def _parts(a):

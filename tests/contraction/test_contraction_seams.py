@@ -21,12 +21,12 @@ CROSSED = {name: EACH for name in runtime.seams() if name.startswith("contractio
     "contraction/contraction.h:SHORT": "test_mode_dot_around_a_piece",
     "contraction/contraction.h:LONG": "test_mode_dot_around_a_piece",
     "contraction/contraction.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
-    "contraction/triple.pxd:MAX_AXES": "test_tensors_of_as_many_axes_as_numpy_has",
+    "contraction/blocks.pxd:MAX_AXES": "test_tensors_of_as_many_axes_as_numpy_has",
 }
 # Whose constants begin with what; those of triple_product are the rest.
 OWN = {
     "mode_dot": ("VECTOR_", "MATRIX_", "SPAN_CHAINS", "STRIP_", "ROW_", "DOT_", "PART_", "MODE_CHAIN", "_COPY", "_SLAB"),
-    "mttkrp": ("MODE_", "FAR", "ALONG_", "_CAREFUL"),
+    "mttkrp": ("UNFOLD_", "FAR", "TRANSPOSED_", "_CAREFUL"),
 }
 NAMES = [name for name, test in CROSSED.items() if test == EACH]
 

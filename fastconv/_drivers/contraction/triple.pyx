@@ -1,22 +1,24 @@
-"""Driver of triple_product: packs blocks, runs the tile on a team, and folds the sums. The face is contraction.py.
+"""Driver of triple_product: packs blocks, runs the tile on a team, and adds up the spans. The face is contraction.py, the
+kernels are in kernels/contraction/khatri_rao.h, few_rows.h, vectors.h and kernels/base/tile.h.
 
 Lanes run along pairs (x, y), whose products are formed block by block in the first-level cache, rows along z. A sum over
 m runs in chains of CHAIN samples in registers, which are added up over a few blocks of `depth` samples, and these over the
 blocks of a span, in the dtype: no sum has many terms. Spans are added up in twice the precision. Threads share the panels of
 pairs or, where outputs are few, the spans. Operands of few rows are read where they are, a block of samples after the other, with
-lanes along the samples (`thin`): reading them is all the time. The order of every sum follows from the shapes alone: the
-bits do not depend on threads, strides or kinds. The other contractions are in modes.pyx.
+lanes along the samples: reading them is all the time. The order of every sum follows from the shapes alone: the bits do not
+depend on threads, strides or kinds.
 """
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
-from cython.parallel cimport prange
 from libc.string cimport memset
 
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
+from fastconv._drivers.contraction.blocks cimport MAX_AXES, allocate, copy_matrix, copy_rows, magnitude, multiply, offset, store
 from fastconv._drivers.contraction.table cimport FC_THIN_ROWS, fc_contraction_kernels, fc_khatri, fc_pair_run, fc_thin
-from fastconv._drivers.runtime cimport Clock, Watch, crew, seam, start_clock, table, team, tick
+from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team, tick
 
 cnp.import_array()
 
@@ -91,15 +93,22 @@ cdef struct Triple:
     bint packed, triples         # triples: the packed entries are those of all three axes, else of y and z alone
     int out_kind
     double scale
+    # One team after another: which span is packed or summed, of which panels, or from which span on.
+    bint few                     # threads share the spans
+    int threads
+    idx span, first_panel, last_panel, first_span
+    idx span_bytes, spare_bytes, products_bytes, sums_bytes
+    char *shared_span            # packed operands, where threads share the panels
+    char *span_sums              # few: those of each span of a round
+    char *total                  # wide sums of all spans so far
 
 
-cdef struct Member:              # one thread
+cdef struct Thread:
+    Worker worker                # tasks: panels of this pass, or spans of this round
     char *span                   # packed operands
     char *spare                  # rows before they are transposed; tiles likewise
     char *products
     char *sums
-    idx first, last              # its panels, or its spans
-    Clock clock
 
 
 cdef void pack(const Triple *p, const Operand *o, idx start, idx count, void *dst, void *spare) noexcept nogil:
@@ -178,7 +187,7 @@ cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
     return <int>ceil_div(min(p.width, p.pairs - panel * p.width), p.base.lanes)
 
 
-cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, void *sums) noexcept nogil:
+cdef void sum_panels(const Triple *p, Thread *t, idx span, idx first, idx last, void *sums) noexcept nogil:
     """sums = the sums of one span for a group of panels."""
     cdef fc_khatri q
     cdef fc_pair_run runs[MAX_RUNS]
@@ -197,7 +206,7 @@ cdef void sum_panels(const Triple *p, Member *t, idx span, idx first, idx last, 
             total = offset(sums, p.panel_at[panel] - p.panel_at[first], p.item)
             c = total if start == 0 else t.spare
             for block in range(start, min(start + together, blocks)):
-                if tick(&t.clock, <double>p.depth * size):
+                if tick(&t.worker.clock, <double>p.depth * size):
                     return
                 at = t.span + block * p.block_size * p.item
                 q.x, q.y = at, at + p.y_at * p.item
@@ -227,7 +236,7 @@ cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, id
     q.at[which], q.row[which], q.ahead[which] = into, p.depth, 0
 
 
-cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept nogil:
+cdef void sum_thin(const Triple *p, Thread *t, idx span, void *sums) noexcept nogil:
     """sums = the sums of one span for all panels."""
     cdef fc_thin q
     cdef fc_pair_run runs[MAX_RUNS]
@@ -245,7 +254,7 @@ cdef void sum_thin(const Triple *p, Member *t, idx span, void *sums) noexcept no
         place_thin(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
         place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
         p.k.thin(&q)
-        if tick(&t.clock, <double>q.n * (size // lanes + p.x.rows + p.y.rows + p.z.rows)):
+        if tick(&t.worker.clock, <double>q.n * (size // lanes + p.x.rows + p.y.rows + p.z.rows)):
             return
         first += q.n
         block += 1
@@ -269,7 +278,7 @@ cdef void write_run(const Triple *p, const void *c, idx width, const void *turne
                     idx sy, idx sz) noexcept nogil:
     """out[x * sx + y * sy + z * sz], read along whichever of x and z lies closer in `out`."""
     cdef char *at = p.out + run.x * sx + run.y * sy
-    if (sx if sx >= 0 else -sx) < (sz if sz >= 0 else -sz):
+    if magnitude(sx) < magnitude(sz):
         store(p.base, c, width, z_rows, run.length, at, sz, sx, p.out_kind)
     else:
         store(p.base, turned, z_rows, run.length, z_rows, at, sx, sz, p.out_kind)
@@ -287,7 +296,7 @@ cdef void write_packed(const Triple *p, const void *row, idx x, idx y, idx rows)
         store(p.base, row, rows, 1, rows, p.out + (of_x + y) * sz, 0, sx, p.out_kind)
 
 
-cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char *total) noexcept nogil:
+cdef void write_panel(const Triple *p, Thread *t, idx panel, void *c, const char *total) noexcept nogil:
     """The sums of one panel, with their mirror images, to `out`."""
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
@@ -295,7 +304,7 @@ cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char
     cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
     cdef char *turned
     cdef void *from_
-    if tick(&t.clock, 8. * size):
+    if tick(&t.worker.clock, 8. * size):
         return
     p.k.narrow(c, <const double *>total, size, p.scale)
     for r in range(count):
@@ -319,105 +328,128 @@ cdef void write_panel(const Triple *p, Member *t, idx panel, void *c, const char
         lane += runs[r].length
 
 
-cdef void pack_part(const Triple *p, Member *t, idx span, idx part, idx parts) noexcept nogil:
+cdef idx first_panel(const Triple *p, idx thread) noexcept nogil:
+    """Where the panels of a thread begin: all have about as many sums of this pass."""
+    cdef idx begin = p.panel_at[p.first_panel], low = p.first_panel, high = p.last_panel, middle
+    cdef idx before = begin + (p.panel_at[high] - begin) * thread // p.threads
+    while low < high:
+        middle = (low + high) // 2
+        if (p.panel_at[middle + 1] + p.panel_at[middle]) // 2 <= before:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef void prepare(const void *plan, void *worker) noexcept nogil:
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    t.spare = t.worker.memory
+    t.products = t.spare + p.spare_bytes
+    t.sums = t.products + p.products_bytes
+    t.span = t.sums + p.sums_bytes if p.few else p.shared_span
+
+
+cdef void prepare_panels(const void *plan, void *worker) noexcept nogil:
+    """Its task is its own number."""
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef idx thread = t.worker.first
+    prepare(plan, worker)
+    t.worker.first, t.worker.last = first_panel(p, thread), first_panel(p, thread + 1)
+
+
+cdef void pack_blocks(const Triple *p, Thread *t, idx span, idx first, idx last) noexcept nogil:
     cdef idx block
-    for block in range(p.blocks * part // parts, p.blocks * (part + 1) // parts):
-        if tick(&t.clock, 8. * p.block_size):
+    for block in range(first, last):
+        if tick(&t.worker.clock, 8. * p.block_size):
             return
         pack_block(p, span, block, t.span, t.spare)
 
 
-cdef void sum_part(const Triple *p, Member *t, idx span, idx base, char *total) noexcept nogil:
-    """One span for one thread's panels; the last one writes the result."""
-    cdef idx first = t.first, last, panel
-    while first < t.last:
+cdef void pack_shared(const void *plan, void *worker) noexcept nogil:
+    """A thread's blocks of the span that all share."""
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    pack_blocks(p, t, p.span, t.worker.first, t.worker.last)
+
+
+cdef void sum_shared(const void *plan, void *worker) noexcept nogil:
+    """The span that all share for one thread's panels; the last one writes the result."""
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef idx first = t.worker.first, last, panel, begin = p.panel_at[p.first_panel]
+    while first < t.worker.last:
         last = first + 1
-        while last < t.last and (p.panel_at[last + 1] - p.panel_at[first]) * p.item <= GROUP_BYTES:
+        while last < t.worker.last and (p.panel_at[last + 1] - p.panel_at[first]) * p.item <= GROUP_BYTES:
             last += 1
-        sum_panels(p, t, span, first, last, t.sums)
-        if t.clock.watch.stop:
+        sum_panels(p, t, p.span, first, last, t.sums)
+        if t.worker.clock.watch.stop:
             return
-        p.k.widen(<double *>(total + (p.panel_at[first] - base) * p.wide), t.sums, p.panel_at[last] - p.panel_at[first],
-                  span > 0)
-        if span == p.spans - 1:
+        p.k.widen(<double *>(p.total + (p.panel_at[first] - begin) * p.wide), t.sums, p.panel_at[last] - p.panel_at[first],
+                  p.span > 0)
+        if p.span == p.spans - 1:
             for panel in range(first, last):
-                write_panel(p, t, panel, t.sums, total + (p.panel_at[panel] - base) * p.wide)
+                write_panel(p, t, panel, t.sums, p.total + (p.panel_at[panel] - begin) * p.wide)
         first = last
 
 
-cdef void sum_spans(const Triple *p, Member *t) noexcept nogil:
+cdef void sum_spans(const void *plan, void *worker) noexcept nogil:
     """A thread's spans of this round, each with sums of its own."""
-    cdef idx span
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef idx task
     cdef char *sums
-    for span in range(t.first, t.last):
-        if t.clock.watch.stop:
+    for task in range(t.worker.first, t.worker.last):
+        if t.worker.clock.watch.stop:
             return
-        sums = t.sums + (span - t.first) * p.panel_at[p.panels] * p.item
+        sums = p.span_sums + task * p.panel_at[p.panels] * p.item
         if p.thin:
-            sum_thin(p, t, span, sums)
+            sum_thin(p, t, p.first_span + task, sums)
         else:
-            pack_part(p, t, span, 0, 1)
-            sum_panels(p, t, span, 0, p.panels, sums)
+            pack_blocks(p, t, p.first_span + task, 0, p.blocks)
+            sum_panels(p, t, p.first_span + task, 0, p.panels, sums)
 
 
-cdef int split_panels(const Triple *p, int threads, Member *members, char *total) except -1:
+cdef void write_all(const void *plan, void *worker) noexcept nogil:
+    """A thread's panels of a result whose spans are added up."""
+    cdef const Triple *p = <const Triple *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef idx panel
+    for panel in range(t.worker.first, t.worker.last):
+        write_panel(p, t, panel, t.sums, p.total + p.panel_at[panel] * p.wide)
+
+
+cdef int share_panels(Triple *p, idx memory) except -1:
     """Threads share the panels; the operands are packed together, span by span."""
-    cdef idx first = 0, last, span, held = -1, base, share
-    cdef idx limit = (TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide
-    cdef int i
-    while first < p.panels:
-        last = first + 1
-        while last < p.panels and p.panel_at[last + 1] - p.panel_at[first] <= limit:
-            last += 1
-        base = p.panel_at[first]
-        for i in range(threads):
-            share = base + (p.panel_at[last] - base) * (i + 1) // threads
-            members[i].first = members[i - 1].last if i else first
-            members[i].last = members[i].first
-            while members[i].last < last and (p.panel_at[members[i].last + 1] + p.panel_at[members[i].last]) // 2 <= share:
-                members[i].last += 1
-        members[threads - 1].last = last
-        for span in range(p.spans):
-            if threads == 1:
-                with nogil:
-                    if span != held:
-                        pack_part(p, members, span, 0, 1)
-                    sum_part(p, members, span, base, total)
-            else:
-                if span != held:
-                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        pack_part(p, &members[i], span, i, threads)
-                for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                    sum_part(p, &members[i], span, base, total)
-            held = span
-            if members[0].clock.watch.stop:
-                return -1
-        first = last
+    cdef idx packed = -1, limit = (TOTAL_BYTES if p.spans > 1 else PASS_BYTES * p.threads) // p.wide
+    p.first_panel = 0
+    while p.first_panel < p.panels:
+        p.last_panel = p.first_panel + 1
+        while p.last_panel < p.panels and p.panel_at[p.last_panel + 1] - p.panel_at[p.first_panel] <= limit:
+            p.last_panel += 1
+        for p.span in range(p.spans):
+            if p.span != packed:
+                run_team(p, sizeof(Thread), memory, p.blocks, p.threads, prepare, pack_shared)
+            packed = p.span
+            run_team(p, sizeof(Thread), memory, p.threads, p.threads, prepare_panels, sum_shared)
+            PyErr_CheckSignals()   # a team looks for signals only where it works for long
+        p.first_panel = p.last_panel
     return 0
 
 
-cdef int split_spans(const Triple *p, int threads, idx sets, Member *members, char *total) except -1:
+cdef int share_spans(Triple *p, idx memory, idx sets) except -1:
     """Few outputs: threads share the spans, whose sums are then added in the order of the spans."""
-    cdef idx size = p.panel_at[p.panels], first = 0, span, panel
-    cdef int i
-    while first < p.spans:
-        for i in range(threads):
-            members[i].first = min(first + i * sets, p.spans)
-            members[i].last = min(first + (i + 1) * sets, p.spans)
-        if threads == 1:
-            with nogil:
-                sum_spans(p, members)
-        else:
-            for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                sum_spans(p, &members[i])
-        if members[0].clock.watch.stop:
-            return -1
-        for i in range(threads):
-            for span in range(members[i].first, members[i].last):
-                p.k.widen(<double *>total, members[i].sums + (span - members[i].first) * size * p.item, size, span > 0)
-        first += threads * sets
-    for panel in range(p.panels):
-        write_panel(p, members, panel, members[0].sums, total + p.panel_at[panel] * p.wide)
+    cdef idx size = p.panel_at[p.panels], task, count
+    p.first_span = 0
+    while p.first_span < p.spans:
+        count = min(p.threads * sets, p.spans - p.first_span)
+        run_team(p, sizeof(Thread), memory, count, p.threads, prepare, sum_spans)
+        for task in range(count):
+            p.k.widen(<double *>p.total, p.span_sums + task * size * p.item, size, p.first_span + task > 0)
+        p.first_span += count
+        PyErr_CheckSignals()
+    run_team(p, sizeof(Thread), memory, p.panels, 1, prepare, write_all)
     return 0
 
 
@@ -459,52 +491,35 @@ cdef int plan_triple(Triple *p) except -1:
     return 0
 
 
-cdef int run_triple(Triple *p, int threads) except -1:
-    cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1
-    cdef idx span_bytes = round_up((p.blocks * p.block_size + 64) * p.item, 64)
+cdef int execute(Triple *p, int threads) except -1:
+    cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1, total, shared, each
     cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.base.lanes if p.thin else (p.depth + 1) * p.width
-    cdef idx products_bytes = round_up(products * p.item, 64), sums_bytes, total = 0, each
-    cdef Watch watch
-    cdef bint few
     cdef char *raw = NULL
-    cdef char *raw_total = NULL
-    cdef char *memory
-    cdef char *sums
-    cdef Member *members = NULL
-    cdef int i
     p.spare_size = max(round_up(tallest, p.base.lanes) * p.depth, round_up(p.z.rows, p.base.lanes) * p.width)
-    cdef idx spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item, 64)
-    few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
-                     and spare_bytes + products_bytes + span_bytes + SETS_BYTES <= SETS_THREAD)
-    threads = crew(threads, p.spans if few else max(p.panels, p.blocks))
-    if few:
+    p.span_bytes = round_up((p.blocks * p.block_size + 64) * p.item)
+    p.products_bytes = round_up(products * p.item)
+    p.spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item)
+    p.few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
+                       and p.spare_bytes + p.products_bytes + p.span_bytes + SETS_BYTES <= SETS_THREAD)
+    p.threads = crew(threads, p.spans if p.few else max(p.panels, p.blocks))
+    if p.few:
         sets = min(max(SETS_BYTES // (all_ * p.item), 1), SETS)
-        sets = min(sets, ceil_div(p.spans, threads))
-        sums_bytes, total = sets * all_ * p.item, all_
+        sets = min(sets, ceil_div(p.spans, p.threads))
+        # Of one span, a panel of the result is written from there.
+        p.sums_bytes, total, shared = round_up(all_ * p.item), all_, round_up(p.threads * sets * all_ * p.item)
     else:
-        sums_bytes = max(GROUP_BYTES, p.z.rows * p.width * p.item)
-        total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * threads) // p.wide, p.z.rows * p.width))
-    sums_bytes = round_up(sums_bytes, 64)
-    each = spare_bytes + products_bytes + sums_bytes
+        p.sums_bytes = round_up(max(GROUP_BYTES, p.z.rows * p.width * p.item))
+        total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * p.threads) // p.wide, p.z.rows * p.width))
+        shared = p.span_bytes
+    each = p.spare_bytes + p.products_bytes + p.sums_bytes + (p.span_bytes if p.few else 0)
+    p.shared_span = p.span_sums = allocate(shared + total * p.wide, &raw)
+    p.total = p.span_sums + shared
     try:
-        memory = allocate(threads * each + (threads if few else 1) * span_bytes, &raw)
-        sums = allocate(total * p.wide, &raw_total)
-        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
-        if members == NULL:
-            raise MemoryError()
-        for i in range(threads):
-            members[i].spare = memory + i * each
-            members[i].products = members[i].spare + spare_bytes
-            members[i].sums = members[i].products + products_bytes
-            members[i].span = memory + threads * each + (i * span_bytes if few else 0)
-            start_clock(&members[i].clock, &watch, i)
-        if few:
-            split_spans(p, threads, sets, members, sums)
+        if p.few:
+            share_spans(p, each, sets)
         else:
-            split_panels(p, threads, members, sums)
+            share_panels(p, each)
     finally:
-        PyMem_RawFree(members)
-        PyMem_RawFree(raw_total)
         PyMem_RawFree(raw)
     return 0
 
@@ -567,7 +582,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
     p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
     try:
         plan_triple(&p)
-        run_triple(&p, threads)
+        execute(&p, threads)
     finally:
         PyMem_RawFree(p.run_start)
         PyMem_RawFree(p.panel_at)
