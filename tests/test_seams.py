@@ -43,12 +43,13 @@ REASONS = {
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction/contraction.h:M conv/conv.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
+        contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
     "the dimension of an array": """
-        contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
+        contraction/triple.pyx:MAX_RUNS conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
+        conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM
         neighborhood/rank_lists.h:FC_COMPARATORS""",

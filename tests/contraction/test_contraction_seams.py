@@ -10,17 +10,17 @@ from fastconv import runtime
 EACH = "test_each_constant_alone"
 SLOW = ("contraction._COPY_BYTES", "contraction._SLAB_ROWS", "contraction._BLOCK_ITEMS")  # many calls of drivers
 CROSSED = {name: EACH for name in runtime.seams() if name.startswith("contraction.")} | {
-    "contraction/table.h:FC_THIN_ROWS": "test_triple_product_is_the_formula",
+    "contraction/table.h:FC_FEW_ROWS": "test_triple_product_is_the_formula",
     "base/table.h:FC_DOT_VECTORS": "test_mode_dot_around_a_piece",
-    "contraction/contraction.h:THIN": "test_triple_product_of_any_sizes",
-    "contraction/contraction.h:ALONG_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
-    "contraction/contraction.h:ALONG_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",
-    "contraction/contraction.h:AXPY_ROWS": "test_mode_dot_around_rows_and_vectors_of_an_axpy",
+    "contraction/few_rows.h:SIDE": "test_triple_product_of_any_sizes",
+    "contraction/strided_tile.h:STRIDED_ROWS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction/strided_tile.h:STRIDED_VECTORS": "test_mttkrp_of_the_last_axis_around_a_tile",
+    "contraction/vectors.h:AXPY_ROWS": "test_mode_dot_around_rows_and_vectors_of_an_axpy",
     "base/transpose.h:B": "test_triple_product_is_the_formula",
-    "contraction/contraction.h:PIECE": "test_mode_dot_around_a_piece",
-    "contraction/contraction.h:SHORT": "test_mode_dot_around_a_piece",
-    "contraction/contraction.h:LONG": "test_mode_dot_around_a_piece",
-    "contraction/contraction.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
+    "contraction/vectors.h:PIECE": "test_mode_dot_around_a_piece",
+    "contraction/vectors.h:SHORT": "test_mode_dot_around_a_piece",
+    "contraction/vectors.h:LONG": "test_mode_dot_around_a_piece",
+    "contraction/wide_sums.h:PAIRS": "test_mode_dot_errors_do_not_grow_with_the_length",
     "contraction/blocks.pxd:MAX_AXES": "test_tensors_of_as_many_axes_as_numpy_has",
 }
 # Whose constants begin with what; those of triple_product are the rest.

@@ -44,7 +44,7 @@ CROSSED = {
     "conv.ROW_COLUMNS": WIDTHS,
     "conv.ROW_BYTES": WIDTHS,
     "runtime.SPARE_BYTES": "test_workspaces_are_kept_between_calls",
-    "conv.FETCH_WORK": ALONE,
+    "conv.PREFETCH_WORK": ALONE,
     "conv.PACK_WORK": ALONE,
     "base/pack.h:STRIP": "test_strips_of_results_and_of_channels",
     "base/table.h:FC_CHAIN": "test_lengths_around_chains_and_groups",

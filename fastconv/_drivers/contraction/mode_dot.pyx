@@ -112,7 +112,7 @@ cdef void pack_terms(const Dot *p, void *dst, const char *t, idx first, idx coun
 
 
 cdef inline void end_span(const Dot *p, Thread *w, idx n, idx first, idx size) noexcept nogil:
-    """Once n terms are added up: if they end a span, its sums, `size` from `first` on, join the wide ones, and the last come back."""
+    """Once n terms are added up: if they end a span, its sums, `size` from `first` on, join the wide ones; the last return."""
     cdef char *c = w.c + first * p.item
     cdef double *total = <double *>(w.total + 2 * first * p.item)
     if p.n <= p.span or (n % p.span and n < p.n):
@@ -162,7 +162,7 @@ cdef void lanes_task(const Dot *p, Thread *w, idx task) noexcept nogil:
 
 
 cdef void rows_in_place(const Dot *p, Thread *w, const char *t, idx start, idx end, idx length, int vectors) noexcept nogil:
-    """The terms start .. end of rows that lie in memory, tile by tile, while the rows of the next tile are fetched."""
+    """The terms start .. end of rows that lie in memory, tile by tile, while the rows of the next tile are prefetched."""
     cdef idx row = p.step[p.axes - 1], height = p.base.rows[vectors], width = vectors * p.base.lanes, first = 0, rows, n, count
     while first < length:
         rows = min(height, length - first)
@@ -208,7 +208,8 @@ cdef void rows_task(const Dot *p, Thread *w, idx task) noexcept nogil:
             while n < end:
                 count = min(p.chain, end - n)
                 if p.n_inner == 1:
-                    copy_matrix(p.base, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+                    copy_matrix(p.base, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count,
+                                p.kind)
                 else:
                     wide = round_up(length, p.base.lanes)
                     pack_terms(p, w.spare2, t, n, count, length, row, wide)
@@ -340,6 +341,7 @@ cdef void plan_axes(Dot *p, bint native) noexcept:
 
 cdef void plan_sums(Dot *p, idx threads, bint alone) noexcept:
     """Cuts sums into chains and spans, strips into tasks. `alone`: the whole call has one row."""
+    cdef idx each
     cdef int a
     # About as many chains as terms in each, which keeps both sums short.
     p.chain = VECTOR_CHAIN if alone else MATRIX_CHAIN
@@ -365,7 +367,8 @@ cdef void plan_sums(Dot *p, idx threads, bint alone) noexcept:
         p.tasks *= p.shape[a]
     if p.tasks < 4 * threads and not p.dots:
         # Few strips: shorter ones, so that every thread has its share.
-        p.strip = min(p.strip, max(round_up(ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads), 4 * p.base.lanes), 1))
+        each = ceil_div(p.shape[p.axes - 1] * p.tasks, p.strips * 4 * threads)
+        p.strip = min(p.strip, max(round_up(each, 4 * p.base.lanes), 1))
         p.tasks //= p.strips
         p.strips = ceil_div(p.shape[p.axes - 1], p.strip)
         p.tasks *= p.strips

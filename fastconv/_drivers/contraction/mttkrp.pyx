@@ -17,23 +17,23 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.contraction.blocks cimport MAX_AXES, allocate, copy_matrix, copy_rows, magnitude, multiply, store
-from fastconv._drivers.contraction.table cimport fc_along, fc_contraction_kernels, fc_khatri, fc_pair_run
+from fastconv._drivers.contraction.table cimport fc_contraction_kernels, fc_khatri_rao, fc_pair_run, fc_strided_tile
 from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team, tick
 
 cnp.import_array()
 
-cdef idx UNFOLD_CHAIN = 128        # terms of one chain of sums
-cdef idx UNFOLD_ROWS = 104         # rows of a task, at most
+cdef idx UNFOLD_CHAIN = 128      # terms of one chain of sums
+cdef idx UNFOLD_ROWS = 104       # rows of a task, at most
 cdef idx FAR_ROWS = 24           # the same where they lie pages apart
 cdef idx FAR = 4096
-cdef idx UNFOLD_TERMS = 1024       # terms of the contracted axis that a task holds packed
-cdef idx UNFOLD_PANELS = 4         # panels of a task, at most
-cdef idx UNFOLD_GROUP = 64         # products of the other axes that are added up before they join the wide sums
-cdef idx TRANSPOSED_ROWS = 256        # rows of a task whose lanes run along them, at most,
-cdef idx TRANSPOSED_COLUMNS = 64      # its columns,
-cdef idx TRANSPOSED_TERMS = 256       # and the terms whose products with the other factors it holds
-cdef idx TRANSPOSED_CHAIN = 104       # terms of a chain
-cdef idx TRANSPOSED_TASKS = 16        # such tasks, at least: the other axes are cut where rows and columns make fewer
+cdef idx UNFOLD_TERMS = 1024     # terms of the contracted axis that a task holds packed
+cdef idx UNFOLD_PANELS = 4       # panels of a task, at most
+cdef idx UNFOLD_GROUP = 64       # products of the other axes that are added up before they join the wide sums
+cdef idx TRANSPOSED_ROWS = 256   # rows of a task whose lanes run along them, at most,
+cdef idx TRANSPOSED_COLUMNS = 64 # its columns,
+cdef idx TRANSPOSED_TERMS = 256  # and the terms whose products with the other factors it holds
+cdef idx TRANSPOSED_CHAIN = 104  # terms of a chain
+cdef idx TRANSPOSED_TASKS = 16   # such tasks, at least: the other axes are cut where rows and columns make fewer
 
 seam("contraction.UNFOLD_CHAIN", &UNFOLD_CHAIN)
 seam("contraction.UNFOLD_ROWS", &UNFOLD_ROWS)
@@ -99,13 +99,13 @@ cdef idx locate_other(const Unfolding *p, idx other, idx column, idx columns, id
         copy_rows(p.base, scale if first else spare, width, p.factors[a].data + index * p.factors[a].row
                   + column * p.factors[a].column, 0, p.factors[a].column, 1, columns, p.factors[a].kind)
         if not first:
-            p.k.adjust(scale, scale, 1, width, width, NULL, spare)
+            p.k.weigh(scale, scale, 1, width, width, spare)
         first = False
     return at
 
 
-cdef void multiply_rows(const Unfolding *p, Thread *w, const char *a, idx a_row, idx ahead, idx rows, const char *packed, int vectors,
-                        idx count) noexcept nogil:
+cdef void multiply_rows(const Unfolding *p, Thread *w, const char *a, idx a_row, idx ahead, idx rows, const char *packed,
+                        int vectors, idx count) noexcept nogil:
     """c = rows, in place or packed, against a panel of the factor, while what lies `ahead`, if not 0, is prefetched."""
     cdef idx width = vectors * p.base.lanes, r = 0, n, height, length
     while r < rows:
@@ -125,17 +125,17 @@ cdef void multiply_rows(const Unfolding *p, Thread *w, const char *a, idx a_row,
 
 cdef void multiply_in_place(const Unfolding *p, Thread *w, const char *a, idx ahead, idx rows, idx count) noexcept nogil:
     """The same for rows in place and a whole panel, the first, while what lies `ahead` is prefetched line by line."""
-    cdef idx r = 0, n, width = p.k.along_vectors * p.base.lanes
-    cdef fc_along q
+    cdef idx r = 0, n, width = p.k.strided_vectors * p.base.lanes
+    cdef fc_strided_tile q
     memset(w.c, 0, rows * width * p.item)
-    q.a_step, q.b_step, q.fetch_step = p.row // p.item, width, 64 // p.item
+    q.a_step, q.b_step, q.ahead_step = p.row // p.item, width, 64 // p.item
     while r < rows:
-        q.rows, q.c, n = <int>min(p.k.along_rows, rows - r), w.c + r * width * p.item, 0
+        q.rows, q.c, n = <int>min(p.k.strided_rows, rows - r), w.c + r * width * p.item, 0
         while n < count:
             q.length = min(UNFOLD_CHAIN, count - n)
             q.a, q.b = a + r * p.row + n * p.item, w.packed + n * width * p.item
-            q.fetch = a + r * p.row + ahead + n * 64
-            p.k.along(&q)
+            q.ahead = a + r * p.row + ahead + n * 64
+            p.k.strided_tile(&q)
             n += q.length
         r += q.rows
         if tick(&w.worker.clock, <double>q.rows * count * width):
@@ -177,14 +177,14 @@ cdef void unfold_task(const Unfolding *p, Thread *w, idx task) noexcept nogil:
                 ahead = 0
                 if p.in_place and panel == 0 and magnitude(p.row) < FAR and p.axes and (other + 1) % p.shape[p.axes - 1]:
                     ahead = p.step[p.axes - 1]
-                if ahead and vectors == p.k.along_vectors:
+                if ahead and vectors == p.k.strided_vectors:
                     multiply_in_place(p, w, a, ahead, rows, count)
                 else:
                     multiply_rows(p, w, a, a_row, ahead, rows, w.packed + panel * packed, vectors, count)
                 if w.worker.clock.watch.stop:
                     return
                 if p.axes:
-                    p.k.scale_rows(w.sums + panel * size, width, w.c, w.scale, rows, width)
+                    p.k.add_scaled(w.sums + panel * size, width, w.c, w.scale, rows, width)
                 else:
                     p.base.add(w.sums + panel * size, w.c, rows * width)
             if not once and ((other + 1) % UNFOLD_GROUP == 0 or other == p.others - 1):
@@ -212,10 +212,10 @@ cdef void transposed_store(const Unfolding *p, const char *total, idx first, idx
 
 cdef void transposed_terms(const Unfolding *p, Thread *w, char *sums, const char *t, idx ahead, idx rows, idx columns,
                       idx count) noexcept nogil:
-    """sums += the products in w.block of `count` terms, panel by panel, while the same terms `ahead` are fetched."""
-    cdef idx at = 0, n, length, lanes, tile, first, last, tiles = ceil_div(columns, p.k.along_rows)
-    cdef fc_along q
-    q.a_step, q.b_step, q.fetch_step, q.fetch = p.depth, p.term // p.item, p.term // p.item, NULL
+    """sums += the products in w.block of `count` terms, panel by panel, while the same terms `ahead` are prefetched."""
+    cdef idx at = 0, n, length, lanes, tile, first, last, tiles = ceil_div(columns, p.k.strided_rows)
+    cdef fc_strided_tile q
+    q.a_step, q.b_step, q.ahead_step, q.ahead = p.depth, p.term // p.item, p.term // p.item, NULL
     while at < rows:
         lanes, n = min(p.width, rows - at), 0
         while n < count:
@@ -225,13 +225,13 @@ cdef void transposed_terms(const Unfolding *p, Thread *w, char *sums, const char
                 for tile in range(tiles):
                     first, last = last, columns * (tile + 1) // tiles
                     if ahead:
-                        q.fetch = <const char *>q.b + ahead + tile % p.k.along_vectors * 64
+                        q.ahead = <const char *>q.b + ahead + tile % p.k.strided_vectors * 64
                     q.a, q.rows = w.block + (first * p.depth + n) * p.item, <int>(last - first)
                     q.c = sums + (at * p.group + first * p.width) * p.item
-                    p.k.along(&q)
+                    p.k.strided_tile(&q)
             else:
-                copy_matrix(p.base, p.item, w.packed, round_up(lanes, p.base.lanes), w.c, <const char *>q.b, p.term, p.row, length,
-                            lanes, p.kind)
+                copy_matrix(p.base, p.item, w.packed, round_up(lanes, p.base.lanes), w.c, <const char *>q.b, p.term, p.row,
+                            length, lanes, p.kind)
                 multiply(p.base, p.item, w.block + n * p.item, p.depth, columns, w.packed, length,
                          <int>ceil_div(lanes, p.base.lanes), sums + at * p.group * p.item, True, length)
             n += length
@@ -251,7 +251,7 @@ cdef void transposed_task(const Unfolding *p, Thread *w, idx task) noexcept nogi
     cdef bint once = (end - begin) * ceil_div(p.terms, TRANSPOSED_CHAIN) <= UNFOLD_GROUP, begun = False
     cdef char *result = w.sums if p.segments == 1 else p.totals + task * size * p.item
     cdef char *sums = result if once else w.sums
-    cdef fc_khatri q
+    cdef fc_khatri_rao q
     cdef fc_pair_run run
     q.dst, q.x, q.y, q.x_step, q.y_step, q.m, q.width = w.block, w.spare, w.scale, p.depth, 1, columns, p.depth
     q.runs, q.count, run.x, run.y = &run, 1, 0, 0
@@ -264,7 +264,7 @@ cdef void transposed_task(const Unfolding *p, Thread *w, idx task) noexcept nogi
                     + column * p.contracted.column, p.contracted.column, p.contracted.row, columns, count, p.contracted.kind)
         for other in range(begin, end):
             at = locate_other(p, other, column, columns, wide, w.scale, w.scale + wide * p.item)
-            p.k.khatri(&q)
+            p.k.khatri_rao(&q)
             ahead = p.step[p.axes - 1] if (other + 1) % p.shape[p.axes - 1] else 0
             transposed_terms(p, w, sums, p.t + at + start * p.term + first * p.row, ahead, rows, columns, count)
             if w.worker.clock.watch.stop:
@@ -296,7 +296,7 @@ cdef void run(const void *plan, void *worker) noexcept nogil:
 cdef void plan_unfolding(Unfolding *p, int threads) noexcept:
     p.width, p.segments = p.base.vectors * p.base.lanes, 1
     if p.transposed:
-        p.width = p.k.along_vectors * p.base.lanes
+        p.width = p.k.strided_vectors * p.base.lanes
         p.block_rows = min(round_up(TRANSPOSED_ROWS, p.width), round_up(p.rows, p.width))
         p.blocks = ceil_div(p.rows, p.block_rows)
         p.group = ceil_div(p.r, ceil_div(p.r, TRANSPOSED_COLUMNS))

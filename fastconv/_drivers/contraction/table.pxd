@@ -5,12 +5,12 @@ from libc.stdint cimport uint64_t
 
 cdef extern from "contraction/table.h" nogil:
     enum:
-        FC_THIN_ROWS
+        FC_FEW_ROWS
 
     ctypedef struct fc_pair_run:
         ptrdiff_t x, y, length
 
-    ctypedef struct fc_khatri:
+    ctypedef struct fc_khatri_rao:
         void *dst
         const void *x
         const void *y
@@ -18,15 +18,15 @@ cdef extern from "contraction/table.h" nogil:
         const fc_pair_run *runs
         ptrdiff_t count
 
-    ctypedef struct fc_along:
+    ctypedef struct fc_strided_tile:
         const void *a
         const void *b
-        const void *fetch
-        ptrdiff_t a_step, b_step, fetch_step, length
+        const void *ahead
+        ptrdiff_t a_step, b_step, ahead_step, length
         int rows
         void *c
 
-    ctypedef struct fc_thin:
+    ctypedef struct fc_few_rows:
         const void *at[3]
         ptrdiff_t rows[3]
         ptrdiff_t row[3]
@@ -35,15 +35,16 @@ cdef extern from "contraction/table.h" nogil:
         void *sums
 
     ctypedef struct fc_contraction_kernels:
-        int along_rows, along_vectors
-        void (*khatri)(const fc_khatri *) noexcept nogil
-        void (*thin)(const fc_thin *) noexcept nogil
-        void (*along)(const fc_along *) noexcept nogil
-        void (*adjust)(void *into, const void *from_, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean,
-                       const void *weights) noexcept nogil
+        int strided_rows, strided_vectors
+        void (*khatri_rao)(const fc_khatri_rao *) noexcept nogil
+        void (*few_rows)(const fc_few_rows *) noexcept nogil
+        void (*strided_tile)(const fc_strided_tile *) noexcept nogil
+        void (*center)(void *into, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step, const double *mean) noexcept nogil
+        void (*weigh)(void *into, const void *from_, ptrdiff_t rows, ptrdiff_t count, ptrdiff_t step,
+                      const void *weights) noexcept nogil
         void (*widen)(double *into, const void *from_, ptrdiff_t count, int accumulate) noexcept nogil
         void (*narrow)(void *into, const double *from_, ptrdiff_t count, double scale) noexcept nogil
-        void (*scale_rows)(void *into, ptrdiff_t step, const void *from_, const void *weights, ptrdiff_t rows,
+        void (*add_scaled)(void *into, ptrdiff_t step, const void *from_, const void *weights, ptrdiff_t rows,
                            ptrdiff_t width) noexcept nogil
         void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n) noexcept nogil
         void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,

@@ -17,7 +17,7 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.contraction.blocks cimport MAX_AXES, allocate, copy_matrix, copy_rows, magnitude, multiply, offset, store
-from fastconv._drivers.contraction.table cimport FC_THIN_ROWS, fc_contraction_kernels, fc_khatri, fc_pair_run, fc_thin
+from fastconv._drivers.contraction.table cimport FC_FEW_ROWS, fc_contraction_kernels, fc_few_rows, fc_khatri_rao, fc_pair_run
 from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team, tick
 
 cnp.import_array()
@@ -39,10 +39,10 @@ cdef idx MAX_DEPTH = 256
 cdef idx LEAST_DEPTH = 16        # where operands have many rows
 cdef idx CHAIN = 32              # terms of a chain in registers
 cdef idx CHAIN_TERMS = 768       # and of the sums of chains, before they join those of the span
-cdef idx THIN_OUTPUTS = 1024     # sums of operands of few rows, at most,
-cdef idx THIN_DEPTH = 256        # and how many samples those take from each row in turn,
-cdef idx THIN_CHAIN = 16         # whose sums are added up so often before they join those of the span,
-cdef idx THIN_BLOCKS = 64        # which has so many blocks
+cdef idx FEW_OUTPUTS = 1024     # sums of operands of few rows, at most,
+cdef idx FEW_DEPTH = 256        # and how many samples those take from each row in turn,
+cdef idx FEW_CHAIN = 16         # whose sums are added up so often before they join those of the span,
+cdef idx FEW_BLOCKS = 64        # which has so many blocks
 
 seam("contraction.PANEL_BYTES", &PANEL_BYTES)
 seam("contraction.SPAN_BYTES", &SPAN_BYTES)
@@ -58,10 +58,10 @@ seam("contraction.MAX_DEPTH", &MAX_DEPTH)
 seam("contraction.LEAST_DEPTH", &LEAST_DEPTH)
 seam("contraction.CHAIN", &CHAIN)
 seam("contraction.CHAIN_TERMS", &CHAIN_TERMS)
-seam("contraction.THIN_OUTPUTS", &THIN_OUTPUTS)
-seam("contraction.THIN_DEPTH", &THIN_DEPTH)
-seam("contraction.THIN_CHAIN", &THIN_CHAIN)
-seam("contraction.THIN_BLOCKS", &THIN_BLOCKS)
+seam("contraction.FEW_OUTPUTS", &FEW_OUTPUTS)
+seam("contraction.FEW_DEPTH", &FEW_DEPTH)
+seam("contraction.FEW_CHAIN", &FEW_CHAIN)
+seam("contraction.FEW_BLOCKS", &FEW_BLOCKS)
 
 
 cdef struct Operand:             # a matrix whose columns run over one or several axes
@@ -81,7 +81,7 @@ cdef struct Triple:
     idx item, wide               # bytes of an element and of a wide sum
     Operand x, y, z, weights
     int same                     # 2: x, y and z are the same; 1: y and z are
-    bint weighted, thin          # thin: few rows, with lanes along the samples
+    bint weighted, few_rows      # few_rows: with lanes along the samples
     const double *mean           # of each row, to be subtracted (only where all are the same)
     idx m, depth, blocks, spans
     idx x_row, y_row, y_at, z_at, block_size, spare_size
@@ -94,12 +94,12 @@ cdef struct Triple:
     int out_kind
     double scale
     # One team after another: which span is packed or summed, of which panels, or from which span on.
-    bint few                     # threads share the spans
+    bint by_spans                # threads share the spans, not the panels
     int threads
     idx span, first_panel, last_panel, first_span
     idx span_bytes, spare_bytes, products_bytes, sums_bytes
     char *shared_span            # packed operands, where threads share the panels
-    char *span_sums              # few: those of each span of a round
+    char *span_sums              # by_spans: those of each span of a round
     char *total                  # wide sums of all spans so far
 
 
@@ -144,7 +144,7 @@ cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spa
         return
     pack(p, &p.z, start, count, z, other)
     if p.mean != NULL:
-        p.k.adjust(z, z, p.z.rows, count, p.depth, p.mean, NULL)
+        p.k.center(z, p.z.rows, count, p.depth, p.mean)
     source = z
     if p.same < 2:
         source = spare
@@ -158,7 +158,7 @@ cdef void pack_block(const Triple *p, idx span, idx block, char *into, char *spa
         pack(p, &p.y, start, count, source, other)
     if p.weighted:
         pack(p, &p.weights, start, count, other, other)
-        p.k.adjust(spare, source, p.y.rows, count, p.depth, NULL, other)
+        p.k.weigh(spare, source, p.y.rows, count, p.depth, other)
         source = spare
     p.base.transpose(at + p.y_at * p.item, p.y_row, source, p.depth, p.y.rows, count)
 
@@ -189,7 +189,7 @@ cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
 
 cdef void sum_panels(const Triple *p, Thread *t, idx span, idx first, idx last, void *sums) noexcept nogil:
     """sums = the sums of one span for a group of panels."""
-    cdef fc_khatri q
+    cdef fc_khatri_rao q
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks), together = max(CHAIN_TERMS // p.depth, 1)
     cdef idx start = 0, block, panel, vectors, size
@@ -211,7 +211,7 @@ cdef void sum_panels(const Triple *p, Thread *t, idx span, idx first, idx last, 
                 at = t.span + block * p.block_size * p.item
                 q.x, q.y = at, at + p.y_at * p.item
                 q.m = min(p.depth, p.m - (span * p.blocks + block) * p.depth)
-                p.k.khatri(&q)
+                p.k.khatri_rao(&q)
                 multiply(p.base, p.item, at + p.z_at * p.item, p.depth, size // q.width, t.products, q.m, <int>vectors, c,
                          block > start, CHAIN)
             if start > 0:
@@ -219,9 +219,9 @@ cdef void sum_panels(const Triple *p, Thread *t, idx span, idx first, idx last, 
         start += together
 
 
-cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, idx count, void *into, void *spare,
-                     fc_thin *q) noexcept nogil:
-    """`count` samples of an operand for `thin`: where they are, or copied."""
+cdef void place_few_rows(const Triple *p, const Operand *o, int which, idx start, idx count, void *into, void *spare,
+                     fc_few_rows *q) noexcept nogil:
+    """`count` samples of an operand for `few_rows`: where they are, or copied."""
     q.rows[which] = o.rows
     if o.in_place and p.mean == NULL and not (which == 1 and p.weighted):
         q.at[which], q.row[which] = o.data + start * p.item, o.row // p.item
@@ -229,16 +229,16 @@ cdef void place_thin(const Triple *p, const Operand *o, int which, idx start, id
         return
     pack(p, o, start, count, into, spare)
     if p.mean != NULL:
-        p.k.adjust(into, into, o.rows, count, p.depth, p.mean, NULL)
+        p.k.center(into, o.rows, count, p.depth, p.mean)
     if which == 1 and p.weighted:
         pack(p, &p.weights, start, count, spare, offset(spare, p.depth, p.item))
-        p.k.adjust(into, into, o.rows, count, p.depth, NULL, spare)
+        p.k.weigh(into, into, o.rows, count, p.depth, spare)
     q.at[which], q.row[which], q.ahead[which] = into, p.depth, 0
 
 
-cdef void sum_thin(const Triple *p, Thread *t, idx span, void *sums) noexcept nogil:
+cdef void sum_few_rows(const Triple *p, Thread *t, idx span, void *sums) noexcept nogil:
     """sums = the sums of one span for all panels."""
-    cdef fc_thin q
+    cdef fc_few_rows q
     cdef fc_pair_run runs[MAX_RUNS]
     cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.base.lanes
     cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
@@ -250,15 +250,15 @@ cdef void sum_thin(const Triple *p, Thread *t, idx span, void *sums) noexcept no
     q.sums = t.products
     while first < end:
         q.n = min(p.depth, end - first)
-        place_thin(p, &p.x, 0, first, q.n, t.spare, spare, &q)
-        place_thin(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
-        place_thin(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
-        p.k.thin(&q)
+        place_few_rows(p, &p.x, 0, first, q.n, t.spare, spare, &q)
+        place_few_rows(p, &p.y, 1, first, q.n, t.spare + p.spare_size * p.item, spare, &q)
+        place_few_rows(p, &p.z, 2, first, q.n, t.spare + 2 * p.spare_size * p.item, spare, &q)
+        p.k.few_rows(&q)
         if tick(&t.worker.clock, <double>q.n * (size // lanes + p.x.rows + p.y.rows + p.z.rows)):
             return
         first += q.n
         block += 1
-        if block % THIN_CHAIN == 0 or first == end:
+        if block % FEW_CHAIN == 0 or first == end:
             p.base.add(total, t.products, size)
             memset(t.products, 0, size * p.item)
     for panel in range(p.panels):
@@ -347,7 +347,7 @@ cdef void prepare(const void *plan, void *worker) noexcept nogil:
     t.spare = t.worker.memory
     t.products = t.spare + p.spare_bytes
     t.sums = t.products + p.products_bytes
-    t.span = t.sums + p.sums_bytes if p.few else p.shared_span
+    t.span = t.sums + p.sums_bytes if p.by_spans else p.shared_span
 
 
 cdef void prepare_panels(const void *plan, void *worker) noexcept nogil:
@@ -404,8 +404,8 @@ cdef void sum_spans(const void *plan, void *worker) noexcept nogil:
         if t.worker.clock.watch.stop:
             return
         sums = p.span_sums + task * p.panel_at[p.panels] * p.item
-        if p.thin:
-            sum_thin(p, t, p.first_span + task, sums)
+        if p.few_rows:
+            sum_few_rows(p, t, p.first_span + task, sums)
         else:
             pack_blocks(p, t, p.first_span + task, 0, p.blocks)
             sum_panels(p, t, p.first_span + task, 0, p.panels, sums)
@@ -458,9 +458,9 @@ cdef int plan_triple(Triple *p) except -1:
     cdef fc_pair_run runs[MAX_RUNS]
     p.width = max(vectors, 1) * lanes
     p.depth = max(min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item)), 1)
-    if p.thin:
-        p.depth = min(THIN_DEPTH, CHAIN * lanes)
-    while not p.thin:
+    if p.few_rows:
+        p.depth = min(FEW_DEPTH, CHAIN * lanes)
+    while not p.few_rows:
         p.x_row = round_up(p.x.rows, lanes)
         p.y_row, p.y_at = p.x_row, 0
         p.z_at = p.depth * p.x_row
@@ -472,7 +472,7 @@ cdef int plan_triple(Triple *p) except -1:
         if p.depth <= LEAST_DEPTH or (p.block_size * p.item <= SPAN_BYTES and tallest * p.depth * p.item <= SPARE_BYTES):
             break
         p.depth //= 2
-    p.blocks = THIN_BLOCKS if p.thin else max(min(SPAN_BYTES // (p.block_size * p.item), SPAN_BLOCKS), 1)
+    p.blocks = FEW_BLOCKS if p.few_rows else max(min(SPAN_BYTES // (p.block_size * p.item), SPAN_BLOCKS), 1)
     p.blocks = max(min(p.blocks, ceil_div(p.m, p.depth)), 1)
     p.spans = max(ceil_div(p.m, p.depth * p.blocks), 1)
     p.run_start = <idx *>PyMem_RawCalloc(p.y.rows + 1, sizeof(idx))
@@ -493,16 +493,17 @@ cdef int plan_triple(Triple *p) except -1:
 
 cdef int execute(Triple *p, int threads) except -1:
     cdef idx all_ = p.panel_at[p.panels], tallest = max(max(p.x.rows, p.y.rows), p.z.rows), sets = 1, total, shared, each
-    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.base.lanes if p.thin else (p.depth + 1) * p.width
+    cdef idx products = 2 * p.x.rows * p.y.rows * p.z.rows * p.base.lanes if p.few_rows else (p.depth + 1) * p.width
     cdef char *raw = NULL
     p.spare_size = max(round_up(tallest, p.base.lanes) * p.depth, round_up(p.z.rows, p.base.lanes) * p.width)
     p.span_bytes = round_up((p.blocks * p.block_size + 64) * p.item)
     p.products_bytes = round_up(products * p.item)
-    p.spare_bytes = round_up((4 if p.thin else 2) * p.spare_size * p.item)
-    p.few = p.thin or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads and all_ * p.item <= SETS_BYTES
-                       and p.spare_bytes + p.products_bytes + p.span_bytes + SETS_BYTES <= SETS_THREAD)
-    p.threads = crew(threads, p.spans if p.few else max(p.panels, p.blocks))
-    if p.few:
+    p.spare_bytes = round_up((4 if p.few_rows else 2) * p.spare_size * p.item)
+    p.by_spans = p.few_rows or (threads > 1 and p.panels < 4 * threads and p.spans >= 2 * threads
+                                and all_ * p.item <= SETS_BYTES
+                                and p.spare_bytes + p.products_bytes + p.span_bytes + SETS_BYTES <= SETS_THREAD)
+    p.threads = crew(threads, p.spans if p.by_spans else max(p.panels, p.blocks))
+    if p.by_spans:
         sets = min(max(SETS_BYTES // (all_ * p.item), 1), SETS)
         sets = min(sets, ceil_div(p.spans, p.threads))
         # Of one span, a panel of the result is written from there.
@@ -511,11 +512,11 @@ cdef int execute(Triple *p, int threads) except -1:
         p.sums_bytes = round_up(max(GROUP_BYTES, p.z.rows * p.width * p.item))
         total = min(all_, max((TOTAL_BYTES if p.spans > 1 else PASS_BYTES * p.threads) // p.wide, p.z.rows * p.width))
         shared = p.span_bytes
-    each = p.spare_bytes + p.products_bytes + p.sums_bytes + (p.span_bytes if p.few else 0)
+    each = p.spare_bytes + p.products_bytes + p.sums_bytes + (p.span_bytes if p.by_spans else 0)
     p.shared_span = p.span_sums = allocate(shared + total * p.wide, &raw)
     p.total = p.span_sums + shared
     try:
-        if p.few:
+        if p.by_spans:
             share_spans(p, each, sets)
         else:
             share_panels(p, each)
@@ -548,7 +549,8 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
                    double scale, workers):
     """Fills out[x, y, z] = scale * sum_m w_m x_xm y_ym z_zm. `same` says how many of (y = z, x = y) hold.
 
-    The operands are (rows, samples...). Packed, out is (unique,) or (x, unique), whatever `same` says. contraction.py has checked everything.
+    The operands are (rows, samples...). Packed, out is (unique,) or (x, unique), whatever `same` says. contraction.py has
+    checked everything.
     """
     cdef Triple p
     cdef cnp.ndarray centre
@@ -579,7 +581,7 @@ def triple_product(cnp.ndarray x, cnp.ndarray y, cnp.ndarray z, int same, cnp.nd
         p.out_x, p.out_y, p.out_z = cnp.PyArray_STRIDE(out, 0), cnp.PyArray_STRIDE(out, 1), cnp.PyArray_STRIDE(out, 2)
     work = <double>p.x.rows * p.y.rows * p.z.rows * p.m
     threads = team(workers, work)
-    p.thin = max(p.x.rows, p.y.rows, p.z.rows) <= FC_THIN_ROWS and p.x.rows * p.y.rows * p.z.rows <= THIN_OUTPUTS
+    p.few_rows = max(p.x.rows, p.y.rows, p.z.rows) <= FC_FEW_ROWS and p.x.rows * p.y.rows * p.z.rows <= FEW_OUTPUTS
     try:
         plan_triple(&p)
         execute(&p, threads)

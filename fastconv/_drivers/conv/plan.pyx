@@ -1,7 +1,7 @@
 """Plans conv2d: which of three ways, the chains of the sum, the blocks and tasks, and where the kernels find their inputs.
 
 The way and the chains follow from the shapes of one image alone, never from batch, layout or threads, so that the bits
-are fixed; chunks, blocks and tasks do not touch the bits and suit the caches and the team.
+are fixed; chunks, blocks and tasks do not touch the bits and suit the caches and the team. Next hop: run.pyx.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
@@ -9,6 +9,7 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
+from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam
 
 cnp.import_array()
@@ -97,7 +98,7 @@ cdef void plan_chains(Plan *p) noexcept:
     cdef idx most = FEW_CHAIN if few else CHAIN, steps, group = FC_GROUP
     if p.transposed:  # the chains of plane_rows
         p.plane = False
-        p.chain = FC_CHAIN // p.fh * p.fh
+        p.chain = fc_chain_rows(p.fh) * p.fh
     elif p.split > 1:
         most = max(most - p.split // 2, 1)
         steps = ceil_div(run(p), p.split)
@@ -111,7 +112,7 @@ cdef void plan_chains(Plan *p) noexcept:
             p.chain = round_up(p.chain, 4)   # whole steps of the unrolled tile
     p.chains = max(ceil_div(p.terms, p.chain), 1)
     if p.plane:
-        p.chains = p.fh * ceil_div(p.fw, FC_CHAIN) if p.fw > FC_CHAIN else ceil_div(p.fh, FC_CHAIN // p.fw)
+        p.chains = fc_plane_chains(p.fh, p.fw)
     p.levels = 1
     while p.chains > group:
         group *= FC_GROUP
@@ -130,7 +131,8 @@ cdef idx closed_levels(idx chains) noexcept:
 cdef void plan_chunks(Plan *p) noexcept:
     """Chunks of chains, whose filters share the first-level cache with inputs and sums: whole groups, after which levels are
     empty, so that tiles share the place for these levels."""
-    cdef idx most = max(CHUNK_BYTES // (min(p.base.vectors, ceil_div(p.kg, p.base.lanes)) * p.base.lanes * p.item * p.chain // p.split), 1)
+    cdef idx width = min(p.base.vectors, ceil_div(p.kg, p.base.lanes)) * p.base.lanes
+    cdef idx most = max(CHUNK_BYTES // (width * p.item * p.chain // p.split), 1)
     cdef idx group = 1
     while group * FC_GROUP <= most:
         group *= FC_GROUP
@@ -193,10 +195,15 @@ cdef int plan_inputs(Plan *p) except -1:
     return 0
 
 
+cdef inline int own_kind(const Plan *p) noexcept nogil:
+    """The kind of the elements that kernels compute with."""
+    return FC_F32 if p.item == 4 else FC_F64
+
+
 cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
     """Whether a kernel can read x where it is."""
     cdef int i
-    if p.x_kind != (FC_F32 if p.item == 4 else FC_F64) or not cnp.PyArray_ISALIGNED(x):
+    if p.x_kind != own_kind(p) or not cnp.PyArray_ISALIGNED(x):
         return False
     for i in range(x.ndim):
         if cnp.PyArray_STRIDE(x, i) % p.item and cnp.PyArray_DIM(x, i) > 1:
@@ -212,11 +219,11 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
     cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)
     p.index_rows, p.index_cols = window_rows, window_cols
     if p.way == PLANAR:
-        # Whole vectors for every phase of the column step; the kernels may read up to one tile beyond.
+        # Whole vectors for every phase of the column step; planar_taps may read as many vectors beyond as it has at once.
         p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.base.lanes) + p.base.lanes
         p.row_step = p.pixel_col * p.col_step
         p.plane_step = window_rows * p.row_step
-        p.window_size = p.plane_step * channels + 8 * p.base.lanes
+        p.window_size = p.plane_step * channels + FC_PLANAR_VECTORS * p.base.lanes
     else:
         p.col_step = channels
         p.row_step = window_cols * channels
@@ -328,11 +335,6 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
     p.block_rows = p.task_rows
 
 
-cdef inline idx chain_rows(const Plan *p) noexcept nogil:
-    """Filter rows of a plane after which its chains end."""
-    return max(FC_CHAIN // p.fw, 1)
-
-
 cdef void plan_plane_range(Plan *p, idx filter_rows) noexcept:
     """The window of a task of a plane for so many rows of the filter."""
     cdef idx fh = p.fh
@@ -345,7 +347,7 @@ cdef void plan_plane_range(Plan *p, idx filter_rows) noexcept:
 
 cdef void plan_ranges(Plan *p) noexcept:
     """Blocks of a plane whose filter comes in ranges of rows: one group of rows, whose sums stay open for all columns."""
-    cdef idx step = chain_rows(p), rows = round_up(p.fh, step), most = p.k.row_vectors * p.base.lanes
+    cdef idx step = fc_chain_rows(p.fw), rows = round_up(p.fh, step), most = p.k.row_vectors * p.base.lanes
     p.task_rows = p.block_rows = min(p.ho, p.k.row_group)
     p.block_cols = min(p.wo, max(PLANE_COLUMNS, 2 * p.base.lanes))
     if p.in_place or p.direct:
@@ -379,7 +381,7 @@ cdef bint fits(Plan *p) noexcept:
     """Whether the filters of a task of rows and its narrowest window are few enough, whatever the layout."""
     cdef idx cols = min(p.wo, 2 * p.base.lanes), filters, fh = p.fh
     if p.ranged:
-        p.fh = min(chain_rows(p), p.fh)
+        p.fh = min(fc_chain_rows(p.fw), p.fh)
         plan_window(p, p.k.row_group, cols, 1)
         filters = p.fh * p.fw
         p.fh = fh
@@ -427,21 +429,9 @@ cdef inline bint planes_in_place(const Plan *p) noexcept:
     return p.sw == 1 and p.x_col == p.item and p.wo >= p.base.lanes
 
 
-cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
-    cdef idx lanes = p.base.lanes
-    cdef int i
-    cdef bint aligned_out
-    if p.way == PLANAR and not (p.plane or p.transposed or fits(p)):
-        if p.terms * p.kg * p.item > LEAST_BYTES or not (readable(p, x) and planes_in_place(p)):
-            p.way = TILE
-    p.window_size = 0
-    p.places = 1
-    plan_chains(p)
-    p.tile_levels = p.block_levels = p.levels
-    if p.way == TILE:
-        plan_chunks(p)
-    if p.way == CHANNELS:
-        p.panel_width = channel_width(p)
+cdef void plan_reading(Plan *p, cnp.ndarray x) noexcept:
+    """Whether kernels read the input where it is, and its steps then."""
+    cdef idx rest
     p.in_place = readable(p, x)
     if p.way == TILE:
         # Without terms nothing is read, nor packed.
@@ -450,8 +440,8 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     elif p.way == PLANAR:
         p.in_place = p.in_place and planes_in_place(p)
     else:
-        i = p.groups % (p.panel_width // p.kg)
-        p.in_place = p.in_place and p.kg == 1 and p.x_channel == p.item and (i == 0 or i >= lanes)
+        rest = p.groups % (p.panel_width // p.kg)
+        p.in_place = p.in_place and p.kg == 1 and p.x_channel == p.item and (rest == 0 or rest >= p.base.lanes)
     if p.in_place:
         p.pixel_row, p.pixel_col, p.tap_row, p.tap_col = p.sh, p.sw, p.dh, p.dw
         p.row_step, p.col_step = p.x_row // p.item, p.x_col // p.item
@@ -459,12 +449,25 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         if p.way == PLANAR:
             p.plane_step = p.x_channel // p.item
             p.pixel_col = 1
-    aligned_out = <size_t>p.out % p.item == 0 and p.out_row % p.item == 0 and p.out_col % p.item == 0
+
+
+cdef void plan_writing(Plan *p) noexcept:
+    """Whether results go from registers to the output."""
+    cdef bint aligned = <size_t>p.out % p.item == 0 and p.out_row % p.item == 0 and p.out_col % p.item == 0
+    cdef int i
     for i in range(p.lead):
-        aligned_out = aligned_out and p.lead_out[i] % p.item == 0
-    p.direct = aligned_out and p.out_kind == (FC_F32 if p.item == 4 else FC_F64) and p.activation == 0
+        aligned = aligned and p.lead_out[i] % p.item == 0
+    p.direct = aligned and p.out_kind == own_kind(p) and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
+    elif p.way == PLANAR:
+        p.direct = p.direct and p.out_col == p.item and p.bias == NULL and p.wo >= p.base.lanes
+    else:
+        p.direct = p.direct and p.out_k == p.item and p.bias == NULL and p.in_place
+
+
+cdef void plan_blocks(Plan *p, int threads) noexcept:
+    if p.way == TILE:
         if (p.in_place and p.fh == 1 and p.fw == 1 and p.sh == 1 and p.sw == 1 and p.ho == p.height and p.wo == p.width
                 and p.x_row == p.width * p.x_col and p.out_row == p.wo * p.out_col):
             # Pixels do not care about rows: one long row.
@@ -472,28 +475,24 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
             p.wo = p.width
             p.height = p.ho = 1
         plan_tiles(p, threads)
-    elif p.way == PLANAR:
-        p.direct = p.direct and p.out_col == p.item and p.bias == NULL and p.wo >= lanes
-        p.ranges, p.per_range = 1, p.fh
-        if p.ranged:
-            plan_ranges(p)
-        else:
-            plan_rows(p, threads)
-    else:
-        p.direct = p.direct and p.out_k == p.item and p.bias == NULL and p.in_place
-        plan_rows(p, threads)
-    if p.in_place and p.way != PLANAR:
-        p.plane_step = 1
-    if not p.in_place and p.way == CHANNELS:
-        p.plane_step = 1
-    if p.way == TILE:
         if p.ranges == 1:
             p.per_range = p.chunks
         p.ranges = ceil_div(p.chunks, p.per_range)
         p.regular = p.w_k == p.item and p.w_fw == p.cg * p.w_c and p.w_fh == p.fw * p.w_fw
-        p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == (FC_F32 if p.item == 4 else FC_F64)
-                   and <size_t>p.w % p.item == 0 and p.w_c % p.item == 0)
-    plan_inputs(p)
+        p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == own_kind(p) and <size_t>p.w % p.item == 0
+                   and p.w_c % p.item == 0)
+    elif p.ranged:
+        plan_ranges(p)
+    else:
+        p.ranges, p.per_range = 1, p.fh
+        plan_rows(p, threads)
+    if p.way == TILE and p.in_place or p.way == CHANNELS:
+        p.plane_step = 1
+
+
+cdef void plan_room(Plan *p) noexcept:
+    """Sizes of packed filters, of sums and of results that do not go directly to the output; tasks."""
+    cdef idx lanes = p.base.lanes
     if p.way == TILE:
         p.panel_size = round_up(min(p.per_range * p.chunk, p.terms) * p.panel_width * p.item, 64)
         p.slabs = ceil_div(p.panels, p.slab)
@@ -505,7 +504,8 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     elif p.way == PLANAR:
         p.slab = p.slabs = 1
         p.panel_size = round_up(p.per_range * p.fw * p.cg * min(p.kg, p.k.outputs) * p.item, 64)
-        p.panel_width = round_up(p.block_cols, lanes) + 8 * lanes   # the step between outputs in the scratch array
+        # The step between outputs in the scratch array, where a whole call of planar_taps may end beyond the block.
+        p.panel_width = round_up(p.block_cols, lanes) + FC_PLANAR_VECTORS * lanes
         p.scratch = p.panel_width * max(p.k.outputs, p.k.row_group)
     else:
         p.slab = p.ranges = 1
@@ -520,6 +520,25 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
         p.tasks *= p.groups
     else:
         p.tasks *= ceil_div(p.groups * p.kg, p.panel_width)
+
+
+cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
+    if p.way == PLANAR and not (p.plane or p.transposed or fits(p)):
+        if p.terms * p.kg * p.item > LEAST_BYTES or not (readable(p, x) and planes_in_place(p)):
+            p.way = TILE
+    p.window_size = 0
+    p.places = 1
+    plan_chains(p)
+    p.tile_levels = p.block_levels = p.levels
+    if p.way == TILE:
+        plan_chunks(p)
+    if p.way == CHANNELS:
+        p.panel_width = channel_width(p)
+    plan_reading(p, x)
+    plan_writing(p)
+    plan_blocks(p, threads)
+    plan_inputs(p)
+    plan_room(p)
     return 0
 
 

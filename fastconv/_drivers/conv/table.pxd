@@ -5,6 +5,12 @@ from fastconv._drivers.base cimport fc_ahead, fc_store, fc_tile
 
 
 cdef extern from "conv/table.h" nogil:
+    enum:
+        FC_MOST_SUMS, FC_PLANAR_VECTORS
+
+    ptrdiff_t fc_chain_rows(ptrdiff_t fw)
+    ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)
+
     ctypedef struct fc_window:
         void *dst
         ptrdiff_t dst_row, dst_col, dst_channel

@@ -7,7 +7,8 @@
  */
 
 /* The step of the last n < split terms of a piece; returns the next row of b. */
-FC_INLINE const FC_T *FC_N(split_rest)(const int m, const int split, const int n, FC_VEC *acc, const FC_N(pixels) *a, const FC_T *b)
+FC_INLINE const FC_T *FC_N(split_rest)(const int m, const int split, const int n, FC_VEC *acc, const FC_N(pixels) *a,
+                                         const FC_T *b)
 {
     const FC_VEC bv = *(const FC_VEC *)b;
 #pragma GCC unroll 12

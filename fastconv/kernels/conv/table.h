@@ -19,6 +19,12 @@ typedef struct fc_window {
     double fill;
 } fc_window;
 
+/* Vectors of sums of one call of a kernel, at most. */
+#define FC_MOST_SUMS 32
+
+/* Vectors of `planar_taps`, at most: what it may read and write beyond the pixels that are wanted. */
+#define FC_PLANAR_VECTORS 8
+
 /* Lanes along x. out[o][x] = sum_t src[taps[t] + x] * w[t][o] for `outputs` outputs and vectors * lanes pixels, in chains of
  * `chain` terms; `sums` has a place for all these results at each level. */
 typedef struct fc_planar_taps {
@@ -29,6 +35,19 @@ typedef struct fc_planar_taps {
     void *sums, *out;
     ptrdiff_t out_step;
 } fc_planar_taps;
+
+/* Chains of `plane_rows` are so many filter rows of fw taps; a long row is a chain for each FC_CHAIN taps. */
+static inline ptrdiff_t fc_chain_rows(ptrdiff_t fw)
+{
+    return fw < FC_CHAIN ? FC_CHAIN / fw : 1;
+}
+
+/* How many chains the first `rows` filter rows make. */
+static inline ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)
+{
+    const ptrdiff_t each = fc_chain_rows(fw);
+    return fw > FC_CHAIN ? rows * ((fw + FC_CHAIN - 1) / FC_CHAIN) : (rows + each - 1) / each;
+}
 
 /* One plane, stride 1. out[r][x] = sum_{i,j} src[(r + i) * src_step + j * tap_step + x] * w[i * fw + j], r < rows <= 4,
  * in chains of at most FC_CHAIN terms; `sums` has a place for 4 rows at each level. A long sum may come in parts of whole chains:

@@ -1,0 +1,131 @@
+"""Packs filters and windows of conv2d, boundaries resolved. Next hops: kernels/conv/windows.h and kernels/base/pack.h."""
+from fastconv._drivers.base cimport fc_panel
+from fastconv._drivers.common cimport ceil_div, idx
+from fastconv._drivers.conv.plan cimport PLANAR, Plan
+from fastconv._drivers.conv.table cimport fc_window
+from fastconv._drivers.runtime cimport seam
+
+cdef idx PACK_WORK = 16          # products that take as long as packing one element of a strange layout
+
+seam("conv.PACK_WORK", &PACK_WORK)
+
+
+cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns, idx width, idx first, idx count) noexcept nogil:
+    cdef fc_panel a
+    a.dst = dst
+    a.src = p.w + (group * p.kg + k0) * p.w_k
+    a.fh_step, a.fw_step, a.c_step, a.k_step = p.w_fh, p.w_fw, p.w_c, p.w_k
+    a.fw, a.c, a.first, a.count = max(p.fw, 1), max(p.cg, 1), first, count
+    if p.transposed:
+        a.fh_step, a.fw_step, a.fw = p.w_fw, p.w_fh, p.fh
+    a.columns, a.width, a.kind, a.split = columns, width, p.w_kind, p.split
+    p.base.panel(&a)
+
+
+cdef idx boundary(idx i, idx n, int mode) noexcept nogil:
+    """The source index of position i on an axis of n pixels, -1 for the constant."""
+    cdef idx period
+    if 0 <= i < n:
+        return i
+    if mode == 0:
+        return -1
+    if mode == 1:
+        return 0 if i < 0 else n - 1
+    if mode == 2:
+        period = 2 * n
+    elif mode == 3:
+        if n == 1:
+            return 0
+        period = 2 * n - 2
+    else:
+        period = n
+    i %= period
+    if i < 0:
+        i += period
+    if i < n:
+        return i
+    return period - 1 - i if mode == 2 else period - i
+
+
+cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,
+                    int mode) noexcept nogil:
+    """Source positions of the window of `count` outputs from `start`; returns how many. See `window_steps` of the plan."""
+    cdef idx i, t, size = 0, from_ = start * stride - pad
+    if dense:
+        size = (count - 1) * stride + (taps - 1) * dilation + 1
+        for i in range(size):
+            index[i] = boundary(from_ + i, n, mode)
+    else:
+        for i in range(count):
+            for t in range(taps):
+                index[size] = boundary(from_ + i * stride + t * dilation, n, mode)
+                size += 1
+    return size
+
+
+cdef void fill_run(fc_window *a, idx *index, idx from_, idx step, idx n, int mode) noexcept nogil:
+    """Source columns from_, from_ + step, ... of a window of a.cols columns; of those inside only the first is listed."""
+    cdef idx i
+    a.inside = min(max(ceil_div(-from_, step), 0), a.cols)
+    a.inside_end = max(min(ceil_div(n - from_, step), a.cols), a.inside)
+    a.inside_gap = step
+    for i in range(a.inside):
+        index[i] = boundary(from_ + i * step, n, mode)
+    for i in range(a.inside_end, a.cols):
+        index[i] = boundary(from_ + i * step, n, mode)
+    if a.inside < a.inside_end:
+        index[a.inside] = from_ + a.inside * step
+
+
+cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
+                      idx repeat) noexcept nogil:
+    """Packs the window of outputs (y0.., x0..); pixels of `channels` channels, or planes."""
+    cdef fc_window a
+    cdef idx phase, i, at, from_ = x0 * p.sw - p.left
+    cdef bint dense = p.pixel_col == p.sw and p.tap_col == p.dw
+    cdef idx size = (cols - 1) * p.sw + (p.fw - 1) * p.dw + 1 if dense else cols * p.fw
+    a.rows = fill_index(t.row_index, y0, rows, p.sh, p.fh, p.dh, p.pixel_row == p.sh and p.tap_row == p.dh, p.top, p.height,
+                        p.mode)
+    a.src, a.src_row, a.src_col, a.src_channel = x, p.x_row, p.x_col, p.x_channel
+    a.row_index, a.col_index = t.row_index, t.col_index
+    a.channels, a.repeat, a.kind, a.fill = channels, repeat, p.x_kind, p.cval
+    a.dst_row = p.row_step
+    a.dst_col, a.dst_channel = p.col_step, 1
+    if p.way == PLANAR:
+        a.dst_col, a.dst_channel = 1, p.plane_step
+    # Planes: columns of one phase of the stride lie side by side, so that outputs read consecutive elements.
+    for phase in range(p.pixel_col if p.way == PLANAR else 1):
+        i = p.pixel_col if p.way == PLANAR else 1
+        a.dst = t.window + phase * p.col_step * p.item
+        a.cols = ceil_div(size - phase, i)
+        if dense:
+            fill_run(&a, t.col_index, from_ + phase, i, p.width, p.mode)
+        else:
+            a.inside = a.inside_end = 0
+            for at in range(a.cols):
+                t.col_index[at] = boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw, p.width,
+                                           p.mode)
+        p.k.window(&a)
+        t.worker.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
+
+
+cdef void gather_terms(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,
+                       idx last) noexcept nogil:
+    """Packs terms first..last-1 of outputs (y0.., x0..) side by side, tap by tap."""
+    cdef idx term = first, tap, i
+    cdef fc_window a
+    a.rows, a.cols = rows, cols
+    a.src_row, a.src_col, a.src_channel = p.x_row, p.x_col, p.x_channel
+    a.row_index, a.col_index = t.row_index, t.col_index
+    a.repeat, a.kind, a.fill = 1, p.x_kind, p.cval
+    a.dst_row, a.dst_col, a.dst_channel = p.row_step, p.col_step, 1
+    while term < last:
+        tap = term // p.cg
+        fill_index(t.row_index, y0, rows, p.sh, 1, 1, False, p.top - tap // p.fw * p.dh, p.height, p.mode)
+        fill_run(&a, t.col_index, x0 * p.sw - p.left + tap % p.fw * p.dw, p.sw, p.width, p.mode)
+        a.src = x + term % p.cg * p.x_channel
+        a.channels = min((tap + 1) * p.cg, last) - term
+        a.dst = t.window + (term - first) * p.item
+        p.k.window(&a)
+        term += a.channels
+    t.worker.clock.work += PACK_WORK * <double>rows * cols * (last - first)

@@ -1,0 +1,6 @@
+from fastconv._drivers.common cimport idx
+from fastconv._drivers.conv.pack cimport Thread
+from fastconv._drivers.conv.plan cimport Plan
+
+
+cdef void tile_task(const Plan *p, Thread *t, idx task) noexcept nogil

@@ -1,0 +1,50 @@
+/* Windows of an image, boundaries resolved, packed in runs: columns equally far apart in the source, or columns of `fill`. */
+
+static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
+{
+    const ptrdiff_t item = sizeof(FC_T), n = w->channels;
+    if (w->repeat > 1) {
+        for (ptrdiff_t i = 0; i < run; i++)
+            for (ptrdiff_t c = 0; c < w->repeat; c++)
+                FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * src_col, w->src_channel, n, w->kind);
+    } else if (w->dst_channel == 1 && w->dst_col == n && w->src_channel == item && src_col == n * item) {
+        FC_N(copy)(dst, 1, src, item, run * n, w->kind);
+    } else if (w->dst_channel == 1 && w->src_channel == item) {
+        for (ptrdiff_t i = 0; i < run; i++)
+            FC_N(copy)(dst + i * w->dst_col, 1, src + i * src_col, item, n, w->kind);
+    } else if (w->dst_col == 1 && n > 1 && n <= 8 && w->kind == FC_N(OWN) && w->src_channel == item
+               && src_col == n * item && (uintptr_t)src % sizeof(FC_T) == 0) {
+        FC_T strip[8][FC_N(STRIP)];
+        for (ptrdiff_t i = 0; i < run; i += FC_N(STRIP)) {
+            const ptrdiff_t m = run - i < FC_N(STRIP) ? run - i : FC_N(STRIP);
+            FC_N(deinterleave)((int)n, strip, (const FC_T *)src + i * n, m);
+            for (ptrdiff_t c = 0; c < n; c++)
+                FC_N(copy_line)(dst + c * w->dst_channel + i, strip[c], m);
+        }
+    } else {
+        for (ptrdiff_t c = 0; c < n; c++)
+            FC_N(copy)(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, src_col, run, w->kind);
+    }
+}
+
+static void FC_N(window)(const fc_window *w)
+{
+    ptrdiff_t run;
+    for (ptrdiff_t x = 0; x < w->cols; x += run) {
+        const int inside = x == w->inside && w->inside < w->inside_end;
+        const ptrdiff_t *index = w->col_index + x, left = (x < w->inside ? w->inside : w->cols) - x;
+        const ptrdiff_t gap = inside ? w->inside_gap : left > 1 && index[1] >= 0 ? index[1] - index[0] : 0;
+        run = inside ? w->inside_end - x : 1;
+        while (!inside && run < left && (index[0] < 0 ? index[run] < 0 : index[run] >= 0 && index[run] == index[0] + run * gap))
+            run++;
+        for (ptrdiff_t r = 0; r < w->rows; r++) {
+            FC_T *dst = (FC_T *)w->dst + r * w->dst_row + x * w->dst_col;
+            if (index[0] >= 0 && w->row_index[r] >= 0)
+                FC_N(window_run)(w, dst, w->src + w->row_index[r] * w->src_row + index[0] * w->src_col, gap * w->src_col, run);
+            else
+                for (ptrdiff_t i = 0; i < run; i++)
+                    for (ptrdiff_t c = 0; c < w->channels * w->repeat; c++)
+                        dst[i * w->dst_col + c * w->dst_channel] = (FC_T)w->fill;
+        }
+    }
+}
