@@ -1,17 +1,13 @@
-"""Triple products and tensor contractions. Next hop: _drivers/contraction/triple.pyx, and _drivers/contraction/modes.pyx for one axis."""
+"""Triple products and tensor contractions. Next hop: _face/contraction.py, which cuts up operands for the drivers."""
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._drivers import runtime as _runtime
-from ._drivers.contraction import mode_dot as _mode_dot
-from ._drivers.contraction import mttkrp as _mttkrp_driver
-from ._drivers.contraction import triple as _contraction
 from ._face import args as _args
+from ._face import contraction as _contraction
 
 __all__ = [
     "mode_dot",
@@ -22,61 +18,6 @@ __all__ = [
     "triple_product_vjp",
     "unpack_symmetric",
 ]
-
-
-_SLAB_ROWS = 4096
-_BLOCK_ITEMS = 1 << 17  # of arrays that are copied, cast or compared block by block
-_COPY_BYTES = 4 << 20  # of a matrix whose rows the drivers cannot read as they are, and of results that are formed apart
-_CAREFUL_COLUMNS = 64  # of factors with infinities, together
-
-_runtime.face_seams("contraction", globals(), "_SLAB_ROWS", "_BLOCK_ITEMS", "_COPY_BYTES", "_CAREFUL_COLUMNS")
-
-
-def _same(a, b):
-    """Whether two arrays are one: the same object, or the same memory read in the same way."""
-    return a is b or (
-        a.dtype == b.dtype
-        and a.shape == b.shape
-        and a.strides == b.strides
-        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
-    )
-
-
-def _equal(a, b, dtype):
-    """Whether two arrays hold the same numbers in `dtype`; they are compared up to the first difference."""
-    if a.shape != b.shape or _same(a, b) or a.size == 0:
-        return a.shape == b.shape
-    x, y = a.item(0), b.item(0)
-    if x != y and x == x:
-        return False
-    words = f"u{dtype.itemsize}"
-    blocks = np.nditer((a, b), ["external_loop", "buffered"], op_dtypes=[dtype, dtype], buffersize=_BLOCK_ITEMS)
-    return all((x.view(words) == y.view(words)).all() for x, y in blocks)
-
-
-def _float_dtype(**arrays):
-    """The real dtype that NumPy gives several named arrays together."""
-    (first_name, first), *rest = arrays.items()
-    dtype = _args.real_dtype(first, first_name, first, first_name)
-    for name, a in rest:
-        dtype = np.result_type(dtype, _args.real_dtype(a, name, a, name))
-    return dtype
-
-
-def _matrix(name, value):
-    a = _args.array(name, value)
-    if a.ndim != 2:
-        raise ValueError(f"{name} must have 2 axes, one row of samples for each index, got shape {a.shape}")
-    return a
-
-
-def _operands(a, b, c):
-    """The three matrices, those left out being the ones before; an object given twice is one array."""
-    first = _matrix("a", a)
-    second = first if b is None or b is a else _matrix("b", b)
-    if c is None or c is b:
-        return first, second, second
-    return first, second, first if c is a else _matrix("c", c)
 
 
 def triple_product(
@@ -151,68 +92,20 @@ def triple_product(
     array([[36., -8.],
            [-8.,  4.]])
     """
-    a, b, c = _operands(a, b, c)
+    a, b, c = _contraction.operands(a, b, c)
     arrays = {"a": a, "b": b, "c": c}
     if weights is not None:
         weights = arrays["weights"] = _args.array("weights", weights)
-    dtype = _float_dtype(**arrays)
+    dtype = _contraction.float_dtype(**arrays)
     for name, x in (("b", b), ("c", c)):
         if x.shape[1] != a.shape[1]:
             raise ValueError(f"{name} must have as many columns as a, {a.shape[1]}, got shape {x.shape}")
     if weights is not None and weights.shape != a.shape[1:]:
         raise ValueError(f"weights must have shape {a.shape[1:]}, one for each column of a, got shape {weights.shape}")
     packed = _args.flag("packed", packed)
-    if packed and not _same(b, c):
+    if packed and not _contraction.one_array(b, c):
         raise ValueError("packed=True needs b and c to be the same array: without mirror images nothing is packed")
-    return _triple(a, b, c, dtype, weights, None, 1.0, packed, out, workers)
-
-
-def _triple(a, b, c, dtype, weights, mean, scale, packed, out, workers, compare=True):
-    """`triple_product` of checked arrays, whose axes beyond the first are all summed over.
-
-    Without `compare` arrays that are the same are not looked for.
-    """
-    workers = _args.workers(workers)
-    ab, bc = (compare and _equal(x, y, dtype) for x, y in ((a, b), (b, c)))
-    ac = ab if bc else compare and not ab and _equal(a, c, dtype)
-    shape = len(a), len(b), len(c)
-    if packed:
-        pairs = len(b) * (len(b) + 1) // 2
-        shape = (pairs * (len(b) + 2) // 3,) if _same(a, b) else (len(a), pairs)
-    inputs = [a, b, c] if weights is None else [a, b, c, weights]
-    target, answer = _args.result(out, shape, dtype, *inputs)
-    if math.prod(a.shape[1:]) == 0:
-        target[...] = 0
-    elif target.size:
-        # The axes of the result that the driver's lanes, pairs and rows run along.
-        if bc:
-            roles = (0, 1, 2)
-        elif ab:
-            roles = (2, 0, 1)
-        elif ac:
-            roles = (1, 0, 2)
-        else:
-            roles = sorted(range(3), key=shape.__getitem__)
-            roles = roles[1], roles[0], roles[2]
-        same = 2 if ab and bc else 1 if ab or bc or ac else 0
-        x, y, z = ((a, b, c)[axis] for axis in roles)
-        if weights is not None:
-            weights = weights[None]
-        view = target if packed else target.transpose(roles)
-        # Slabs of operands that need not be whole bound the memory for packing.
-        for first in _slabs(len(x), same < 2):
-            for last in _slabs(len(z), same == 0):
-                part = view if same == 2 else view[first] if same else view[first, :, last]
-                _contraction.triple_product(x[first], y, z[last], same, part, packed, weights, mean, scale, workers)
-    if target is not answer:
-        answer[...] = target
-    return answer
-
-
-def _slabs(rows, cut):
-    """Slices of at most _SLAB_ROWS rows, or one."""
-    step = _SLAB_ROWS if cut else rows
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+    return _contraction.triple_product(a, b, c, dtype, weights, None, 1.0, packed, out, workers)
 
 
 def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
@@ -249,20 +142,7 @@ def unpack_symmetric(packed: ArrayLike, n: int) -> np.ndarray:
     n = _args.integer("n", n, 0, "an integer >= 0")
     pairs = n * (n + 1) // 2
     if p.ndim == 1 and p.size == pairs * (n + 2) // 3:
-        i = np.arange(n)
-        result = np.empty((n, n, n), p.dtype)
-        step = max(_BLOCK_ITEMS // max(n, 1), 1)
-        for first in range(0, n, step):
-            j = i[first : first + step, None]
-            high = np.maximum(i, j)
-            index = high * (high + 1) // 2 + np.minimum(i, j)
-            for k in range(first, n):
-                plane = p[k * (k + 1) * (k + 2) // 6 :][index[: k + 1 - first, : k + 1]]
-                rows = slice(first, first + len(plane))
-                result[k, rows, : k + 1] = plane
-                result[rows, k, : k + 1] = plane
-                result[rows, : k + 1, k] = plane
-        return result
+        return _contraction.unpack_triples(p, n)
     if p.ndim == 0 or p.shape[-1] != pairs:
         raise ValueError(
             f"packed must have shape ({pairs * (n + 2) // 3},) or (..., {pairs}) for n={n}, got shape {p.shape}"
@@ -321,26 +201,16 @@ def third_moment(x: ArrayLike, *, axis: int = -1, center: bool = True, packed: b
     >>> fastconv.third_moment(np.array([[0.0, 0.0, 3.0]]))
     array([[[2.]]])
     """
-    a = _matrix("x", x)
-    axis = _axis("axis", axis, 2)
+    a = _contraction.matrix("x", x)
+    axis = _contraction.axis_of("axis", axis, 2)
     center, packed = _args.flag("center", center), _args.flag("packed", packed)
     a = a.T if axis == 0 else a
-    dtype = _float_dtype(x=a)
+    dtype = _contraction.float_dtype(x=a)
     n, m = a.shape
     if m == 0:
         return np.full(n * (n + 1) * (n + 2) // 6 if packed else (n, n, n), np.nan, dtype)
-    mean = _row_means(a) if center else None
-    return _triple(a, a, a, dtype, None, mean, 1 / m, packed, None, None)
-
-
-def _row_means(a):
-    """Means in float64, from copies of blocks of columns: their sums are the same for any strides."""
-    n, m = a.shape
-    step = max(_BLOCK_ITEMS // max(n, 1), 1)
-    total = np.zeros(n, np.longdouble)
-    for start in range(0, m, step):
-        total += np.array(a[:, start : start + step], np.float64, order="C").sum(axis=1)
-    return (total / m).astype(np.float64)
+    mean = _contraction.row_means(a) if center else None
+    return _contraction.triple_product(a, a, a, dtype, None, mean, 1 / m, packed, None, None)
 
 
 def triple_product_vjp(
@@ -393,25 +263,14 @@ def triple_product_vjp(
     """
     g = _args.array("grad", grad)
     given = [value is not None for value in (a, b, c)]
-    a, b, c = _operands(a, b, c)
+    a, b, c = _contraction.operands(a, b, c)
     if g.shape != (len(a), len(b), len(c)):
         raise ValueError(f"grad must have the shape of the result, {(len(a), len(b), len(c))}, got shape {g.shape}")
-    dtype = _float_dtype(grad=g, a=a, b=b, c=c)
+    dtype = _contraction.float_dtype(grad=g, a=a, b=b, c=c)
     for name, x in (("b", b), ("c", c)):
         if x.shape[1] != a.shape[1]:
             raise ValueError(f"{name} must have as many columns as a, {a.shape[1]}, got shape {x.shape}")
-    grads = [_args.result(None, x.shape, dtype)[0] for x, own in zip((a, b, c), given, strict=True) if own]
-    step = max(_BLOCK_ITEMS // max(len(a), len(b), len(c), 1), 1)
-    for start in range(0, a.shape[1], step):
-        part = [x[:, start : start + step] for x in (a, b, c)]
-        for axis in range(3):
-            target = grads[sum(given[: axis + 1]) - 1][:, start : start + step]
-            one = _mttkrp(g, part, axis, dtype)
-            if given[axis]:
-                target[...] = one
-            else:
-                target += one
-    return tuple(grads)
+    return _contraction.triple_product_vjp(g, (a, b, c), given, dtype)
 
 
 def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) -> np.ndarray:
@@ -467,44 +326,17 @@ def mttkrp(tensor: ArrayLike, factors: Sequence[ArrayLike | None], mode: int) ->
         raise ValueError(f"tensor must have at least 2 axes, got shape {t.shape}")
     if hasattr(factors, "__array__") or not isinstance(factors, Sequence):
         raise TypeError(f"factors must be a list of matrices, one for each axis of tensor, not {type(factors)}")
-    axis = _axis("mode", mode, t.ndim)
+    axis = _contraction.axis_of("mode", mode, t.ndim)
     if len(factors) != t.ndim:
         raise ValueError(f"factors must be {t.ndim} matrices, one for each axis of tensor, got {len(factors)}")
     names = {n: f"factors[{n}]" for n in range(t.ndim) if n != axis}
-    matrices = {n: _matrix(name, factors[n]) for n, name in names.items()}
-    dtype = _float_dtype(tensor=t, **{names[n]: m for n, m in matrices.items()})
+    matrices = {n: _contraction.matrix(name, factors[n]) for n, name in names.items()}
+    dtype = _contraction.float_dtype(tensor=t, **{names[n]: m for n, m in matrices.items()})
     columns = next(iter(matrices.values())).shape[1]
     for n, m in matrices.items():
         if m.shape != (t.shape[n], columns):
             raise ValueError(f"{names[n]} must have shape {(t.shape[n], columns)}, got shape {m.shape}")
-    return _mttkrp(t, matrices, axis, dtype)
-
-
-def _mttkrp(t, factors, axis, dtype):
-    """`mttkrp` of checked arrays."""
-    others = [n for n in range(t.ndim) if n != axis]
-    columns = factors[others[0]].shape[1]
-    result, _ = _args.result(None, (t.shape[axis], columns), dtype)
-    if t.size and columns:
-        turned, matrices = t.transpose(axis, *others), [factors[n] for n in others]
-        _mttkrp_driver.mttkrp(turned, matrices, result, axis == t.ndim - 1, False, None)
-        with np.errstate(all="ignore"):
-            sums = sum(f.sum(axis=0, dtype=np.float64) for f in matrices[:-1]) + np.zeros(columns)
-        careful = np.flatnonzero(~np.isfinite(sums))
-        while len(careful):
-            # The last factor meets the others' infinities before its products are summed, for a few columns and rows at a time.
-            first = careful[0]
-            near, careful = np.split(careful, [np.searchsorted(careful, first + _CAREFUL_COLUMNS)])
-            columns = [f[:, first : near[-1] + 1] for f in matrices]
-            step = max(_COPY_BYTES // (columns[0].shape[1] * dtype.itemsize), 1)
-            for start in range(0, len(result), step):
-                rows = slice(start, start + step)
-                part = np.empty((len(result[rows]), columns[0].shape[1]), dtype)
-                _mttkrp_driver.mttkrp(turned[rows], columns, part, False, True, None)
-                result[rows, near] = part[:, near - first]
-    else:
-        result[...] = 0
-    return result
+    return _contraction.mttkrp(t, matrices, axis, dtype)
 
 
 def mode_dot(
@@ -571,8 +403,8 @@ def mode_dot(
     """
     t = _args.array("tensor", tensor)
     m = _args.array("vector_or_matrix", vector_or_matrix)
-    dtype = _product_dtype(t, m)
-    axis = _mode_axis(t, m, mode)
+    dtype = _contraction.product_dtype(t, m)
+    axis = _contraction.mode_axis(t, m, mode)
     workers = _args.workers(workers)
     shape = (*t.shape[:axis], *m.shape[:-1], *t.shape[axis + 1 :])
     target, answer = _args.result(out, shape, dtype, t, m)
@@ -580,99 +412,11 @@ def mode_dot(
         target[...] = 0
     elif target.size:
         view = target[..., None] if m.ndim == 1 else np.moveaxis(target, axis, -1)
-        _contract(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, m.ndim == 1 or len(m) == 1, workers)
+        alone = m.ndim == 1 or len(m) == 1
+        _contraction.mode_dot(np.moveaxis(t, axis, -1), np.atleast_2d(m), view, axis == t.ndim - 1, alone, workers)
     if target is not answer:
         answer[...] = target
     return answer
-
-
-def _mode_axis(t, m, mode):
-    """The axis that `mode` names, once the shapes of `mode_dot` are checked."""
-    if t.ndim == 0:
-        raise ValueError("tensor must have at least 1 axis, got a scalar")
-    if m.ndim not in (1, 2):
-        raise ValueError(f"vector_or_matrix must have 1 or 2 axes, (n,) or (r, n), got shape {m.shape}")
-    axis = _axis("mode", mode, t.ndim)
-    if m.shape[-1] != t.shape[axis]:
-        raise ValueError(
-            f"vector_or_matrix of shape {m.shape} must have as many columns as tensor of shape {t.shape} has entries "
-            f"along mode {mode}, {t.shape[axis]}"
-        )
-    return axis
-
-
-def _product_dtype(t, m):
-    """The dtype of `mode_dot`."""
-    for name, a in (("tensor", t), ("vector_or_matrix", m)):
-        if a.dtype.kind not in "biufc" or a.dtype.itemsize > (16 if a.dtype.kind == "c" else 8):
-            raise TypeError(
-                f"{name} has dtype {a.dtype}; it may be bool, an integer, float16, float32, float64, complex64 or "
-                "complex128"
-            )
-    if t.dtype.kind in "biu" and m.dtype.kind in "biu":
-        return np.dtype(np.uint64 if t.dtype.kind == m.dtype.kind == "u" else np.int64)
-    return np.result_type(t.dtype.newbyteorder("="), m.dtype.newbyteorder("="))
-
-
-def _contract(t, m, out, last, alone, workers):
-    """out[..., r] = sum_n m[r, n] * t[..., n], in real and integer arrays, of which no more is copied at a time than is allowed.
-
-    `last`: n is the user's last axis; `alone`: the whole matrix has one row. How a sum is cut depends on
-    shapes and dtypes alone, not on what is copied: so the bits do not.
-    """
-    kind, size, n = out.dtype.kind, out.dtype.itemsize, m.shape[1]
-    real = out.dtype if kind != "c" and size >= 4 else np.dtype(f"f{max(size // (2 if kind == 'c' else 1), 4)}")
-    cast = kind not in "iu" and t.dtype.kind in "biu"
-    row_bytes = n * real.itemsize
-    if m.dtype.kind == "c":
-        row_bytes *= 4 if t.dtype.kind == "c" else 2
-    copied = not (m.dtype == real and m.flags.c_contiguous)
-    rows = min(max(_COPY_BYTES // row_bytes, 1), _SLAB_ROWS) if copied else _SLAB_ROWS
-    if rows < len(m):
-        for start in range(0, len(m), rows):
-            slab = slice(start, start + rows)
-            _contract(t, m[slab], out[..., slab], last, alone, workers)
-    elif n > 1 and ((row_bytes > _COPY_BYTES and (copied or kind not in "iu")) or (cast and n > _BLOCK_ITEMS)):
-        middle = n // 2 // 64 * 64 or n // 2
-        sums = np.empty((2, *out.shape), np.result_type(real, out.dtype))
-        for half, part in zip(sums, (slice(middle), slice(middle, n)), strict=True):
-            _contract(t[..., part], m[:, part], half, last, alone, workers)
-        np.add(*sums, out=out, casting="same_kind")
-    elif cast and t.size > max(_BLOCK_ITEMS, n):
-        axis = max((k for k in range(t.ndim - 1) if t.shape[k] > 1), key=lambda k: abs(t.strides[k]))
-        middle = t.shape[axis] // 2 // 64 * 64 or t.shape[axis] // 2
-        for part in (slice(middle), slice(middle, None)):
-            block = (slice(None),) * axis + (part,)
-            _contract(t[block], m, out[block], last, alone, workers)
-    else:
-        _contract_block(t.astype(real) if cast else t, m, out, real, last, alone, workers)
-
-
-def _contract_block(t, m, out, real, last, alone, workers):
-    """`_contract` of what the driver takes, complex numbers as pairs of real ones."""
-    summed = results = 1
-    if t.dtype.kind == "b":
-        t = t.view(np.uint8)
-    if out.dtype.kind == "c":
-        out = _parts(out)  # (..., r, 2)
-        if m.dtype.kind != "c":
-            t, out = (np.moveaxis(x, -1, -2) for x in (_parts(t), out))
-        elif t.dtype.kind == "c":
-            whole = np.empty((len(m), 2, m.shape[1], 2), real)
-            whole[:, 0, :, 0] = whole[:, 1, :, 1] = m.real
-            whole[:, 1, :, 0] = m.imag
-            np.multiply(m.imag, -1, out=whole[:, 0, :, 1])  # np.negative errs with some steps in NumPy 2.4
-            t, m, summed, results = _parts(t), whole.reshape(2 * len(m), -1), 2, 2
-        else:
-            m, results = np.stack([m.real, m.imag], axis=1).reshape(2 * len(m), -1), 2
-    alone = alone and len(m) == 1  # of real numbers
-    _mode_dot.mode_dot(t, summed, np.ascontiguousarray(m, real), out, results, last, alone, workers)
-
-
-def _parts(a):
-    """A view of a complex array whose last, additional axis holds the real and the imaginary part."""
-    real = a.real
-    return np.lib.stride_tricks.as_strided(real, (*a.shape, 2), (*a.strides, real.itemsize))
 
 
 def mode_dot_vjp(
@@ -723,8 +467,8 @@ def mode_dot_vjp(
     g = _args.array("grad", grad)
     t = _args.array("tensor", tensor)
     m = _args.array("vector_or_matrix", vector_or_matrix)
-    dtype = _float_dtype(grad=g, tensor=t, vector_or_matrix=m)
-    axis = _mode_axis(t, m, mode)
+    dtype = _contraction.float_dtype(grad=g, tensor=t, vector_or_matrix=m)
+    axis = _contraction.mode_axis(t, m, mode)
     shape = (*t.shape[:axis], *m.shape[:-1], *t.shape[axis + 1 :])
     if g.shape != shape:
         raise ValueError(f"grad must have the shape of the result, {shape}, got shape {g.shape}")
@@ -732,19 +476,13 @@ def mode_dot_vjp(
     g = g if m.ndim == 2 else np.expand_dims(g, axis)
     first, _ = _args.result(None, t.shape, dtype)
     if first.size and len(rows):
-        _contract(np.moveaxis(g, axis, -1), rows.T, np.moveaxis(first, axis, -1), axis == t.ndim - 1, t.shape[axis] == 1, None)
+        view, alone = np.moveaxis(first, axis, -1), t.shape[axis] == 1
+        _contraction.mode_dot(np.moveaxis(g, axis, -1), rows.T, view, axis == t.ndim - 1, alone, None)
     else:
         first[...] = 0
     g, t = np.moveaxis(g, axis, 0), np.moveaxis(t, axis, 0)
     ones = np.broadcast_to(dtype.type(1), (1, *t.shape[1:]))
-    second = _triple(ones, g, t, dtype, None, None, 1.0, False, None, None, compare=False)
+    second = _contraction.triple_product(ones, g, t, dtype, None, None, 1.0, False, None, None, compare=False)
     return first, second.reshape(m.shape)
 
 
-def _axis(name, value, ndim):
-    """`value` as the index of one of `ndim` axes, counted from the first."""
-    what = f"an axis of {ndim}, {-ndim} to {ndim - 1}"
-    axis = _args.integer(name, value, -ndim, what)
-    if axis >= ndim:
-        raise ValueError(f"{name} must be {what}, got {value!r}")
-    return axis % ndim

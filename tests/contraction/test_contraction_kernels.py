@@ -41,7 +41,8 @@ def around(lanes):
 def test_khatri_rao_panels(isa, dtype, at_end, rng):
     """Runs of one pair, of some and of whole vectors, which may read and write up to a vector beyond the last pair."""
     k, lanes = kernels.real("contraction", dtype), kernels.real("base", dtype).lanes
-    for lengths in ([1], [lanes], [4 * lanes], [4 * lanes, 1], [3, 1, lanes + 1], [1] * lanes, [2 * lanes, lanes, lanes - 1 or 1]):
+    cases = [1], [lanes], [4 * lanes], [4 * lanes, 1], [3, 1, lanes + 1], [1] * lanes, [2 * lanes, lanes, lanes - 1 or 1]
+    for lengths in cases:
         for samples in (1, 2, 5):
             runs = (kernels.TYPES["fc_pair_run"] * len(lengths))()
             for j, (run, length) in enumerate(zip(runs, lengths, strict=True)):
@@ -76,7 +77,8 @@ def test_operands_of_few_rows(isa, dtype, at_end, rng):
         at = (ctypes.c_void_p * 3)(*(kernels.at(a) for a in (x, y, z)))
         steps = (ctypes.c_ssize_t * 3)(n, n + 1, n + 2)
         k.few_rows(kernels.arguments(
-            "fc_few_rows", at=at, rows=(ctypes.c_ssize_t * 3)(*rows), row=steps, ahead=(ctypes.c_ssize_t * 3)(*ahead), n=n, sums=sums
+            "fc_few_rows", at=at, rows=(ctypes.c_ssize_t * 3)(*rows), row=steps, ahead=(ctypes.c_ssize_t * 3)(*ahead), n=n,
+            sums=sums,
         ))
         products = np.zeros((*rows, -(-n // lanes) * lanes), dtype)
         products[..., :n] = np.einsum("im,jm,km->ijkm", x, y, z)
@@ -111,7 +113,7 @@ def test_rows_less_their_means_and_times_weights(isa, dtype, at_end, rng):
 def test_wide_sums_lose_nothing_that_the_result_would_show(isa, dtype, at_end, rng):
     k, lanes = kernels.real("contraction", dtype), kernels.real("base", dtype).lanes
     for count in around(lanes):
-        large = (rng.integers(1, 9, count) * 2.0**60 if dtype == np.float64 else rng.integers(1, 9, count) * 2.0**30).astype(dtype)
+        large = (rng.integers(1, 9, count) * (2.0**60 if dtype == np.float64 else 2.0**30)).astype(dtype)
         parts = [large, small(rng, count, dtype=dtype), -large, (rng.standard_normal(count) / 8).astype(dtype)]
         total = place(np.full(count * (2 if dtype == np.float64 else 1), np.nan), at_end)
         for i, part in enumerate(parts):
@@ -203,7 +205,7 @@ def test_dot_products_of_any_length(isa, dtype, at_end, rng):
 @ENDS
 @pytest.mark.parametrize("source", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
 def test_integers_of_any_kind_modulo_two_to_the_64(isa, source, at_end, rng):
-    kind = kernels.constant(f"FC_{source[0].upper()}{8 * int(source[1])}")
+    own = kernels.constant(f"FC_{source[0].upper()}{8 * int(source[1])}")
     limits = np.iinfo(source)
     for n, gap, swapped in itertools.product((1, 7, 33), (1, 3), (False, True)):
         values = rng.integers(limits.min, limits.max, n * gap - gap + 1, source, endpoint=True)
@@ -211,7 +213,6 @@ def test_integers_of_any_kind_modulo_two_to_the_64(isa, source, at_end, rng):
         weight = int(rng.integers(0, 2**64, dtype=np.uint64))
         c = place(rng.integers(0, 2**64, n, np.uint64), at_end)
         expected = [(int(before) + weight * int(value)) % 2**64 for before, value in zip(c, values[::gap], strict=True)]
-        kernels.table().contraction.integer_axpy(
-            kernels.at(c), kernels.at(values), gap * values.itemsize, n, weight, kind | (kernels.constant("FC_SWAPPED") if swapped else 0)
-        )
+        kind = own | kernels.constant("FC_SWAPPED") if swapped else own
+        kernels.table().contraction.integer_axpy(kernels.at(c), kernels.at(values), gap * values.itemsize, n, weight, kind)
         assert c.tolist() == expected, (n, gap, swapped)
