@@ -1,4 +1,4 @@
-"""Convolution of image batches with banks of filters. Next hop: _drivers/conv/run.pyx, which cuts the work into tiles."""
+"""Convolution of image batches with banks of filters. Next hop: _drivers/conv/run.pyx."""
 from __future__ import annotations
 
 import numpy as np
@@ -146,7 +146,7 @@ def conv2d(
         (top, bottom), (left, right) = _VALID
     else:
         (top, bottom), (left, right) = _args.padding(padding, (h, width), (extent_h, extent_w), (sh, sw))
-    mode = _args.choice("padding_mode", padding_mode, _args.PADDING_MODES)
+    mode = _args.choice("padding_mode", padding_mode, _conv.PADDING_MODES)
     if mode and (top or bottom or left or right) and not (h and width):
         raise ValueError(f"padding_mode={padding_mode!r} needs pixels to repeat, but input has shape {np.shape(input)}")
     for axis, size in (("height", h + top + bottom), ("width", width + left + right)):
@@ -160,7 +160,7 @@ def conv2d(
             f"filters of shape {w.shape} cover {extent_h} x {extent_w} pixels, more than the padded input has: "
             f"{h + top + bottom} x {width + left + right}"
         )
-    act = _args.choice("activation", activation, _args.ACTIVATIONS)
+    act = _args.choice("activation", activation, _conv.ACTIVATIONS)
     workers = _args.workers(workers)
     cval = _args.real("cval", cval)
     if bias is not None:

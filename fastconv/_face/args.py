@@ -15,8 +15,6 @@ ALIGNED_BYTES = 64 << 10
 MOST_THREADS = 1 << 15
 MOST_PIXELS = 1 << 48  # of a padded axis: index arithmetic on them stays within 64 bits
 NATIVE = {np.dtype(t) for t in (np.float16, np.float32, np.float64)}
-PADDING_MODES = {"constant": 0, "edge": 1, "symmetric": 2, "mirror": 3, "wrap": 4}
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4, "tanh": 5}
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
 _runtime.face_seams("runtime", globals(), "ALIGNED_BYTES")

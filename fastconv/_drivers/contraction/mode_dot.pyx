@@ -70,10 +70,10 @@ cdef struct Dot:
 cdef struct Thread:
     Worker worker
     char *packed                 # columns of the matrix, or a strip of the tensor
-    char *spare
-    char *spare2
-    char *c                      # sums of this span,
-    char *c2                     # of a chain that is to join them,
+    char *rows                   # of the tensor, along the sum
+    char *spare                  # the same before they are transposed
+    char *sums                   # of this span,
+    char *chain_sums             # of a chain that is to join them,
     char *total                  # and wide ones of all spans, if there are several
     idx held                     # which columns are packed, -1: none
 
@@ -113,7 +113,7 @@ cdef void pack_terms(const Dot *p, void *dst, const char *t, idx first, idx coun
 
 cdef inline void end_span(const Dot *p, Thread *w, idx n, idx first, idx size) noexcept nogil:
     """Once n terms are added up: if they end a span, its sums, `size` from `first` on, join the wide ones; the last return."""
-    cdef char *c = w.c + first * p.item
+    cdef char *c = w.sums + first * p.item
     cdef double *total = <double *>(w.total + 2 * first * p.item)
     if p.n <= p.span or (n % p.span and n < p.n):
         return
@@ -130,16 +130,16 @@ cdef void vector_task(const Dot *p, Thread *w, idx task) noexcept nogil:
     cdef char *c
     while n < p.n:
         count = min(p.chain, p.n - n)
-        c = w.c2 if n % p.span else w.c
+        c = w.chain_sums if n % p.span else w.sums
         memset(c, 0, length * p.item)
         p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
-        if c == w.c2:
-            p.base.add(w.c, c, length)
+        if c == w.chain_sums:
+            p.base.add(w.sums, c, length)
         n += count
         end_span(p, w, n, 0, length)
         if tick(&w.worker.clock, <double>length * count):
             return
-    store(p.base, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+    store(p.base, w.sums, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void lanes_task(const Dot *p, Thread *w, idx task) noexcept nogil:
@@ -152,13 +152,14 @@ cdef void lanes_task(const Dot *p, Thread *w, idx task) noexcept nogil:
     while n < p.n:
         count = min(p.chain, p.n - n)
         pack_terms(p, w.packed, t, n, count, length, p.item, width)
-        multiply(p.base, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.c, n % p.span > 0, count)
+        multiply(p.base, p.item, p.matrix + n * p.item, p.n, p.r, w.packed, count, vectors, w.sums, n % p.span > 0, count)
         n += count
         end_span(p, w, n, 0, p.r * width)
         if tick(&w.worker.clock, <double>width * count * p.r):
             return
     for r in range(p.r):
-        store(p.base, offset(w.c, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0, p.out_step[p.axes - 1], p.out_kind)
+        store(p.base, offset(w.sums, r * width, p.item), 0, 1, length, out + r_offset(p, r), 0,
+              p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void rows_in_place(const Dot *p, Thread *w, const char *t, idx start, idx end, idx length, int vectors) noexcept nogil:
@@ -172,7 +173,7 @@ cdef void rows_in_place(const Dot *p, Thread *w, const char *t, idx start, idx e
             if first + 2 * height <= length:
                 p.base.prefetch(t + (first + height) * row + n * p.item, height, row, count * p.item)
             multiply(p.base, p.item, t + first * row + n * p.item, row // p.item, rows,
-                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.c, first * width, p.item),
+                     offset(w.packed, (n - start) * width, p.item), count, vectors, offset(w.sums, first * width, p.item),
                      n % p.span > 0, count)
             n += count
             end_span(p, w, n, first * width, rows * width)
@@ -208,23 +209,23 @@ cdef void rows_task(const Dot *p, Thread *w, idx task) noexcept nogil:
             while n < end:
                 count = min(p.chain, end - n)
                 if p.n_inner == 1:
-                    copy_matrix(p.base, p.item, w.spare, p.chain, w.spare2, t + n * p.n_step, row, p.n_step, length, count,
+                    copy_matrix(p.base, p.item, w.rows, p.chain, w.spare, t + n * p.n_step, row, p.n_step, length, count,
                                 p.kind)
                 else:
                     wide = round_up(length, p.base.lanes)
-                    pack_terms(p, w.spare2, t, n, count, length, row, wide)
-                    p.base.transpose(w.spare, p.chain, w.spare2, wide, count, length)
-                multiply(p.base, p.item, w.spare, p.chain, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
-                         vectors, w.c, n % p.span > 0, count)
+                    pack_terms(p, w.spare, t, n, count, length, row, wide)
+                    p.base.transpose(w.rows, p.chain, w.spare, wide, count, length)
+                multiply(p.base, p.item, w.rows, p.chain, length, offset(w.packed, (n - part * p.part) * width, p.item), count,
+                         vectors, w.sums, n % p.span > 0, count)
                 n += count
                 end_span(p, w, n, 0, length * width)
                 if tick(&w.worker.clock, <double>length * count * width):
                     return
         if p.r_inner == 1:
-            store(p.base, w.c, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
+            store(p.base, w.sums, width, length, columns, out + panel * p.width * p.r_step, across, p.r_step, p.out_kind)
         else:
             for r in range(columns):
-                store(p.base, offset(w.c, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
+                store(p.base, offset(w.sums, r, p.item), width, length, 1, out + r_offset(p, panel * p.width + r), across, 0,
                       p.out_kind)
 
 
@@ -236,15 +237,15 @@ cdef void dots_task(const Dot *p, Thread *w, idx task) noexcept nogil:
     while n < p.n:
         count = min(p.span if p.rows_in_place else p.piece, p.n - n)
         if p.rows_in_place:
-            p.k.dot(w.c, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, False)
+            p.k.dot(w.sums, t + n * p.item, row // p.item, p.matrix + n * p.item, length, count, False)
         else:
-            copy_matrix(p.base, p.item, w.spare, count, w.spare2, t + n * p.n_step, row, p.n_step, length, count, p.kind)
-            p.k.dot(w.c, w.spare, count, p.matrix + n * p.item, length, count, n % p.span > 0)
+            copy_matrix(p.base, p.item, w.rows, count, w.spare, t + n * p.n_step, row, p.n_step, length, count, p.kind)
+            p.k.dot(w.sums, w.rows, count, p.matrix + n * p.item, length, count, n % p.span > 0)
         n += count
         end_span(p, w, n, 0, length)
         if tick(&w.worker.clock, <double>length * count):
             return
-    store(p.base, w.c, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
+    store(p.base, w.sums, 0, 1, length, out, 0, p.out_step[p.axes - 1], p.out_kind)
 
 
 cdef void integers_task(const Dot *p, Thread *w, idx task) noexcept nogil:
@@ -254,16 +255,16 @@ cdef void integers_task(const Dot *p, Thread *w, idx task) noexcept nogil:
     cdef idx length = locate(p, task, &t, &out), n, r, i, across = p.out_step[p.axes - 1]
     cdef const uint64_t *matrix = <const uint64_t *>p.matrix
     for r in range(p.r):
-        memset(w.c, 0, length * 8)
+        memset(w.sums, 0, length * 8)
         for n in range(p.n):
-            p.table.integer_axpy(<uint64_t *>w.c, t + n * p.n_step, p.step[p.axes - 1], length, matrix[r * p.n + n], p.kind)
+            p.table.integer_axpy(<uint64_t *>w.sums, t + n * p.n_step, p.step[p.axes - 1], length, matrix[r * p.n + n], p.kind)
             if tick(&w.worker.clock, <double>length):
                 return
         if across == 8:
-            memcpy(out + r * p.r_step, w.c, length * 8)
+            memcpy(out + r * p.r_step, w.sums, length * 8)
         else:
             for i in range(length):
-                memcpy(out + r * p.r_step + i * across, w.c + i * 8, 8)
+                memcpy(out + r * p.r_step + i * across, w.sums + i * 8, 8)
 
 
 cdef void run(const void *plan, void *worker) noexcept nogil:
@@ -404,11 +405,11 @@ cdef void prepare(const void *plan, void *worker) noexcept nogil:
     cdef Room r = room(p)
     w.held = -1
     w.packed = w.worker.memory
-    w.spare = w.packed + r.packed
-    w.spare2 = w.spare + r.spare
-    w.c = w.spare2 + r.spare
-    w.total = w.c + r.sums
-    w.c2 = w.total + r.total     # of one row alone
+    w.rows = w.packed + r.packed
+    w.spare = w.rows + r.spare
+    w.sums = w.spare + r.spare
+    w.total = w.sums + r.sums
+    w.chain_sums = w.total + r.total     # of one row alone
 
 
 def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int results, bint last, bint alone, workers):

@@ -77,10 +77,10 @@ cdef struct Unfolding:
 
 cdef struct Thread:
     Worker worker
-    char *packed
-    char *block
-    char *spare
-    char *c
+    char *packed                 # panels of the contracted factor; transposed: a strip of the tensor
+    char *block                  # rows of the tensor; transposed: products of the factors
+    char *spare                  # rows before they are transposed
+    char *products               # a panel's, before they are scaled; transposed: another spare
     char *sums                   # of this group of products
     char *total                  # wide ones of all groups, if there are several
     char *scale                  # a row of the product of the other factors
@@ -116,7 +116,7 @@ cdef void multiply_rows(const Unfolding *p, Thread *w, const char *a, idx a_row,
             if ahead:
                 p.base.prefetch(a + r * p.row + n * p.item + ahead, height, p.row, length * p.item)
             multiply(p.base, p.item, a + (r * a_row + n) * p.item, a_row, height, packed + n * width * p.item, length, vectors,
-                     w.c + r * width * p.item, n > 0, length)
+                     w.products + r * width * p.item, n > 0, length)
             n += length
         r += height
         if tick(&w.worker.clock, (<double>height * count + 16 * p.axes) * width):
@@ -127,10 +127,10 @@ cdef void multiply_in_place(const Unfolding *p, Thread *w, const char *a, idx ah
     """The same for rows in place and a whole panel, the first, while what lies `ahead` is prefetched line by line."""
     cdef idx r = 0, n, width = p.k.strided_vectors * p.base.lanes
     cdef fc_strided_tile q
-    memset(w.c, 0, rows * width * p.item)
+    memset(w.products, 0, rows * width * p.item)
     q.a_step, q.b_step, q.ahead_step = p.row // p.item, width, 64 // p.item
     while r < rows:
-        q.rows, q.c, n = <int>min(p.k.strided_rows, rows - r), w.c + r * width * p.item, 0
+        q.rows, q.c, n = <int>min(p.k.strided_rows, rows - r), w.products + r * width * p.item, 0
         while n < count:
             q.length = min(UNFOLD_CHAIN, count - n)
             q.a, q.b = a + r * p.row + n * p.item, w.packed + n * width * p.item
@@ -184,9 +184,9 @@ cdef void unfold_task(const Unfolding *p, Thread *w, idx task) noexcept nogil:
                 if w.worker.clock.watch.stop:
                     return
                 if p.axes:
-                    p.k.add_scaled(w.sums + panel * size, width, w.c, w.scale, rows, width)
+                    p.k.add_scaled(w.sums + panel * size, width, w.products, w.scale, rows, width)
                 else:
-                    p.base.add(w.sums + panel * size, w.c, rows * width)
+                    p.base.add(w.sums + panel * size, w.products, rows * width)
             if not once and ((other + 1) % UNFOLD_GROUP == 0 or other == p.others - 1):
                 for panel in range(panels):
                     p.k.widen(<double *>(w.total + 2 * panel * size), w.sums + panel * size, rows * p.width, begun)
@@ -230,7 +230,7 @@ cdef void transposed_terms(const Unfolding *p, Thread *w, char *sums, const char
                     q.c = sums + (at * p.group + first * p.width) * p.item
                     p.k.strided_tile(&q)
             else:
-                copy_matrix(p.base, p.item, w.packed, round_up(lanes, p.base.lanes), w.c, <const char *>q.b, p.term, p.row,
+                copy_matrix(p.base, p.item, w.packed, round_up(lanes, p.base.lanes), w.products, <const char *>q.b, p.term, p.row,
                             length, lanes, p.kind)
                 multiply(p.base, p.item, w.block + n * p.item, p.depth, columns, w.packed, length,
                          <int>ceil_div(lanes, p.base.lanes), sums + at * p.group * p.item, True, length)
@@ -260,7 +260,7 @@ cdef void transposed_task(const Unfolding *p, Thread *w, idx task) noexcept nogi
     while start < p.terms:
         count = min(p.depth, p.terms - start)
         run.length = count
-        copy_matrix(p.base, p.item, w.spare, p.depth, w.c, p.contracted.data + start * p.contracted.row
+        copy_matrix(p.base, p.item, w.spare, p.depth, w.products, p.contracted.data + start * p.contracted.row
                     + column * p.contracted.column, p.contracted.column, p.contracted.row, columns, count, p.contracted.kind)
         for other in range(begin, end):
             at = locate_other(p, other, column, columns, wide, w.scale, w.scale + wide * p.item)
@@ -359,8 +359,8 @@ cdef void prepare(const void *plan, void *worker) noexcept nogil:
     w.packed = w.worker.memory
     w.block = w.packed + r.packed
     w.spare = w.block + r.block
-    w.c = w.spare + r.spare
-    w.sums = w.c + r.copies
+    w.products = w.spare + r.spare
+    w.sums = w.products + r.copies
     w.total = w.sums + r.sums
     w.scale = w.total + 2 * r.sums
 

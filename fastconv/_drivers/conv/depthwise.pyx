@@ -1,4 +1,4 @@
-"""Depthwise convolution: lanes along channels (CHANNELS of plan.pyx).
+"""Depthwise convolution: lanes along channels (DEPTHWISE of plan.pyx).
 
 A task is a block of rows times a block of channels. Next hops: pack.pyx and kernels/conv/depthwise.h.
 """
@@ -9,7 +9,7 @@ from fastconv._drivers.conv.table cimport fc_channel_taps
 from fastconv._drivers.runtime cimport tick
 
 
-cdef void channels_task(const Plan *p, Thread *t, idx task) noexcept nogil:
+cdef void depthwise_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef Spot s = spot_of(p, task)
     cdef idx all_ = p.groups * p.kg, y = s.y
     cdef idx k0 = s.part * p.panel_width

@@ -1,7 +1,7 @@
 """Packs filters and windows of conv2d, boundaries resolved. Next hops: kernels/conv/windows.h and kernels/base/pack.h."""
 from fastconv._drivers.base cimport fc_panel
 from fastconv._drivers.common cimport ceil_div, idx
-from fastconv._drivers.conv.plan cimport PLANAR, Plan
+from fastconv._drivers.conv.plan cimport CONSTANT, EDGE, MIRROR, PLANES, SYMMETRIC, Plan
 from fastconv._drivers.conv.table cimport fc_window
 from fastconv._drivers.runtime cimport seam
 
@@ -27,13 +27,13 @@ cdef idx boundary(idx i, idx n, int mode) noexcept nogil:
     cdef idx period
     if 0 <= i < n:
         return i
-    if mode == 0:
+    if mode == CONSTANT:
         return -1
-    if mode == 1:
+    if mode == EDGE:
         return 0 if i < 0 else n - 1
-    if mode == 2:
+    if mode == SYMMETRIC:
         period = 2 * n
-    elif mode == 3:
+    elif mode == MIRROR:
         if n == 1:
             return 0
         period = 2 * n - 2
@@ -44,7 +44,7 @@ cdef idx boundary(idx i, idx n, int mode) noexcept nogil:
         i += period
     if i < n:
         return i
-    return period - 1 - i if mode == 2 else period - i
+    return period - 1 - i if mode == SYMMETRIC else period - i
 
 
 cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,
@@ -91,11 +91,11 @@ cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows,
     a.channels, a.repeat, a.kind, a.fill = channels, repeat, p.x_kind, p.cval
     a.dst_row = p.row_step
     a.dst_col, a.dst_channel = p.col_step, 1
-    if p.way == PLANAR:
+    if p.way == PLANES:
         a.dst_col, a.dst_channel = 1, p.plane_step
     # Planes: columns of one phase of the stride lie side by side, so that outputs read consecutive elements.
-    for phase in range(p.pixel_col if p.way == PLANAR else 1):
-        i = p.pixel_col if p.way == PLANAR else 1
+    for phase in range(p.pixel_col if p.way == PLANES else 1):
+        i = p.pixel_col if p.way == PLANES else 1
         a.dst = t.window + phase * p.col_step * p.item
         a.cols = ceil_div(size - phase, i)
         if dense:

@@ -1,4 +1,4 @@
-"""The plan of one conv2d call: what plan.pyx decides and run.pyx carries out."""
+"""The plan of one conv2d call: what plan.pyx decides and the ways (tiles.pyx, planes.pyx, depthwise.pyx) carry out."""
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport fc_base_kernels, fc_piece
@@ -11,7 +11,11 @@ cdef enum:
 
 
 cdef enum Way:
-    TILE, PLANAR, CHANNELS
+    TILE, PLANES, DEPTHWISE
+
+cdef enum Boundary:              # what lies outside an image
+    CONSTANT, EDGE, SYMMETRIC, MIRROR, WRAP
+
 
 cdef struct Plan:
     const fc_base_kernels *base
@@ -34,10 +38,10 @@ cdef struct Plan:
     # Geometry of a window.
     idx fh, fw, sh, sw, dh, dw
     idx top, left                # inputs before the first of the array, or minus those that are skipped
-    int mode
+    int mode                     # a Boundary
     double cval
     bint in_place
-    bint plane                   # PLANAR with one filter on one plane at stride 1,
+    bint plane                   # PLANES with one filter on one plane at stride 1,
     bint ranged                  # so large that its rows come in ranges: per_range rows each
     bint transposed              # columns are computed as rows
     int split                    # TILE: terms that the lanes of a vector share (kernels/conv/split_tile.h), 1: none
@@ -45,7 +49,7 @@ cdef struct Plan:
     idx pixel_row, pixel_col     # window rows and columns between outputs
     idx tap_row, tap_col         # and between taps
     idx row_step, col_step       # elements between window rows and columns
-    idx plane_step               # elements between planes (PLANAR)
+    idx plane_step               # elements between planes (PLANES)
     idx window_size, index_rows, index_cols
     # The sum of the flat index (fh, fw, c): chains, whose sums are added level by level (kernels/base/table.h).
     idx terms, chain, chains, levels
@@ -61,16 +65,11 @@ cdef struct Plan:
     # Tasks.
     idx block_rows, block_cols, task_rows, row_tasks, col_tasks, panels, slab, slabs, tasks
     idx panel_width, panel_size
-    idx places                   # PLANAR: tiles whose sums stay open between ranges
+    idx places                   # PLANES: tiles whose sums stay open between ranges
     idx scratch                  # results of a task, and sums of a level that stays open
     idx block_scratch            # sums of a level of one block
 
 
 cdef void choose(Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
-cdef bint has_rim(const Plan *p) noexcept
-cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept
-cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept
-cdef bint transposable(const Plan *p) noexcept
-cdef void transpose(Plan *p) noexcept
 cdef void release(Plan *p) noexcept

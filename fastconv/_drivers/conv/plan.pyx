@@ -27,8 +27,6 @@ cdef idx TERMS_BYTES = 512 << 10        # the window of one tile from which its 
 cdef idx OPEN_BYTES = 512 << 10         # sums kept open while filters stream
 cdef idx RANGE_PIXELS = 1024            # pixels kept open while a long sum goes through several ranges of filters
 cdef idx STREAM_PIXELS = 256            # images so small that each filter is used little more often than it is read
-cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
-cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
 cdef idx CHANNEL_BLOCK = 256            # channels of a depthwise task, at most
 cdef idx CHANNEL_BYTES = 1 << 20        # its filters, unless those of one vector of channels are more
 cdef idx PIECE = 16                     # terms of a piece while filters stream, between which what comes next is fetched
@@ -52,8 +50,6 @@ seam("conv.TERMS_BYTES", &TERMS_BYTES)
 seam("conv.OPEN_BYTES", &OPEN_BYTES)
 seam("conv.RANGE_PIXELS", &RANGE_PIXELS)
 seam("conv.STREAM_PIXELS", &STREAM_PIXELS)
-seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
-seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
 seam("conv.CHANNEL_BLOCK", &CHANNEL_BLOCK)
 seam("conv.CHANNEL_BYTES", &CHANNEL_BYTES)
 seam("conv.PIECE", &PIECE)
@@ -81,12 +77,12 @@ cdef idx window_steps(idx count, idx stride, idx taps, idx dilation, idx *pixel,
 
 cdef idx tap_offset(const Plan *p, idx fh, idx fw) noexcept nogil:
     cdef idx col = fw * p.tap_col
-    if p.way == PLANAR and not p.in_place:
+    if p.way == PLANES and not p.in_place:
         return fh * p.tap_row * p.row_step + col % p.pixel_col * p.col_step + col // p.pixel_col
     return fh * p.tap_row * p.row_step + col * p.col_step
 
 
-cdef inline idx run(const Plan *p) noexcept nogil:
+cdef inline idx run_terms(const Plan *p) noexcept nogil:
     """Terms whose inputs lie side by side when pixels do."""
     return p.fw * p.cg if p.groups == 1 and p.dw == 1 else p.cg
 
@@ -101,11 +97,11 @@ cdef void plan_chains(Plan *p) noexcept:
         p.chain = fc_chain_rows(p.fh) * p.fh
     elif p.split > 1:
         most = max(most - p.split // 2, 1)
-        steps = ceil_div(run(p), p.split)
-        p.chain = most // steps * run(p)
+        steps = ceil_div(run_terms(p), p.split)
+        p.chain = most // steps * run_terms(p)
         if steps > most:
             # A chain that begins inside a run and ends in the next takes a step more for its two parts.
-            p.chain = round_up(ceil_div(run(p), ceil_div(steps, max(most - 1, 1))), p.split)
+            p.chain = round_up(ceil_div(run_terms(p), ceil_div(steps, max(most - 1, 1))), p.split)
     else:
         p.chain = max(ceil_div(p.terms, max(ceil_div(p.terms, most), 1)), 1)
         if not few:
@@ -171,7 +167,7 @@ cdef int plan_inputs(Plan *p) except -1:
             c = i % p.cg
             at = i % (p.per_range * p.chunk) if p.gathers else tap_offset(p, i // p.cg // p.fw, i // p.cg % p.fw) + c
             if p.split > 1:
-                length = run(p) - i % run(p)
+                length = run_terms(p) - i % run_terms(p)
             else:
                 length = p.cg - c
                 if p.ranges > 1:
@@ -218,7 +214,7 @@ cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
     cdef idx window_cols = window_steps(cols, p.sw, p.fw, p.dw, &p.pixel_col, &p.tap_col)
     cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)
     p.index_rows, p.index_cols = window_rows, window_cols
-    if p.way == PLANAR:
+    if p.way == PLANES:
         # Whole vectors for every phase of the column step; planar_taps may read as many vectors beyond as it has at once.
         p.col_step = round_up(ceil_div(window_cols, p.pixel_col), p.base.lanes) + p.base.lanes
         p.row_step = p.pixel_col * p.col_step
@@ -304,9 +300,9 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
 
 
 cdef void plan_rows(Plan *p, int threads) noexcept:
-    """Blocks of PLANAR and CHANNELS: rows whose window stays in the second-level cache, enough of them for the team."""
-    cdef idx channels = p.cg if p.way == PLANAR else min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
-    cdef idx group = p.k.row_group if p.way == PLANAR else 1
+    """Blocks of PLANES and DEPTHWISE: rows whose window stays in the second-level cache, enough of them for the team."""
+    cdef idx channels = p.cg if p.way == PLANES else min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
+    cdef idx group = p.k.row_group if p.way == PLANES else 1
     p.block_cols = p.wo
     p.task_rows = min(p.ho, max(round_up(ceil_div(p.ho, 4 * threads), group), group))
     if p.images >= 4 * threads:
@@ -325,10 +321,10 @@ cdef void plan_rows(Plan *p, int threads) noexcept:
             else:
                 p.task_rows //= 2
             plan_window(p, p.task_rows, p.block_cols, channels)
-    elif p.way == CHANNELS or p.wo > ROW_COLUMNS:
+    elif p.way == DEPTHWISE or p.wo > ROW_COLUMNS:
         p.block_cols = min(p.wo, ROW_COLUMNS)
         p.task_rows = min(p.task_rows, max(round_up(ROW_BYTES // max(p.block_cols * channels * p.item, 1), group), group))
-    if p.way == PLANAR and (p.in_place or p.direct):
+    if p.way == PLANES and (p.in_place or p.direct):
         p.block_cols = block_of_vectors(p.wo, p.block_cols, p.base.lanes)
         if not p.in_place:
             plan_window(p, p.task_rows, p.block_cols, channels)
@@ -385,7 +381,7 @@ cdef bint fits(Plan *p) noexcept:
         plan_window(p, p.k.row_group, cols, 1)
         filters = p.fh * p.fw
         p.fh = fh
-    elif p.way == CHANNELS:
+    elif p.way == DEPTHWISE:
         plan_window(p, 1, cols, channel_width(p))
         filters = p.terms * round_up(channel_width(p), p.base.lanes)
     else:
@@ -401,20 +397,20 @@ cdef void choose(Plan *p) noexcept:
     if p.terms == 0:
         return
     if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
-        p.way = CHANNELS
+        p.way = DEPTHWISE
         if fits(p):
             return
         p.way = TILE
     # One or two filters fill vectors better along x, many along themselves. What is left of a run costs more than a step,
     # which only narrow images make up for.
     if p.kg > 2:
-        while 2 * p.split <= p.k.split and 2 * p.split * p.kg <= lanes and run(p) > p.split:
+        while 2 * p.split <= p.k.split and 2 * p.split * p.kg <= lanes and run_terms(p) > p.split:
             p.split *= 2
-        if run(p) % p.split and p.wo > 2 * lanes:
+        if run_terms(p) % p.split and p.wo > 2 * lanes:
             p.split = 1
     # Lanes in use: along x at about 0.7 of the tile's rate, along channels whole vectors only.
     if p.split == 1 and 7 * p.wo * round_up(p.kg, lanes) > 10 * p.kg * round_up(p.wo, lanes):
-        p.way = PLANAR
+        p.way = PLANES
         p.plane = p.cg == 1 and p.kg == 1 and p.sh == 1 and p.sw == 1 and p.dh == 1
         if p.plane:
             plan_window(p, p.k.row_group, min(p.wo, 2 * lanes), 1)
@@ -436,8 +432,8 @@ cdef void plan_reading(Plan *p, cnp.ndarray x) noexcept:
     if p.way == TILE:
         # Without terms nothing is read, nor packed.
         p.in_place = p.terms == 0 or (p.in_place and (p.x_channel == p.item or p.cg <= 1)
-                                      and (p.split == 1 or run(p) == p.cg or p.x_col == p.cg * p.item))
-    elif p.way == PLANAR:
+                                      and (p.split == 1 or run_terms(p) == p.cg or p.x_col == p.cg * p.item))
+    elif p.way == PLANES:
         p.in_place = p.in_place and planes_in_place(p)
     else:
         rest = p.groups % (p.panel_width // p.kg)
@@ -446,7 +442,7 @@ cdef void plan_reading(Plan *p, cnp.ndarray x) noexcept:
         p.pixel_row, p.pixel_col, p.tap_row, p.tap_col = p.sh, p.sw, p.dh, p.dw
         p.row_step, p.col_step = p.x_row // p.item, p.x_col // p.item
         p.x -= p.top * p.x_row + p.left * p.x_col
-        if p.way == PLANAR:
+        if p.way == PLANES:
             p.plane_step = p.x_channel // p.item
             p.pixel_col = 1
 
@@ -460,7 +456,7 @@ cdef void plan_writing(Plan *p) noexcept:
     p.direct = aligned and p.out_kind == own_kind(p) and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
-    elif p.way == PLANAR:
+    elif p.way == PLANES:
         p.direct = p.direct and p.out_col == p.item and p.bias == NULL and p.wo >= p.base.lanes
     else:
         p.direct = p.direct and p.out_k == p.item and p.bias == NULL and p.in_place
@@ -486,7 +482,7 @@ cdef void plan_blocks(Plan *p, int threads) noexcept:
     else:
         p.ranges, p.per_range = 1, p.fh
         plan_rows(p, threads)
-    if p.way == TILE and p.in_place or p.way == CHANNELS:
+    if p.way == TILE and p.in_place or p.way == DEPTHWISE:
         p.plane_step = 1
 
 
@@ -501,7 +497,7 @@ cdef void plan_room(Plan *p) noexcept:
         if p.ranges > 1:
             p.block_levels = min(closed_levels(p.per_range * p.chunk // p.chain), p.levels)
             p.scratch = p.slab * p.task_rows * p.block_cols * p.panel_width
-    elif p.way == PLANAR:
+    elif p.way == PLANES:
         p.slab = p.slabs = 1
         p.panel_size = round_up(p.per_range * p.fw * p.cg * min(p.kg, p.k.outputs) * p.item, 64)
         # The step between outputs in the scratch array, where a whole call of planar_taps may end beyond the block.
@@ -516,14 +512,14 @@ cdef void plan_room(Plan *p) noexcept:
     p.tasks = p.images * p.row_tasks * p.col_tasks
     if p.way == TILE:
         p.tasks *= p.groups * p.slabs
-    elif p.way == PLANAR:
+    elif p.way == PLANES:
         p.tasks *= p.groups
     else:
         p.tasks *= ceil_div(p.groups * p.kg, p.panel_width)
 
 
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
-    if p.way == PLANAR and not (p.plane or p.transposed or fits(p)):
+    if p.way == PLANES and not (p.plane or p.transposed or fits(p)):
         if p.terms * p.kg * p.item > LEAST_BYTES or not (readable(p, x) and planes_in_place(p)):
             p.way = TILE
     p.window_size = 0
@@ -532,7 +528,7 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     p.tile_levels = p.block_levels = p.levels
     if p.way == TILE:
         plan_chunks(p)
-    if p.way == CHANNELS:
+    if p.way == DEPTHWISE:
         p.panel_width = channel_width(p)
     plan_reading(p, x)
     plan_writing(p)
@@ -540,53 +536,6 @@ cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1:
     plan_inputs(p)
     plan_room(p)
     return 0
-
-
-cdef bint has_rim(const Plan *p) noexcept:
-    """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
-    each input takes part in few products, packing it costs as much as they do."""
-    cdef idx outputs = p.ho * p.wo * p.groups * p.kg
-    if p.way == CHANNELS and outputs < RIM_OUTPUTS or p.way == PLANAR and (p.wo * p.kg < RIM_COLUMNS or p.x_col != p.item):
-        return False
-    return p.way != TILE and outputs and (
-        p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
-        or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width)
-
-
-cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept:
-    """The outputs first..last-1 of an axis of `size` inputs all of whose taps are inputs."""
-    cdef idx room = size + pad - (taps - 1) * dilation   # where a first tap may stand, counted from the padding
-    first[0] = min(ceil_div(pad, stride), outputs)
-    last[0] = max(min(ceil_div(room, stride) if room > 0 else 0, outputs), first[0])
-
-
-cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
-    """The call for outputs y0..y0+rows-1, x0..x0+cols-1 of this one."""
-    cdef Plan q = p[0]
-    q.ho, q.wo = rows, cols
-    q.top -= y0 * p.sh
-    q.left -= x0 * p.sw
-    q.out += y0 * p.out_row + x0 * p.out_col
-    return q
-
-
-cdef bint transposable(const Plan *p) noexcept:
-    """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
-    return p.plane and not p.ranged and p.fw <= FC_CHAIN
-
-
-cdef void transpose(Plan *p) noexcept:
-    """Swaps rows and columns, but for the order of the terms: a few columns leave lanes empty, as rows they fill them."""
-    p.transposed = True
-    p.height, p.width = p.width, p.height
-    p.ho, p.wo = p.wo, p.ho
-    p.fh, p.fw = p.fw, p.fh
-    p.sh, p.sw = p.sw, p.sh
-    p.dh, p.dw = p.dw, p.dh
-    p.top, p.left = p.left, p.top
-    p.x_row, p.x_col = p.x_col, p.x_row
-    p.w_fh, p.w_fw = p.w_fw, p.w_fh
-    p.out_row, p.out_col = p.out_col, p.out_row
 
 
 cdef void release(Plan *p) noexcept:

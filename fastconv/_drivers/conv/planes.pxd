@@ -3,4 +3,4 @@ from fastconv._drivers.conv.pack cimport Thread
 from fastconv._drivers.conv.plan cimport Plan
 
 
-cdef void planar_task(const Plan *p, Thread *t, idx task) noexcept nogil
+cdef void planes_task(const Plan *p, Thread *t, idx task) noexcept nogil

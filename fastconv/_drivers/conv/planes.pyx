@@ -1,4 +1,4 @@
-"""Few output channels: lanes along x, on planes of the input (PLANAR of plan.pyx).
+"""Few output channels: lanes along x, on planes of the input (PLANES of plan.pyx).
 
 A task is a block of rows. One filter on one plane takes several rows at a time and, where it outweighs the caches, comes in
 ranges of its rows, while the sums of the task stay open. Next hops: pack.pyx and kernels/conv/planes.h.
@@ -101,7 +101,7 @@ cdef void plane_ranges(const Plan *p, Thread *t, const char *x, char *out, idx g
         t.range_ += t.range_rows
 
 
-cdef void planar_task(const Plan *p, Thread *t, idx task) noexcept nogil:
+cdef void planes_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef Spot s = spot_of(p, task)
     cdef idx group = s.part
     cdef const char *x = image(p, p.x, p.lead_x, s.n) + group * p.cg * p.x_channel

@@ -3,8 +3,8 @@
 Three ways, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
 
 - TILE: lanes along output channels, tiles.pyx;
-- PLANAR: few output channels otherwise, lanes along x, planes.pyx;
-- CHANNELS: depthwise, lanes along channels, depthwise.pyx.
+- PLANES: few output channels otherwise, lanes along x, planes.pyx;
+- DEPTHWISE: a channel for each group, lanes along channels, depthwise.pyx.
 
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
 (kernels/base/table.h). Thread t always computes the same range of tasks.
@@ -13,31 +13,44 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F64
-from fastconv._drivers.common cimport idx, kind_of, round_up
-from fastconv._drivers.conv.depthwise cimport channels_task
+from fastconv._drivers.base cimport FC_CHAIN, FC_F64
+from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
+from fastconv._drivers.conv.depthwise cimport depthwise_task
 from fastconv._drivers.conv.pack cimport Thread
 from fastconv._drivers.conv.plan cimport (
-    PLANAR,
+    CONSTANT,
+    DEPTHWISE,
+    EDGE,
+    MIRROR,
+    PLANES,
+    SYMMETRIC,
     TILE,
+    WRAP,
     Plan,
     choose,
-    has_rim,
-    inside,
-    part,
     plan,
     release,
-    transposable,
-    transpose,
 )
-from fastconv._drivers.conv.planes cimport planar_task
-from fastconv._drivers.conv.table cimport FC_MOST_SUMS
+from fastconv._drivers.conv.planes cimport planes_task
+from fastconv._drivers.conv.table cimport FC_LINEAR, FC_MOST_SUMS, FC_RELU, FC_RELU6, FC_SIGMOID, FC_SILU, FC_TANH
 from fastconv._drivers.conv.tiles cimport tile_task
-from fastconv._drivers.runtime cimport crew, run_team, table, team
+from fastconv._drivers.runtime cimport crew, run_team, seam, table, team
 
 import numpy as np
 
 cnp.import_array()
+
+cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
+cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
+
+seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
+seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
+
+# What the arguments of the face are called here and in kernels.
+PADDING_MODES = {"constant": CONSTANT, "edge": EDGE, "symmetric": SYMMETRIC, "mirror": MIRROR, "wrap": WRAP}
+ACTIVATIONS = {
+    None: FC_LINEAR, "relu": FC_RELU, "relu6": FC_RELU6, "silu": FC_SILU, "sigmoid": FC_SIGMOID, "tanh": FC_TANH,
+}
 
 
 cdef void run(const void *plan, void *worker) noexcept nogil:
@@ -47,10 +60,10 @@ cdef void run(const void *plan, void *worker) noexcept nogil:
     while t.worker.first < t.worker.last and not t.worker.clock.watch.stop:
         if p.way == TILE:
             tile_task(p, t, t.worker.first)
-        elif p.way == PLANAR:
-            planar_task(p, t, t.worker.first)
+        elif p.way == PLANES:
+            planes_task(p, t, t.worker.first)
         else:
-            channels_task(p, t, t.worker.first)
+            depthwise_task(p, t, t.worker.first)
         t.worker.first += 1
 
 
@@ -96,6 +109,53 @@ cdef int compute(Plan *p, cnp.ndarray x, workers) except -1:
     finally:
         release(p)
     return 0
+
+
+cdef bint has_rim(const Plan *p) noexcept:
+    """Whether outputs near the border should be computed by themselves, so that the others read the image in place. Where
+    each input takes part in few products, packing it costs as much as they do."""
+    cdef idx outputs = p.ho * p.wo * p.groups * p.kg
+    if p.way == DEPTHWISE and outputs < RIM_OUTPUTS or p.way == PLANES and (p.wo * p.kg < RIM_COLUMNS or p.x_col != p.item):
+        return False
+    return p.way != TILE and outputs and (
+        p.top > 0 or p.left > 0 or (p.ho - 1) * p.sh + (p.fh - 1) * p.dh >= p.height
+        or (p.wo - 1) * p.sw + (p.fw - 1) * p.dw >= p.width)
+
+
+cdef void inside(idx size, idx outputs, idx stride, idx taps, idx dilation, idx pad, idx *first, idx *last) noexcept:
+    """The outputs first..last-1 of an axis of `size` inputs all of whose taps are inputs."""
+    cdef idx room = size + pad - (taps - 1) * dilation   # where a first tap may stand, counted from the padding
+    first[0] = min(ceil_div(pad, stride), outputs)
+    last[0] = max(min(ceil_div(room, stride) if room > 0 else 0, outputs), first[0])
+
+
+cdef Plan part(const Plan *p, idx y0, idx rows, idx x0, idx cols) noexcept:
+    """The call for outputs y0..y0+rows-1, x0..x0+cols-1 of this one."""
+    cdef Plan q = p[0]
+    q.ho, q.wo = rows, cols
+    q.top -= y0 * p.sh
+    q.left -= x0 * p.sw
+    q.out += y0 * p.out_row + x0 * p.out_col
+    return q
+
+
+cdef bint transposable(const Plan *p) noexcept:
+    """Whether the columns of a plane can be computed as rows, term by term in the same order, by planar_taps."""
+    return p.plane and not p.ranged and p.fw <= FC_CHAIN
+
+
+cdef void transpose(Plan *p) noexcept:
+    """Swaps rows and columns, but for the order of the terms: a few columns leave lanes empty, as rows they fill them."""
+    p.transposed = True
+    p.height, p.width = p.width, p.height
+    p.ho, p.wo = p.wo, p.ho
+    p.fh, p.fw = p.fw, p.fh
+    p.sh, p.sw = p.sw, p.sh
+    p.dh, p.dw = p.dw, p.dh
+    p.top, p.left = p.left, p.top
+    p.x_row, p.x_col = p.x_col, p.x_row
+    p.w_fh, p.w_fw = p.w_fw, p.w_fh
+    p.out_row, p.out_col = p.out_col, p.out_row
 
 
 cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:

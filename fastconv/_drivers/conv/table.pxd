@@ -6,7 +6,7 @@ from fastconv._drivers.base cimport fc_ahead, fc_store, fc_tile
 
 cdef extern from "conv/table.h" nogil:
     enum:
-        FC_MOST_SUMS, FC_PLANAR_VECTORS
+        FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH
 
     ptrdiff_t fc_chain_rows(ptrdiff_t fw)
     ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)

@@ -40,7 +40,8 @@ typedef struct fc_strided_tile {
     void *c;
 } fc_strided_tile;
 
-/* The kernels of one real type, with the block sizes that the drivers must use. */
+/* The kernels of one real type, with the block sizes that the drivers must use. They ask for no alignment beyond that of
+ * elements. */
 typedef struct fc_contraction_kernels {
     int strided_rows, strided_vectors; /* most rows of `strided_tile`, and its vectors */
     void (*khatri_rao)(const fc_khatri_rao *);
