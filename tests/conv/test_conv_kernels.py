@@ -168,3 +168,13 @@ def test_activations_while_storing(isa, dtype, rng):
             ))
             expected = formula((c + bias).astype(np.longdouble))
             assert np.all(np.abs(out - expected) <= 4 * ROUNDOFF[np.dtype(dtype)] * np.abs(expected)), name
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_sums_of_one_call_fit_where_drivers_keep_them(isa, dtype):
+    """The block sizes of each table keep to the constants that drivers reckon with."""
+    base, k, most = kernels.real("base", dtype), kernels.real("conv", dtype), kernels.constant("FC_MOST_SUMS")
+    assert max(k.planar) == kernels.constant("FC_PLANAR_VECTORS")
+    assert max(outputs * vectors for outputs, vectors in enumerate(k.planar)) <= most
+    assert max(base.rows[v] * v for v in range(1, base.vectors + 1)) <= most
+    assert k.row_group * k.row_vectors <= most and k.pixels <= most
