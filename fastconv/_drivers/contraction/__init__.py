@@ -1,1 +1,1 @@
-"""Drivers of contractions: triple.pyx and modes.pyx."""
+"""Drivers of contractions: triple.pyx, mode_dot.pyx and mttkrp.pyx, which share blocks.pxd."""

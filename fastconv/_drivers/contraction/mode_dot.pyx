@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_DOT_VECTORS, FC_F32, FC_F64, FC_SWAPPED, FC_U8, fc_base_kernels
+from fastconv._drivers.base cimport FC_DOT_VECTORS, FC_F32, FC_F64, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.contraction.blocks cimport MAX_AXES, copy_matrix, copy_rows, magnitude, multiply, offset, store
 from fastconv._drivers.contraction.table cimport fc_contraction, fc_contraction_kernels
@@ -429,12 +429,7 @@ def mode_dot(cnp.ndarray t, int summed, cnp.ndarray matrix, cnp.ndarray out, int
     p.integers = matrix.dtype.kind in "iu"
     p.item = cnp.PyArray_ITEMSIZE(matrix)
     p.base, p.k = &table().base.real[p.item == 8], &p.table.real[p.item == 8]
-    if p.integers:
-        p.kind = FC_U8 + {1: 0, 2: 2, 4: 4, 8: 6}[t.dtype.itemsize] + (t.dtype.kind == "i")
-        if not cnp.PyArray_ISNOTSWAPPED(t):
-            p.kind |= FC_SWAPPED
-    else:
-        p.kind, p.out_kind = kind_of(t), kind_of(out)
+    p.kind, p.out_kind = kind_of(t), kind_of(out)
     p.t, p.out = <const char *>cnp.PyArray_DATA(t), <char *>cnp.PyArray_DATA(out)
     p.matrix = <const char *>cnp.PyArray_DATA(matrix)
     p.axes = lead

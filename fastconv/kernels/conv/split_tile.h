@@ -106,7 +106,7 @@ FC_INLINE void FC_N(split_rows)(const int split, const fc_tile *t)
 
 #undef FC_SPLIT
 
-/* Terms that lanes may share: what one broadcast instruction can fetch. */
+/* Terms that lanes may share: what one broadcast instruction can load. */
 enum {
     FC_N(SPLIT) = FC_VEC_BYTES == 64 ? 16 / sizeof(FC_T) : FC_VEC_BYTES == 32 && sizeof(FC_T) == 4 ? 2 : 1
 };

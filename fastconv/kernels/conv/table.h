@@ -1,4 +1,4 @@
-/* The table of conv2d. Next hops: conv.h for windows, few channels and depthwise, split_tile.h for few columns. */
+/* The table of conv2d. Next hop: conv.h, which names the file of each kernel. */
 #ifndef FC_CONV_TABLE_H
 #define FC_CONV_TABLE_H
 
