@@ -49,13 +49,13 @@ REASONS = {
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
-        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
+        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM
         neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
-        neighborhood/engine.pyx:ROUND_SECONDS neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
+        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
     "the size of a cache line": "args.py:LINE_BYTES",
 }
 NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}

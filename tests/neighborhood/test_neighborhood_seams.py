@@ -212,10 +212,10 @@ def test_calls_that_are_remembered_and_forgotten():
         with runtime.use_seams({"neighborhood._MOST_KNOWN": most, "neighborhood._SMALL_WINDOW": small}):
             for size, expected in zip(sizes, wanted, strict=True):
                 np.testing.assert_array_equal(reduce_(x, "max", size), expected)
-            assert len(fastconv.neighborhood._known) <= most
+            assert len(fastconv._face.plans._known) <= most
     # A plan of other constants must not be used.
     for value in (1, 1 << 40):
         with runtime.use_seams({"neighborhood.LIST_CELLS": value}):
             np.testing.assert_array_equal(reduce_(x, "median", 3), reduce_(x, "median", [3, 3]))
-            assert fastconv.neighborhood._known
-        assert not fastconv.neighborhood._known
+            assert fastconv._face.plans._known
+        assert not fastconv._face.plans._known

@@ -65,8 +65,8 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
     cdef idx size = round_up(p.lines * sizeof(void *)) + round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
-        lines = lines // p.r[a] * p.b[a]
-        if p.w[a] > 1:
+        lines = lines // p.region[a] * p.block[a]
+        if p.window[a] > 1:
             size += lines * p.pitch
     return size
 
@@ -90,23 +90,23 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
-        q.window, q.step = p.w[a], inner
-        if p.w[a] > 1 or p.step[a] > 1:
+        q.window, q.step = p.window[a], inner
+        if p.window[a] > 1 or p.step[a] > 1:
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
                         at = (i * count + o) * inner + j
-                        out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
+                        out[at] = memory + at * p.pitch if p.window[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
                     q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
-                    if p.w[a] > 1 and p.step[a] == 1:
+                    if p.window[a] > 1 and p.step[a] == 1:
                         nan |= k.columns(&q)
-                    elif p.w[a] > 1:
+                    elif p.window[a] > 1:
                         q.count = 1
                         for o in range(count):
                             nan |= k.columns(&q)
                             q.rows += p.step[a] * inner
                             q.out += inner
-            memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
+            memory += (outer * count * inner) * p.pitch if p.window[a] > 1 else 0
             rows, out = out, rows
         outer *= count
     if nan:
@@ -194,7 +194,7 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
                 op[side] |= FC_OP_NAN
                 rows[side] = extreme_columns(p, b, own, tables, op[side])
             tables = <char *>targets[side] + extreme_scratch(p)
-    q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
+    q.window, q.n, q.spare = p.window[p.ndim - 1], dense_count(p, b), scratch
     if own.reduction != FC_NEAR_RANGE and own.next == 0:
         side = rows[0] == NULL
         if list_targets(p, b, r, targets[side]):
@@ -224,8 +224,8 @@ cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
 
 
 cdef inline char *tables_at(const Lines *p, const Block *b, const Near *own, char *tables, idx line) noexcept nogil:
-    """Where the spans of 2^level of a line would be for level 0; each level is a pitch further. What is loaded stays in its memory
-    when the block moves on, and so do its tables."""
+    """Where the spans of 2^level of a line would be for level 0; each level is a pitch further. What is loaded stays in its
+    memory when the block moves on, and so do its tables."""
     return tables + (slot_of(p, b, line) * tables_of(own) - max(own.lowest, 1)) * p.pitch
 
 
@@ -269,7 +269,7 @@ cdef inline idx piles_of(const Lines *p) noexcept nogil:
     cdef idx piles = 1
     cdef int a
     for a in range(p.ndim - 1):
-        piles *= p.b[a]
+        piles *= p.block[a]
     return piles
 
 

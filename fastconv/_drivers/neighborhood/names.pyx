@@ -135,8 +135,8 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
     cdef bint shared = False
     cdef int a
     for a in range(p.ndim - 1):
-        outputs *= p.b[a]
-        shared = shared or a < p.ndim - 2 and p.w[a] > 1
+        outputs *= p.block[a]
+        shared = shared or a < p.ndim - 2 and p.window[a] > 1
     shared = shared or p.lines > 4 * outputs
     if reduction <= FC_NEAR_RANGE or reduction >= FC_NEAR_ANY:
         if p.truth:
@@ -190,7 +190,8 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
 cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
     """Whether a reduction can be computed with one of the pass, which may be another driver's."""
     cdef const Near *leader = <const Near *>r.own
-    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits and r.reduce != reduce_sums:
+    if (r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits
+            and r.reduce != reduce_sums):
         return False
     if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
         return False

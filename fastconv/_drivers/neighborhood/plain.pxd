@@ -40,7 +40,7 @@ cdef inline idx kind_bytes(int kind) noexcept nogil:
 
 cdef inline idx span(const Lines *p, const Block *b, int a) noexcept nogil:
     """Region positions of a block on an axis."""
-    return (b.count[a] - 1) * p.step[a] + p.w[a]
+    return (b.count[a] - 1) * p.step[a] + p.window[a]
 
 
 cdef inline const Reducer *follower(const Reducer *r) noexcept nogil:
@@ -50,12 +50,12 @@ cdef inline const Reducer *follower(const Reducer *r) noexcept nogil:
 
 
 cdef inline idx byte_pitch(const Lines *p) noexcept nogil:
-    return round_up(p.r[p.ndim - 1]) + FC_LINE_SLACK
+    return round_up(p.region[p.ndim - 1]) + FC_LINE_SLACK
 
 
 cdef inline idx plain_line(const Lines *p) noexcept nogil:
     """Bytes of a line of results."""
-    return round_up(8 * p.r[p.ndim - 1] + 64)
+    return round_up(8 * p.region[p.ndim - 1] + 64)
 
 
 cdef inline idx region_line(const Lines *p, const Block *b, idx i) noexcept nogil:
@@ -90,14 +90,14 @@ cdef inline bint is_least(const Reducer *r) noexcept nogil:
 
 cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil     # bytes for reduce_plain, or for go_plain that mends
 cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
-cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil
+cdef void go_plain(const Lines *p, const Block *b, const Reducer *r, char *scratch, bint mends) noexcept nogil
 
 
 cdef inline bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil:
     """Whether a kernel can write a line of results where it belongs."""
     cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
     cdef idx item = kind_bytes(kind)
-    return r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0
+    return r.out_kind == kind and r.out_step[last] == item and p.step[last] == 1 and <size_t>out % item == 0
 
 
 cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:

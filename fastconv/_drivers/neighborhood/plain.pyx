@@ -12,7 +12,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     inside,
     locate,
     out_lines,
-    pause,
+    must_end,
     put_some,
     slot_of,
 )
@@ -56,7 +56,8 @@ cdef void some_plain(const Lines *p, const Block *b, const Reducer *r, fc_near *
     while r != NULL:
         own = <const Near *>r.own
         q.reduction, q.ddof, q.wide, q.nothing = own.reduction, own.ddof, own.wide, own.nothing
-        # Compilers fuse the additions of squares in one of the two kernels: the bits must not depend on what else the block holds.
+        # Compilers fuse the additions of squares in one of the two kernels: the bits must not depend on what else the block
+        # holds.
         q.holes = b.flags & (FC_LINE_HOLES | FC_LINE_MINUS)
         if p.presence and own.reduction in (FC_NEAR_VAR, FC_NEAR_STD):
             q.holes = FC_LINE_HOLES
@@ -84,20 +85,20 @@ cdef const uint8_t *whole_windows(const Lines *p, const Block *b, const Reducer 
     pile.lines, pile.out, pile.count, pile.piles, pile.n, pile.op = rows, &least, p.runs, 1, span(p, b, p.ndim - 1), FC_OP_MIN
     p.k.elements[0].pile(&pile)
     row.src, row.spare, row.out, row.op = <const void **>&least, least, &whole, FC_OP_MIN
-    row.window, row.n, row.count = p.w[p.ndim - 1], dense_count(p, b), 1
+    row.window, row.n, row.count = p.window[p.ndim - 1], dense_count(p, b), 1
     p.k.elements[0].row(&row)
     return <const uint8_t *>whole
 
 
-cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil:
-    """All outputs of a block or, if it `mends`, those whose windows have holes. Stops in pieces, numbered from `start`."""
+cdef void go_plain(const Lines *p, const Block *b, const Reducer *r, char *scratch, bint mends) noexcept nogil:
+    """All outputs of a block or, if it `mends`, those whose windows have holes."""
     cdef idx count = b.count[p.ndim - 1], step = p.step[p.ndim - 1], piece, first, end, to
     cdef idx size = max(PIECE_CELLS // p.cells // step // LEAST_PIECE, 1) * LEAST_PIECE
     cdef idx parts = (count + size - 1) // size
     cdef const uint8_t *whole
     cdef fc_near q
     q.out = scratch
-    for piece in range(max(b.piece - start, 0), out_lines(p, b) * parts):
+    for piece in range(out_lines(p, b) * parts):
         first, whole = piece % parts * size, NULL
         end = min(first + size, count)
         if mends:
@@ -115,14 +116,13 @@ cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, id
             if first < to:
                 some_plain(p, b, r, &q, piece // parts, first, to)
             first = to
-        if pause(b, start + piece + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """Any window, any mask, any NaN; all members of a group."""
-    go_plain(p, b, r, scratch, 0, False)
+    go_plain(p, b, r, scratch, False)
 
 
 cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil:

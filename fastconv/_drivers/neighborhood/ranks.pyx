@@ -8,7 +8,20 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_F32, FC_F64, FC_KINDS, FC_NEAREST_WHOLE, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.neighborhood.engine cimport Block, Lines, Pass, Reducer, dense_count, locate, nothing_of, out_lines, pause, put, result_kind, slot_of
+from fastconv._drivers.neighborhood.engine cimport (
+    Block,
+    Lines,
+    Pass,
+    Reducer,
+    dense_count,
+    locate,
+    must_end,
+    nothing_of,
+    out_lines,
+    put,
+    result_kind,
+    slot_of,
+)
 from fastconv._drivers.neighborhood.table cimport (
     FC_CELL_LEVELS,
     FC_LINE_HOLES,
@@ -183,7 +196,7 @@ cdef inline char *take(char **at, idx size) noexcept nogil:
 
 cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexcept nogil:
     """Fills in a thread's memory; returns its bytes."""
-    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 1 << FC_CELL_LEVELS
+    cdef idx room = p.region[p.ndim - 1] + FC_SELECT_ROOM, lines = p.block[p.ndim - 2] if own.way == BOX else 1 << FC_CELL_LEVELS
     cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
@@ -203,7 +216,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     if own.tally:
         spare = elements(p.k, key_kind(p.native)).tally_room(own.room, p.runs, own.moving, own.wide)
     elif own.way == BOX:
-        spare = elements(p.k, list_kind(p.native)).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
+        spare = elements(p.k, list_kind(p.native)).sorted_room(p.window[p.ndim - 2], p.window[p.ndim - 1])
     elif own.way == CELLS:
         spare = elements(p.k, list_kind(p.native)).sorted_room(1, p.cells)
     w.spare = take(&at, spare)
@@ -213,8 +226,8 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
 # ---- blocks ----
 
 cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) noexcept nogil:
-    """The lines of a block, or their keys, which a piece of it leaves for the next."""
-    cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.w[p.ndim - 1]
+    """The lines of a block, or their keys."""
+    cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.window[p.ndim - 1]
     cdef bint holes = b.flags & FC_LINE_HOLES, loaded
     cdef int a
     w.keyed = needs_keys(p, own, holes)
@@ -224,12 +237,11 @@ cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) no
             continue
         loaded, rest = True, i
         for a in range(p.ndim - 2, -1, -1):
-            loaded = loaded and rest % p.r[a] < (b.count[a] - 1) * p.step[a] + p.w[a]
-            rest //= p.r[a]
-        if loaded and b.piece == 0:
+            loaded = loaded and rest % p.region[a] < (b.count[a] - 1) * p.step[a] + p.window[a]
+            rest //= p.region[a]
+        if loaded:
             elements(p.k, p.native).keys(w.keys + slot_of(p, b, i) * p.pitch, b.line[i].at, b.line[i].present if holes else NULL,
                                          length)
-        if loaded:
             w.rows[i] = w.keys + slot_of(p, b, i) * p.pitch
 
 
@@ -265,7 +277,7 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
 
-cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_plain(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
     """Any rank of any window: chunks of outputs, several in a piece, or one of them in several pieces."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_select q
@@ -281,7 +293,7 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
     q.holes, q.quantile, q.rank = b.flags & FC_LINE_HOLES, own.quantile, own.rank
     q.low, q.high, q.share, q.count, q.state = w.low, w.high, w.share, w.count, w.state
-    for piece in range(b.piece, out_lines(p, b) * parts * stages):
+    for piece in range(out_lines(p, b) * parts * stages):
         line = locate(p, b, r, piece // stages // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
         q.first = piece // stages % parts * size
@@ -294,9 +306,8 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
         elements(p.k, key_kind(p.native)).select(&q)
         if q.n == n and stage == stages - 1:
             finish(p, b, r, w, line, 0, out)
-        if pause(b, piece + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 # ---- sorted lists, where all cells count ----
@@ -304,21 +315,22 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
 cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx at, char *out) noexcept nogil:
     """Where line `at` of low goes: where its results belong, if a kernel can write them there."""
     cdef int last = p.ndim - 1
-    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1
-            and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
+    if (w.high == NULL and r.out_kind == p.native and r.out_step[last] == p.item and p.step[last] == 1
+            and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM
+            and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
         return out
     return w.low + at * w.pitch
 
 
-cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
     """One rank of boxes along the lines and the row axis."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line
     cdef char *out
     cdef fc_box q
     q.low, q.high, q.n, q.count, q.rank = w.lows, NULL if w.high == NULL else w.highs, dense_count(p, b), rows, own.target
-    q.height, q.width, q.spare = p.w[p.ndim - 2], p.w[p.ndim - 1], w.spare
-    for i in range(b.piece, out_lines(p, b) // rows):
+    q.height, q.width, q.spare = p.window[p.ndim - 2], p.window[p.ndim - 1], w.spare
+    for i in range(out_lines(p, b) // rows):
         q.rows = w.rows + locate(p, b, r, i * rows, &out)
         for j in range(rows):
             locate(p, b, r, i * rows + j, &out)
@@ -331,23 +343,23 @@ cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexce
                 finish(p, b, r, w, line, j, out)
             elif w.keyed:
                 elements(p.k, p.native).values(out, q.n)
-        if pause(b, i + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
-cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Work *w) noexcept nogil:
     """One rank of any windows, for outputs of a column that share cells."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line, at, cell
     cdef int level
     cdef const char *base
+    cdef const char *from_
     cdef char *out
     cdef fc_cells q
     q.offset, q.n, q.rank, q.levels, q.pair, q.spare = w.offset, dense_count(p, b), own.target, own.levels, own.pair, w.spare
     for level in range(own.levels + 1):
         q.cells[level] = own.cells[level]
-    i = b.piece
+    i = 0
     while i < out_lines(p, b):
         q.outputs = <int>min(<idx>1 << own.levels, rows - i % rows)
         line = locate(p, b, r, i, &out)
@@ -358,7 +370,8 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             for j in range(1 << (own.levels - level)):
                 for cell in range(at, at + own.cells[level]):
                     if j << level < q.outputs:
-                        w.offset[cell] = (<const char *>w.rows[line + own.table[2 * cell]] - base) // p.item + own.table[2 * cell + 1]
+                        from_ = <const char *>w.rows[line + own.table[2 * cell]]
+                        w.offset[cell] = (from_ - base) // p.item + own.table[2 * cell + 1]
                 at += own.cells[level]
         for j in range(q.outputs):
             locate(p, b, r, i + j, &out)
@@ -371,9 +384,8 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             elif w.keyed:
                 elements(p.k, p.native).values(out, q.n)
         i += q.outputs
-        if pause(b, i):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 cdef void reduce_select(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
@@ -400,12 +412,11 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
     cdef const Rank *own = <const Rank *>r.own
     cdef Work w
     cdef fc_tally q
-    cdef idx n = dense_count(p, b), piece = max(b.piece - 1, 0), line, size, parts   # one more: the first may go on
+    cdef idx n = dense_count(p, b), piece = 0, line, size, parts
     cdef char *out
     lay_out(p, own, scratch, &w)
     make_rows(p, b, own, &w)
-    if b.piece == 0:
-        w.so_far.begun = False
+    w.so_far.begun = False
     size = PIECE_RUNS // p.runs + 1 if own.moving else RANK_PIECE // p.cells + 1
     if not own.moving and p.cells > own.room:
         size = 1
@@ -424,9 +435,8 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
             piece += 1
             if q.n == n:
                 finish(p, b, r, &w, line, 0, out)
-        if pause(b, piece + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 def _logarithms(cells):
@@ -480,7 +490,7 @@ cdef void count_cells(const Lines *p, Rank *own) noexcept:
     """Fills in how cells are shared: by twice as many outputs as long as they share half of their cells."""
     cdef idx shared = p.cells, more, rest
     cdef int level
-    while own.levels < FC_CELL_LEVELS and p.b[p.ndim - 2] >= 2 << own.levels:
+    while own.levels < FC_CELL_LEVELS and p.block[p.ndim - 2] >= 2 << own.levels:
         more = share(p, own, 0, own.levels + 1, NULL)
         if 2 * more < shared:
             break
@@ -514,7 +524,7 @@ cdef int choose(const Lines *p) noexcept:
     if not p.box or p.step[p.ndim - 2] > 1:
         return CELLS
     for a in range(p.ndim - 2):
-        if p.w[a] > 1:
+        if p.window[a] > 1:
             return CELLS
     return BOX
 

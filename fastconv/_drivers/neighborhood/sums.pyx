@@ -44,7 +44,7 @@ cdef enum:
 
 cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
     """Whether sums fit 16 bits, or those of columns and the differences of any two of these do."""
-    cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.w[p.ndim - 1]) <= FC_NARROW_CELLS
+    cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.window[p.ndim - 1]) <= FC_NARROW_CELLS
     return fits and own.group == SUMS and p.native == FC_U8 and not own.truth
 
 
@@ -66,7 +66,7 @@ cdef inline int wide_kind(const Lines *p, const Near *own) noexcept nogil:
 
 cdef inline idx wide_half(const Lines *p, const Near *own) noexcept nogil:
     """Bytes of the sums of a wide line; those of its squares follow."""
-    return round_up(p.r[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_FOLD_STRIP) + 64
+    return round_up(p.region[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_FOLD_STRIP) + 64
 
 
 cdef inline idx wide_pitch(const Lines *p, const Near *own) noexcept nogil:
@@ -77,7 +77,7 @@ cdef idx fold_space(const Lines *p) noexcept nogil:
     cdef idx rows = 0
     cdef int a
     for a in range(p.ndim - 1):
-        rows = max(rows, p.r[a])
+        rows = max(rows, p.region[a])
     return 5 * (rows + 1) * FC_FOLD_STRIP
 
 
@@ -87,10 +87,10 @@ cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
     cdef idx lines = p.lines, wide = 2
     cdef int a
     for a in range(p.ndim - 1):
-        lines = lines // p.r[a] * p.b[a]
-        if p.w[a] > 1 or a == p.ndim - 2:
+        lines = lines // p.region[a] * p.block[a]
+        if p.window[a] > 1 or a == p.ndim - 2:
             wide += lines
-    return (fold_space(p) + round_up(8 * p.r[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
+    return (fold_space(p) + round_up(8 * p.region[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
             + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.truth else 0) + 64)
 
 
@@ -114,9 +114,9 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
-        fold = p.w[a] > 1 or q.raw and a == last - 1 and not wide
+        fold = p.window[a] > 1 or q.raw and a == last - 1 and not wide
         if fold or p.step[a] > 1:
-            q.window, q.every, q.step, q.count = p.w[a], p.step[a], inner, count
+            q.window, q.every, q.step, q.count = p.window[a], p.step[a], inner, count
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
@@ -128,7 +128,7 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
             if fold:
                 memory += outer * count * inner * wide_pitch(p, own)
                 q.raw = False
-            q.cells *= p.w[a]
+            q.cells *= p.window[a]
             rows, out = out, rows
         outer *= count
     for i in range(outer if p.in_place else 0):
@@ -144,7 +144,7 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef const Near *own = <const Near *>r.own
     cdef const fc_elements *k = elements(p, own)
     cdef char *line = scratch + fold_space(p)
-    cdef char *wide = line + round_up(8 * p.r[p.ndim - 1] + 64)
+    cdef char *wide = line + round_up(8 * p.region[p.ndim - 1] + 64)
     cdef void *sums = wide
     cdef const Reducer *member
     cdef const void **rows
@@ -152,12 +152,9 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef fc_fold q
     cdef fc_finish f
     cdef idx i, j
-    if b.piece:
-        go_plain(p, b, r, scratch, 1, True)
-        return
     q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
     rows = sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
-    q.window, q.n, q.out = p.w[p.ndim - 1], dense_count(p, b), &sums
+    q.window, q.n, q.out = p.window[p.ndim - 1], dense_count(p, b), &sums
     f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
     q.ahead, q.ahead_step = ahead, kind_bytes(own.kind)
     for i in range(out_lines(p, b)):
@@ -179,4 +176,4 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
             deliver(p, b, member, i, <char *>f.out)
             member = follower(member)
     if b.flags & FC_LINE_HOLES:
-        go_plain(p, b, r, scratch, 1, True)
+        go_plain(p, b, r, scratch, True)

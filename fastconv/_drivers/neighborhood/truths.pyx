@@ -1,4 +1,5 @@
-"""Truths of any window: bits, in stripes, so that all windows and boundaries are distances in bytes. Next hop: kernels/neighborhood/truth_bits.h.
+"""any, all and extremes of booleans in any window: bits, in stripes, so that all windows and boundaries are distances in bytes.
+Next hop: kernels/neighborhood/truth_bits.h.
 """
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove
@@ -47,12 +48,12 @@ cdef enum:
 
 
 cdef inline idx stripe_of(const Lines *p) noexcept nogil:
-    return ((p.b[p.ndim - 1] - 1) * p.step[p.ndim - 1] + 8) // 8
+    return ((p.block[p.ndim - 1] - 1) * p.step[p.ndim - 1] + 8) // 8
 
 
 cdef inline idx bits_pitch(const Lines *p) noexcept nogil:
     """Bytes of a line of bits."""
-    return stripe_of(p) + p.w[p.ndim - 1] - 1
+    return stripe_of(p) + p.window[p.ndim - 1] - 1
 
 
 cdef inline idx bits_level(const Lines *p) noexcept nogil:
@@ -85,7 +86,8 @@ cdef void list_terms(const Lines *p, Near *own) noexcept nogil:
             own.count += 1
 
 
-cdef void pack_lines(const Lines *p, const Block *b, idx line, idx end, char *truths, uint8_t *bits, bint opposites) noexcept nogil:
+cdef void pack_lines(const Lines *p, const Block *b, idx line, idx end, char *truths, uint8_t *bits,
+                     bint opposites) noexcept nogil:
     """Some lines of a region as bits."""
     cdef const fc_elements *k = plain_elements(p)
     cdef idx first = 0, last = span(p, b, p.ndim - 1), i
@@ -119,8 +121,8 @@ cdef void merge_box(const Lines *p, const Block *b, const uint8_t *bits, uint8_t
     for a in range(p.ndim):
         distance = 1 if a == p.ndim - 1 else p.stride[a] * bits_pitch(p)
         length = 1
-        while length < p.w[a]:
-            reach = min(length * RADIX, p.w[a])
+        while length < p.window[a]:
+            reach = min(length * RADIX, p.window[a])
             q.count = (reach + length - 1) // length
             for i in range(q.count):
                 terms[i] = min(i * length, reach - length) * distance
@@ -155,7 +157,7 @@ cdef void fill_bits(const Lines *p, const Block *b, const Near *own, idx carried
         line = region_line(p, b, sheet * rows)
         for level in range(own.highest + 1 if carried else 0):
             at = level * size + line * pitch
-            memmove(bits + at, bits + at + p.b[p.ndim - 2] * p.step[p.ndim - 2] * pitch, carried * pitch)
+            memmove(bits + at, bits + at + p.block[p.ndim - 2] * p.step[p.ndim - 2] * pitch, carried * pitch)
         pack_lines(p, b, line + carried, line + rows, truths, bits, opposites)
         for level in range(own.highest):
             pair[0], pair[1] = 0, <idx>1 << level
@@ -171,7 +173,7 @@ cdef void reduce_bits(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef char *line = truths + byte_pitch(p)
     cdef uint8_t *bits = <uint8_t *>line + byte_pitch(p)
     cdef uint8_t *results[2]
-    cdef idx pitch = bits_pitch(p), shift = p.b[p.ndim - 2] * p.step[p.ndim - 2] * pitch, lines = out_lines(p, b), i, at
+    cdef idx pitch = bits_pitch(p), shift = p.block[p.ndim - 2] * p.step[p.ndim - 2] * pitch, lines = out_lines(p, b), i, at
     # What stands so near the beginning of a sheet is overwritten while the sheet before it is filled.
     cdef idx carried = b.carried if filled[0] == b.unit - 1 and shift >= VECTOR else 0
     cdef int side, reduction
