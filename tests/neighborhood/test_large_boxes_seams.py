@@ -15,21 +15,21 @@ use_seams = fastconv.runtime.use_seams
 
 NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")
-ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_HOLES", "LONG_ROW")}
+ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_MASKED", "LONG_ROW")}
 
 # Each constant at which a way changes, and the test that crosses it.
 CROSSED = {
     "neighborhood.LARGE_WINDOW": "test_large_boxes_are_small_ones",
     "neighborhood.LARGE_COLUMN": "test_large_boxes_are_small_ones",
     "neighborhood.WHOLE_CELLS": "test_large_boxes_are_small_ones",
-    "neighborhood.LARGE_HOLES": "test_large_boxes_are_small_ones",
+    "neighborhood.LARGE_MASKED": "test_large_boxes_are_small_ones",
     "neighborhood.LONG_ROW": "test_long_rows",
     "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
     "neighborhood.LINE_BLOCK": "test_long_rows",
     "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.OWN_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.BOX_STRIP": "test_large_boxes_with_small_seams",
-    "neighborhood.LEAST_GLIDE": "test_windows_along_an_axis_between",
+    "neighborhood.LEAST_IN_BLOCKS": "test_windows_along_an_axis_between",
     "neighborhood.STRIP_BYTES": "test_blocks_with_small_seams",
     "neighborhood.LEAST_STRIP": "test_blocks_with_small_seams",
     "neighborhood.WIDE_BYTES": "test_blocks_with_small_seams",
@@ -42,12 +42,12 @@ CROSSED = {
     "neighborhood.LEAST_PIECE": "test_blocks_with_small_seams",
     "neighborhood/extremes.h:FC_PAIRS": "test_lines_around_the_lanes",
     "neighborhood/extremes.h:FC_SEGMENT": "test_columns_around_a_segment",
-    "neighborhood/table.h:FC_FOLD_BYTES": "test_means_of_bytes_around_the_fold",
-    "neighborhood/table.h:FC_FOLD_STRIP": "test_lines_around_the_lanes",
+    "neighborhood/table.h:FC_MEAN_CELLS": "test_means_of_bytes_around_the_fold",
+    "neighborhood/table.h:FC_SUM_STRIP": "test_lines_around_the_lanes",
     "neighborhood/table.h:FC_NARROW_CELLS": "test_sums_of_bytes_around_narrow_cells",
-    "neighborhood/neighborhood.h:FC_NEAR_CHUNK": "test_lines_around_the_lanes",
+    "neighborhood/plain.h:FC_REDUCE_CHUNK": "test_lines_around_the_lanes",
     "neighborhood/sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
-    "neighborhood/truths.pyx:RADIX": "test_truths_as_bits",
+    "neighborhood/bits.pyx:RADIX": "test_booleans_as_bits",
 }
 
 
@@ -129,7 +129,8 @@ def test_large_boxes_with_small_seams(rng, ndim):
 def test_windows_along_an_axis_between(rng, most):
     for _ in range(40):
         seams = ALL_LARGE | {
-            "neighborhood.LEAST_GLIDE": int(rng.choice([1, 1, 12])), "neighborhood.LEAST_BLOCK": int(rng.choice([1, 2, 3, 8])),
+            "neighborhood.LEAST_IN_BLOCKS": int(rng.choice([1, 1, 12])),
+            "neighborhood.LEAST_BLOCK": int(rng.choice([1, 2, 3, 8])),
             "neighborhood.SHARED_BYTES": int(rng.choice([1, 30_000, 14 << 20])), "neighborhood.OWN_BYTES": 1,
         }  # fmt: skip
         check(rng, seams, len(most), most, cells=2e6)

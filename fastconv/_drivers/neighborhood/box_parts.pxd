@@ -15,10 +15,10 @@ cdef void join(const Plan *plan, Area to, idx to_at, Area a, idx a_at, Area b, i
 cdef void copy(const Plan *plan, Area to, idx to_at, Area a, idx a_at, idx n) noexcept nogil
 cdef void repeat(const Plan *plan, Area to, Area one, idx n) noexcept nogil
 cdef void power(const Plan *plan, Area to, Area base, idx times, idx n) noexcept nogil
-cdef void fold(const Plan *plan, Area to, Area one, idx at, idx window, idx shift, idx n) noexcept nogil
+cdef void windows_by_doubling(const Plan *plan, Area to, Area one, idx at, idx window, idx shift, idx n) noexcept nogil
 cdef void total_of(const Plan *plan, Area span, idx n) noexcept nogil
 cdef void lift_line(const Plan *plan, Thread *t, const char *x, const char *mask, idx start, idx length, Area to,
                     idx at) noexcept nogil
 cdef void locate(const Plan *plan, Thread *t) noexcept nogil
 cdef void lift_sheet(const Plan *plan, Thread *t, idx position, Area to) noexcept nogil
-cdef void conclude(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx at, idx first, idx n) noexcept nogil
+cdef void finish_windows(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx at, idx first, idx n) noexcept nogil

@@ -7,18 +7,26 @@ from libc.string cimport memcpy
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.neighborhood.box_plan cimport Plan, Thread
 from fastconv._drivers.neighborhood.engine cimport Lines
-from fastconv._drivers.neighborhood.plain cimport Near, kind_bytes
-from fastconv._drivers.neighborhood.table cimport FC_LINE_SLACK, FC_PARTS, fc_conclude, fc_fill, fc_join, fc_lift, fc_put
+from fastconv._drivers.neighborhood.plain cimport Named, kind_bytes
+from fastconv._drivers.neighborhood.table cimport (
+    FC_LINE_SLACK,
+    FC_PARTS,
+    fc_fill,
+    fc_finish_parts,
+    fc_join_parts,
+    fc_lift_parts,
+    fc_put,
+)
 
 cdef void join(const Plan *plan, Area to, idx to_at, Area a, idx a_at, Area b, idx b_at, idx n) noexcept nogil:
     """to = a and then b, n numbers of each plane from those places on. All planes are of one size."""
-    cdef fc_join q
+    cdef fc_join_parts q
     cdef int u
     q.plane, q.n = to.plane, n
     for u in range(plan.parts):
         q.part = plan.units[u].part
         q.to, q.a, q.b = number(plan, to, u, to_at), number(plan, a, u, a_at), number(plan, b, u, b_at)
-        plan.k.join(&q)
+        plan.k.join_parts(&q)
 
 
 cdef void copy(const Plan *plan, Area to, idx to_at, Area a, idx a_at, idx n) noexcept nogil:
@@ -54,7 +62,7 @@ cdef void power(const Plan *plan, Area to, Area base, idx times, idx n) noexcept
             join(plan, base, 0, base, 0, base, 0, n)
 
 
-cdef void fold(const Plan *plan, Area to, Area one, idx at, idx window, idx shift, idx n) noexcept nogil:
+cdef void windows_by_doubling(const Plan *plan, Area to, Area one, idx at, idx window, idx shift, idx n) noexcept nogil:
     """to[x] = one[at + x], one[at + x + shift] and so on, `window` > 1 of them, for x < n - (window - 1) * shift."""
     cdef idx m = 1, bit = 1, next, a_at = at
     cdef Area a = one
@@ -89,7 +97,7 @@ cdef void lift_line(const Plan *plan, Thread *t, const char *x, const char *mask
     cdef char *line = t.worker.memory
     cdef uint8_t *present = <uint8_t *>line + round_up(plan.row * p.item) + FC_LINE_SLACK
     cdef fc_fill q
-    cdef fc_lift lift
+    cdef fc_lift_parts lift
     cdef bint in_place = (x != NULL and 0 <= start <= p.size[last] - length and not p.presence and p.kind == p.native
                           and p.x_step[last] == p.item and not p.other and <size_t>x % p.item == 0)
     q.src, q.mask = x, mask if x != NULL else NULL
@@ -101,7 +109,7 @@ cdef void lift_line(const Plan *plan, Thread *t, const char *x, const char *mask
     lift.line, lift.present, lift.plane, lift.n = x + start * p.item if in_place else line, q.present, to.plane, length
     for u in range(plan.parts):
         lift.part, lift.to = plan.units[u].part, number(plan, to, u, at)
-        plan.k.lift(&lift)
+        plan.k.lift_parts(&lift)
 
 
 cdef void locate(const Plan *plan, Thread *t) noexcept nogil:
@@ -146,15 +154,15 @@ cdef void lift_sheet(const Plan *plan, Thread *t, idx position, Area to) noexcep
 
 # ---- results ----
 
-cdef void conclude(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx at, idx first, idx n) noexcept nogil:
+cdef void finish_windows(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx at, idx first, idx n) noexcept nogil:
     """Results of n windows in a row from position `first` of an output line on: `line` counts those of the axes between the
     walk, at output o, and the lines. The first of them that is an output stands at `at` in `parts`."""
     cdef const Lines *p = plan.p
     cdef int a, r, u, last = p.ndim - 1
     cdef idx offset = 0, rest = line
     cdef bint direct
-    cdef const Near *own
-    cdef fc_conclude q
+    cdef const Named *own
+    cdef fc_finish_parts q
     cdef fc_put put
     cdef char *results = t.worker.memory + round_up(plan.row * p.item) + round_up(plan.row) + 2 * FC_LINE_SLACK
     for u in range(FC_PARTS):
@@ -163,7 +171,7 @@ cdef void conclude(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx
         q.parts[plan.units[u].part] = number(plan, parts, u, at)
     q.plane, q.n, q.cells = parts.plane, n, p.cells
     for r in range(plan.count):
-        own = <const Near *>plan.reducers[r].own
+        own = <const Named *>plan.reducers[r].own
         offset, rest = 0, line
         for a in range(last - 1, -1, -1):
             if a > plan.axis:
@@ -179,6 +187,6 @@ cdef void conclude(const Plan *plan, Thread *t, idx o, idx line, Area parts, idx
         direct = (put.kind == put.source and put.dst_step == put.src_step and p.step[last] == 1
                   and <size_t>put.dst % kind_bytes(own.plain) == 0)
         q.out = put.dst if direct else results
-        plan.k.conclude(&q)
+        plan.k.finish_parts(&q)
         if not direct:
             p.k.put_line(&put)

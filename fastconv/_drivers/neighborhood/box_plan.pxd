@@ -8,7 +8,7 @@ cdef idx LEAST_BLOCK             # sheets of a block, unless the window is short
 cdef idx LINE_BLOCK              # positions of a block along the only axis with a window
 cdef idx SHARED_BYTES            # of all threads together
 cdef idx OWN_BYTES               # and of each
-cdef idx LEAST_GLIDE             # window of an axis between that is not found in less steps by doubling
+cdef idx LEAST_IN_BLOCKS             # window of an axis between that is not found in less steps by doubling
 
 cdef enum:
     SPARE = 7                    # sheets beside those of a block and the totals
@@ -77,11 +77,11 @@ cdef inline idx block_of(idx window, idx least) noexcept nogil:
     return max(min(least, window - 1), 1)
 
 
-cdef inline bint glides(const Plan *plan, int a) noexcept nogil:
+cdef inline bint takes_blocks(const Plan *plan, int a) noexcept nogil:
     """Whether windows along an axis between are found in blocks: what these take beside the axis must fit a sheet, whose lines
     are at least as many as a window's."""
     cdef idx c = block_of(plan.window[a], LEAST_BLOCK)
-    return (plan.window[a] >= max(LEAST_GLIDE, c + plan.window[a] // c + 2)
+    return (plan.window[a] >= max(LEAST_IN_BLOCKS, c + plan.window[a] // c + 2)
             and plan.beyond[a][0].times == 0 and plan.beyond[a][1].times == 0)
 
 

@@ -8,16 +8,16 @@ from fastconv._drivers.neighborhood.engine cimport Lines
 from fastconv._drivers.neighborhood.table cimport (
     FC_MIRROR,
     FC_MOMENT_PLANES,
-    FC_NEAR_ALL,
-    FC_NEAR_ANY,
-    FC_NEAR_COUNT,
-    FC_NEAR_MAX,
-    FC_NEAR_MEAN,
-    FC_NEAR_MIN,
-    FC_NEAR_RANGE,
-    FC_NEAR_STD,
-    FC_NEAR_SUM,
-    FC_NEAR_VAR,
+    FC_REDUCE_ALL,
+    FC_REDUCE_ANY,
+    FC_REDUCE_COUNT,
+    FC_REDUCE_MAX,
+    FC_REDUCE_MEAN,
+    FC_REDUCE_MIN,
+    FC_REDUCE_RANGE,
+    FC_REDUCE_STD,
+    FC_REDUCE_SUM,
+    FC_REDUCE_VAR,
     FC_PART_GREATEST,
     FC_PART_HIGH,
     FC_PART_LEAST,
@@ -35,33 +35,33 @@ from fastconv._drivers.runtime cimport seam
 cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large
 cdef idx LARGE_COLUMN = 4000     # bytes that are kept of a window's column
 cdef idx WHOLE_CELLS = 16        # of means of 64-bit integers, which else are found in the plain way
-cdef idx LARGE_HOLES = 1 << 10   # cells, where some may not count
+cdef idx LARGE_MASKED = 1 << 10   # cells, where some may not count
 cdef idx LONG_ROW = 1 << 12      # cells of a window in one line
 cdef idx LEAST_BLOCK = 8         # sheets of a block, unless the window is shorter
 cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with a window
 cdef idx SHARED_BYTES = 15 << 20 # of all threads together
 cdef idx OWN_BYTES = 7 << 19     # and of each
 cdef idx BOX_STRIP = 64          # outputs of a strip of lines
-cdef idx LEAST_GLIDE = 20        # window of an axis between that is not found in less steps by doubling
+cdef idx LEAST_IN_BLOCKS = 20        # window of an axis between that is not found in less steps by doubling
 
 seam("neighborhood.LARGE_WINDOW", &LARGE_WINDOW)
 seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
 seam("neighborhood.WHOLE_CELLS", &WHOLE_CELLS)
-seam("neighborhood.LARGE_HOLES", &LARGE_HOLES)
+seam("neighborhood.LARGE_MASKED", &LARGE_MASKED)
 seam("neighborhood.LONG_ROW", &LONG_ROW)
 seam("neighborhood.LEAST_BLOCK", &LEAST_BLOCK)
 seam("neighborhood.LINE_BLOCK", &LINE_BLOCK)
 seam("neighborhood.SHARED_BYTES", &SHARED_BYTES)
 seam("neighborhood.OWN_BYTES", &OWN_BYTES)
 seam("neighborhood.BOX_STRIP", &BOX_STRIP)
-seam("neighborhood.LEAST_GLIDE", &LEAST_GLIDE)
+seam("neighborhood.LEAST_IN_BLOCKS", &LEAST_IN_BLOCKS)
 
 _NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 
 
 def takes(name, geometry):
     """Whether a reduction is that of a large box. It depends on the window and the dtype alone: its bits do."""
-    cdef idx item = geometry.cval.dtype.itemsize, row, lines, cells, length, folded, kept
+    cdef idx item = geometry.cval.dtype.itemsize, row, lines, cells, length, doubled, kept
     cdef bint squares = name in ("var", "std")
     if geometry.cells is not None or name not in _NAMES:
         return False
@@ -70,22 +70,22 @@ def takes(name, geometry):
     cells = lines * length
     if cells == 1:
         return False
-    if geometry.presence and cells >= LARGE_HOLES or lines == 1 and length >= LONG_ROW:
+    if geometry.presence and cells >= LARGE_MASKED or lines == 1 and length >= LONG_ROW:
         return True
     if item == 8 and geometry.cval.dtype.kind in "iu" and (squares or name == "mean"):
         return (cells // 4 if squares else 4 * cells if lines > 1 else cells) >= WHOLE_CELLS
     # Bytes that are kept of an element of a column, and those of a window's elements as often as blocks go through them: from
     # where both ways take as long.
     if squares:
-        kept, folded = 20, 3 * (item + 24)
+        kept, doubled = 20, 3 * (item + 24)
     elif name in ("sum", "mean"):
-        kept, folded = (item + 8, 4 * (item + 8)) if item > 2 else (item + 4, item + 4)
+        kept, doubled = (item + 8, 4 * (item + 8)) if item > 2 else (item + 4, item + 4)
     else:
-        kept, folded = item, item + 4
+        kept, doubled = item, item + 4
     # Blocks have fewer outputs on the axes before that of the rows.
     if max(row, 3 * max(outer, default=1)) * kept >= LARGE_COLUMN:
         return True
-    return lines > 1 and lines * (length + 64) * folded >= LARGE_WINDOW
+    return lines > 1 and lines * (length + 64) * doubled >= LARGE_WINDOW
 
 
 # ---- the parts that are kept ----
@@ -111,17 +111,17 @@ cdef void keep_parts(Plan *plan, int reduction, bint wide) noexcept:
     cdef bint whole = plan.p.native >= FC_U8
     if plan.p.presence:
         keep_part(plan, FC_PART_PRESENT)
-    if reduction in (FC_NEAR_MIN, FC_NEAR_RANGE):
+    if reduction in (FC_REDUCE_MIN, FC_REDUCE_RANGE):
         keep_part(plan, FC_PART_LEAST)
-    if reduction in (FC_NEAR_MAX, FC_NEAR_RANGE):
+    if reduction in (FC_REDUCE_MAX, FC_REDUCE_RANGE):
         keep_part(plan, FC_PART_GREATEST)
-    if reduction in (FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL):
+    if reduction in (FC_REDUCE_COUNT, FC_REDUCE_ANY, FC_REDUCE_ALL):
         keep_part(plan, FC_PART_NONZERO)
-    if reduction in (FC_NEAR_VAR, FC_NEAR_STD):
+    if reduction in (FC_REDUCE_VAR, FC_REDUCE_STD):
         keep_part(plan, FC_PART_MOMENTS)
-    if reduction in (FC_NEAR_SUM, FC_NEAR_MEAN):
+    if reduction in (FC_REDUCE_SUM, FC_REDUCE_MEAN):
         keep_part(plan, FC_PART_WHOLE if whole else FC_PART_SUM)
-        if whole and plan.p.item == 8 and (wide or reduction == FC_NEAR_MEAN):
+        if whole and plan.p.item == 8 and (wide or reduction == FC_REDUCE_MEAN):
             keep_part(plan, FC_PART_HIGH)
 
 

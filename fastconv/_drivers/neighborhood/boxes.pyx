@@ -4,7 +4,8 @@ kernels/neighborhood/box_parts.h.
 The first axis with a window is walked in blocks of positions, a *sheet* of parts each (of all elements beside it that windows of
 the tile see). A window begins in one block and ends in a later one: it is a suffix of the first, all blocks between, and a
 prefix of the last (van Herk, Gil and Werman), so each element is joined a few times, and no more than some blocks of about
-sqrt(window) sheets stand in memory. The other axes are then folded within a sheet: spans of 2m positions are two spans of m.
+sqrt(window) sheets stand in memory. Windows along the other axes are then found within a sheet, by doubling: spans of 2m
+positions are two spans of m.
 Long windows along an axis between are found in blocks as well. Sheets hold what lies in the array; what windows see beyond it
 repeats some of that.
 Blocks begin where a multiple of their length is, so how the work is cut into tiles shows in no bit.
@@ -18,9 +19,9 @@ from fastconv._drivers.base cimport FC_U16, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport ceil_div, idx
 from fastconv._drivers.neighborhood.box_parts cimport (
     Area,
-    conclude,
+    finish_windows,
     copy,
-    fold,
+    windows_by_doubling,
     join,
     lift_line,
     lift_sheet,
@@ -42,14 +43,14 @@ from fastconv._drivers.neighborhood.box_plan cimport (
     Thread,
     block_of,
     cut,
-    glides,
+    takes_blocks,
     keep_parts,
     line_bytes,
     shorten,
     tile_bytes,
 )
 from fastconv._drivers.neighborhood.engine cimport Lines, Walk
-from fastconv._drivers.neighborhood.plain cimport Near, plain_elements
+from fastconv._drivers.neighborhood.plain cimport Named, plain_elements
 from fastconv._drivers.neighborhood.table cimport FC_CONSTANT, FC_IGNORE, fc_fill
 from fastconv._drivers.runtime cimport crew, run_team, team, tick
 
@@ -78,8 +79,10 @@ cdef inline idx kept_at(const Plan *plan, const Thread *t, int a, idx position) 
     return at - t.start[a]
 
 
-cdef void glide(const Plan *plan, Thread *t, int a, idx base, idx shift, Area lines, Area to, Area spare) noexcept nogil:
-    """fold() of the lines from `base` on as the walk does it, which goes through each line a few times, not once for each bit."""
+cdef void windows_by_blocks(const Plan *plan, Thread *t, int a, idx base, idx shift, Area lines, Area to,
+                            Area spare) noexcept nogil:
+    """The same as windows_by_doubling, of the lines from `base` on, as the walk finds windows: it goes through each line a few
+    times, not once for each bit of the window."""
     cdef idx c = block_of(plan.window[a], LEAST_BLOCK), step = plan.p.step[a], window = plan.window[a]
     cdef idx low = t.at[a] * step, high = (t.at[a] + t.count[a] - 1) * step, first = low // c + 1
     cdef idx i, j, b, o, here, next = 0, position
@@ -116,16 +119,16 @@ cdef void glide(const Plan *plan, Thread *t, int a, idx base, idx shift, Area li
                 join(plan, to, here, to, here, spare, middle, shift)
 
 
-cdef void fold_axis(const Plan *plan, Thread *t, int a, idx outer, idx shift, Area from_, Area to, Area spare,
+cdef void axis_windows(const Plan *plan, Thread *t, int a, idx outer, idx shift, Area from_, Area to, Area spare,
                     Area more) noexcept nogil:
     """Windows along an axis of a sheet."""
     cdef idx n = outer * t.width[a] * shift, i, o
     cdef int side
-    if glides(plan, a):
+    if takes_blocks(plan, a):
         for i in range(outer):
-            glide(plan, t, a, i * t.width[a] * shift, shift, from_, to, spare)
+            windows_by_blocks(plan, t, a, i * t.width[a] * shift, shift, from_, to, spare)
     else:
-        fold(plan, to, from_, 0, plan.window[a], shift, n)
+        windows_by_doubling(plan, to, from_, 0, plan.window[a], shift, n)
     for side in range(2):
         for i in range(outer if plan.beyond[a][side].times else 0):
             beyond_of(plan, t, &plan.beyond[a][side], a, from_, i * t.reach[a] * shift, shift, shift, spare, more)
@@ -169,14 +172,14 @@ cdef void finish_line(const Plan *plan, Thread *t, idx o, idx line, Area sheet, 
         spread(plan, t, sheet, at, one)
         sheet, at = one, 0
     if plan.window[last] > 1:
-        fold(plan, row, sheet, at, plan.window[last], 1, t.reach[last])
+        windows_by_doubling(plan, row, sheet, at, plan.window[last], 1, t.reach[last])
         for side in range(2):
             if plan.beyond[last][side].times:
                 beyond_of(plan, t, &plan.beyond[last][side], last, sheet, at, 1, 1, single, base)
                 repeat(plan, same, single, n)
                 join(plan, row, 0, row, 0, same, 0, n)
         sheet, at = row, 0
-    conclude(plan, t, o, line, sheet, at, t.at[last], n)
+    finish_windows(plan, t, o, line, sheet, at, t.at[last], n)
 
 
 cdef void finish_sheet(const Plan *plan, Thread *t, idx o, Area sheet, Area other, Area spare, Area more, Area one,
@@ -188,7 +191,7 @@ cdef void finish_sheet(const Plan *plan, Thread *t, idx o, Area sheet, Area othe
     for a in range(plan.axis + 1, last):
         inner //= t.width[a]
         if plan.window[a] > 1:
-            fold_axis(plan, t, a, outer, inner, sheet, other, spare, more)
+            axis_windows(plan, t, a, outer, inner, sheet, other, spare, more)
             sheet, other = other, sheet
         outer *= t.width[a]
         lines *= t.count[a]
@@ -367,7 +370,7 @@ cdef bint walk_line(const Plan *plan, Thread *t) noexcept nogil:
             if has_beyond:
                 repeat(plan, middle, single, end - begin)
                 join(plan, row, 0, row, 0, middle, 0, end - begin)
-            conclude(plan, t, 0, 0, row, 0, begin // step, end - begin)
+            finish_windows(plan, t, 0, 0, row, 0, begin // step, end - begin)
             begin = ceil_div(end, step) * step
             if tick(&t.worker.clock, 40 * work):
                 return True
@@ -381,7 +384,7 @@ cdef void keep(const Plan *plan, Thread *t, int a) noexcept nogil:
     cdef idx n = p.size[a], start = t.at[a] * p.step[a] - plan.before[a], end = start + t.reach[a], first = n, stop = 0
     cdef idx i, at
     t.start[a], t.width[a] = start, t.reach[a]
-    if a < p.ndim - 1 and not glides(plan, a):
+    if a < p.ndim - 1 and not takes_blocks(plan, a):
         return
     if p.mode in (FC_CONSTANT, FC_IGNORE) or n == 0:
         first, stop = min(max(start, -1), n), max(min(end, n + 1), 0)
@@ -449,9 +452,9 @@ cdef class Boxes(Walk):
         cdef Lines *p = &self.p
         cdef double work = 40
         cdef int a, i, threads
-        cdef const Near *own
+        cdef const Named *own
         for i in range(self.count):
-            own = <const Near *>self.reducers[i].own
+            own = <const Named *>self.reducers[i].own
             keep_parts(plan, own.reduction, own.wide)
         for a in range(p.ndim):
             work *= p.results[a]

@@ -30,7 +30,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     place_block,
     result_kind,
 )
-from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_HOLES, fc_line, fc_neighborhood, fc_put
+from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_MASKED, fc_line, fc_neighborhood, fc_put
 from fastconv._drivers.runtime cimport Worker, crew, now, run_team, seam, stopped, team
 
 import numpy as np
@@ -261,7 +261,7 @@ cdef class Windows:
         piece.outputs = piece.lines * piece.count
         if piece.outputs:
             piece.windows = self.copy(piece, False, by_cells)
-            if piece.block.flags & FC_LINE_HOLES:
+            if piece.block.flags & FC_LINE_MASKED:
                 piece.counted = self.copy(piece, True, by_cells)
         self.idle.append(loaded)
         return piece
@@ -449,7 +449,7 @@ cdef void call_windows(Calls *c, Thread *t) noexcept nogil:
     cdef uint8_t *present = <uint8_t *>(windows + c.windows * c.pitch)
     cdef char *wide = <char *>present + round_up(c.windows * c.present_pitch, 8)
     cdef double *window
-    cdef bint holes = b.flags & FC_LINE_HOLES
+    cdef bint masked = b.flags & FC_LINE_MASKED
     cdef double[MOST_WINDOWS] results
     cdef char *out
     cdef fc_put q
@@ -458,11 +458,11 @@ cdef void call_windows(Calls *c, Thread *t) noexcept nogil:
         gather_wide(windows, c, b.line + first, wide, x, pixels)
     else:
         gather_windows(p.k, windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
-    if holes:
+    if masked:
         gather_windows(p.k, <char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
     for i in range(pixels):
         window = <double *>(windows + i * c.pitch)
-        n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
+        n = squeeze(window, present + i * c.present_pitch, c.cells) if masked else c.cells
         results[i] = 0 if n else c.nothing
         if n and not c.function(window, n, results + i, c.data):
             c.failed = True

@@ -37,7 +37,7 @@ cdef struct Lines:               # what is the same for all blocks
     idx mask_step[AXES]
     int kind                     # of the array's elements (kernels/base/table.h)
     int mask_kind
-    bint truth                   # whether the elements are boolean
+    bint boolean                 # whether the elements are
     int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
     idx item                     # bytes of a native element
     int mode
@@ -55,7 +55,7 @@ cdef struct Lines:               # what is the same for all blocks
     idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
     idx slots                    # lines that are stored: fewer where the window is much larger than the array
     idx slot_stride[AXES]
-    bint folded                  # whether it is so: slots are numbered by what they hold, and the last on an axis is outside
+    bint shared                  # whether some lines share a slot: they are numbered by what they hold, the last is outside
     # the window as runs of cells along the lines, in C order
     bint box                     # all cells count
     idx cells, runs
@@ -70,7 +70,7 @@ cdef struct Block:               # one of each thread
     idx count[AXES]              # its outputs, at most p.block
     idx carried                  # leading region rows that it shares with the block before (last rows of that one)
     fc_line *line                # lines[i].at, .present, .flags
-    fc_line *slot                # if the plan is folded
+    fc_line *slot                # if some lines share one
     int flags                    # of all lines of the block together
     char *memory                 # of the lines
     char *scratch                # behind them
@@ -140,7 +140,7 @@ cdef class Walk:
     cdef list keep
     cdef int axis[AXES]          # of the input, -1: one of length 1 in front
     cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint boolean=*) except -1
 
 
 cdef class Pass(Walk):

@@ -75,8 +75,8 @@ cdef idx region_bytes(Lines *p) noexcept:
             p.lines *= p.region[a]
             p.slot_stride[a] = p.slots
             p.slots *= min(p.region[a], p.size[a] + 1)
-    p.folded = 2 * p.slots <= p.lines
-    if not p.folded:
+    p.shared = 2 * p.slots <= p.lines
+    if not p.shared:
         p.slots = p.lines
     p.pitch = round_up(p.region[last] * p.item, 64) + FC_LINE_SLACK
     if p.presence:
@@ -101,7 +101,7 @@ cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     if p.step[last] > 1:
         p.block[last] = min(p.block[last], max(STRIP_BYTES // p.item // p.step[last], 1))
     for a in range(last):
-        rows = MOST_ROWS if p.truth else min(max(2 * p.window[a], ROWS), MOST_ROWS)
+        rows = MOST_ROWS if p.boolean else min(max(2 * p.window[a], ROWS), MOST_ROWS)
         if a < last - 1:
             rows = min(rows, ROWS) if p.window[a] > 1 else 1
         else:
@@ -170,7 +170,7 @@ cdef int plan_runs(Lines *p, cells) except -1:
 # ---- blocks ----
 
 cdef inline idx line_structs(const Lines *p) noexcept nogil:
-    return p.lines + (p.slots if p.folded else 0)
+    return p.lines + (p.slots if p.shared else 0)
 
 
 cdef idx block_bytes(const Lines *p) noexcept nogil:
@@ -185,7 +185,7 @@ cdef void place_block(const Lines *p, Block *b, char *memory) noexcept nogil:
     b.slot = b.line + p.lines
     memset(b.line, 0, line_structs(p) * sizeof(fc_line))
     for i in range(p.slots):
-        slot = (b.slot if p.folded else b.line) + i
+        slot = (b.slot if p.shared else b.line) + i
         slot.at = memory + i * p.pitch
         if p.presence:
             slot.present = <uint8_t *>slot.at + round_up(p.region[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
@@ -217,7 +217,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
             continue
         if p.in_place:
             line[j].at = b.memory
-        if p.folded:
+        if p.shared:
             line[j] = slots[slot_at(p, row_axis, j, at)]
             if line[j].flags >= 0:
                 continue
@@ -228,7 +228,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
                 q.mask = mask + at * p.mask_step[row_axis]
         q.dst, q.present = line[j].at, line[j].present
         line[j].flags = p.k.fill_line(&q)
-        if p.folded:
+        if p.shared:
             slots[slot_at(p, row_axis, j, at)].flags = line[j].flags
 
 
@@ -255,7 +255,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     cdef idx after = (p.results[last] - 1) * p.step[last] + p.window[last] - before - p.size[last]
     cdef bint combine = False
     cdef double zero = 0
-    if p.presence or p.folded or p.kind & ~FC_TRUTH != p.native or p.x_step[last] != p.item or p.other or <size_t>p.x % p.item:
+    if p.presence or p.shared or p.kind & ~FC_TRUTH != p.native or p.x_step[last] != p.item or p.other or <size_t>p.x % p.item:
         return False
     for a in range(last):
         combine = combine or p.window[a] > 1
@@ -281,7 +281,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first, slot
     cdef const char *x
     cdef const char *mask
-    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.folded
+    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.shared
     cdef fc_line spare
     # Blocks are numbered along the row axis first, then along the lines, then over the outer axes.
     b.at[row_axis] = rest % p.blocks[row_axis] * p.block[row_axis]
@@ -300,7 +300,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     b.carried = max(p.region[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
     b.unit = unit
     b.flags = 0
-    for i in range(p.slots if p.folded else 0):
+    for i in range(p.slots if p.shared else 0):
         b.slot[i].flags = -1
     for sheet in range(sheets):
         x, mask, rest, first, slot = p.x, p.mask, sheet, 0, 0
@@ -406,8 +406,8 @@ cdef class Walk:
         p.ndim = len(geometry.window)
         p.kind = kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
-        p.truth = x.dtype.kind == "b"
-        p.kind |= FC_TRUTH if p.truth else 0
+        p.boolean = x.dtype.kind == "b"
+        p.kind |= FC_TRUTH if p.boolean else 0
         if p.native == FC_F16:
             p.native = FC_F32
         p.mode, p.omit, p.other = geometry.mode, geometry.omit, geometry.other
@@ -456,9 +456,9 @@ cdef class Walk:
             self.set_steps(self.reducers[i].out_step, out)
         return True
 
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint boolean=False) except -1:
         """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
-        `truth` its results are 0 or 1. Owns `own` from here, whatever happens."""
+        `boolean` its results are 0 or 1. Owns `own` from here, whatever happens."""
         cdef Reducer *r
         cdef void *grown = PyMem_RawRealloc(self.reducers, (self.count + 1) * sizeof(Reducer))
         if grown == NULL:
@@ -471,7 +471,7 @@ cdef class Walk:
         self.count += 1
         self.keep.append(out)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
-        r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out) if truth else result_kind(out)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out) if boolean else result_kind(out)
         self.set_steps(r.out_step, out)
         self.cost += cost
         return 0
