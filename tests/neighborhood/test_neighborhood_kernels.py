@@ -211,14 +211,14 @@ def operations(dtype):
 
 def sizes(dtype):
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    return sorted({1, lanes - 1, lanes, lanes + 1, 4 * lanes - 1, 4 * lanes, 4 * lanes + 1, 9 * lanes + 3} - {0})
+    return sorted({1, lanes - 1, lanes, lanes + 1, 4 * lanes, 4 * lanes + 1, 9 * lanes + 3} - {0})
 
 
 @every_dtype
 def test_extremes_of_columns(isa, rng, dtype):
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     for n in sizes(dtype):
-        for window, count in ((1, 3), (2, 1), (5, 4), (6, 3), (7, 9), (65, 70)):
+        for window, count in ((1, 3), (2, 1), (5, 4), (7, 9), *(((6, 3), (65, 70)) if n == lanes + 1 else ())):
             for step in (1, 2) if window == 5 else (1,):
                 x = drawn(rng, dtype, (count + window - 1, n))
                 beyond = max(lanes - n, 0)  # a line shorter than a vector is read to its end
@@ -265,7 +265,7 @@ def test_extremes_of_rows(isa, rng, dtype):
     slack = kernels.constant("FC_LINE_SLACK") // np.dtype(dtype).itemsize
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     for n in sizes(dtype):
-        for window in sorted({1, 2, 3, 4, 5, 8, 15, 16, 17, lanes, 2 * lanes, 2 * lanes + 1, 5 * lanes, 150}):
+        for window in sorted({1, 2, 3, 4, 7, 8, 16, lanes, 2 * lanes, 2 * lanes + 1, 150}):
             x = drawn(rng, dtype, (2, n + window - 1))
             rows, outs = [line(row, slack) for row in x], [place(np.zeros(n, dtype), at_end=True) for _ in range(2)]
             spare = place(np.zeros(n + window - 1 + slack, dtype), at_end=True)
