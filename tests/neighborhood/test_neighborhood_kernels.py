@@ -109,7 +109,7 @@ def test_ends_of_lines_are_filled(isa, rng, dtype, mode):
 @pytest.mark.parametrize("source", ["u1", "i1", "u2", "i4", "u8", "i8", "f4", "f8"])
 @pytest.mark.parametrize("dtype", ["u1", ">i2", "<u4", ">i8", "<u8", "<f2", ">f4", "<f8", "?"])
 def test_results_are_put(isa, rng, source, dtype):
-    for n in (1, 127, 128, 129, 300):
+    for n in (1, 128, 129):
         src = place(drawn(rng, source, 2 * n - 1), at_end=True)
         out = place(np.zeros((n, 2), dtype), at_end=True)[:, 1]
         neighborhood().put_line(kernels.arguments(
@@ -177,7 +177,7 @@ def result_dtype(name, dtype):
 @pytest.mark.parametrize("name", ["MIN", "MAX", "RANGE", "SUM", "PROD", "MEAN", "VAR", "STD", "COUNT", "ANY", "ALL"])
 def test_any_window(isa, rng, dtype, name):
     run_line, run_start, run_length = (np.array(column, np.intp) for column in zip(*RUNS, strict=True))
-    for n, first in ((1, 0), (63, 0), (64, 3), (65, 0), (130, 64)):
+    for n, first in ((1, 0), (64, 3), (130, 64)):
         x = drawn(rng, dtype, (4, n + 5))
         present = (rng.random(x.shape) < 0.7).astype(np.uint8)
         present[:, : n // 3] = 0
@@ -322,8 +322,8 @@ def test_differences_and_what_is_not_zero(isa, rng, dtype):
 @pytest.mark.parametrize("flip", [0, 255])
 def test_bits(isa, rng, flip):
     vector = vector_bytes()
-    for stripe in (1, 3, 31, 32, 64, 65, 129):
-        for extra in (0, 4, 40):
+    for stripe in (1, 31, 64, 65, 129):
+        for extra in (0, 40):
             bytes_ = stripe + extra
             x = rng.integers(0, 2, 7 * stripe + bytes_, np.uint8)
             held, bits = filled(x, vector, 1), filled(np.zeros(bytes_, np.uint8), vector, 0)

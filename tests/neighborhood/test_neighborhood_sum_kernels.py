@@ -74,8 +74,8 @@ def test_sums_of_boxes(isa, rng, dtype, every):
     lanes = vector_bytes() // wide.itemsize
     doubles = wide.kind == "f"
     kind = kernels.constant("FC_F64") if doubles else kernels.constant("FC_I32" if wide.itemsize == 4 else "FC_I64")
-    for n in (1, lanes - 1, lanes + 1, 4 * lanes, 4 * lanes + 3, 70):
-        for height, width in ((1, 1), (2, 3), (3, 1), (5, 4), (8, 7)):
+    for n in (1, lanes + 1, 4 * lanes, 4 * lanes + 3):
+        for height, width in ((1, 1), (2, 3), (3, 1), (8, 7)):
             x = drawn(rng, dtype, (height + 4, n + width - 1))
             results, half, count = sums_of(k, x, height, width, every, wide)
             cells = boxes(x, height, width, every)
@@ -98,7 +98,7 @@ def test_sums_of_boxes(isa, rng, dtype, every):
 def test_variances_of_boxes(isa, rng, dtype):
     k, f8 = elements(dtype), np.dtype(np.float64)
     lanes = vector_bytes() // 8
-    for n in (1, lanes + 1, 16, 4 * lanes + 3, 70):
+    for n in (1, 16, 4 * lanes + 3):
         for height, width in ((1, 3), (2, 1), (3, 4), (7, 5)):
             x = drawn(rng, dtype, (height + 3, n + width - 1))
             x = x + np.dtype(dtype).type(1e6) if dtype == "f8" else x
@@ -185,7 +185,7 @@ def joined(k, part, dtype, x, present, n):
 def test_parts_of_large_boxes(isa, rng, dtype, masked):
     k, dtype = elements(dtype), np.dtype(dtype)
     lanes = vector_bytes() // dtype.itemsize
-    for n in (1, lanes - 1, lanes, 2 * lanes + 1, 70):
+    for n in (1, lanes - 1, 2 * lanes + 1):
         x = drawn(rng, dtype, (6, n))
         present = (rng.random(x.shape) < 0.5 if masked else np.ones(x.shape)).astype(np.uint8)
         present[:, : n // 3] &= not masked
