@@ -8,6 +8,7 @@ import pytest
 from windows import gathered, reduced
 
 import fastconv
+from guarded import place
 from support import DTYPES, assert_same_bits
 
 reduce_ = fastconv.neighborhood_reduce
@@ -207,3 +208,62 @@ def test_means_of_bytes_around_the_fold(rng, size):
     whole, rest = np.divmod(sums, h * w)
     nearest = whole + (2 * rest > h * w) + ((2 * rest == h * w) & (whole & 1))
     np.testing.assert_array_equal(reduce_(x, "mean", size, mode="valid", dtype=np.uint8), nearest)
+
+
+# --- Lines in place, and tables that a block leaves to the next
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_lines_in_place_are_not_left(isa, rng, dtype, at_end):
+    """An array between pages that must not be touched, narrower than what kernels take at once, and not."""
+    for width in (*range(2, 12), 15, 16, 17, 31, 33, 63, 64, 65, 66, 67, 130):
+        x = place(rng.integers(0, 9, (5, width)).astype(dtype), at_end)
+        for size in ((3, 1), (3, 3), (2, 4)):
+            pads = [(n // 2, n - 1 - n // 2) for n in size]
+            windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, pads, "symmetric"), size)
+            np.testing.assert_array_equal(reduce_(x, "max", size), windows.max(axis=(-2, -1)))
+            np.testing.assert_array_equal(reduce_(x, "sum", size, dtype="f8"), windows.sum(axis=(-2, -1), dtype="f8"))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("value", [np.nan, -0.0])
+def test_special_values_of_lines_in_place(isa, rng, dtype, value):
+    """Nobody has looked at these lines when their columns are combined: one NaN, or one -0 among zeros, is found there."""
+    for window, place_of in (((3, 1), (7, 100)), ((3, 3), (0, 0)), ((9, 5), (39, 299)), ((8, 1), (20, 150))):
+        x = np.zeros((40, 300), dtype) if value == 0 else rng.integers(1, 9, (40, 300)).astype(dtype)
+        x[place_of] = value
+        seen = boxes_of(np.isnan(x) | np.signbit(x), window).any(axis=(-2, -1))
+        least, greatest, span = reduce_(x, ["min", "max", "range"], window, mode="nearest")
+        if value == 0:
+            np.testing.assert_array_equal(np.signbit(least), seen)
+            assert not np.signbit(greatest).any()
+        else:
+            for result in (least, greatest, span):
+                np.testing.assert_array_equal(np.isnan(result), seen)
+            np.testing.assert_array_equal(least[~seen], boxes_of(x, window).min(axis=(-2, -1))[~seen])
+        for name, result in (("min", least), ("max", greatest)):
+            assert_same_bits(reduce_(x, name, window, mode="nearest"), result)
+
+
+def boxes_of(x, size):
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x, [(n // 2, n - 1 - n // 2) for n in size], "edge"), size)
+
+
+@pytest.mark.parametrize("name", ["min", "max", "range"])
+def test_tables_of_a_block_with_masked_cells_are_not_kept(isa, rng, name):
+    """A block whose cells do not all count leaves no tables of spans; the memory has those of another image then."""
+    disk = np.hypot(*np.ogrid[-4:5, -4:5]) <= 4
+    for dtype in ("u1", "f4"):
+        x = rng.integers(0, 200, (90, 50)).astype(dtype)
+        windows = boxes_of(x, disk.shape)[..., disk]
+        expected = {"min": windows.min(axis=-1), "max": windows.max(axis=-1), "range": np.ptp(windows, axis=-1)}[name]
+        for row in (0, 20, 40):
+            mask = np.ones(x.shape, bool)
+            mask[row, 25] = False
+            other, every = rng.integers(0, 200, x.shape).astype(dtype), np.ones(x.shape, bool)
+            reduce_(other, name, footprint=disk, mode="nearest", mask=every, workers=1)
+            result = reduce_(x, name, footprint=disk, mode="nearest", mask=mask, workers=1)
+            far = np.ones(x.shape, bool)
+            far[max(row - 4, 0) : row + 5, 21:30] = False
+            np.testing.assert_array_equal(result[far], expected[far])
