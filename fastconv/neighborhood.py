@@ -1,5 +1,5 @@
-"""Each pixel from a function of its neighbourhood. Next hop: _drivers/neighborhood/engine.pyx, whose reducers stand in
-neighborhood/names.pyx and _drivers/neighborhood/ranks.pyx."""
+"""Each pixel from a function of its neighbourhood. Next hops: _face/geometry.py, which validates windows, then
+_drivers/neighborhood/engine.pyx, whose reducers stand in names.pyx and ranks.pyx; boxes.pyx for large boxes."""
 from __future__ import annotations
 
 import math

@@ -134,7 +134,8 @@ def _window(size, footprint, count):
 
 
 def mask_of(mask, shape, hidden):
-    """`mask` as an array, booleans or integers, without what a masked input hides."""
+    """`mask` as an array, booleans or integers, without what a masked input hides: where there are both, a new array, since
+    kernels read one mask."""
     if mask is None:
         return None if hidden is None else ~hidden
     mask = _args.array("mask", mask)
@@ -167,7 +168,8 @@ def _order(shape, window):
 
 
 def _has_nan(x, mask):
-    """Whether an element that counts is NaN."""
+    """Whether an element that counts is NaN. Looked for here, in chunks, since the call must raise before it
+    computes anything."""
     operands = [x] if mask is None else [x, mask]
     chunks = np.nditer(operands, ["external_loop", "buffered", "zerosize_ok"], [["readonly"]] * len(operands))
     return any(bool(np.isnan(c).any() if mask is None else (np.isnan(c[0]) & (c[1] != 0)).any()) for c in chunks)

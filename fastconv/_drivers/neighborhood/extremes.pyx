@@ -53,7 +53,7 @@ from fastconv._drivers.runtime cimport seam
 cdef enum:
     TERMS = 256                  # of a stack at once, where that is in parts
 
-cdef idx TABLE_BYTES = 5 << 18   # of a block's spans, beside which other lines stay in the second-level cache
+cdef idx TABLE_BYTES = 5 << 18
 cdef idx BAND_BYTES = 1 << 18    # of the spans of a band
 
 

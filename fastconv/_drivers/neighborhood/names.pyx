@@ -31,6 +31,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     result_kind,
 )
 from fastconv._drivers.neighborhood.extremes cimport (
+    TABLE_BYTES,
     bands_scratch,
     extreme_scratch,
     in_bands,
@@ -221,7 +222,7 @@ def width(names, geometry):
 def _leaves_tables(geometry):
     """Whether the spans of a block of the least size would leave the second-level cache (reduce_bands)."""
     *rest, length = geometry.window
-    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > 5 << 18
+    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > TABLE_BYTES
 
 
 def fewest(names, geometry):

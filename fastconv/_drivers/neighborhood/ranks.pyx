@@ -1,5 +1,6 @@
-"""Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block with
-the kernels of kernels/neighborhood/ranks.h. The engine (engine.pyx) loads the blocks and shares them out."""
+"""Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block. The engine
+(engine.pyx) loads the blocks and shares them out. Next hop: kernels/neighborhood/ranks.h.
+"""
 from cpython.mem cimport PyMem_RawCalloc
 from libc.stdint cimport int64_t
 from libc.string cimport memset

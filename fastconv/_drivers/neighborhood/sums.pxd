@@ -1,3 +1,4 @@
+"""Sums of boxes, for names.pyx. Next hop: sums.pyx."""
 from fastconv._drivers.common cimport idx
 from fastconv._drivers.neighborhood.engine cimport Block, Lines, Reducer
 from fastconv._drivers.neighborhood.plain cimport Named

@@ -140,8 +140,8 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Named *own, 
 
 
 cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """sum, mean, var, std and count of a box. An output depends on its own window alone: those that see a cell that does not count,
-    and no others, are computed anew in the plain way, which adds in another order."""
+    """sum, mean, var, std and count of a box. An output depends on its own window alone: those that see a cell that does not
+    count, and no others, are computed anew in the plain way, which adds in another order."""
     cdef const Named *own = <const Named *>r.own
     cdef const fc_elements *k = elements(p, own)
     cdef char *line = scratch + sum_space(p)

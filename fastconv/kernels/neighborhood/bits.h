@@ -1,8 +1,8 @@
-/* Truths as bits, for any and all and the extremes of booleans: "or" of bits, of which "and" is that of the opposites.
+/* Booleans as bits, for any, all and extremes: "or" of bits, of which "and" is that of the opposites. Next hop: base/simd.h.
  *
  * A line lies in stripes: bit k of byte i is element k * stripe + i, and bytes from `stripe` on repeat elements, so that the line
- * from element x on begins at byte x. Thus nothing is ever shifted: `merge` is a load and an operation for each term and 8
- * elements a byte; `pack` takes a load and two operations for each vector of elements, `unpack` two and a store. */
+ * from element x on begins at byte x. Thus nothing is ever shifted: merge_bits is a load and an operation for each term and 8
+ * elements a byte; pack_bits takes a load and two operations for each vector of elements, unpack_bits two and a store. */
 
 #ifndef FC_BITS_ONCE
 #define FC_BITS_ONCE

@@ -1,11 +1,11 @@
 /* Parts of large boxes, for every element type: what some neighbouring cells come to, such that two parts which follow each
  * other join to one. The driver builds windows from blocks (van Herk, Gil and Werman) and doubled spans of them; here are one
- * element as a part (lift), two parts as one (join), and a window's part as its result (finish_windows).
+ * element as a part (lift_parts), two parts as one (join_parts), and a window's part as its result (finish_parts).
  *
  * Nothing is subtracted, so nothing drifts, and NaN and infinities stay in their windows. Moments are (cells, sum about the first
  * cell, squares about the mean, first cell) and join as Chan, Golub and LeVeque (1979) have it, accurate at any distance from 0;
  * the first of a 64-bit integer stands in two halves, which doubles hold. Per number a join is 2 loads, an operation and a store;
- * of moments 8 loads, some 20 operations, one of them a division, and 4 stores.
+ * of moments 8 loads, some 20 operations, one of them a division, and 4 stores. Next hop: extremes.h, for pick_extreme.
  */
 
 #ifndef FC_PARTS_ONCE

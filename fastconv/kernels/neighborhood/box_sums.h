@@ -3,13 +3,13 @@
  * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
  * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are:
  * box_sums_wide.h and fc_sum_row_widening); the order of additions is the same for every output and along every axis, so that
- * no cut of the work shows in the bits. Sums of squares (M) join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub,
- * LeVeque 1979), where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
+ * no cut shows in the bits. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
+ * where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
  * variance is accurate at any distance from 0; those of narrower types are exact to far below their last bit as they are.
  *
  * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
  * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are summed in strips of
- * FC_SUM_STRIP bytes that stay in the first-level cache.
+ * FC_SUM_STRIP bytes that stay in the first-level cache. Next hop: box_sums_wide.h.
  */
 
 #ifndef FC_SUMS_ONCE

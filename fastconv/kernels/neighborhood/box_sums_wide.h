@@ -1,6 +1,6 @@
 /* Sums of boxes as numbers of one width, FC_SUM_T: included by box_sums.h for each type of elements and, for bytes, once more
  * with FC_NARROW for sums of 16 bits, twice as many in a vector, which hold what FC_NARROW_CELLS cells add up to. No step takes
- * more than 64 bytes or wide numbers at once: a line in place may hold no more.
+ * more than 64 bytes or wide numbers at once: a line in place may hold no more. Next hop: base/simd.h.
  */
 
 #undef FC_W

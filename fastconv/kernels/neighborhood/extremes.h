@@ -1,4 +1,4 @@
-/* Least and greatest of boxes and of any other window, for every element type.
+/* Least and greatest of boxes and of any other window, for every element type. Next hop: base/simd.h.
  *
  * Boxes: columns first, then rows. Columns (van Herk, Gil and Werman): the outputs of a segment no longer than the window share a
  * row, so each is an operation of a suffix before it and a running prefix after it: 3 operations, 3 loads and 2 stores a

@@ -1,4 +1,4 @@
-/* How often each value of a window occurs: the most frequent one, and the entropy. Unsigned integers only.
+/* How often each value of a window occurs: the most frequent one, and the entropy. Unsigned integers only; ranks.h makes keys.
  *
  * Bytes and 16 bits can have a histogram that moves along a line: for each run of cells one that leaves and one that enters,
  * with three loads and a store each. The most frequent value is looked for in all bins for each output, in bins / lanes vectors:

@@ -4,7 +4,7 @@
  * list, rank t of the whole is one of ranks t - (n - cells) .. t of the list. `sort_cells` sorts up to 16 cells in registers
  * (56 comparators, 112 operations, for 15); `merge` is a bitonic merger without the comparators whose results nobody
  * reads: log2(n) operations for an element, a load and a store for each two to four of them; `rank_of` finds one rank of two
- * lists with two operations for each way to split it.
+ * lists with two operations for each way to split it. Next hop: base/simd.h.
  */
 
 #ifndef FC_SORTED_ONCE

@@ -2,7 +2,7 @@
  * a block.
  *
  * Counts for an output and vector: medians of 3 x 3: 16 operations, 3 loads, 1 store; 5 x 5: 59 operations, 5 loads of lines
- * and 15 of sorted rows, 11 stores; 7 x 7: 131 operations, 9 x 9: 237, 15 x 15: about 580.
+ * and 15 of sorted rows, 11 stores; 7 x 7: 131 operations, 9 x 9: 237, 15 x 15: about 580. Next hop: rank_lists.h, which sorts.
  */
 
 #ifndef FC_MEDIANS_ONCE

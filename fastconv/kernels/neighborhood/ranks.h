@@ -10,9 +10,9 @@
  * `keys` copies a line as unsigned integers of the same order, and makes what does not count the greatest, so that it stands
  * behind every rank that is asked for; `values` turns results back. So signed integers need no kernels of their own.
  *
- * `select` is the plain way, for any window, any masked and any rank: the answer is built from its highest bit down, each bit
+ * `select` is the plain way, for any window, any mask and any rank: the answer is built from its highest bit down, each bit
  * from the number of cells below the value tried. FC_SELECT_CHUNK outputs at a time; for each bit and cell one load, one
- * comparison and one masked addition a vector.
+ * comparison and one masked addition a vector. Next hops: rank_lists.h, rank_networks.h; histograms.h for mode and entropy.
  */
 
 #include "neighborhood/table.h"
