@@ -16,6 +16,7 @@ from fastconv._drivers import runtime as _runtime
 
 from . import peers, report
 from .cases import CASES
+from .peer import find, library, limited
 
 GROUPS = ["limits", *dict.fromkeys(case.group for case in CASES)]
 
@@ -26,7 +27,7 @@ def parse(argv):
         "python -m bench",
         description="Time fastconv against its peers, in turn, after checking that the results agree.",
     )
-    known = list(dict.fromkeys(map(peers.library, peers.PEERS)))
+    known = list(dict.fromkeys(map(library, peers.PEERS)))
     add = parser.add_argument
     add("groups", nargs="*", metavar="GROUP", help=f"any of {', '.join(GROUPS)} (default: all)")
     add("--peers", default=known, type=words, help=f"any of {','.join(known)} (default: all)")
@@ -150,14 +151,14 @@ def run_group(group, args, budget, found, document):
     """Run the cases of a group, print their table and its summary."""
     plan, lacking = planned(args, group)
     names = [
-        name for name in peers.PEERS if peers.library(name) in found and any(name in p[3].peers for p in plan)
+        name for name in peers.PEERS if library(name) in found and any(name in p[3].peers for p in plan)
     ]
     peaks, progress, rows, heading = report.Peaks(budget.peak_seconds), Progress(len(plan)), [], None
     for case in lacking:
         print(f"  left out: {case.family} {case.label}: this machine has no {case.isa}")
     for threads, isa, judge, case in plan:
         progress.next(f"{case.family} {case.label} {case.dtype}")
-        with peers.limited(found, threads):
+        with limited(found, threads):
             row = report.run_case(case, found, threads, isa, judge, budget, peaks)
         progress.clear()
         title = f"{case.family}, {isa}, {threads} threads"
@@ -184,7 +185,7 @@ def run(args):
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         fastconv.show_config()
-    found, missing = peers.find(args.peers)
+    found, missing = find(args.peers)
     print(shown.getvalue().rstrip())
     print("peers:", ", ".join(f"{name} {version}" for name, version in found.items()) or "none")
     for line in missing:

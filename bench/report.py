@@ -18,6 +18,7 @@ import fastconv
 from fastconv._drivers import runtime as _runtime
 
 from . import peers
+from .peer import library
 
 MIB = 2**20
 SHORTEST_SAMPLE = 200e-6  # seconds; shorter calls are repeated inside one sample
@@ -192,7 +193,7 @@ def _run_speed(case, found, threads, budget, peaks, row):
     calls, shares, result = {"ours": ours}, {"ours": 1.0}, answer(ours())
     size = result.nbytes
     for name in case.peers:
-        if peers.library(name) in found:
+        if library(name) in found:
             peer = peers.ready(name, case.op, args, kwargs)
             check(result[peer.part], peer.to_numpy(peer.call()), case.tolerance, name)
             calls[name], shares[name] = peer.call, peer.share

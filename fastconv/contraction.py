@@ -1,4 +1,4 @@
-"""Triple products and tensor contractions. Next hop: _drivers/contraction/triple.pyx, and _drivers/contraction/modes.pyx for one axis."""
+"""Triple products and tensor contractions. Next hop: _drivers/contraction/triple.pyx and modes.pyx, the latter for one axis."""
 from __future__ import annotations
 
 import math

@@ -159,6 +159,12 @@ def _cosine(u, v, w):
     return 1 - uv / np.sqrt(uu) / np.sqrt(vv)
 
 
+def _mean(a, w):
+    """Return the weighted mean, which is the number itself where all that count are the same."""
+    first = a[np.argmax(w > 0)] if a.size else a.dtype.type(0)
+    return first + (w * np.where(w > 0, a - first, 0)).sum() / w.sum()
+
+
 def _jensenshannon(u, v):
     if (u < 0).any() or (v < 0).any() or u.sum() == 0 or v.sum() == 0:
         return np.inf
@@ -180,7 +186,7 @@ def distance(u, v, metric, w=None, p=2, V=None, VI=None):
     w = np.ones_like(u) if w is None else w.astype(u.dtype)
     tt, tf, ft, n = _count_pairs(u, v, w)
     some = tt + tf + ft
-    mean = [(w * a).sum() / w.sum() for a in (u, v)]
+    mean = [_mean(a, w) for a in (u, v)]
     either, both = (w * (u * (1 - v) + v * (1 - u))).sum(), (w * u * v).sum()
     return {
         "euclidean": lambda: np.sqrt((w * d * d).sum()),

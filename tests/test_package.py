@@ -113,7 +113,7 @@ def import_error(folder):
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["conv.py", "_args.py", "runtime/__init__.py", "extra.py"])
+@pytest.mark.parametrize("name", ["conv.py", "_face/args.py", "runtime/__init__.py", "extra.py"])
 def test_sources_beside_drivers_of_other_sources_are_an_import_error(tmp_path, name):
     with open(clone_without_drivers(tmp_path) / name, "a") as file:
         file.write("# another state\n")

@@ -287,6 +287,8 @@ def _start() -> None:
     """Read the environment and pick the kernels, at import."""
     global _chosen
     names = available_isas()
+    if not names:
+        raise ImportError("fastconv was built without kernels for this machine: build it here, with FASTCONV_PORTABLE=1")
     wanted = os.environ.get("FASTCONV_ISA") or names[0]
     if wanted not in names:
         raise ImportError(f"FASTCONV_ISA must be one of {', '.join(names)} on this machine, got {wanted!r}")

@@ -1,13 +1,17 @@
 """The base's kernels alone, against their contracts in kernels/base/table.h, flush against pages that must not be touched."""
 
 import ctypes
+import signal
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
 import kernels
 from guarded import place
-from support import FLOATS, assert_same_bits
+from support import FLOATS, TESTS, assert_same_bits
 
 pytestmark = kernels.needs_headers
 
@@ -65,14 +69,13 @@ def test_sums_of_chains_rise_by_levels(isa, dtype, rng):
         assert np.array_equal(run_tile(base, a, b, [2] * chains, 2, 1), a @ b), chains
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("source", ["f2", "f4", "f8", ">f2", ">f4", ">f8"])
+@pytest.mark.parametrize("dtype, source", [(d, s) for d in FLOATS for s in ("f2", "f4", ">f2", ">f4")] + [
+    (np.float64, "f8"), (np.float64, ">f8"),
+])  # fmt: skip
 def test_panels_of_any_kind(isa, dtype, source, rng):
     base = kernels.real("base", dtype)
     kind = {"2": "FC_F16", "4": "FC_F32", "8": "FC_F64"}[source[-1]]
     kind = kernels.constant(kind) + (kernels.constant("FC_SWAPPED") if source[0] == ">" else 0)
-    if source[-1] == "8" and dtype == np.float32:
-        pytest.skip("float64 is not computed in float32")
     for fh, fw, c, k in ((1, 1, 1, 1), (2, 3, 1, base.lanes - 1), (1, 2, 3, base.lanes), (3, 1, 2, base.lanes + 1)):
         filters = place(small(rng, fh, fw, c, k, dtype=source), at_end=True)
         width = -(-k // base.lanes) * base.lanes
@@ -130,3 +133,18 @@ def test_the_sum_for_the_bench_reads_every_element(isa, dtype, rng):
     for n in (0, 8 * base.lanes, 24 * base.lanes):  # whole groups of eight vectors
         x = place(small(rng, max(n, 1), dtype=dtype), at_end=True)
         assert base.sum(kernels.at(x), n) == x[:n].sum()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the signals of Linux")
+@pytest.mark.parametrize("shape", [{"rows": 13, "vectors": 1}, {"rows": 1, "vectors": 5}, {"rows": 0, "vectors": 1}])
+def test_a_tile_that_no_switch_lists_ends_the_process(isa, shape, tmp_path):
+    """It would compute nothing in silence."""
+    code = f"""
+        sys.path[:0] = {[str(TESTS)]!r}
+        import fastconv, kernels
+        with fastconv.use_isa({isa!r}):
+            kernels.real("base", "f4").tile(kernels.arguments("fc_tile", **{shape!r}))
+        """
+    command = [sys.executable, "-c", "import sys\n" + textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert -done.returncode in (signal.SIGILL, signal.SIGTRAP), done.stderr

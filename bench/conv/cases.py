@@ -1,0 +1,111 @@
+"""What is timed of conv: see ../case.py for the columns."""
+
+from functools import partial
+
+import numpy as np
+
+from ..case import CV2, Case, small_integers
+
+
+def conv_arguments(shape, dtype, layout="NHWC", **kwargs):
+    """Images and filters for `shape` = (N, H, W, C, F, K)."""
+    n, h, w, c, f, k = shape
+    images = small_integers((n, h, w, c), dtype, seed=1)
+    filters = small_integers((f, f, c // kwargs.get("groups", 1), k), dtype, seed=2)
+    if layout == "NCHW":
+        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        kwargs["data_format"] = "NCHW"
+    elif layout == "reversed":
+        images = images[:, ::-1, ::-1, ::-1]
+    return (images, filters), kwargs
+
+
+def conv_case(family, shape, dtype, peers=(), target=None, *, note="", layout="NHWC", **options):
+    """A row of `conv2d`; options that `Case` does not know are passed to the call."""
+    fields = {
+        name: options.pop(name) for name in ("against", "geomean", "isa", "tolerance") if name in options
+    }
+    n, h, w, c, f, k = shape
+    stride = options.get("strides", 1)
+    if options.get("padding") != "SAME":
+        h, w = h - f + 1, w - f + 1
+    outputs = n * -(-h // stride) * -(-w // stride) * k
+    return Case(
+        group="conv",
+        family=family,
+        label=",".join(map(str, shape)) + (f" {note}" if note else ""),
+        dtype=dtype,
+        op="conv2d",
+        setup=partial(conv_arguments, shape, dtype, layout, **options),
+        peers=peers,
+        target=target,
+        flops=2.0 * outputs * f * f * c / options.get("groups", 1),
+        **fields,
+    )
+
+
+BIG = (1, 226, 226, 64, 3, 64)
+BATCH = (8, 58, 58, 64, 3, 64)
+PLANES_64 = (1, 112, 112, 64, 3, 64)
+
+LAYERS = [  # N, H, W, C, F, K: ResNet and VGG
+    (1, 56, 56, 64, 1, 64),
+    (1, 58, 58, 64, 3, 64),
+    (1, 56, 56, 64, 1, 256),
+    (1, 30, 30, 128, 3, 128),
+    (1, 16, 16, 256, 3, 256),
+    (1, 9, 9, 512, 3, 512),
+    (1, 7, 7, 512, 1, 2048),
+    BIG,
+    BATCH,
+    (8, 30, 30, 128, 3, 128),
+    (8, 16, 16, 256, 3, 256),
+    (1, 224, 224, 3, 7, 64),
+]
+
+FEW_CHANNELS = [
+    (1, 512, 512, 3, 5, 8),
+    (1, 1080, 1920, 3, 3, 3),
+    (32, 28, 28, 1, 5, 6),
+    (1, 512, 512, 8, 3, 8),
+]
+
+# OpenCV takes a Fourier transform from 11 x 11 on, so the last size agrees to rounding only.
+PLANES = [(3, 1.0, 0.0), (5, 1.0, 0.0), (9, 1.0, 0.0), (15, 3.0, 1e-6)]  # F, target, tolerance
+
+DEPTHWISE = [("float32", 1.3), ("float64", 5.0)]  # dtype, target
+
+MIRROR = {"padding": "SAME", "padding_mode": "mirror"}
+
+TORCH, TORCH_NUMPY, NUMPY = ("torch",), ("torch", "numpy"), ("numpy", "numpy-loops")
+
+CASES = [
+    *(conv_case("12 layers float32", s, "float32", TORCH, 1.0, geomean=1.25) for s in LAYERS),
+    *(conv_case("12 layers float64", s, "float64", TORCH_NUMPY, 1.2, geomean=1.7) for s in LAYERS),
+    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.90, against="peak"),
+    conv_case("part of the FMA peak", BIG, "float64", TORCH, 0.90, against="peak"),
+    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.85, against="peak", isa="x86-64-v3"),
+    *(conv_case("few channels", s, "float32", TORCH, 2.0) for s in FEW_CHANNELS),
+    *(
+        conv_case("one plane", (1, 1024, 1024, 1, f, 1), "float32", CV2, target, tolerance=tol, **MIRROR)
+        for f, target, tol in PLANES
+    ),
+    *(
+        conv_case(
+            f"depthwise {dtype}", PLANES_64, dtype, TORCH, target, note=f"stride {s}", groups=64, strides=s
+        )
+        for dtype, target in DEPTHWISE
+        for s in (1, 2)
+    ),
+    conv_case("smallest call", (1, 4, 4, 1, 3, 1), "float32", TORCH, 1.0),
+    conv_case("plain NumPy", BATCH, "float32", NUMPY, 3.0, against="numpy"),
+    conv_case("plain NumPy", BATCH, "float64", NUMPY, 3.0, against="numpy"),
+    # Filters larger than the limit and layouts that invite a copy of the input are where memory would show.
+    conv_case("memory", BATCH, "float32", against="memory"),
+    conv_case("memory", BIG, "float64", against="memory"),
+    conv_case("memory", (1, 9, 9, 512, 3, 512), "float64", against="memory", note="big filters"),
+    conv_case("memory", (1, 18, 18, 1024, 3, 1024), "float32", against="memory", note="big filters"),
+    conv_case("memory", BIG, "float64", against="memory", note="mirror", **MIRROR),
+    conv_case("memory", BIG, "float64", against="memory", note="NCHW", layout="NCHW"),
+    conv_case("memory", BIG, "float64", against="memory", note="reversed", layout="reversed"),
+]

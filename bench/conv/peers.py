@@ -1,0 +1,81 @@
+"""How peers do it: conv2d: images (N, H, W, C), filters (F, F, C/groups, K).
+
+A function takes our arguments and returns a Ready whose `call` is timed.
+"""
+
+
+
+import numpy as np
+
+from ..peer import Ready
+
+
+def torch_conv2d(images, filters, strides=1, groups=1):
+    """`torch.nn.functional.conv2d` on channels_last tensors: the memory layout of our arrays."""
+    import torch
+
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    w = torch.from_numpy(filters).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    conv2d = torch.nn.functional.conv2d
+    return Ready(
+        lambda: conv2d(x, w, stride=strides, groups=groups),
+        lambda result: result.permute(0, 2, 3, 1).numpy(),
+    )
+
+
+def cv2_conv2d(images, filters, padding, padding_mode):
+    """`cv2.filter2D` on one plane, border included."""
+    import cv2
+
+    if (
+        (padding, padding_mode) != ("SAME", "mirror")
+        or images.shape[::3] != (1, 1)
+        or filters.shape[2:] != (1, 1)
+    ):
+        raise ValueError("cv2.filter2D does one plane with mirrored borders")
+    image, kernel = images[0, :, :, 0], filters[:, :, 0, 0]
+    return Ready(
+        lambda: cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101),
+        lambda result: result[None, :, :, None],
+    )
+
+
+def numpy_conv2d(images, filters):
+    """Windows as a strided view, contracted by `tensordot`."""
+
+    def call():
+        fh, fw = filters.shape[:2]
+        n, h, w, c = images.shape
+        sn, sh, sw, sc = images.strides
+        windows = np.lib.stride_tricks.as_strided(
+            images, (n, h - fh + 1, w - fw + 1, fh, fw, c), (sn, sh, sw, sh, sw, sc), writeable=False
+        )
+        return np.tensordot(windows, filters, axes=3)
+
+    return Ready(call)
+
+
+def numpy_loops_conv2d(images, filters):
+    """The four loops, for the first output row of the first image only."""
+    fh, fw, _, count = filters.shape
+    rows, width = images.shape[1] - fh + 1, images.shape[2] - fw + 1
+
+    def call():
+        result = np.zeros((1, 1, width, count), images.dtype)
+        for n in range(1):
+            for i in range(1):
+                for j in range(width):
+                    for k in range(count):
+                        window = images[n, i : i + fh, j : j + fw, :]
+                        result[n, i, j, k] = np.multiply(window, filters[:, :, :, k]).sum()
+        return result
+
+    return Ready(call, part=(slice(1), slice(1)), share=1 / (len(images) * rows))
+
+
+PEERS = {
+    "torch": {"conv2d": torch_conv2d},
+    "cv2": {"conv2d": cv2_conv2d},
+    "numpy": {"conv2d": numpy_conv2d},
+    "numpy-loops": {"conv2d": numpy_loops_conv2d},
+}
