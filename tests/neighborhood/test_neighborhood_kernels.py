@@ -177,7 +177,7 @@ def result_dtype(name, dtype):
 @pytest.mark.parametrize("name", ["MIN", "MAX", "RANGE", "SUM", "PROD", "MEAN", "VAR", "STD", "COUNT", "ANY", "ALL"])
 def test_any_window(isa, rng, dtype, name):
     run_line, run_start, run_length = (np.array(column, np.intp) for column in zip(*RUNS, strict=True))
-    for n, first in ((1, 0), (64, 3), (130, 64)):
+    for n, first in ((64, 3), (130, 64)):
         x = drawn(rng, dtype, (4, n + 5))
         present = (rng.random(x.shape) < 0.7).astype(np.uint8)
         present[:, : n // 3] = 0
@@ -211,7 +211,7 @@ def operations(dtype):
 
 def sizes(dtype):
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    return sorted({1, lanes - 1, lanes, lanes + 1, 4 * lanes, 4 * lanes + 1, 9 * lanes + 3} - {0})
+    return sorted({1, lanes, lanes + 1, 4 * lanes, 5 * lanes + 3})
 
 
 @every_dtype
@@ -265,7 +265,7 @@ def test_extremes_of_rows(isa, rng, dtype):
     slack = kernels.constant("FC_LINE_SLACK") // np.dtype(dtype).itemsize
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     for n in sizes(dtype):
-        for window in sorted({1, 2, 3, 4, 7, 8, 16, lanes, 2 * lanes, 2 * lanes + 1, 150}):
+        for window in sorted({1, 3, 4, 8, 16, lanes, 2 * lanes, 2 * lanes + 1, 150}):
             x = drawn(rng, dtype, (2, n + window - 1))
             rows, outs = [line(row, slack) for row in x], [place(np.zeros(n, dtype), at_end=True) for _ in range(2)]
             spare = place(np.zeros(n + window - 1 + slack, dtype), at_end=True)
