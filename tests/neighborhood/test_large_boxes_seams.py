@@ -267,3 +267,17 @@ def test_tables_of_a_block_with_masked_cells_are_not_kept(isa, rng, name):
             far = np.ones(x.shape, bool)
             far[max(row - 4, 0) : row + 5, 21:30] = False
             np.testing.assert_array_equal(result[far], expected[far])
+
+
+def test_reductions_of_a_list_keep_memory_of_their_own(rng):
+    """Tables of spans and of bits that go from block to block, in one pass."""
+    disk = np.hypot(*np.ogrid[-4:5, -4:5]) <= 4
+    x = (rng.integers(1, 4, (150, 70)) * (rng.random((150, 70)) < 0.02)).astype(np.float32)
+    names = ["any", "max", "median", "min"]
+    for workers in (1, 2):
+        for name, result in zip(names, reduce_(x, names, footprint=disk, workers=workers), strict=True):
+            assert_same_bits(result, reduce_(x, name, footprint=disk, workers=1))
+    windows = boxes_of(x, disk.shape)[..., disk]
+    results = reduce_(x, ["any", "max"], footprint=disk, mode="nearest")
+    np.testing.assert_array_equal(results[0], windows.any(axis=-1))
+    np.testing.assert_array_equal(results[1], windows.max(axis=-1))
