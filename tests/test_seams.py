@@ -32,7 +32,7 @@ CROSSED = {
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
-        base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_HOLES
+        base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_MASKED
         neighborhood/table.h:FC_LINE_MINUS neighborhood/table.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE
         base/table.h:FC_NEAREST_WHOLE neighborhood/table.h:FC_OP_MAX neighborhood/table.h:FC_OP_MIN
         neighborhood/table.h:FC_OP_NAN base/table.h:FC_SWAPPED base/table.h:FC_TRUTH base/table.h:FC_U8""",
@@ -41,7 +41,7 @@ REASONS = {
         base/simd.h:BIAS base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES""",
     "room after a line or a result, which vectors may touch": """
-        neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/truths.pyx:VECTOR""",
+        neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
         contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
@@ -50,13 +50,14 @@ REASONS = {
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
-        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
-        distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM
+        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
+        distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS
+        neighborhood/rank_networks.h:ROOM
         neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
-        neighborhood/engine.pyx:ROUND_SECONDS neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
+        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
     "the size of a cache line": "args.py:LINE_BYTES",
 }
 NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}

@@ -8,6 +8,7 @@ import pytest
 from windows import gathered, reduced
 
 import fastconv
+from guarded import place
 from support import DTYPES, assert_same_bits
 
 reduce_ = fastconv.neighborhood_reduce
@@ -15,21 +16,21 @@ use_seams = fastconv.runtime.use_seams
 
 NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")
-ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_HOLES", "LONG_ROW")}
+ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_MASKED", "LONG_ROW")}
 
 # Each constant at which a way changes, and the test that crosses it.
 CROSSED = {
     "neighborhood.LARGE_WINDOW": "test_large_boxes_are_small_ones",
     "neighborhood.LARGE_COLUMN": "test_large_boxes_are_small_ones",
     "neighborhood.WHOLE_CELLS": "test_large_boxes_are_small_ones",
-    "neighborhood.LARGE_HOLES": "test_large_boxes_are_small_ones",
+    "neighborhood.LARGE_MASKED": "test_large_boxes_are_small_ones",
     "neighborhood.LONG_ROW": "test_long_rows",
     "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
     "neighborhood.LINE_BLOCK": "test_long_rows",
     "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.OWN_BYTES": "test_large_boxes_with_small_seams",
     "neighborhood.BOX_STRIP": "test_large_boxes_with_small_seams",
-    "neighborhood.LEAST_GLIDE": "test_windows_along_an_axis_between",
+    "neighborhood.LEAST_IN_BLOCKS": "test_windows_along_an_axis_between",
     "neighborhood.STRIP_BYTES": "test_blocks_with_small_seams",
     "neighborhood.LEAST_STRIP": "test_blocks_with_small_seams",
     "neighborhood.WIDE_BYTES": "test_blocks_with_small_seams",
@@ -42,12 +43,12 @@ CROSSED = {
     "neighborhood.LEAST_PIECE": "test_blocks_with_small_seams",
     "neighborhood/extremes.h:FC_PAIRS": "test_lines_around_the_lanes",
     "neighborhood/extremes.h:FC_SEGMENT": "test_columns_around_a_segment",
-    "neighborhood/table.h:FC_FOLD_BYTES": "test_means_of_bytes_around_the_fold",
-    "neighborhood/table.h:FC_FOLD_STRIP": "test_lines_around_the_lanes",
+    "neighborhood/table.h:FC_MEAN_CELLS": "test_means_of_bytes_around_the_fold",
+    "neighborhood/table.h:FC_SUM_STRIP": "test_lines_around_the_lanes",
     "neighborhood/table.h:FC_NARROW_CELLS": "test_sums_of_bytes_around_narrow_cells",
-    "neighborhood/neighborhood.h:FC_NEAR_CHUNK": "test_lines_around_the_lanes",
+    "neighborhood/plain.h:FC_REDUCE_CHUNK": "test_lines_around_the_lanes",
     "neighborhood/sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
-    "neighborhood/truths.pyx:RADIX": "test_truths_as_bits",
+    "neighborhood/bits.pyx:RADIX": "test_booleans_as_bits",
 }
 
 
@@ -129,7 +130,8 @@ def test_large_boxes_with_small_seams(rng, ndim):
 def test_windows_along_an_axis_between(rng, most):
     for _ in range(40):
         seams = ALL_LARGE | {
-            "neighborhood.LEAST_GLIDE": int(rng.choice([1, 1, 12])), "neighborhood.LEAST_BLOCK": int(rng.choice([1, 2, 3, 8])),
+            "neighborhood.LEAST_IN_BLOCKS": int(rng.choice([1, 1, 12])),
+            "neighborhood.LEAST_BLOCK": int(rng.choice([1, 2, 3, 8])),
             "neighborhood.SHARED_BYTES": int(rng.choice([1, 30_000, 14 << 20])), "neighborhood.OWN_BYTES": 1,
         }  # fmt: skip
         check(rng, seams, len(most), most, cells=2e6)
@@ -206,3 +208,76 @@ def test_means_of_bytes_around_the_fold(rng, size):
     whole, rest = np.divmod(sums, h * w)
     nearest = whole + (2 * rest > h * w) + ((2 * rest == h * w) & (whole & 1))
     np.testing.assert_array_equal(reduce_(x, "mean", size, mode="valid", dtype=np.uint8), nearest)
+
+
+# --- Lines in place, and tables that a block leaves to the next
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_lines_in_place_are_not_left(isa, rng, dtype, at_end):
+    """An array between pages that must not be touched, narrower than what kernels take at once, and not."""
+    for width in (*range(2, 12), 15, 16, 17, 31, 33, 63, 64, 65, 66, 67, 130):
+        x = place(rng.integers(0, 9, (5, width)).astype(dtype), at_end)
+        for size in ((3, 1), (3, 3), (2, 4)):
+            pads = [(n // 2, n - 1 - n // 2) for n in size]
+            windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, pads, "symmetric"), size)
+            np.testing.assert_array_equal(reduce_(x, "max", size), windows.max(axis=(-2, -1)))
+            np.testing.assert_array_equal(reduce_(x, "sum", size, dtype="f8"), windows.sum(axis=(-2, -1), dtype="f8"))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("value", [np.nan, -0.0])
+def test_special_values_of_lines_in_place(isa, rng, dtype, value):
+    """Nobody has looked at these lines when their columns are combined: one NaN, or one -0 among zeros, is found there."""
+    for window, place_of in (((3, 1), (7, 100)), ((3, 3), (0, 0)), ((9, 5), (39, 299)), ((8, 1), (20, 150))):
+        x = np.zeros((40, 300), dtype) if value == 0 else rng.integers(1, 9, (40, 300)).astype(dtype)
+        x[place_of] = value
+        seen = boxes_of(np.isnan(x) | np.signbit(x), window).any(axis=(-2, -1))
+        least, greatest, span = reduce_(x, ["min", "max", "range"], window, mode="nearest")
+        if value == 0:
+            np.testing.assert_array_equal(np.signbit(least), seen)
+            assert not np.signbit(greatest).any()
+        else:
+            for result in (least, greatest, span):
+                np.testing.assert_array_equal(np.isnan(result), seen)
+            np.testing.assert_array_equal(least[~seen], boxes_of(x, window).min(axis=(-2, -1))[~seen])
+        for name, result in (("min", least), ("max", greatest)):
+            assert_same_bits(reduce_(x, name, window, mode="nearest"), result)
+
+
+def boxes_of(x, size):
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x, [(n // 2, n - 1 - n // 2) for n in size], "edge"), size)
+
+
+@pytest.mark.parametrize("name", ["min", "max", "range"])
+def test_tables_of_a_block_with_masked_cells_are_not_kept(isa, rng, name):
+    """A block whose cells do not all count leaves no tables of spans; the memory has those of another image then."""
+    disk = np.hypot(*np.ogrid[-4:5, -4:5]) <= 4
+    for dtype in ("u1", "f4"):
+        x = rng.integers(0, 200, (90, 50)).astype(dtype)
+        windows = boxes_of(x, disk.shape)[..., disk]
+        expected = {"min": windows.min(axis=-1), "max": windows.max(axis=-1), "range": np.ptp(windows, axis=-1)}[name]
+        for row in (0, 20, 40):
+            mask = np.ones(x.shape, bool)
+            mask[row, 25] = False
+            other, every = rng.integers(0, 200, x.shape).astype(dtype), np.ones(x.shape, bool)
+            reduce_(other, name, footprint=disk, mode="nearest", mask=every, workers=1)
+            result = reduce_(x, name, footprint=disk, mode="nearest", mask=mask, workers=1)
+            far = np.ones(x.shape, bool)
+            far[max(row - 4, 0) : row + 5, 21:30] = False
+            np.testing.assert_array_equal(result[far], expected[far])
+
+
+def test_reductions_of_a_list_keep_memory_of_their_own(rng):
+    """Tables of spans and of bits that go from block to block, in one pass."""
+    disk = np.hypot(*np.ogrid[-4:5, -4:5]) <= 4
+    x = (rng.integers(1, 4, (150, 70)) * (rng.random((150, 70)) < 0.02)).astype(np.float32)
+    names = ["any", "max", "median", "min"]
+    for workers in (1, 2):
+        for name, result in zip(names, reduce_(x, names, footprint=disk, workers=workers), strict=True):
+            assert_same_bits(result, reduce_(x, name, footprint=disk, workers=1))
+    windows = boxes_of(x, disk.shape)[..., disk]
+    results = reduce_(x, ["any", "max"], footprint=disk, mode="nearest")
+    np.testing.assert_array_equal(results[0], windows.any(axis=-1))
+    np.testing.assert_array_equal(results[1], windows.max(axis=-1))

@@ -20,7 +20,7 @@ ALONE = "test_each_constant_alone"
 # Which test crosses each constant at which the drivers and kernels of ranks, modes, entropies and functions change their way.
 CROSSED = {
     "neighborhood.LIST_CELLS": ALONE,
-    "neighborhood.FEW_CELLS": ALONE,
+    "neighborhood.REGISTER_CELLS": ALONE,
     "neighborhood.RANK_PIECE": ALONE,
     "neighborhood.RANK_PASSES": ALONE,
     "neighborhood.PIECE_RUNS": ALONE,
@@ -41,16 +41,16 @@ CROSSED = {
     "neighborhood/extremes.pyx:TERMS": "test_extremes_of_runs_in_bands",
     "neighborhood/calls.pyx:MOST_WINDOWS": "test_an_image_larger_than_a_block",
     "neighborhood/names.pyx:SAFE_HALVES": "test_products_of_float16_overflow_at_their_end_alone",
-    "neighborhood/truths.pyx:RADIX": "test_truths_as_bits",
-    "neighborhood/neighborhood.h:SAFE_FACTORS": "test_products_of_float16_overflow_at_their_end_alone",
+    "neighborhood/bits.pyx:RADIX": "test_booleans_as_bits",
+    "neighborhood/plain.h:SAFE_FACTORS": "test_products_of_float16_overflow_at_their_end_alone",
     "neighborhood/table.h:FC_NARROW_COUNT": "test_histograms_of_many_cells",
     "neighborhood/table.h:FC_SELECT_CHUNK": "test_lines_around_the_chunks",
     "neighborhood/table.h:FC_CELL_LEVELS": "test_cells_shared_by_rows",
     "neighborhood/table.h:FC_GATHER": "test_windows_are_those_of_the_definition",
-    "neighborhood/ranks.h:FC_SELECT_FEW": "test_lines_around_the_chunks",
+    "neighborhood/ranks.h:FC_SELECT_NARROW": "test_lines_around_the_chunks",
     "neighborhood/ranks.h:FC_TILE_LEVELS": "test_boxes_of_all_sizes",
     "neighborhood/rank_lists.h:FC_ABREAST": "test_lines_around_the_lanes",
-    "neighborhood/rank_lists.h:FC_FEW_CELLS": "test_boxes_of_all_sizes",
+    "neighborhood/table.h:FC_REGISTER_CELLS": "test_boxes_of_all_sizes",
     "neighborhood/histograms.h:BINS": "test_histograms_agree_with_sorted_windows",
     "neighborhood/rank_lists.h:FC_BEHIND": "test_boxes_of_all_sizes",
 }
@@ -212,10 +212,10 @@ def test_calls_that_are_remembered_and_forgotten():
         with runtime.use_seams({"neighborhood._MOST_KNOWN": most, "neighborhood._SMALL_WINDOW": small}):
             for size, expected in zip(sizes, wanted, strict=True):
                 np.testing.assert_array_equal(reduce_(x, "max", size), expected)
-            assert len(fastconv.neighborhood._known) <= most
+            assert len(fastconv._face.plans._known) <= most
     # A plan of other constants must not be used.
     for value in (1, 1 << 40):
         with runtime.use_seams({"neighborhood.LIST_CELLS": value}):
             np.testing.assert_array_equal(reduce_(x, "median", 3), reduce_(x, "median", [3, 3]))
-            assert fastconv.neighborhood._known
-        assert not fastconv.neighborhood._known
+            assert fastconv._face.plans._known
+        assert not fastconv._face.plans._known

@@ -1,13 +1,14 @@
 """Driver of reductions that are functions of the user: gathers windows, and calls compiled functions.
 
 `Windows` cuts the blocks of lines (engine.pyx) into pieces and copies the windows of a piece into an array, cell by cell or
-window by window; _callables.py hands it to a Python function and brings the results back to `put`. A compiled function is
-called from here, for small batches of windows that stay in the first-level cache.
+window by window; _face/callables.py hands it to a Python function and brings the results back to `put`. A compiled function is
+called from here, for small batches of windows that stay in the first-level cache: on a team (runtime.pyx) where `workers` says
+that it may be, else by the calling thread, which keeps the interpreter's lock, as no region of a team does, and gives it up
+between rounds of its own. Next hop: engine.pyx, which loads the blocks.
 """
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
-from cython.parallel cimport prange
 from libc.stdint cimport uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -21,16 +22,16 @@ from fastconv._drivers.neighborhood.engine cimport (
     Lines,
     Pass,
     Reducer,
-    close_block,
+    block_bytes,
     load,
     locate,
     nothing_of,
-    open_block,
     out_lines,
+    place_block,
     result_kind,
 )
-from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_HOLES, fc_line, fc_neighborhood, fc_put
-from fastconv._drivers.runtime cimport crew, now, seam, team
+from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_MASKED, fc_line, fc_neighborhood, fc_put
+from fastconv._drivers.runtime cimport Worker, crew, now, run_team, seam, stopped, team
 
 import numpy as np
 
@@ -96,8 +97,8 @@ cdef void gather_cells(char *dst, idx pitch, const fc_line *lines, bint presence
             dst += pitch
 
 
-cdef void gather_windows(const fc_neighborhood *k, char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs, idx count, idx first,
-                         idx pixels, idx step, idx item) noexcept nogil:
+cdef void gather_windows(const fc_neighborhood *k, char *dst, idx pitch, const fc_line *lines, bint presence, const Run *runs,
+                         idx count, idx first, idx pixels, idx step, idx item) noexcept nogil:
     """Windows of outputs first.. of a line: row i of `dst`, rows `pitch` bytes apart, gets window i.
 
     Whole chunks are copied, in an order in which later cells overwrite what is too much; a row has room for the last.
@@ -119,7 +120,7 @@ cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *r
     cdef int a, axis, last = p.ndim - 1
     for a in range(last, -1, -1):
         at[a], apart[a] = 0, size
-        size *= p.w[a]
+        size *= p.window[a]
     while True:
         if cell == NULL or cell[flat]:
             if line == before and tap == end:
@@ -133,7 +134,7 @@ cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *r
                 runs[count - 1].cells = end - runs[count - 1].first
         for a in range(last, -1, -1):
             axis = axes[a]
-            size = 1 if at[axis] + 1 < p.w[axis] else 1 - p.w[axis]
+            size = 1 if at[axis] + 1 < p.window[axis] else 1 - p.window[axis]
             at[axis] += size
             flat += size * apart[axis]
             if axis == last:
@@ -147,11 +148,20 @@ cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *r
 
 
 cdef class Loaded:
-    """The block of lines that one thread works on."""
+    """Memory for a block of lines that outlives the region of a team: of a thread that calls Python between two pieces, or that
+    keeps the interpreter's lock."""
     cdef Block block
+    cdef char *memory
+    cdef char *at                # from a cache line on
+
+    def __cinit__(self, idx size):
+        self.memory = <char *>PyMem_RawMalloc(size + 64)
+        if self.memory == NULL:
+            raise MemoryError(f"neighborhood_reduce could not allocate {size + 64} bytes of workspace")
+        self.at = self.memory + (-<size_t>self.memory) % 64
 
     def __dealloc__(self):
-        close_block(&self.block)
+        PyMem_RawFree(self.memory)
 
 
 cdef class Piece:
@@ -214,13 +224,13 @@ cdef class Windows:
             self.cells += self.runs[i].cells
             self.longest = max(self.longest, self.runs[i].cells)
         for a in range(p.ndim - 1):
-            lines *= p.b[a]
-        line = max(p.b[p.ndim - 1] * self.cells * p.item, 1)
+            lines *= p.block[a]
+        line = max(p.block[p.ndim - 1] * self.cells * p.item, 1)
         self.line_parts = max((lines * line + piece_bytes - 1) // piece_bytes, 1)
         self.parts_of_a_line = 1
         if self.line_parts > lines:
             self.line_parts = lines
-            self.parts_of_a_line = min((line + piece_bytes - 1) // piece_bytes, p.b[p.ndim - 1])
+            self.parts_of_a_line = min((line + piece_bytes - 1) // piece_bytes, p.block[p.ndim - 1])
         self.units, self.parts = p.units, self.line_parts * self.parts_of_a_line
 
     def __dealloc__(self):
@@ -236,8 +246,8 @@ cdef class Windows:
         try:
             loaded = self.idle.pop()
         except IndexError:
-            loaded = Loaded()
-            open_block(p, &loaded.block, 0)
+            loaded = Loaded(block_bytes(p))
+            place_block(p, &loaded.block, loaded.at)
         if loaded.block.unit != unit:
             with nogil:
                 load(p, &loaded.block, unit)
@@ -251,7 +261,7 @@ cdef class Windows:
         piece.outputs = piece.lines * piece.count
         if piece.outputs:
             piece.windows = self.copy(piece, False, by_cells)
-            if piece.block.flags & FC_LINE_HOLES:
+            if piece.block.flags & FC_LINE_MASKED:
                 piece.counted = self.copy(piece, True, by_cells)
         self.idle.append(loaded)
         return piece
@@ -299,7 +309,7 @@ cdef class Windows:
         if only is not None:
             some = <const uint8_t *>cnp.PyArray_DATA(only)
         aim(p, &r, out)
-        q.src_step, q.source, q.dst_step, q.kind = item, source, r.os[p.ndim - 1], r.out_kind
+        q.src_step, q.source, q.dst_step, q.kind = item, source, r.out_step[p.ndim - 1], r.out_kind
         for i in range(piece.first_line, piece.first_line + piece.lines):
             locate(p, &piece.block, &r, i, &dst)
             q.n = piece.count if some == NULL else 1
@@ -319,11 +329,7 @@ cdef class Windows:
         """
         cdef const Lines *p = &self.plan.p
         cdef Calls c
-        cdef Member *members
         cdef idx last = 8 * self.runs[self.run_count - 1].cells, step = p.step[p.ndim - 1], scratch
-        cdef int i, threads, opened = 0
-        cdef bint serial = workers is None, left
-        cdef double until
         if p.units == 0:
             return True
         memset(&c, 0, sizeof(c))
@@ -339,41 +345,32 @@ cdef class Windows:
             scratch += 8 * ((c.windows - 1) * step + self.longest) + FC_GATHER
         aim(p, &c.r, out)
         c.nothing = nothing_of(c.r.out_kind)
-        threads = 1 if serial else crew(team(workers, 0), p.units)
-        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
-        if members == NULL:
-            raise MemoryError()
-        try:
-            for i in range(threads):
-                open_block(p, &members[i].block, scratch)
-                opened += 1
-                members[i].unit, members[i].end = p.units * i // threads, p.units * (i + 1) // threads
-                members[i].line = -1
-            while True:
-                until = now() + ROUND_SECONDS
-                if serial:
-                    call_lines(&c, members, until)
-                elif threads == 1:
-                    with nogil:
-                        call_lines(&c, members, until)
-                else:
-                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        call_lines(&c, &members[i], until)
-                pass_on()
-                with nogil:
-                    pass  # other threads have their turn
-                PyErr_CheckSignals()
-                if c.failed:
-                    return False
-                left = False
-                for i in range(threads):
-                    left = left or members[i].unit < members[i].end
-                if not left:
-                    return True
-        finally:
-            for i in range(opened):
-                close_block(&members[i].block)
-            PyMem_RawFree(members)
+        scratch += block_bytes(p)
+        if workers is None:
+            self.call_here(&c, scratch)
+        else:
+            run_team(&c, sizeof(Thread), scratch, p.units, crew(team(workers, 0), p.units), prepare, run)
+            pass_on()
+        return not c.failed
+
+    cdef int call_here(self, Calls *c, idx size) except -1:
+        """All of it by the calling thread, which keeps the lock but for a moment between rounds."""
+        cdef Loaded memory = Loaded(size)
+        cdef Thread t
+        cdef double until
+        cdef bint more = True
+        memset(&t, 0, sizeof(t))
+        t.worker.last, t.worker.memory = c.p.units, memory.at
+        prepare(c, &t)
+        while more:
+            until = now() + ROUND_SECONDS
+            while more and now() < until:
+                more = call_batch(c, &t)
+            pass_on()
+            with nogil:
+                pass  # other threads have their turn
+            PyErr_CheckSignals()
+        return 0
 
 
 cdef void pass_on() except *:
@@ -385,7 +382,7 @@ cdef void aim(const Lines *p, Reducer *r, cnp.ndarray out) except *:
     memset(r, 0, sizeof(Reducer))
     r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), result_kind(out)
     for a in range(p.ndim):
-        r.os[a] = cnp.PyArray_STRIDE(out, a)
+        r.out_step[a] = cnp.PyArray_STRIDE(out, a)
 
 
 # ---- compiled functions ----
@@ -404,9 +401,9 @@ cdef struct Calls:
     bint failed                  # by any thread
 
 
-cdef struct Member:
+cdef struct Thread:
+    Worker worker
     Block block
-    idx unit, end                # blocks left
     idx line, x                  # next output line of the block, -1: not loaded; and the next output of it
 
 
@@ -437,7 +434,13 @@ cdef void gather_wide(char *dst, const Calls *c, const fc_line *lines, char *wid
         dst += 8 * run.cells
 
 
-cdef void call_batch(Calls *c, Member *t) noexcept nogil:
+cdef void prepare(const void *plan, void *worker) noexcept nogil:
+    cdef Thread *t = <Thread *>worker
+    place_block((<const Calls *>plan).p, &t.block, t.worker.memory)
+    t.line = -1
+
+
+cdef void call_windows(Calls *c, Thread *t) noexcept nogil:
     """Calls the function for the next windows of an output line."""
     cdef const Lines *p = c.p
     cdef Block *b = &t.block
@@ -446,7 +449,7 @@ cdef void call_batch(Calls *c, Member *t) noexcept nogil:
     cdef uint8_t *present = <uint8_t *>(windows + c.windows * c.pitch)
     cdef char *wide = <char *>present + round_up(c.windows * c.present_pitch, 8)
     cdef double *window
-    cdef bint holes = b.flags & FC_LINE_HOLES
+    cdef bint masked = b.flags & FC_LINE_MASKED
     cdef double[MOST_WINDOWS] results
     cdef char *out
     cdef fc_put q
@@ -455,35 +458,42 @@ cdef void call_batch(Calls *c, Member *t) noexcept nogil:
         gather_wide(windows, c, b.line + first, wide, x, pixels)
     else:
         gather_windows(p.k, windows, c.pitch, b.line + first, False, c.runs, c.run_count, x, pixels, step, 8)
-    if holes:
+    if masked:
         gather_windows(p.k, <char *>present, c.present_pitch, b.line + first, True, c.runs, c.run_count, x, pixels, step, 1)
     for i in range(pixels):
         window = <double *>(windows + i * c.pitch)
-        n = squeeze(window, present + i * c.present_pitch, c.cells) if holes else c.cells
+        n = squeeze(window, present + i * c.present_pitch, c.cells) if masked else c.cells
         results[i] = 0 if n else c.nothing
         if n and not c.function(window, n, results + i, c.data):
             c.failed = True
             return
     q.src, q.src_step, q.source, q.n = <const char *>results, 8, FC_F64, pixels
-    q.dst, q.dst_step, q.kind = out + x * c.r.os[p.ndim - 1], c.r.os[p.ndim - 1], c.r.out_kind
+    q.dst, q.dst_step, q.kind = out + x * c.r.out_step[p.ndim - 1], c.r.out_step[p.ndim - 1], c.r.out_kind
     p.k.put_line(&q)
     t.x += pixels
 
 
-cdef void call_lines(Calls *c, Member *t, double until) noexcept nogil:
-    """What one thread does in a round."""
-    while t.unit < t.end and not c.failed:
-        if t.line < 0:
-            load(c.p, &t.block, t.unit)
-            t.line = t.x = 0
-        call_batch(c, t)
-        if t.x == t.block.count[c.p.ndim - 1]:
-            t.line, t.x = t.line + 1, 0
-        if t.line == out_lines(c.p, &t.block):
-            t.line = -1
-            t.unit += 1
-        if now() >= until:
-            return
+cdef bint call_batch(Calls *c, Thread *t) noexcept nogil:
+    """Calls the function for the next windows of a thread; returns whether there are more."""
+    if t.worker.first == t.worker.last or c.failed:
+        return False
+    if t.line < 0:
+        load(c.p, &t.block, t.worker.first)
+        t.line = t.x = 0
+    call_windows(c, t)
+    if t.x == t.block.count[c.p.ndim - 1]:
+        t.line, t.x = t.line + 1, 0
+    if t.line == out_lines(c.p, &t.block):
+        t.line = -1
+        t.worker.first += 1
+    return True
+
+
+cdef void run(const void *plan, void *worker) noexcept nogil:
+    """The windows of one thread."""
+    cdef Thread *t = <Thread *>worker
+    while call_batch(<Calls *>plan, t) and not stopped(t.worker.clock.watch, t.worker.clock.calling):
+        pass
 
 
 seam("neighborhood.BATCH_BYTES", &BATCH_BYTES)

@@ -15,6 +15,7 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_KINDS, FC_U8
 from fastconv._drivers.common cimport idx
 from fastconv._drivers.neighborhood.table cimport fc_line, fc_neighborhood
+from fastconv._drivers.runtime cimport Clock, stopped
 
 cdef enum:
     AXES = 66
@@ -25,18 +26,18 @@ cdef enum:
 cdef struct Lines:               # what is the same for all blocks
     const fc_neighborhood *k
     int ndim
-    idx n[AXES]                  # sizes of the array, of the window and of the result
-    idx w[AXES]
-    idx m[AXES]
+    idx size[AXES]               # of the array, of the window and of the result
+    idx window[AXES]
+    idx results[AXES]
     idx before[AXES]             # taps before an output's own element
     idx step[AXES]
     const char *x
     const char *mask             # NULL: none
-    idx xs[AXES]                 # steps in bytes
-    idx ms[AXES]
+    idx x_step[AXES]             # in bytes
+    idx mask_step[AXES]
     int kind                     # of the array's elements (kernels/base/table.h)
     int mask_kind
-    bint truth                   # whether the elements are boolean
+    bint boolean                 # whether the elements are
     int native                   # of the lines' elements: FC_F32 for float16, no FC_SWAPPED
     idx item                     # bytes of a native element
     int mode
@@ -47,14 +48,14 @@ cdef struct Lines:               # what is the same for all blocks
     idx other                    # bytes to the other part of a complex element, 0: there is none
     idx width                    # bytes that reducers keep for an element of a region
     # blocks
-    idx b[AXES]                  # outputs of a block
-    idx r[AXES]                  # its region: (b - 1) * step + w
+    idx block[AXES]              # outputs of a block
+    idx region[AXES]             # positions that they see: (block - 1) * step + window
     idx blocks[AXES]
     idx stride[AXES]             # lines between neighbours on axis a < ndim - 1
     idx lines, pitch, units      # lines of a region; bytes of a line and its presence; blocks in all
     idx slots                    # lines that are stored: fewer where the window is much larger than the array
     idx slot_stride[AXES]
-    bint folded                  # whether it is so: slots are numbered by what they hold, and the last on an axis is outside
+    bint shared                  # whether some lines share a slot: they are numbered by what they hold, the last is outside
     # the window as runs of cells along the lines, in C order
     bint box                     # all cells count
     idx cells, runs
@@ -66,23 +67,22 @@ cdef struct Lines:               # what is the same for all blocks
 cdef struct Block:               # one of each thread
     idx unit                     # which block is loaded, -1: none
     idx at[AXES]                 # its first output
-    idx count[AXES]              # its outputs, at most b
+    idx count[AXES]              # its outputs, at most p.block
     idx carried                  # leading region rows that it shares with the block before (last rows of that one)
     fc_line *line                # lines[i].at, .present, .flags
-    fc_line *slot                # if the plan is folded
+    fc_line *slot                # if some lines share one
     int flags                    # of all lines of the block together
-    double until                 # when the round ends
-    idx piece                    # where the reducer at work goes on with the block, 0: at its beginning
-    char *memory
-    char *scratch                # what open_block was asked for
+    char *memory                 # of the lines
+    char *scratch                # behind them
+    Clock *clock                 # of the thread
 
 cdef struct Reducer:
     void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
-    int in_place                 # whether it can do with lines in place: IN_PLACE, or unless a constant that is not 0 lies outside
+    int in_place                 # whether it takes lines in place: IN_PLACE, or unless a constant that is not 0 lies outside
     char *out
-    idx os[AXES]                 # steps of out, in bytes
+    idx out_step[AXES]           # in bytes
     int out_kind
 
 ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
@@ -106,22 +106,23 @@ cdef inline void fill_ends(const Lines *p, const Block *b, void *line, int kind,
 cdef inline idx locate(const Lines *p, const Block *b, const Reducer *r, idx i, char **out) noexcept nogil:
     cdef int a
     cdef idx line = 0
-    out[0] = r.out + b.at[p.ndim - 1] * r.os[p.ndim - 1]
+    out[0] = r.out + b.at[p.ndim - 1] * r.out_step[p.ndim - 1]
     if p.ndim == 2:
-        out[0] += (b.at[0] + i) * r.os[0]
+        out[0] += (b.at[0] + i) * r.out_step[0]
         return i * p.step[0]
     for a in range(p.ndim - 2, -1, -1):
         line += i % b.count[a] * p.step[a] * p.stride[a]
-        out[0] += (b.at[a] + i % b.count[a]) * r.os[a]
+        out[0] += (b.at[a] + i % b.count[a]) * r.out_step[a]
         i //= b.count[a]
     return line
 
-# A reducer that may need more than some milliseconds for a block does it in pieces. When pause() says so, it returns, and is
-# called for the same block again in the next round, with b.piece as it said; at the block's end it leaves 0 there.
-cdef bint pause(Block *b, idx piece) noexcept nogil
+# A reducer that may need more than some milliseconds for a block does it in pieces, and asks after each whether the call
+# must end.
+cdef inline bint must_end(const Block *b) noexcept nogil:
+    return stopped(b.clock.watch, b.clock.calling)
 
-cdef int open_block(const Lines *p, Block *b, idx scratch) except -1
-cdef void close_block(Block *b) noexcept nogil
+cdef idx block_bytes(const Lines *p) noexcept nogil               # of the lines of a thread, in whole cache lines
+cdef void place_block(const Lines *p, Block *b, char *memory) noexcept nogil   # from a cache line on; scratch stands behind it
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
 cdef int result_kind(cnp.ndarray a) except -1
@@ -139,7 +140,7 @@ cdef class Walk:
     cdef list keep
     cdef int axis[AXES]          # of the input, -1: one of length 1 in front
     cdef void set_steps(self, idx *to, cnp.ndarray array) noexcept
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=*) except -1
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint boolean=*) except -1
 
 
 cdef class Pass(Walk):

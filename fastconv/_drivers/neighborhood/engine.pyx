@@ -3,9 +3,7 @@
 A block keeps the lines that it shares with the block before it on the row axis, so that a thread reads each line once a
 strip. How the work is cut depends on shapes alone; threads only share the blocks out. engine.pxd says what drivers see.
 """
-from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from cython.parallel cimport prange
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -13,8 +11,19 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_TRUTH, FC_U8
 from fastconv._drivers.common cimport ceil_div, kind_of, round_up
-from fastconv._drivers.neighborhood.table cimport FC_CONSTANT, FC_LINE_SLACK, FC_WRAP, fc_fill, fc_line, fc_put
-from fastconv._drivers.runtime cimport crew, now, seam, table, team
+from fastconv._drivers.neighborhood.table cimport (
+    FC_CONSTANT,
+    FC_IGNORE,
+    FC_LINE_SLACK,
+    FC_MIRROR,
+    FC_NEAREST,
+    FC_REFLECT,
+    FC_WRAP,
+    fc_fill,
+    fc_line,
+    fc_put,
+)
+from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team
 
 import numpy as np
 
@@ -38,17 +47,13 @@ seam("neighborhood.REGION_BYTES", &REGION_BYTES)
 seam("neighborhood.MOST_BYTES", &MOST_BYTES)
 seam("neighborhood.MOST_RUNS", &MOST_RUNS)
 
+MODES = {
+    "constant": FC_CONSTANT, "nearest": FC_NEAREST, "reflect": FC_REFLECT, "mirror": FC_MIRROR, "wrap": FC_WRAP,
+    "ignore": FC_IGNORE,
+}
+
 cdef enum:
     VECTOR = 64                  # elements that a kernel may take at once
-
-cdef double ROUND_SECONDS = 0.05 # between two looks at pending signals
-
-cdef bint pause(Block *b, idx piece) noexcept nogil:
-    if now() < b.until:
-        return False
-    b.piece = piece
-    return True
-
 
 cdef int result_kind(cnp.ndarray a) except -1:
     """The kind of an array that results go to: numbers become bool by being 0 or not."""
@@ -58,25 +63,25 @@ cdef int result_kind(cnp.ndarray a) except -1:
 # ---- the plan ----
 
 cdef idx region_bytes(Lines *p) noexcept:
-    """Fills in all that follows from p.b; returns the bytes of a region and of what reducers keep for it."""
+    """Fills in all that follows from p.block; returns the bytes of a region and of what reducers keep for it."""
     cdef int a, last = p.ndim - 1
     p.lines = p.units = p.slots = 1
     for a in range(last, -1, -1):
-        p.r[a] = (p.b[a] - 1) * p.step[a] + p.w[a]
-        p.blocks[a] = ceil_div(p.m[a], p.b[a])
+        p.region[a] = (p.block[a] - 1) * p.step[a] + p.window[a]
+        p.blocks[a] = ceil_div(p.results[a], p.block[a])
         p.units *= p.blocks[a]
         if a < last:
             p.stride[a] = p.lines
-            p.lines *= p.r[a]
+            p.lines *= p.region[a]
             p.slot_stride[a] = p.slots
-            p.slots *= min(p.r[a], p.n[a] + 1)
-    p.folded = 2 * p.slots <= p.lines
-    if not p.folded:
+            p.slots *= min(p.region[a], p.size[a] + 1)
+    p.shared = 2 * p.slots <= p.lines
+    if not p.shared:
         p.slots = p.lines
-    p.pitch = round_up(p.r[last] * p.item, 64) + FC_LINE_SLACK
+    p.pitch = round_up(p.region[last] * p.item, 64) + FC_LINE_SLACK
     if p.presence:
-        p.pitch += round_up(p.r[last], 64) + FC_LINE_SLACK
-    return p.slots * (p.pitch + p.width * p.r[last])
+        p.pitch += round_up(p.region[last], 64) + FC_LINE_SLACK
+    return p.slots * (p.pitch + p.width * p.region[last])
 
 
 cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
@@ -87,49 +92,49 @@ cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     cdef int a, last = p.ndim - 1
     cdef idx size, fewest, shortest, rows = 1, strip = STRIP_BYTES, strips
     for a in range(last):
-        rows *= p.w[a]
+        rows *= p.window[a]
     # Windows along the lines: there is little else, and strips would share much of what each of them adds up.
-    if p.w[last] >= 24 * rows:
+    if p.window[last] >= 24 * rows:
         strip *= 4
-    strips = max(ceil_div(p.m[last] * p.item, strip), ceil_div(p.m[last] * p.width, WIDE_BYTES))
-    p.b[last] = min(p.m[last], round_up(ceil_div(p.m[last], strips), LEAST_STRIP))
+    strips = max(ceil_div(p.results[last] * p.item, strip), ceil_div(p.results[last] * p.width, WIDE_BYTES))
+    p.block[last] = min(p.results[last], round_up(ceil_div(p.results[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
-        p.b[last] = min(p.b[last], max(STRIP_BYTES // p.item // p.step[last], 1))
+        p.block[last] = min(p.block[last], max(STRIP_BYTES // p.item // p.step[last], 1))
     for a in range(last):
-        rows = MOST_ROWS if p.truth else min(max(2 * p.w[a], ROWS), MOST_ROWS)
+        rows = MOST_ROWS if p.boolean else min(max(2 * p.window[a], ROWS), MOST_ROWS)
         if a < last - 1:
-            rows = min(rows, ROWS) if p.w[a] > 1 else 1
+            rows = min(rows, ROWS) if p.window[a] > 1 else 1
         else:
             rows = min(max(rows, least), MOST_ROWS)
-        p.b[a] = min(p.m[a], rows)
+        p.block[a] = min(p.results[a], rows)
     while True:
         size, fewest, shortest = region_bytes(p), kept, LEAST_STRIP
         if size <= REGION_BYTES:
             break
         if box and least <= kept and size <= MOST_BYTES:
-            fewest, shortest = max(fewest, p.w[last - 1] // 2), max(shortest, p.w[last] // 2)
+            fewest, shortest = max(fewest, p.window[last - 1] // 2), max(shortest, p.window[last] // 2)
         for a in range(last):
-            if p.b[a] > (1 if a < last - 1 else fewest):
-                p.b[a] = (p.b[a] // 2 + 1) // 2 * 2 if a == last - 1 else p.b[a] // 2
+            if p.block[a] > (1 if a < last - 1 else fewest):
+                p.block[a] = (p.block[a] // 2 + 1) // 2 * 2 if a == last - 1 else p.block[a] // 2
                 break
         else:
-            if p.b[last] > shortest:
-                p.b[last] = max(p.b[last] // 2, LEAST_STRIP)
-            elif p.step[last] > 1 and p.b[last] > (1 if kept == 2 else max(LEAST_STRIP // p.step[last], 1)):
-                p.b[last] //= 2
-            elif p.b[last - 1] > 1 and fewest == 2:
-                p.b[last - 1] = 1
+            if p.block[last] > shortest:
+                p.block[last] = max(p.block[last] // 2, LEAST_STRIP)
+            elif p.step[last] > 1 and p.block[last] > (1 if kept == 2 else max(LEAST_STRIP // p.step[last], 1)):
+                p.block[last] //= 2
+            elif p.block[last - 1] > 1 and fewest == 2:
+                p.block[last - 1] = 1
             else:
                 break
 
 
 cdef int plan_runs(Lines *p, cells) except -1:
     """Cuts the window into runs along the lines; `cells` is boolean and C-contiguous, or None for a box."""
-    cdef idx width = p.w[p.ndim - 1], rows = 1, row, rest, line, i, start, count = 0
+    cdef idx width = p.window[p.ndim - 1], rows = 1, row, rest, line, i, start, count = 0
     cdef int a
     cdef const uint8_t *cell = NULL
     for a in range(p.ndim - 1):
-        rows *= p.w[a]
+        rows *= p.window[a]
     p.box = cells is None
     if p.box:
         count = rows
@@ -147,8 +152,8 @@ cdef int plan_runs(Lines *p, cells) except -1:
     for row in range(rows):
         rest, line = row, 0
         for a in range(p.ndim - 2, -1, -1):
-            line += rest % p.w[a] * p.stride[a]
-            rest //= p.w[a]
+            line += rest % p.window[a] * p.stride[a]
+            rest //= p.window[a]
         i = 0
         while i < width:
             start = i
@@ -164,40 +169,35 @@ cdef int plan_runs(Lines *p, cells) except -1:
 
 # ---- blocks ----
 
-cdef int open_block(const Lines *p, Block *b, idx scratch) except -1:
-    """Memory for the lines of one thread, and `scratch` bytes from a 64-byte boundary."""
-    cdef idx lines = p.lines + (p.slots if p.folded else 0), i
-    cdef idx size = p.slots * p.pitch + lines * sizeof(fc_line) + scratch + 192
-    cdef char *at
+cdef inline idx line_structs(const Lines *p) noexcept nogil:
+    return p.lines + (p.slots if p.shared else 0)
+
+
+cdef idx block_bytes(const Lines *p) noexcept nogil:
+    return round_up(p.slots * p.pitch + line_structs(p) * sizeof(fc_line))
+
+
+cdef void place_block(const Lines *p, Block *b, char *memory) noexcept nogil:
+    cdef idx i
     cdef fc_line *slot
-    b.unit = -1
-    b.memory = <char *>PyMem_RawMalloc(size)
-    if b.memory == NULL:
-        raise MemoryError(f"neighborhood_reduce could not allocate {size} bytes of workspace")
-    at = b.memory + (-<size_t>b.memory) % 64
-    b.line = <fc_line *>(at + p.slots * p.pitch)
+    b.unit, b.memory, b.scratch = -1, memory, memory + block_bytes(p)
+    b.line = <fc_line *>(memory + p.slots * p.pitch)
     b.slot = b.line + p.lines
-    b.scratch = at + round_up(p.slots * p.pitch + lines * sizeof(fc_line), 64)
-    memset(b.line, 0, lines * sizeof(fc_line))
+    memset(b.line, 0, line_structs(p) * sizeof(fc_line))
     for i in range(p.slots):
-        slot = (b.slot if p.folded else b.line) + i
-        slot.at = at + i * p.pitch
+        slot = (b.slot if p.shared else b.line) + i
+        slot.at = memory + i * p.pitch
         if p.presence:
-            slot.present = <uint8_t *>slot.at + round_up(p.r[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
-    return 0
-
-
-cdef void close_block(Block *b) noexcept nogil:
-    PyMem_RawFree(b.memory)
+            slot.present = <uint8_t *>slot.at + round_up(p.region[p.ndim - 1] * p.item, 64) + FC_LINE_SLACK
 
 
 cdef idx slot_of(const Lines *p, const Block *b, idx line) noexcept nogil:
-    return (b.line[line].at - (b.memory + (-<size_t>b.memory) % 64)) // p.pitch
+    return (b.line[line].at - b.memory) // p.pitch
 
 
 cdef inline idx slot_at(const Lines *p, int a, idx position, idx source) noexcept nogil:
     """The part of a slot's number that is an axis's: of its position in the region, or of what is there."""
-    return (position if p.r[a] <= p.n[a] else source if source >= 0 else p.n[a]) * p.slot_stride[a]
+    return (position if p.region[a] <= p.size[a] else source if source >= 0 else p.size[a]) * p.slot_stride[a]
 
 
 cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, const char *mask, idx rows,
@@ -206,29 +206,29 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     cdef int row_axis = p.ndim - 2, last = p.ndim - 1
     cdef fc_fill q
     cdef idx j, at
-    q.step, q.mask_step, q.other = p.xs[last], p.ms[last], p.other
+    q.step, q.mask_step, q.other = p.x_step[last], p.mask_step[last], p.other
     q.start = b.at[last] * p.step[last] - p.before[last]
-    q.length = (b.count[last] - 1) * p.step[last] + p.w[last]
-    q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.n[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
+    q.length = (b.count[last] - 1) * p.step[last] + p.window[last]
+    q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.size[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
-        at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.n[row_axis], p.mode)
+        at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.size[row_axis], p.mode)
         if p.in_place and x != NULL and at >= 0:
-            line[j].at, line[j].flags = <char *>x + at * p.xs[row_axis] + q.start * p.item, 0
+            line[j].at, line[j].flags = <char *>x + at * p.x_step[row_axis] + q.start * p.item, 0
             continue
         if p.in_place:
-            line[j].at = b.memory + (-<size_t>b.memory) % 64
-        if p.folded:
+            line[j].at = b.memory
+        if p.shared:
             line[j] = slots[slot_at(p, row_axis, j, at)]
             if line[j].flags >= 0:
                 continue
         q.src = q.mask = NULL
         if x != NULL and at >= 0:
-            q.src = x + at * p.xs[row_axis]
+            q.src = x + at * p.x_step[row_axis]
             if mask != NULL:
-                q.mask = mask + at * p.ms[row_axis]
+                q.mask = mask + at * p.mask_step[row_axis]
         q.dst, q.present = line[j].at, line[j].present
         line[j].flags = p.k.fill_line(&q)
-        if p.folded:
+        if p.shared:
             slots[slot_at(p, row_axis, j, at)].flags = line[j].flags
 
 
@@ -236,14 +236,14 @@ cdef idx inside(const Lines *p, const Block *b, idx *first) noexcept nogil:
     cdef int last = p.ndim - 1
     cdef idx start = b.at[last] * p.step[last] - p.before[last]
     first[0] = max(-start, 0)
-    return min(p.n[last] - start, (b.count[last] - 1) * p.step[last] + p.w[last])
+    return min(p.size[last] - start, (b.count[last] - 1) * p.step[last] + p.window[last])
 
 
 cdef void fill_ends_of(const Lines *p, const Block *b, void *const *lines, idx count, int kind, const void *cval) noexcept nogil:
     cdef int last = p.ndim - 1
     cdef fc_fill q
-    q.start, q.length = b.at[last] * p.step[last] - p.before[last], (b.count[last] - 1) * p.step[last] + p.w[last]
-    q.n, q.kind, q.mode, q.cval = p.n[last], kind, p.mode, cval
+    q.start, q.length = b.at[last] * p.step[last] - p.before[last], (b.count[last] - 1) * p.step[last] + p.window[last]
+    q.n, q.kind, q.mode, q.cval = p.size[last], kind, p.mode, cval
     p.k.fill_ends(&q, lines, count)
 
 
@@ -251,15 +251,15 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
     """Whether lines need not be copied: the array's are native, all reducers first combine them, and the ends of what they
     get then follow from its inside."""
     cdef int a, last = p.ndim - 1
-    cdef idx strip = p.m[last] - (p.blocks[last] - 1) * p.b[last], before = p.before[last]
-    cdef idx after = (p.m[last] - 1) * p.step[last] + p.w[last] - before - p.n[last]
+    cdef idx strip = p.results[last] - (p.blocks[last] - 1) * p.block[last], before = p.before[last]
+    cdef idx after = (p.results[last] - 1) * p.step[last] + p.window[last] - before - p.size[last]
     cdef bint combine = False
     cdef double zero = 0
-    if p.presence or p.folded or p.kind & ~FC_TRUTH != p.native or p.xs[last] != p.item or p.other or <size_t>p.x % p.item:
+    if p.presence or p.shared or p.kind & ~FC_TRUTH != p.native or p.x_step[last] != p.item or p.other or <size_t>p.x % p.item:
         return False
     for a in range(last):
-        combine = combine or p.w[a] > 1
-        if p.xs[a] % p.item:
+        combine = combine or p.window[a] > 1
+        if p.x_step[a] % p.item:
             return False
     for a in range(count):
         if not reducers[a].in_place or (reducers[a].in_place == IN_PLACE_BUT_CVAL and p.mode == FC_CONSTANT
@@ -271,7 +271,7 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
         return False
     if min(before, after) < 0 < max(before, after) and p.mode != FC_CONSTANT:
         return False
-    strip = min(strip, p.b[last])
+    strip = min(strip, p.block[last])
     return combine and strip - max(before, after) >= VECTOR
 
 
@@ -281,41 +281,41 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
     cdef idx rest = unit, sheets = 1, sheet, at, i, rows, shift, first, slot
     cdef const char *x
     cdef const char *mask
-    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.folded
+    cdef bint follows = b.unit >= 0 and unit == b.unit + 1 and not p.shared
     cdef fc_line spare
     # Blocks are numbered along the row axis first, then along the lines, then over the outer axes.
-    b.at[row_axis] = rest % p.blocks[row_axis] * p.b[row_axis]
+    b.at[row_axis] = rest % p.blocks[row_axis] * p.block[row_axis]
     rest //= p.blocks[row_axis]
-    b.at[last] = rest % p.blocks[last] * p.b[last]
+    b.at[last] = rest % p.blocks[last] * p.block[last]
     rest //= p.blocks[last]
     for a in range(row_axis - 1, -1, -1):
-        b.at[a] = rest % p.blocks[a] * p.b[a]
+        b.at[a] = rest % p.blocks[a] * p.block[a]
         rest //= p.blocks[a]
     for a in range(p.ndim):
-        b.count[a] = min(p.b[a], p.m[a] - b.at[a])
+        b.count[a] = min(p.block[a], p.results[a] - b.at[a])
         if a < row_axis:
-            sheets *= (b.count[a] - 1) * p.step[a] + p.w[a]
-    rows = (b.count[row_axis] - 1) * p.step[row_axis] + p.w[row_axis]
-    shift = p.b[row_axis] * p.step[row_axis]
-    b.carried = max(p.r[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
+            sheets *= (b.count[a] - 1) * p.step[a] + p.window[a]
+    rows = (b.count[row_axis] - 1) * p.step[row_axis] + p.window[row_axis]
+    shift = p.block[row_axis] * p.step[row_axis]
+    b.carried = max(p.region[row_axis] - shift, 0) if follows and b.at[row_axis] else 0
     b.unit = unit
     b.flags = 0
-    for i in range(p.slots if p.folded else 0):
+    for i in range(p.slots if p.shared else 0):
         b.slot[i].flags = -1
     for sheet in range(sheets):
         x, mask, rest, first, slot = p.x, p.mask, sheet, 0, 0
         for a in range(row_axis - 1, -1, -1):
-            i = (b.count[a] - 1) * p.step[a] + p.w[a]
-            at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.n[a], p.mode)
+            i = (b.count[a] - 1) * p.step[a] + p.window[a]
+            at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.size[a], p.mode)
             first += rest % i * p.stride[a]
             slot += slot_at(p, a, rest % i, at)
             rest //= i
             if at < 0:
                 x = NULL
             if x != NULL:
-                x += at * p.xs[a]
+                x += at * p.x_step[a]
             if mask != NULL:
-                mask += at * p.ms[a]
+                mask += at * p.mask_step[a]
         for i in range(b.carried):
             spare = b.line[first + i]
             b.line[first + i] = b.line[first + i + shift]
@@ -348,37 +348,45 @@ cdef void put_some(const Lines *p, const Reducer *r, char *out, const void *src,
     """Results first .. end - 1 of those that put() writes."""
     cdef fc_put q
     cdef int bytes = 4 if source == FC_F32 else 8 if source == FC_F64 else 1 << (source - FC_U8) // 2
-    q.dst_step, q.src_step, q.n = r.os[p.ndim - 1], p.step[p.ndim - 1] * bytes, end - first
+    q.dst_step, q.src_step, q.n = r.out_step[p.ndim - 1], p.step[p.ndim - 1] * bytes, end - first
     q.dst, q.src, q.kind, q.source = out + first * q.dst_step, <const char *>src + first * q.src_step, r.out_kind, source
     p.k.put_line(&q)
 
 
 # ---- the pass ----
 
-cdef struct Member:
+cdef struct Plan:
+    const Lines *lines
+    const Reducer *reducers
+    int count
+
+
+cdef struct Thread:
+    Worker worker
     Block block
-    idx next, end                # blocks left
-    int at                       # the next reducer of the block
-    char *scratch                # and its memory
 
 
-cdef void run(const Lines *p, Member *t, const Reducer *reducers, int count) noexcept nogil:
-    """What one thread does in a round."""
-    while t.next < t.end:
-        if t.block.unit != t.next:
-            load(p, &t.block, t.next)
-            t.at, t.scratch = 0, t.block.scratch
-            if now() >= t.block.until:
+cdef void prepare(const void *plan, void *worker) noexcept nogil:
+    cdef Thread *t = <Thread *>worker
+    place_block((<const Plan *>plan).lines, &t.block, t.worker.memory)
+    t.block.clock = &t.worker.clock
+
+
+cdef void run(const void *plan, void *worker) noexcept nogil:
+    """The blocks of one thread."""
+    cdef const Plan *p = <const Plan *>plan
+    cdef Thread *t = <Thread *>worker
+    cdef char *scratch
+    cdef int i
+    while t.worker.first < t.worker.last:
+        load(p.lines, &t.block, t.worker.first)
+        scratch = t.block.scratch
+        for i in range(p.count):
+            if must_end(&t.block):
                 return
-        while t.at < count:
-            reducers[t.at].reduce(p, &t.block, &reducers[t.at], t.scratch)
-            if t.block.piece:
-                return
-            t.scratch += reducers[t.at].scratch
-            t.at += 1
-        t.next += 1
-        if now() >= t.block.until:
-            return
+            p.reducers[i].reduce(p.lines, &t.block, &p.reducers[i], scratch)
+            scratch += p.reducers[i].scratch
+        t.worker.first += 1
 
 
 cdef class Walk:
@@ -398,8 +406,8 @@ cdef class Walk:
         p.ndim = len(geometry.window)
         p.kind = kind_of(x)
         p.native = p.kind & ~FC_SWAPPED
-        p.truth = x.dtype.kind == "b"
-        p.kind |= FC_TRUTH if p.truth else 0
+        p.boolean = x.dtype.kind == "b"
+        p.kind |= FC_TRUTH if p.boolean else 0
         if p.native == FC_F16:
             p.native = FC_F32
         p.mode, p.omit, p.other = geometry.mode, geometry.omit, geometry.other
@@ -411,8 +419,8 @@ cdef class Walk:
         p.presence = geometry.presence
         for a in range(p.ndim):
             self.axis[a] = geometry.order[a - pad] if a >= pad else -1
-            p.n[a] = cnp.PyArray_DIM(x, self.axis[a]) if a >= pad else 1
-            p.w[a], p.m[a] = geometry.window[a], geometry.counts[a]
+            p.size[a] = cnp.PyArray_DIM(x, self.axis[a]) if a >= pad else 1
+            p.window[a], p.results[a] = geometry.window[a], geometry.counts[a]
             p.before[a], p.step[a] = geometry.before[a], geometry.step[a]
         self.bind(x, geometry.mask, [])
 
@@ -438,19 +446,19 @@ cdef class Walk:
             return False
         self.keep = [x, mask, *outs]
         p.x, p.mask = <const char *>cnp.PyArray_DATA(x), NULL
-        self.set_steps(p.xs, x)
+        self.set_steps(p.x_step, x)
         if mask is not None:
             p.mask = <const char *>cnp.PyArray_DATA(mask)
-            self.set_steps(p.ms, mask)
+            self.set_steps(p.mask_step, mask)
         for i in range(len(outs)):
             out = outs[i]
             self.reducers[i].out = <char *>cnp.PyArray_DATA(out)
-            self.set_steps(self.reducers[i].os, out)
+            self.set_steps(self.reducers[i].out_step, out)
         return True
 
-    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint truth=False) except -1:
+    cdef int add(self, reduce_t reduce, void *own, idx scratch, cnp.ndarray out, double cost, bint boolean=False) except -1:
         """Adds a reducer that fills `out`, an array of the result's shape, at a cost of so many multiply-adds an output; with
-        `truth` its results are 0 or 1. Owns `own` from here, whatever happens."""
+        `boolean` its results are 0 or 1. Owns `own` from here, whatever happens."""
         cdef Reducer *r
         cdef void *grown = PyMem_RawRealloc(self.reducers, (self.count + 1) * sizeof(Reducer))
         if grown == NULL:
@@ -463,8 +471,8 @@ cdef class Walk:
         self.count += 1
         self.keep.append(out)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
-        r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out) if truth else result_kind(out)
-        self.set_steps(r.os, out)
+        r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), kind_of(out) if boolean else result_kind(out)
+        self.set_steps(r.out_step, out)
         self.cost += cost
         return 0
 
@@ -494,44 +502,17 @@ cdef class Pass(Walk):
         cdef const Lines *p = &self.p
         cdef double work = self.cost
         cdef idx scratch = 0
-        cdef double until
-        cdef bint left = True
-        cdef int i, threads, opened = 0
-        cdef Member *members
+        cdef int i
+        cdef Plan plan
         for i in range(p.ndim):
-            work *= p.m[i]
+            work *= p.results[i]
         if self.count == 0 or p.units == 0:
             return
         self.p.in_place = can_stay(p, self.reducers, self.count)
         for i in range(self.count):
             scratch += self.reducers[i].scratch
-        threads = crew(team(workers, work), p.units)
-        members = <Member *>PyMem_RawCalloc(threads, sizeof(Member))
-        if members == NULL:
-            raise MemoryError()
+        plan.lines, plan.reducers, plan.count = p, self.reducers, self.count
         try:
-            for i in range(threads):
-                open_block(p, &members[i].block, scratch)
-                opened += 1
-                members[i].next = p.units * i // threads
-                members[i].end = p.units * (i + 1) // threads
-            while left:
-                until = now() + ROUND_SECONDS
-                for i in range(threads):
-                    members[i].block.until = until
-                if threads == 1:
-                    with nogil:
-                        run(p, members, self.reducers, self.count)
-                else:
-                    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
-                        run(p, &members[i], self.reducers, self.count)
-                left = False
-                for i in range(threads):
-                    left = left or members[i].next < members[i].end
-                if left:
-                    PyErr_CheckSignals()
+            run_team(&plan, sizeof(Thread), block_bytes(p) + scratch, p.units, crew(team(workers, work), p.units), prepare, run)
         finally:
-            for i in range(opened):
-                close_block(&members[i].block)
-            PyMem_RawFree(members)
             self.keep = None

@@ -18,7 +18,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     slot_of,
 )
 from fastconv._drivers.neighborhood.plain cimport (
-    Near,
+    Named,
     can_write,
     deliver,
     first_extreme,
@@ -36,24 +36,24 @@ from fastconv._drivers.neighborhood.plain cimport (
 )
 from fastconv._drivers.neighborhood.table cimport (
     FC_CONSTANT,
-    FC_LINE_HOLES,
+    FC_LINE_MASKED,
     FC_LINE_MINUS,
     FC_LINE_NAN,
-    FC_NEAR_RANGE,
+    FC_REDUCE_RANGE,
     FC_OP_MAX,
     FC_OP_MIN,
     FC_OP_NAN,
-    fc_columns,
+    fc_extreme_columns,
     fc_elements,
-    fc_pile,
-    fc_row,
+    fc_extreme_stacks,
+    fc_extreme_rows,
 )
 from fastconv._drivers.runtime cimport seam
 
 cdef enum:
-    TERMS = 256                  # of a pile at once, where that is in parts
+    TERMS = 256                  # of a stack at once, where that is in parts
 
-cdef idx TABLE_BYTES = 5 << 18   # of a block's spans, beside which other lines stay in the second-level cache
+cdef idx TABLE_BYTES = 5 << 18
 cdef idx BAND_BYTES = 1 << 18    # of the spans of a band
 
 
@@ -65,13 +65,13 @@ cdef idx extreme_scratch(const Lines *p) noexcept nogil:
     cdef idx size = round_up(p.lines * sizeof(void *)) + round_up(2 * p.lines * sizeof(void *)) + 64, lines = p.lines
     cdef int a
     for a in range(p.ndim - 1):
-        lines = lines // p.r[a] * p.b[a]
-        if p.w[a] > 1:
+        lines = lines // p.region[a] * p.block[a]
+        if p.window[a] > 1:
             size += lines * p.pitch
     return size
 
 
-cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, char *scratch, int op) noexcept nogil:
+cdef const void **extreme_columns(const Lines *p, Block *b, const Named *own, char *scratch, int op) noexcept nogil:
     """Reduces the lines of a block along all axes but the last; returns the table of its output lines. Notes NaN and -0 that it
     finds where `op` does not look at them; makes the bytes of booleans in place 0 or 1."""
     cdef const fc_elements *k = plain_elements(p)
@@ -81,7 +81,7 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
     cdef int a, last = p.ndim - 1
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
     cdef int nan = 0
-    cdef fc_columns q
+    cdef fc_extreme_columns q
     list_lines(p, b, own, rows, NULL)
     q.n, q.op = span(p, b, last), op
     if p.in_place:
@@ -90,29 +90,29 @@ cdef const void **extreme_columns(const Lines *p, Block *b, const Near *own, cha
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
-        q.window, q.step = p.w[a], inner
-        if p.w[a] > 1 or p.step[a] > 1:
+        q.window, q.step = p.window[a], inner
+        if p.window[a] > 1 or p.step[a] > 1:
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
                         at = (i * count + o) * inner + j
-                        out[at] = memory + at * p.pitch if p.w[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
+                        out[at] = memory + at * p.pitch if p.window[a] > 1 else rows[(i * size + o * p.step[a]) * inner + j]
                     q.rows, q.out, q.count = <const void **>rows + i * size * inner + j, out + i * count * inner + j, count
-                    if p.w[a] > 1 and p.step[a] == 1:
-                        nan |= k.columns(&q)
-                    elif p.w[a] > 1:
+                    if p.window[a] > 1 and p.step[a] == 1:
+                        nan |= k.extreme_columns(&q)
+                    elif p.window[a] > 1:
                         q.count = 1
                         for o in range(count):
-                            nan |= k.columns(&q)
+                            nan |= k.extreme_columns(&q)
                             q.rows += p.step[a] * inner
                             q.out += inner
-            memory += (outer * count * inner) * p.pitch if p.w[a] > 1 else 0
+            memory += (outer * count * inner) * p.pitch if p.window[a] > 1 else 0
             rows, out = out, rows
         outer *= count
     if nan:
         b.flags |= FC_LINE_MINUS
     for i in range(outer if p.in_place else 0):
-        if p.truth:
+        if p.boolean:
             k.nonzero(<uint8_t *>rows[i], rows[i], q.n)
         rows[i] = <char *>rows[i] - first * p.item
     if p.in_place:
@@ -128,11 +128,11 @@ cdef char *extreme_target(const Lines *p, const Block *b, const Reducer *r, idx 
 cdef void deliver_extremes(const Lines *p, const Block *b, const Reducer *r, idx i, char *least, char *greatest,
                            char *line) noexcept nogil:
     """Output line i of all members."""
-    cdef const Near *own
+    cdef const Named *own
     cdef char *out
     while r != NULL:
-        own = <const Near *>r.own
-        if own.reduction == FC_NEAR_RANGE:
+        own = <const Named *>r.own
+        if own.reduction == FC_REDUCE_RANGE:
             out = target(p, b, r, i, line)
             plain_elements(p).subtract(out, greatest, least, dense_count(p, b))
             deliver(p, b, r, i, out)
@@ -170,16 +170,16 @@ cdef bint list_targets(const Lines *p, const Block *b, const Reducer *r, void **
 
 cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max and range of a box, and of booleans any and all, whose bytes may be others than 0 and 1."""
-    cdef const Near *own = <const Near *>r.own
+    cdef const Named *own = <const Named *>r.own
     cdef int side
     cdef int op[2]
     cdef void *line[2]
     cdef const void **rows[2]
     cdef void **targets[2]
     cdef char *tables = scratch + 4 * p.pitch
-    cdef fc_row q
+    cdef fc_extreme_rows q
     cdef idx i
-    if b.flags & FC_LINE_HOLES:
+    if b.flags & FC_LINE_MASKED:
         reduce_plain(p, b, r, scratch)
         return
     if p.in_place and p.mode == FC_CONSTANT and p.native < FC_U8 and cval_is_special(p):
@@ -194,12 +194,12 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
                 op[side] |= FC_OP_NAN
                 rows[side] = extreme_columns(p, b, own, tables, op[side])
             tables = <char *>targets[side] + extreme_scratch(p)
-    q.window, q.n, q.spare = p.w[p.ndim - 1], dense_count(p, b), scratch
-    if own.reduction != FC_NEAR_RANGE and own.next == 0:
+    q.window, q.n, q.spare = p.window[p.ndim - 1], dense_count(p, b), scratch
+    if own.reduction != FC_REDUCE_RANGE and own.next == 0:
         side = rows[0] == NULL
         if list_targets(p, b, r, targets[side]):
             q.src, q.out, q.count, q.op = rows[side], targets[side], out_lines(p, b), op[side]
-            plain_elements(p).row(&q)
+            plain_elements(p).extreme_rows(&q)
             return
     q.count = 1
     for i in range(out_lines(p, b)):
@@ -207,56 +207,56 @@ cdef void reduce_extremes(const Lines *p, Block *b, const Reducer *r, char *scra
             if rows[side] != NULL:
                 line[side] = extreme_target(p, b, r, i, op[side] & FC_OP_MAX, scratch + (1 + side) * p.pitch)
                 q.src, q.out, q.op = rows[side] + i, &line[side], op[side]
-                plain_elements(p).row(&q)
+                plain_elements(p).extreme_rows(&q)
         deliver_extremes(p, b, r, i, <char *>line[0], <char *>line[1], scratch + 3 * p.pitch)
 
 
-# ---- other windows: tables of spans for each line, then piles of runs ----
+# ---- other windows: tables of spans for each line, then stacks of runs ----
 
-cdef inline idx tables_of(const Near *own) noexcept nogil:
+cdef inline idx tables_of(const Named *own) noexcept nogil:
     """Lines that stand beside a line: one for each level from the lowest on but for single elements."""
     return own.highest - max(own.lowest, 1) + 1 if own.highest else 0
 
 
-cdef idx runs_scratch(const Lines *p, const Near *own) noexcept nogil:
+cdef idx runs_scratch(const Lines *p, const Named *own) noexcept nogil:
     """Bytes for reduce_runs and one of the extremes."""
     return p.slots * tables_of(own) * p.pitch
 
 
-cdef inline char *tables_at(const Lines *p, const Block *b, const Near *own, char *tables, idx line) noexcept nogil:
-    """Where the spans of 2^level of a line would be for level 0; each level is a pitch further. What is loaded stays in its memory
-    when the block moves on, and so do its tables."""
+cdef inline char *tables_at(const Lines *p, const Block *b, const Named *own, char *tables, idx line) noexcept nogil:
+    """Where the spans of 2^level of a line would be for level 0; each level is a pitch further. What is loaded stays in its
+    memory when the block moves on, and so do its tables."""
     return tables + (slot_of(p, b, line) * tables_of(own) - max(own.lowest, 1)) * p.pitch
 
 
-cdef void list_levels(const Lines *p, Near *own) noexcept nogil:
+cdef void list_levels(const Lines *p, Named *own) noexcept nogil:
     """The level of each run."""
     cdef idx j
     for j in range(p.runs):
         own.terms[j] = level_of(p.run_length[j])
 
 
-cdef void fill_table(const Lines *p, const Block *b, const Near *own, idx line, char *spans, char *spare, int op) noexcept nogil:
+cdef void fill_table(const Lines *p, const Block *b, const Named *own, idx line, char *spans, char *spare, int op) noexcept nogil:
     """The spans of all levels of a line; those of 2^level go to spans + level * p.pitch."""
     cdef const fc_elements *k = plain_elements(p)
     cdef idx n = span(p, b, p.ndim - 1)
     cdef int level, first = max(own.lowest, 1)
     cdef const void *pair[2]
     cdef void *out = spans + first * p.pitch
-    cdef fc_row row
-    cdef fc_pile pile
+    cdef fc_extreme_rows row
+    cdef fc_extreme_stacks stack
     row.src, row.out, row.spare, row.op, row.window, row.count = pair, &out, spare, op, <idx>1 << first, 1
-    pile.lines, pile.out, pile.count, pile.piles, pile.op = pair, &out, 2, 1, op
+    stack.lines, stack.out, stack.count, stack.stacks, stack.op = pair, &out, 2, 1, op
     pair[0], row.n = b.line[line].at, n - row.window + 1
-    k.row(&row)
+    k.extreme_rows(&row)
     for level in range(first + 1, own.highest + 1):
         pair[0] = out
         pair[1] = <char *>out + (<idx>1 << (level - 1)) * k.bytes
-        out, pile.n = spans + level * p.pitch, n - (<idx>1 << level) + 1
-        k.pile(&pile)
+        out, stack.n = spans + level * p.pitch, n - (<idx>1 << level) + 1
+        k.extreme_stacks(&stack)
 
 
-cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tables, char *spare, idx carried,
+cdef void fill_tables(const Lines *p, const Block *b, const Named *own, char *tables, char *spare, idx carried,
                       int op) noexcept nogil:
     cdef idx i, line, rows = span(p, b, p.ndim - 2)
     for i in range(region_lines(p, b) if own.highest else 0):
@@ -265,26 +265,26 @@ cdef void fill_tables(const Lines *p, const Block *b, const Near *own, char *tab
             fill_table(p, b, own, line, tables_at(p, b, own, tables, line), spare, op)
 
 
-cdef inline idx piles_of(const Lines *p) noexcept nogil:
-    cdef idx piles = 1
+cdef inline idx stacks_of(const Lines *p) noexcept nogil:
+    cdef idx stacks = 1
     cdef int a
     for a in range(p.ndim - 1):
-        piles *= p.b[a]
-    return piles
+        stacks *= p.block[a]
+    return stacks
 
 
-cdef idx piles_scratch(const Lines *p) noexcept nogil:
-    """Bytes for the pointers of all piles of a block and of the tables of its lines, and for the results on both sides."""
-    return round_up(((2 * p.runs + 2) * piles_of(p) + p.lines) * sizeof(void *)) + 2 * piles_of(p) * p.pitch
+cdef idx stacks_scratch(const Lines *p) noexcept nogil:
+    """Bytes for the pointers of all stacks of a block and of the tables of its lines, and for the results on both sides."""
+    return round_up(((2 * p.runs + 2) * stacks_of(p) + p.lines) * sizeof(void *)) + 2 * stacks_of(p) * p.pitch
 
 
 cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *tables, const void **lines) noexcept nogil:
-    """The lines of the piles of a block, one pile after the other; returns how many a pile has."""
-    cdef const Near *own = <const Near *>r.own
+    """The lines of the stacks of a block, one stack after the other; returns how many a stack has."""
+    cdef const Named *own = <const Named *>r.own
     cdef idx i, j, first, line, level, rest, count = 0
     cdef char *unused
     cdef const char *at
-    cdef const char **spans = <const char **>lines + (2 * p.runs + 2) * piles_of(p)
+    cdef const char **spans = <const char **>lines + (2 * p.runs + 2) * stacks_of(p)
     for i in range(region_lines(p, b)):
         line = region_line(p, b, i)
         spans[line] = tables_at(p, b, own, tables, line)
@@ -304,68 +304,69 @@ cdef idx list_runs(const Lines *p, const Block *b, const Reducer *r, char *table
 
 cdef void reduce_runs(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max and range of any window."""
-    cdef const Near *own = <const Near *>r.own
+    cdef const Named *own = <const Named *>r.own
     cdef idx *filled = <idx *>scratch           # the block whose tables stand here
     cdef const void **lines = <const void **>(scratch + 64)
-    cdef idx piles = out_lines(p, b), i
-    cdef char *spare = scratch + 64 + piles_scratch(p)
-    cdef char *results = spare - 2 * piles * p.pitch
+    cdef idx stacks = out_lines(p, b), i
+    cdef char *spare = scratch + 64 + stacks_scratch(p)
+    cdef char *results = spare - 2 * stacks * p.pitch
     cdef char *tables = spare + 2 * p.pitch
     cdef void **out[2]           # NULL: not wanted
     cdef char *line[2]
     cdef int side, op, nan = FC_OP_NAN if is_careful(b) else 0
     cdef idx carried = b.carried if filled[0] == b.unit - 1 else 0
-    cdef fc_pile q
+    cdef fc_extreme_stacks q
     filled[0] = b.unit
-    if b.flags & FC_LINE_HOLES:
+    if b.flags & FC_LINE_MASKED:
         filled[0] = -1
         reduce_plain(p, b, r, spare)
         return
-    q.lines, q.n, q.piles = lines, dense_count(p, b), piles
+    q.lines, q.n, q.stacks = lines, dense_count(p, b), stacks
     for side in range(2):
         out[side], op = NULL, FC_OP_MAX if side else FC_OP_MIN
         if not wanted(r, op):
             continue
-        out[side] = <void **>lines + (2 * p.runs + side) * piles
+        out[side] = <void **>lines + (2 * p.runs + side) * stacks
         fill_tables(p, b, own, tables, spare, carried, op | nan)
         q.count, q.out, q.op = list_runs(p, b, r, tables, lines), out[side], op | nan
-        for i in range(piles):
-            out[side][i] = extreme_target(p, b, r, i, op, results + (side * piles + i) * p.pitch)
-        plain_elements(p).pile(&q)
+        for i in range(stacks):
+            out[side][i] = extreme_target(p, b, r, i, op, results + (side * stacks + i) * p.pitch)
+        plain_elements(p).extreme_stacks(&q)
         tables += runs_scratch(p, own)
-    for i in range(piles):
+    for i in range(stacks):
         for side in range(2):
             line[side] = NULL if out[side] == NULL else <char *>out[side][i]
         deliver_extremes(p, b, r, i, line[0], line[1], spare + p.pitch)
 
 
-# ---- the same where the tables of a block would be too large: a band of lines after the other, each pile in parts ----
+# ---- the same where the tables of a block would be too large: a band of lines after the other, each stack in parts ----
 
-cdef bint in_bands(const Lines *p, const Near *own) noexcept nogil:
+cdef bint in_bands(const Lines *p, const Named *own) noexcept nogil:
     return runs_scratch(p, own) > TABLE_BYTES
 
 
-cdef inline idx band_of(const Lines *p, const Near *own) noexcept nogil:
+cdef inline idx band_of(const Lines *p, const Named *own) noexcept nogil:
     """Lines of a band."""
     return min(max(BAND_BYTES // max(tables_of(own) * p.pitch, 1), 1), p.lines)
 
 
-cdef idx bands_scratch(const Lines *p, const Near *own, int sides) noexcept nogil:
-    """Bytes for reduce_bands: spare lines, the tables of a band, those of its lines, the next run of each pile, and the piles."""
-    return ((2 + band_of(p, own) * tables_of(own) + sides * piles_of(p)) * p.pitch + round_up(p.lines * sizeof(char *))
-            + round_up(piles_of(p) * sizeof(idx)))
+cdef idx bands_scratch(const Lines *p, const Named *own, int sides) noexcept nogil:
+    """Bytes for reduce_bands: spare lines, the tables of a band, those of its lines, the next run of each stack, and the
+    stacks."""
+    return ((2 + band_of(p, own) * tables_of(own) + sides * stacks_of(p)) * p.pitch + round_up(p.lines * sizeof(char *))
+            + round_up(stacks_of(p) * sizeof(idx)))
 
 
 cdef void add_runs(const Lines *p, const Block *b, const Reducer *r, char **spans, idx *next, idx first, idx limit, char *out,
                    int op) noexcept nogil:
-    """What a pile, whose window begins with line `first`, has in the lines before `limit`."""
-    cdef const Near *own = <const Near *>r.own
+    """What a stack, whose window begins with line `first`, has in the lines before `limit`."""
+    cdef const Named *own = <const Named *>r.own
     cdef const void *terms[TERMS]
     cdef const char *at
     cdef void *target = out
     cdef idx line, level, rest
-    cdef fc_pile q
-    q.lines, q.out, q.count, q.piles, q.n, q.op = terms, &target, 0, 1, dense_count(p, b), op
+    cdef fc_extreme_stacks q
+    q.lines, q.out, q.count, q.stacks, q.n, q.op = terms, &target, 0, 1, dense_count(p, b), op
     while next[0] < p.runs and first + p.run_line[next[0]] < limit:
         if q.count == 0 and next[0] > 0:
             terms[0], q.count = out, 1
@@ -376,24 +377,24 @@ cdef void add_runs(const Lines *p, const Block *b, const Reducer *r, char **span
         q.count += 2 if rest else 1
         next[0] += 1
         if q.count > TERMS - 2:
-            plain_elements(p).pile(&q)
+            plain_elements(p).extreme_stacks(&q)
             q.count = 0
     if q.count:
-        plain_elements(p).pile(&q)
+        plain_elements(p).extreme_stacks(&q)
 
 
 cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """min, max and range of large windows of any shape."""
-    cdef const Near *own = <const Near *>r.own
-    cdef idx piles = out_lines(p, b), lines = region_lines(p, b), band = band_of(p, own), i, j, line, limit
+    cdef const Named *own = <const Named *>r.own
+    cdef idx stacks = out_lines(p, b), lines = region_lines(p, b), band = band_of(p, own), i, j, line, limit
     cdef char **spans = <char **>(scratch + 2 * p.pitch)
     cdef idx *next = <idx *>(<char *>spans + round_up(p.lines * sizeof(char *)))
-    cdef char *tables = <char *>next + round_up(piles_of(p) * sizeof(idx))
+    cdef char *tables = <char *>next + round_up(stacks_of(p) * sizeof(idx))
     cdef char *results[2]        # NULL: not wanted
     cdef int side, op
     cdef char *unused
     cdef char *at = tables + band * tables_of(own) * p.pitch
-    if b.flags & FC_LINE_HOLES:
+    if b.flags & FC_LINE_MASKED:
         reduce_plain(p, b, r, scratch)
         return
     for side in range(2):
@@ -401,9 +402,9 @@ cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch
         if not wanted(r, op):
             continue
         results[side] = at
-        at += piles * p.pitch
+        at += stacks * p.pitch
         op |= FC_OP_NAN if is_careful(b) else 0
-        for i in range(piles):
+        for i in range(stacks):
             next[i] = 0
         i = 0
         while i < lines:
@@ -413,10 +414,10 @@ cdef void reduce_bands(const Lines *p, Block *b, const Reducer *r, char *scratch
                 if own.highest:
                     fill_table(p, b, own, line, spans[line], scratch, op)
             limit = region_line(p, b, i + band) if i + band < lines else p.lines
-            for j in range(piles):
+            for j in range(stacks):
                 add_runs(p, b, r, spans, &next[j], locate(p, b, r, j, &unused), limit, results[side] + j * p.pitch, op)
             i += band
-    for i in range(piles):
+    for i in range(stacks):
         deliver_extremes(p, b, r, i, NULL if results[0] == NULL else results[0] + i * p.pitch,
                          NULL if results[1] == NULL else results[1] + i * p.pitch, scratch + p.pitch)
 

@@ -1,6 +1,6 @@
 """Driver of the named reductions other than ranks, mode and entropy: picks a way for each, and lets those of one list that
 share their work go together. The engine (engine.pyx) loads the blocks and shares them out. Next hop: plain.pyx,
-the plain way, then extremes.pyx, truths.pyx and sums.pyx.
+the plain way, then extremes.pyx, bits.pyx and sums.pyx.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 
@@ -31,11 +31,12 @@ from fastconv._drivers.neighborhood.engine cimport (
     result_kind,
 )
 from fastconv._drivers.neighborhood.extremes cimport (
+    TABLE_BYTES,
     bands_scratch,
     extreme_scratch,
     in_bands,
     list_levels,
-    piles_scratch,
+    stacks_scratch,
     reduce_bands,
     reduce_extremes,
     reduce_runs,
@@ -46,8 +47,8 @@ from fastconv._drivers.neighborhood.plain cimport (
     EXTREMES,
     SQUARES,
     SUMS,
-    TRUTHS,
-    Near,
+    BITS,
+    Named,
     kind_bytes,
     level_of,
     plain_scratch,
@@ -55,20 +56,20 @@ from fastconv._drivers.neighborhood.plain cimport (
 )
 from fastconv._drivers.neighborhood.sums cimport reduce_sums, sums_scratch
 from fastconv._drivers.neighborhood.table cimport (
-    FC_FOLD_BYTES,
-    FC_NEAR_ALL,
-    FC_NEAR_ANY,
-    FC_NEAR_COUNT,
-    FC_NEAR_MAX,
-    FC_NEAR_MEAN,
-    FC_NEAR_MIN,
-    FC_NEAR_PROD,
-    FC_NEAR_RANGE,
-    FC_NEAR_STD,
-    FC_NEAR_SUM,
-    FC_NEAR_VAR,
+    FC_MEAN_CELLS,
+    FC_REDUCE_ALL,
+    FC_REDUCE_ANY,
+    FC_REDUCE_COUNT,
+    FC_REDUCE_MAX,
+    FC_REDUCE_MEAN,
+    FC_REDUCE_MIN,
+    FC_REDUCE_PROD,
+    FC_REDUCE_RANGE,
+    FC_REDUCE_STD,
+    FC_REDUCE_SUM,
+    FC_REDUCE_VAR,
 )
-from fastconv._drivers.neighborhood.truths cimport bits_scratch, list_terms, reduce_bits
+from fastconv._drivers.neighborhood.bits cimport bits_scratch, list_terms, reduce_bits
 
 from fastconv._drivers.neighborhood.boxes import Boxes
 
@@ -80,9 +81,9 @@ cdef enum:
     SAFE_HALVES = 42             # so many factors of 2^-24 .. 2^16 stay within a double's range
 
 _CODES = {
-    "min": FC_NEAR_MIN, "max": FC_NEAR_MAX, "range": FC_NEAR_RANGE, "sum": FC_NEAR_SUM, "prod": FC_NEAR_PROD,
-    "mean": FC_NEAR_MEAN, "var": FC_NEAR_VAR, "std": FC_NEAR_STD, "count": FC_NEAR_COUNT, "any": FC_NEAR_ANY,
-    "all": FC_NEAR_ALL,
+    "min": FC_REDUCE_MIN, "max": FC_REDUCE_MAX, "range": FC_REDUCE_RANGE, "sum": FC_REDUCE_SUM, "prod": FC_REDUCE_PROD,
+    "mean": FC_REDUCE_MEAN, "var": FC_REDUCE_VAR, "std": FC_REDUCE_STD, "count": FC_REDUCE_COUNT, "any": FC_REDUCE_ANY,
+    "all": FC_REDUCE_ALL,
 }
 NAMES = tuple(_CODES)
 
@@ -135,48 +136,48 @@ cdef int group_of(const Lines *p, int reduction, int out_kind) noexcept:
     cdef bint shared = False
     cdef int a
     for a in range(p.ndim - 1):
-        outputs *= p.b[a]
-        shared = shared or a < p.ndim - 2 and p.w[a] > 1
+        outputs *= p.block[a]
+        shared = shared or a < p.ndim - 2 and p.window[a] > 1
     shared = shared or p.lines > 4 * outputs
-    if reduction <= FC_NEAR_RANGE or reduction >= FC_NEAR_ANY:
-        if p.truth:
-            return EXTREMES if p.box and shared else TRUTHS
-        return EXTREMES if reduction <= FC_NEAR_RANGE else TRUTHS
-    if p.box and reduction == FC_NEAR_COUNT:
+    if reduction <= FC_REDUCE_RANGE or reduction >= FC_REDUCE_ANY:
+        if p.boolean:
+            return EXTREMES if p.box and shared else BITS
+        return EXTREMES if reduction <= FC_REDUCE_RANGE else BITS
+    if p.box and reduction == FC_REDUCE_COUNT:
         return SUMS if p.cells < <idx>1 << 31 else ALONE
-    if p.box and reduction == FC_NEAR_SUM and (fits or FC_U8 <= out_kind < FC_TRUTH and kind_bytes(out_kind) <= 4):
+    if p.box and reduction == FC_REDUCE_SUM and (fits or FC_U8 <= out_kind < FC_TRUTH and kind_bytes(out_kind) <= 4):
         return SUMS
-    if p.box and reduction == FC_NEAR_MEAN and fits and (not whole or p.item < 8):
+    if p.box and reduction == FC_REDUCE_MEAN and fits and (not whole or p.item < 8):
         return SUMS
-    if p.box and reduction in (FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD) and exact:
+    if p.box and reduction in (FC_REDUCE_MEAN, FC_REDUCE_VAR, FC_REDUCE_STD) and exact:
         return SQUARES
     return ALONE
 
 
-cdef int kind_of_results(const Lines *p, const Near *own, int out_kind) noexcept:
+cdef int kind_of_results(const Lines *p, const Named *own, int out_kind) noexcept:
     """The kind of line that the kernels of a group write."""
-    if own.truth:
+    if own.nonzero:
         return FC_I32
-    if own.group == TRUTHS:
+    if own.group == BITS:
         return FC_U8
-    if own.reduction <= FC_NEAR_MAX or own.reduction >= FC_NEAR_ANY:
+    if own.reduction <= FC_REDUCE_MAX or own.reduction >= FC_REDUCE_ANY:
         return p.native
-    if own.reduction == FC_NEAR_RANGE:
+    if own.reduction == FC_REDUCE_RANGE:
         return p.native & ~1 if p.native >= FC_U8 else p.native
     if own.doubles:
         return FC_F32 if out_kind == FC_F32 else FC_F64
-    if own.reduction == FC_NEAR_SUM:
+    if own.reduction == FC_REDUCE_SUM:
         return FC_I32 if p.item <= 2 else FC_I64
-    return FC_U8 if p.native == FC_U8 and out_kind == FC_U8 and p.cells <= FC_FOLD_BYTES else FC_F64
+    return FC_U8 if p.native == FC_U8 and out_kind == FC_U8 and p.cells <= FC_MEAN_CELLS else FC_F64
 
 
-cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
-    """Bytes of scratch memory of a leader; the plain way, which blocks with holes take, needs a line."""
-    cdef idx sides = 2 if own.reduction == FC_NEAR_RANGE or own.next else 1
+cdef idx scratch_of(const Lines *p, const Named *own) noexcept:
+    """Bytes of scratch memory of a leader; the plain way, which blocks with masked cells take, needs a line."""
+    cdef idx sides = 2 if own.reduction == FC_REDUCE_RANGE or own.next else 1
     cdef idx plain = plain_scratch(p, own.group == SUMS or own.group == SQUARES)
     if own.group == ALONE:
         return plain
-    if own.group == TRUTHS:
+    if own.group == BITS:
         return bits_scratch(p, own, sides) + plain
     if own.group != EXTREMES:
         return max(plain, sums_scratch(p, own))
@@ -184,15 +185,16 @@ cdef idx scratch_of(const Lines *p, const Near *own) noexcept:
         return max(plain, 4 * p.pitch + sides * extreme_scratch(p))
     if in_bands(p, own):
         return max(plain, bands_scratch(p, own, sides))
-    return 64 + piles_scratch(p) + max(plain, 2 * p.pitch + sides * runs_scratch(p, own))
+    return 64 + stacks_scratch(p) + max(plain, 2 * p.pitch + sides * runs_scratch(p, own))
 
 
-cdef bint joins(const Lines *p, const Near *own, const Reducer *r) noexcept:
+cdef bint joins(const Lines *p, const Named *own, const Reducer *r) noexcept:
     """Whether a reduction can be computed with one of the pass, which may be another driver's."""
-    cdef const Near *leader = <const Near *>r.own
-    if r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits and r.reduce != reduce_sums:
+    cdef const Named *leader = <const Named *>r.own
+    if (r.reduce != reduce_extremes and r.reduce != reduce_runs and r.reduce != reduce_bands and r.reduce != reduce_bits
+            and r.reduce != reduce_sums):
         return False
-    if own.truth or leader.truth or own.group == ALONE or leader.group == ALONE:
+    if own.nonzero or leader.nonzero or own.group == ALONE or leader.group == ALONE:
         return False
     # Doubles have sums of their own with squares.
     return own.group == leader.group or p.native == FC_F32 and own.group >= SUMS and leader.group >= SUMS
@@ -220,7 +222,7 @@ def width(names, geometry):
 def _leaves_tables(geometry):
     """Whether the spans of a block of the least size would leave the second-level cache (reduce_bands)."""
     *rest, length = geometry.window
-    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > 5 << 18
+    return int(np.prod(rest)) * (length + 64) * geometry.cval.dtype.itemsize * (1 + int(length).bit_length()) > TABLE_BYTES
 
 
 def fewest(names, geometry):
@@ -229,71 +231,77 @@ def fewest(names, geometry):
     return 32 if extremes and _leaves_tables(geometry) else 2
 
 
+cdef void choose_plain(const Lines *p, Named *own, int out_kind) noexcept:
+    """Fills in the kind of the plain kernel's results, and whether they are wide."""
+    cdef int code = own.reduction
+    if code <= FC_REDUCE_RANGE:
+        own.plain = p.native & ~1 if code == FC_REDUCE_RANGE and p.native >= FC_U8 else p.native
+    elif code <= FC_REDUCE_PROD:
+        own.plain = FC_I64 if p.native >= FC_U8 else FC_F64
+    else:
+        own.plain = FC_I64 if code == FC_REDUCE_COUNT else FC_U8 if code >= FC_REDUCE_ANY else FC_F64
+    if p.native >= FC_U8 and (code == FC_REDUCE_PROD or p.item == 8 and code == FC_REDUCE_SUM):
+        own.wide = out_kind & FC_TRUTH or out_kind & FC_KINDS < FC_U8
+        own.plain = FC_F64 if own.wide else FC_I64
+    elif p.native >= FC_U64 and code == FC_REDUCE_MEAN and FC_U64 <= out_kind & FC_KINDS:
+        own.wide, own.plain = True, p.native
+    elif p.native >= FC_U8 and code <= FC_REDUCE_RANGE and p.presence and own.nothing != 0:
+        own.wide, own.plain = True, FC_F64
+    elif code == FC_REDUCE_PROD and p.kind & FC_KINDS == FC_F16 and p.cells > SAFE_HALVES:
+        own.wide = True
+
+
 def add(Walk pass_, name, double ddof, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
-    cdef Near *own = <Near *>PyMem_RawCalloc(1, sizeof(Near))
-    cdef Near *other
-    cdef Near *room
+    cdef Named *own = <Named *>PyMem_RawCalloc(1, sizeof(Named))
+    cdef Named *other
+    cdef Named *room
     cdef reduce_t way = reduce_plain
     cdef double cost = <double>p.cells
     cdef int i, at, code = _CODES[name], out_kind = result_kind(out)
     cdef int in_place = 0
-    cdef bint truth = code >= FC_NEAR_ANY or p.truth and code <= FC_NEAR_RANGE   # of the results
+    cdef bint boolean = code >= FC_REDUCE_ANY or p.boolean and code <= FC_REDUCE_RANGE   # of the results
     cdef idx j
     if own == NULL:
         raise MemoryError()
     own.reduction, own.ddof, own.nothing = code, ddof, nothing_of(out_kind)
-    if code <= FC_NEAR_RANGE:
-        own.plain = p.native & ~1 if code == FC_NEAR_RANGE and p.native >= FC_U8 else p.native
-    elif code <= FC_NEAR_PROD:
-        own.plain = FC_I64 if p.native >= FC_U8 else FC_F64
-    else:
-        own.plain = FC_I64 if code == FC_NEAR_COUNT else FC_U8 if code >= FC_NEAR_ANY else FC_F64
-    if p.native >= FC_U8 and (code == FC_NEAR_PROD or p.item == 8 and code == FC_NEAR_SUM):
-        own.wide = out_kind & FC_TRUTH or out_kind & FC_KINDS < FC_U8
-        own.plain = FC_F64 if own.wide else FC_I64
-    elif p.native >= FC_U64 and code == FC_NEAR_MEAN and FC_U64 <= out_kind & FC_KINDS:
-        own.wide, own.plain = True, p.native
-    elif p.native >= FC_U8 and code <= FC_NEAR_RANGE and p.presence and own.nothing != 0:
-        own.wide, own.plain = True, FC_F64
-    elif code == FC_NEAR_PROD and p.kind & FC_KINDS == FC_F16 and p.cells > SAFE_HALVES:
-        own.wide = True
+    choose_plain(p, own, out_kind)
     if isinstance(pass_, Boxes):
-        pass_.add(NULL, own, 0, out, 0, truth)
-        if own.wide and code == FC_NEAR_MEAN:
+        pass_.add(NULL, own, 0, out, 0, boolean)
+        if own.wide and code == FC_REDUCE_MEAN:
             pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
         return
-    own.group = group_of(p, code, out_kind) if p.cells > 1 and (not own.wide or code <= FC_NEAR_RANGE) else ALONE
-    own.truth = own.group == SUMS and code == FC_NEAR_COUNT
+    own.group = group_of(p, code, out_kind) if p.cells > 1 and (not own.wide or code <= FC_REDUCE_RANGE) else ALONE
+    own.nonzero = own.group == SUMS and code == FC_REDUCE_COUNT
     own.squares = own.group == SQUARES
-    own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.truth
+    own.doubles = own.squares or own.group == SUMS and p.native < FC_U8 and not own.nonzero
     own.kind = kind_of_results(p, own, out_kind)
-    if own.group in (EXTREMES, TRUTHS) and not p.box:
+    if own.group in (EXTREMES, BITS) and not p.box:
         own.lowest = 64
         for j in range(p.runs):
             own.lowest, own.highest = min(own.lowest, level_of(p.run_length[j])), max(own.highest, level_of(p.run_length[j]))
     for at in range(pass_.count):
         if joins(p, own, &pass_.reducers[at]):
-            other = <Near *>pass_.reducers[at].own
+            other = <Named *>pass_.reducers[at].own
             other.squares |= own.squares
             i = at
-            while (<Near *>pass_.reducers[i].own).next:
-                i += (<Near *>pass_.reducers[i].own).next
-            (<Near *>pass_.reducers[i].own).next = pass_.count - i
+            while (<Named *>pass_.reducers[i].own).next:
+                i += (<Named *>pass_.reducers[i].own).next
+            (<Named *>pass_.reducers[i].own).next = pass_.count - i
             pass_.reducers[at].scratch = round_up(scratch_of(p, other))
             in_place = pass_.reducers[at].in_place
-            pass_.add(follow, own, 0, out, 16, truth)
+            pass_.add(follow, own, 0, out, 16, boolean)
             pass_.reducers[pass_.count - 1].in_place = in_place
             return
-    if own.group in (EXTREMES, TRUTHS) and not p.box:
-        room = <Near *>PyMem_RawRealloc(own, sizeof(Near) + 2 * p.runs * sizeof(idx))
+    if own.group in (EXTREMES, BITS) and not p.box:
+        room = <Named *>PyMem_RawRealloc(own, sizeof(Named) + 2 * p.runs * sizeof(idx))
         if room == NULL:
             PyMem_RawFree(own)
             raise MemoryError()
         own = room
         own.terms = <idx *>(own + 1)
-    if own.group == TRUTHS:
+    if own.group == BITS:
         way, cost = reduce_bits, 2 if p.box else 2 + p.runs / 16.0
         if not p.box:
             list_terms(p, own)
@@ -304,13 +312,13 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
         list_levels(p, own)
     elif own.group != ALONE:
         way, cost = reduce_sums, 60 if own.squares else 16
-    if own.truth or own.group == ALONE or p.truth and own.group >= SUMS:  # a boolean's byte may be any
+    if own.nonzero or own.group == ALONE or p.boolean and own.group >= SUMS:  # a boolean's byte may be any
         in_place = 0
     elif own.group >= SUMS:
         in_place = IN_PLACE_BUT_CVAL
     else:
         in_place = IN_PLACE if way != reduce_runs and way != reduce_bands else 0
-    pass_.add(way, own, scratch_of(p, own), out, cost, truth)
+    pass_.add(way, own, scratch_of(p, own), out, cost, boolean)
     pass_.reducers[pass_.count - 1].in_place = in_place
-    if own.wide and code == FC_NEAR_MEAN:
+    if own.wide and code == FC_REDUCE_MEAN:
         pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE

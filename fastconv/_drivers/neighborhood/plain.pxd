@@ -7,13 +7,13 @@ which follow it by `next` in the table of the pass, do nothing.
 from fastconv._drivers.base cimport FC_F32, FC_F64, FC_U8
 from fastconv._drivers.common cimport idx, round_up
 from fastconv._drivers.neighborhood.engine cimport Block, Lines, Reducer, locate, put
-from fastconv._drivers.neighborhood.table cimport FC_LINE_SLACK, FC_NEAR_ALL, FC_NEAR_MIN, fc_elements
+from fastconv._drivers.neighborhood.table cimport FC_LINE_SLACK, FC_REDUCE_ALL, FC_REDUCE_MIN, fc_elements
 
 cdef enum:                       # what a group shares
-    ALONE, EXTREMES, TRUTHS, SUMS, SQUARES
+    ALONE, EXTREMES, BITS, SUMS, SQUARES
 
 
-cdef struct Near:
+cdef struct Named:
     int reduction
     double ddof
     int plain                    # kind of the plain kernel's results
@@ -24,7 +24,7 @@ cdef struct Near:
     int next                     # members of the group lie so far on in the table, 0: none
     bint squares                 # of a leader of sums: var or std is among them
     bint doubles                 # sums are doubles
-    bint truth                   # lines become bytes that say what is not 0
+    bint nonzero                 # lines become bytes that say what is not 0
     int lowest, highest          # levels of the runs: spans of 2^level elements cover them in pairs
     idx *terms                   # of bits: these spans; of other runs: the level of each
     idx count
@@ -40,22 +40,22 @@ cdef inline idx kind_bytes(int kind) noexcept nogil:
 
 cdef inline idx span(const Lines *p, const Block *b, int a) noexcept nogil:
     """Region positions of a block on an axis."""
-    return (b.count[a] - 1) * p.step[a] + p.w[a]
+    return (b.count[a] - 1) * p.step[a] + p.window[a]
 
 
 cdef inline const Reducer *follower(const Reducer *r) noexcept nogil:
     """The next member of a group, or NULL."""
-    cdef int next = (<const Near *>r.own).next
+    cdef int next = (<const Named *>r.own).next
     return r + next if next else NULL
 
 
 cdef inline idx byte_pitch(const Lines *p) noexcept nogil:
-    return round_up(p.r[p.ndim - 1]) + FC_LINE_SLACK
+    return round_up(p.region[p.ndim - 1]) + FC_LINE_SLACK
 
 
 cdef inline idx plain_line(const Lines *p) noexcept nogil:
     """Bytes of a line of results."""
-    return round_up(8 * p.r[p.ndim - 1] + 64)
+    return round_up(8 * p.region[p.ndim - 1] + 64)
 
 
 cdef inline idx region_line(const Lines *p, const Block *b, idx i) noexcept nogil:
@@ -85,19 +85,19 @@ cdef inline int level_of(idx length) noexcept nogil:
 
 
 cdef inline bint is_least(const Reducer *r) noexcept nogil:
-    return (<const Near *>r.own).reduction in (FC_NEAR_MIN, FC_NEAR_ALL)
+    return (<const Named *>r.own).reduction in (FC_REDUCE_MIN, FC_REDUCE_ALL)
 
 
-cdef idx plain_scratch(const Lines *p, bint mends) noexcept nogil     # bytes for reduce_plain, or for go_plain that mends
+cdef idx plain_scratch(const Lines *p, bint only_masked) noexcept nogil
 cdef void reduce_plain(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
-cdef void go_plain(const Lines *p, Block *b, const Reducer *r, char *scratch, idx start, bint mends) noexcept nogil
+cdef void reduce_some(const Lines *p, const Block *b, const Reducer *r, char *scratch, bint only_masked) noexcept nogil
 
 
 cdef inline bint can_write(const Lines *p, const Reducer *r, const char *out) noexcept nogil:
     """Whether a kernel can write a line of results where it belongs."""
-    cdef int last = p.ndim - 1, kind = (<const Near *>r.own).kind
+    cdef int last = p.ndim - 1, kind = (<const Named *>r.own).kind
     cdef idx item = kind_bytes(kind)
-    return r.out_kind == kind and r.os[last] == item and p.step[last] == 1 and <size_t>out % item == 0
+    return r.out_kind == kind and r.out_step[last] == item and p.step[last] == 1 and <size_t>out % item == 0
 
 
 cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, idx i, char *line) noexcept nogil:
@@ -112,11 +112,11 @@ cdef inline void deliver(const Lines *p, const Block *b, const Reducer *r, idx i
     cdef char *out
     locate(p, b, r, i, &out)
     if out != line:
-        put(p, b, r, out, line, (<const Near *>r.own).kind)
+        put(p, b, r, out, line, (<const Named *>r.own).kind)
 
 
-cdef void list_lines(const Lines *p, const Block *b, const Near *own, void **rows, char *bytes_) noexcept nogil
+cdef void list_lines(const Lines *p, const Block *b, const Named *own, void **rows, char *bytes_) noexcept nogil
 
-# Members of groups of extremes and truths.
+# Members of groups of extremes and bits.
 cdef const Reducer *first_extreme(const Reducer *r, int op) noexcept nogil
 cdef bint wanted(const Reducer *r, int op) noexcept nogil

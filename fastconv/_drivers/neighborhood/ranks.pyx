@@ -1,5 +1,6 @@
-"""Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block with
-the kernels of kernels/neighborhood/ranks.h. The engine (engine.pyx) loads the blocks and shares them out."""
+"""Driver of median, percentile, rank, mode and entropy: lays out scratch memory and walks the output lines of a block. The engine
+(engine.pyx) loads the blocks and shares them out. Next hop: kernels/neighborhood/ranks.h.
+"""
 from cpython.mem cimport PyMem_RawCalloc
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -8,21 +9,35 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_F32, FC_F64, FC_KINDS, FC_NEAREST_WHOLE, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport idx
-from fastconv._drivers.neighborhood.engine cimport Block, Lines, Pass, Reducer, dense_count, locate, nothing_of, out_lines, pause, put, result_kind, slot_of
+from fastconv._drivers.neighborhood.engine cimport (
+    Block,
+    Lines,
+    Pass,
+    Reducer,
+    dense_count,
+    locate,
+    must_end,
+    nothing_of,
+    out_lines,
+    put,
+    result_kind,
+    slot_of,
+)
 from fastconv._drivers.neighborhood.table cimport (
     FC_CELL_LEVELS,
-    FC_LINE_HOLES,
+    FC_LINE_MASKED,
     FC_LINE_NAN,
     FC_NARROW_COUNT,
-    FC_NEAR_MAX,
+    FC_REGISTER_CELLS,
+    FC_REDUCE_MAX,
     FC_SELECT_CHUNK,
     FC_SELECT_ROOM,
-    fc_box,
-    fc_cells,
+    fc_rank_box,
+    fc_rank_cells,
     fc_elements,
-    fc_near,
+    fc_reduce,
     fc_neighborhood,
-    fc_ranked,
+    fc_finish_ranks,
     fc_select,
     fc_so_far,
     fc_tally,
@@ -39,7 +54,7 @@ cnp.import_array()
 cdef enum:
     PLAIN, BOX, CELLS            # how ranks are found where all cells count
 
-cdef idx FEW_CELLS = 16          # that kernels sort at once
+cdef idx REGISTER_CELLS = FC_REGISTER_CELLS          # that kernels sort at once
 cdef idx LIST_CELLS = 1024       # of a window whose lists are sorted
 cdef idx RANK_PIECE = 1 << 18    # cells of the windows of a piece, selected or sorted
 cdef idx RANK_PASSES = 1 << 25   # comparisons of a piece where one chunk of outputs is more than that
@@ -66,16 +81,16 @@ cdef struct Rank:
     idx most_logs                # that the table has
     int way
     double scale                 # of the table of logarithms
-    idx target                   # the rank of windows without holes
-    double share                 # and the position's distance from it
-    # Windows of any shape: how many cells each 1 << l outputs of a column share, and not twice as many (fc_cells).
+    idx target                   # the rank in windows whose cells all count
+    double fraction                 # and the position's distance from it
+    # Windows of any shape: how many cells each 1 << l outputs of a column share, and not twice as many (fc_rank_cells).
     idx cells[FC_CELL_LEVELS + 1]
     int levels
     idx offsets                  # of all outputs
     idx table[1]                 # cells: line and tap of each offset; or logarithms: as many as cells, and one
 
 
-cdef struct Work:                # scratch memory of a thread
+cdef struct Memory:                # scratch memory of a thread
     const void **rows            # each line of the region, or its keys
     char *keys
     bint keyed                   # whether the rows are keys, and so the results
@@ -88,7 +103,7 @@ cdef struct Work:                # scratch memory of a thread
     void **lows                  # where lines of low and high go
     void **highs
     idx *offset                  # of cells
-    double *share
+    double *fraction
     idx *count
     idx *state                   # of a chunk of outputs between two pieces of its work
     fc_so_far *so_far            # the same of an output of mode or entropy
@@ -107,8 +122,8 @@ cdef inline int list_kind(int kind) noexcept nogil:
     return kind if kind < FC_U8 else key_kind(kind)
 
 
-cdef inline bint needs_keys(const Lines *p, const Rank *own, bint holes) noexcept nogil:
-    return holes or (own.way == PLAIN or p.native >= FC_U8) and key_kind(p.native) != p.native
+cdef inline bint needs_keys(const Lines *p, const Rank *own, bint masked) noexcept nogil:
+    return masked or (own.way == PLAIN or p.native >= FC_U8) and key_kind(p.native) != p.native
 
 
 def _cells(geometry):
@@ -181,9 +196,9 @@ cdef inline char *take(char **at, idx size) noexcept nogil:
     return start
 
 
-cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexcept nogil:
+cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Memory *w) noexcept nogil:
     """Fills in a thread's memory; returns its bytes."""
-    cdef idx room = p.r[p.ndim - 1] + FC_SELECT_ROOM, lines = p.b[p.ndim - 2] if own.way == BOX else 1 << FC_CELL_LEVELS
+    cdef idx room = p.region[p.ndim - 1] + FC_SELECT_ROOM, lines = p.block[p.ndim - 2] if own.way == BOX else 1 << FC_CELL_LEVELS
     cdef idx spare = 0
     cdef char *at = scratch
     w.rows = <const void **>take(&at, p.lines * sizeof(void *))
@@ -195,7 +210,7 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     w.highs = <void **>take(&at, lines * sizeof(void *))
     w.extreme = take(&at, room * p.item) if p.native < FC_U8 else NULL
     w.out = take(&at, room * 8)
-    w.share = <double *>take(&at, room * sizeof(double))
+    w.fraction = <double *>take(&at, room * sizeof(double))
     w.count = <idx *>take(&at, room * sizeof(idx))
     w.state = <idx *>take(&at, 2 * FC_SELECT_CHUNK * sizeof(idx))
     w.so_far = <fc_so_far *>take(&at, sizeof(fc_so_far))
@@ -203,52 +218,51 @@ cdef idx lay_out(const Lines *p, const Rank *own, char *scratch, Work *w) noexce
     if own.tally:
         spare = elements(p.k, key_kind(p.native)).tally_room(own.room, p.runs, own.moving, own.wide)
     elif own.way == BOX:
-        spare = elements(p.k, list_kind(p.native)).sorted_room(p.w[p.ndim - 2], p.w[p.ndim - 1])
+        spare = elements(p.k, list_kind(p.native)).rank_room(p.window[p.ndim - 2], p.window[p.ndim - 1])
     elif own.way == CELLS:
-        spare = elements(p.k, list_kind(p.native)).sorted_room(1, p.cells)
+        spare = elements(p.k, list_kind(p.native)).rank_room(1, p.cells)
     w.spare = take(&at, spare)
     return at - scratch
 
 
 # ---- blocks ----
 
-cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Work *w) noexcept nogil:
-    """The lines of a block, or their keys, which a piece of it leaves for the next."""
-    cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.w[p.ndim - 1]
-    cdef bint holes = b.flags & FC_LINE_HOLES, loaded
+cdef void make_rows(const Lines *p, const Block *b, const Rank *own, Memory *w) noexcept nogil:
+    """The lines of a block, or their keys."""
+    cdef idx i, rest, length = (b.count[p.ndim - 1] - 1) * p.step[p.ndim - 1] + p.window[p.ndim - 1]
+    cdef bint masked = b.flags & FC_LINE_MASKED, loaded
     cdef int a
-    w.keyed = needs_keys(p, own, holes)
+    w.keyed = needs_keys(p, own, masked)
     for i in range(p.lines):
         w.rows[i] = b.line[i].at
         if not w.keyed:
             continue
         loaded, rest = True, i
         for a in range(p.ndim - 2, -1, -1):
-            loaded = loaded and rest % p.r[a] < (b.count[a] - 1) * p.step[a] + p.w[a]
-            rest //= p.r[a]
-        if loaded and b.piece == 0:
-            elements(p.k, p.native).keys(w.keys + slot_of(p, b, i) * p.pitch, b.line[i].at, b.line[i].present if holes else NULL,
-                                         length)
+            loaded = loaded and rest % p.region[a] < (b.count[a] - 1) * p.step[a] + p.window[a]
+            rest //= p.region[a]
         if loaded:
+            elements(p.k, p.native).keys(w.keys + slot_of(p, b, i) * p.pitch, b.line[i].at, b.line[i].present if masked else NULL,
+                                         length)
             w.rows[i] = w.keys + slot_of(p, b, i) * p.pitch
 
 
-cdef const void *find_extreme(const Lines *p, const Block *b, const Rank *own, const Work *w, idx line) noexcept nogil:
+cdef const void *find_extreme(const Lines *p, const Block *b, const Rank *own, const Memory *w, idx line) noexcept nogil:
     """A line of results of which those with a NaN are NaN; NULL if the block has none."""
-    cdef fc_near q
+    cdef fc_reduce q
     if p.native >= FC_U8 or not b.flags & FC_LINE_NAN:
         return NULL
     q.lines, q.run_line, q.run_start, q.run_length = b.line + line, p.run_line, p.run_start, p.run_length
-    q.runs, q.cells, q.n, q.reduction, q.holes = p.runs, p.cells, dense_count(p, b), FC_NEAR_MAX, b.flags & FC_LINE_HOLES
+    q.runs, q.cells, q.n, q.reduction, q.masked = p.runs, p.cells, dense_count(p, b), FC_REDUCE_MAX, b.flags & FC_LINE_MASKED
     q.first, q.wide, q.ddof, q.nothing, q.out = 0, False, 0, own.nothing, w.extreme
-    elements(p.k, p.native).near(&q)
+    elements(p.k, p.native).reduce(&q)
     return w.extreme
 
 
-cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx line, idx at, char *out) noexcept nogil:
+cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Memory *w, idx line, idx at, char *out) noexcept nogil:
     """Line `at` of values or keys at w.low and w.high, or results at w.out, to the results of one line."""
     cdef const Rank *own = <const Rank *>r.own
-    cdef fc_ranked q
+    cdef fc_finish_ranks q
     q.extreme = find_extreme(p, b, own, w, line)
     q.n = dense_count(p, b)
     q.low = NULL if own.logs else w.low + at * w.pitch
@@ -257,15 +271,15 @@ cdef void finish(const Lines *p, const Block *b, const Reducer *r, const Work *w
         elements(p.k, p.native).values(<void *>q.low, q.n)
     if w.keyed and q.high != NULL:
         elements(p.k, p.native).values(<void *>q.high, q.n)
-    if q.low != NULL and q.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_HOLES:
+    if q.low != NULL and q.high == NULL and q.extreme == NULL and not b.flags & FC_LINE_MASKED:
         put(p, b, r, out, q.low, p.native)
         return
-    q.real, q.nothing, q.out, q.share, q.count = own.real, own.nothing, w.out, w.share, w.count
-    elements(p.k, p.native).ranked(&q)
+    q.real, q.nothing, q.out, q.fraction, q.count = own.real, own.nothing, w.out, w.fraction, w.count
+    elements(p.k, p.native).finish_ranks(&q)
     put(p, b, r, out, w.out, FC_F64 if q.real else p.native)
 
 
-cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_plain(const Lines *p, const Block *b, const Reducer *r, Memory *w) noexcept nogil:
     """Any rank of any window: chunks of outputs, several in a piece, or one of them in several pieces."""
     cdef const Rank *own = <const Rank *>r.own
     cdef fc_select q
@@ -279,9 +293,9 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             runs = max(p.runs // (work // RANK_PASSES + 1), 1)
         stages = ((passes + each - 1) // each) * ((p.runs + runs - 1) // runs)
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.holes, q.quantile, q.rank = b.flags & FC_LINE_HOLES, own.quantile, own.rank
-    q.low, q.high, q.share, q.count, q.state = w.low, w.high, w.share, w.count, w.state
-    for piece in range(b.piece, out_lines(p, b) * parts * stages):
+    q.masked, q.quantile, q.rank = b.flags & FC_LINE_MASKED, own.quantile, own.rank
+    q.low, q.high, q.fraction, q.count, q.state = w.low, w.high, w.fraction, w.count, w.state
+    for piece in range(out_lines(p, b) * parts * stages):
         line = locate(p, b, r, piece // stages // parts, &out)
         q.rows, q.lines = w.rows + line, b.line + line
         q.first = piece // stages % parts * size
@@ -294,60 +308,60 @@ cdef void select_plain(const Lines *p, Block *b, const Reducer *r, Work *w) noex
         elements(p.k, key_kind(p.native)).select(&q)
         if q.n == n and stage == stages - 1:
             finish(p, b, r, w, line, 0, out)
-        if pause(b, piece + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 # ---- sorted lists, where all cells count ----
 
-cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Work *w, idx at, char *out) noexcept nogil:
+cdef inline char *target(const Lines *p, const Block *b, const Reducer *r, const Memory *w, idx at, char *out) noexcept nogil:
     """Where line `at` of low goes: where its results belong, if a kernel can write them there."""
     cdef int last = p.ndim - 1
-    if (w.high == NULL and r.out_kind == p.native and r.os[last] == p.item and p.step[last] == 1
-            and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
+    if (w.high == NULL and r.out_kind == p.native and r.out_step[last] == p.item and p.step[last] == 1
+            and <size_t>out % p.item == 0 and b.count[last] * p.item >= FC_SELECT_ROOM
+            and not (p.native < FC_U8 and b.flags & FC_LINE_NAN)):
         return out
     return w.low + at * w.pitch
 
 
-cdef void select_box(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_box(const Lines *p, const Block *b, const Reducer *r, Memory *w) noexcept nogil:
     """One rank of boxes along the lines and the row axis."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line
     cdef char *out
-    cdef fc_box q
+    cdef fc_rank_box q
     q.low, q.high, q.n, q.count, q.rank = w.lows, NULL if w.high == NULL else w.highs, dense_count(p, b), rows, own.target
-    q.height, q.width, q.spare = p.w[p.ndim - 2], p.w[p.ndim - 1], w.spare
-    for i in range(b.piece, out_lines(p, b) // rows):
+    q.height, q.width, q.spare = p.window[p.ndim - 2], p.window[p.ndim - 1], w.spare
+    for i in range(out_lines(p, b) // rows):
         q.rows = w.rows + locate(p, b, r, i * rows, &out)
         for j in range(rows):
             locate(p, b, r, i * rows + j, &out)
             w.lows[j] = target(p, b, r, w, j, out)
             w.highs[j] = w.high + j * w.pitch
-        elements(p.k, list_kind(p.native)).box(&q)
+        elements(p.k, list_kind(p.native)).rank_box(&q)
         for j in range(rows):
             line = locate(p, b, r, i * rows + j, &out)
             if w.lows[j] != out:
                 finish(p, b, r, w, line, j, out)
             elif w.keyed:
                 elements(p.k, p.native).values(out, q.n)
-        if pause(b, i + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
-cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noexcept nogil:
+cdef void select_cells(const Lines *p, const Block *b, const Reducer *r, Memory *w) noexcept nogil:
     """One rank of any windows, for outputs of a column that share cells."""
     cdef const Rank *own = <const Rank *>r.own
     cdef idx rows = b.count[p.ndim - 2], i, j, line, at, cell
     cdef int level
     cdef const char *base
+    cdef const char *from_
     cdef char *out
-    cdef fc_cells q
+    cdef fc_rank_cells q
     q.offset, q.n, q.rank, q.levels, q.pair, q.spare = w.offset, dense_count(p, b), own.target, own.levels, own.pair, w.spare
     for level in range(own.levels + 1):
         q.cells[level] = own.cells[level]
-    i = b.piece
+    i = 0
     while i < out_lines(p, b):
         q.outputs = <int>min(<idx>1 << own.levels, rows - i % rows)
         line = locate(p, b, r, i, &out)
@@ -358,12 +372,13 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             for j in range(1 << (own.levels - level)):
                 for cell in range(at, at + own.cells[level]):
                     if j << level < q.outputs:
-                        w.offset[cell] = (<const char *>w.rows[line + own.table[2 * cell]] - base) // p.item + own.table[2 * cell + 1]
+                        from_ = <const char *>w.rows[line + own.table[2 * cell]]
+                        w.offset[cell] = (from_ - base) // p.item + own.table[2 * cell + 1]
                 at += own.cells[level]
         for j in range(q.outputs):
             locate(p, b, r, i + j, &out)
             q.low[j], q.high[j] = target(p, b, r, w, j, out), NULL if w.high == NULL else w.high + j * w.pitch
-        elements(p.k, list_kind(p.native)).cells(&q)
+        elements(p.k, list_kind(p.native)).rank_cells(&q)
         for j in range(q.outputs):
             line = locate(p, b, r, i + j, &out)
             if q.low[j] != out:
@@ -371,24 +386,23 @@ cdef void select_cells(const Lines *p, Block *b, const Reducer *r, Work *w) noex
             elif w.keyed:
                 elements(p.k, p.native).values(out, q.n)
         i += q.outputs
-        if pause(b, i):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 cdef void reduce_select(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """median, percentile, rank."""
     cdef const Rank *own = <const Rank *>r.own
-    cdef Work w
+    cdef Memory w
     cdef idx i
     lay_out(p, own, scratch, &w)
     make_rows(p, b, own, &w)
-    if own.way == PLAIN or b.flags & FC_LINE_HOLES:
+    if own.way == PLAIN or b.flags & FC_LINE_MASKED:
         select_plain(p, b, r, &w)
         return
     if own.pair or b.flags & FC_LINE_NAN:
         for i in range(dense_count(p, b)):
-            w.share[i], w.count[i] = own.share, p.cells
+            w.fraction[i], w.count[i] = own.fraction, p.cells
     if own.way == BOX:
         select_box(p, b, r, &w)
     else:
@@ -398,20 +412,19 @@ cdef void reduce_select(const Lines *p, Block *b, const Reducer *r, char *scratc
 cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     """mode and entropy of any window."""
     cdef const Rank *own = <const Rank *>r.own
-    cdef Work w
+    cdef Memory w
     cdef fc_tally q
-    cdef idx n = dense_count(p, b), piece = max(b.piece - 1, 0), line, size, parts   # one more: the first may go on
+    cdef idx n = dense_count(p, b), piece = 0, line, size, parts
     cdef char *out
     lay_out(p, own, scratch, &w)
     make_rows(p, b, own, &w)
-    if b.piece == 0:
-        w.so_far.begun = False
+    w.so_far.begun = False
     size = PIECE_RUNS // p.runs + 1 if own.moving else RANK_PIECE // p.cells + 1
     if not own.moving and p.cells > own.room:
         size = 1
     parts = (n + size - 1) // size
     q.run_line, q.run_start, q.run_length, q.runs, q.cells = p.run_line, p.run_start, p.run_length, p.runs, p.cells
-    q.holes, q.zeros, q.spare = b.flags & FC_LINE_HOLES, p.native < FC_U8, w.spare
+    q.masked, q.zeros, q.spare = b.flags & FC_LINE_MASKED, p.native < FC_U8, w.spare
     q.mode, q.entropy, q.scale, q.count = w.low, <double *>w.out, own.scale, w.count
     q.logs = <const int64_t *>own.table if own.logs else NULL
     q.most_logs, q.room, q.moving, q.wide, q.so_far = own.most_logs, own.room, own.moving, own.wide, w.so_far
@@ -424,9 +437,8 @@ cdef void reduce_tally(const Lines *p, Block *b, const Reducer *r, char *scratch
             piece += 1
             if q.n == n:
                 finish(p, b, r, &w, line, 0, out)
-        if pause(b, piece + 1):
+        if must_end(b):
             return
-    b.piece = 0
 
 
 def _logarithms(cells):
@@ -453,7 +465,7 @@ cdef bint all_hold(const Lines *p, idx line, idx tap, idx first, idx count) noex
     return True
 
 
-cdef idx share(const Lines *p, const Rank *own, idx first, int level, idx *to) noexcept:
+cdef idx list_shared(const Lines *p, const Rank *own, idx first, int level, idx *to) noexcept:
     """The cells of the list that 1 << level outputs from `first` on share (NULL: only how many they all have): what the list of
     twice as many does not hold, which at level 1 leaves some to both outputs. Returns their number."""
     cdef idx i, line, tap, twice = first >> (level + 1) << (level + 1), four = first >> 2 << 2, count = 0, above = 0
@@ -480,8 +492,8 @@ cdef void count_cells(const Lines *p, Rank *own) noexcept:
     """Fills in how cells are shared: by twice as many outputs as long as they share half of their cells."""
     cdef idx shared = p.cells, more, rest
     cdef int level
-    while own.levels < FC_CELL_LEVELS and p.b[p.ndim - 2] >= 2 << own.levels:
-        more = share(p, own, 0, own.levels + 1, NULL)
+    while own.levels < FC_CELL_LEVELS and p.block[p.ndim - 2] >= 2 << own.levels:
+        more = list_shared(p, own, 0, own.levels + 1, NULL)
         if 2 * more < shared:
             break
         own.cells[own.levels] = shared - more
@@ -489,8 +501,8 @@ cdef void count_cells(const Lines *p, Rank *own) noexcept:
         shared = more
     own.cells[own.levels] = shared
     # A few cells more than are sorted at once cost a merger: both outputs have them in their own lists if there is room.
-    rest = own.cells[1] % FEW_CELLS if own.levels else 0
-    if own.cells[1] > FEW_CELLS and own.cells[0] + rest <= FEW_CELLS:
+    rest = own.cells[1] % REGISTER_CELLS if own.levels else 0
+    if own.cells[1] > REGISTER_CELLS and own.cells[0] + rest <= REGISTER_CELLS:
         own.cells[0] += rest
         own.cells[1] -= rest
     for level in range(own.levels + 1):
@@ -503,18 +515,18 @@ cdef void list_cells(const Lines *p, Rank *own) noexcept:
     cdef int level, j
     for level in range(own.levels, -1, -1):
         for j in range(1 << (own.levels - level)):
-            at += share(p, own, j << level, level, own.table + 2 * at)
+            at += list_shared(p, own, j << level, level, own.table + 2 * at)
 
 
 cdef int choose(const Lines *p) noexcept:
-    """How ranks of windows without holes are found."""
+    """How ranks of windows whose cells all count are found."""
     cdef int a
     if p.cells > LIST_CELLS:
         return PLAIN
     if not p.box or p.step[p.ndim - 2] > 1:
         return CELLS
     for a in range(p.ndim - 2):
-        if p.w[a] > 1:
+        if p.window[a] > 1:
             return CELLS
     return BOX
 
@@ -522,7 +534,7 @@ cdef int choose(const Lines *p) noexcept:
 def add(Pass pass_, name, value, cnp.ndarray out):
     """Adds a named reduction to a pass."""
     cdef const Lines *p = &pass_.p
-    cdef Work w
+    cdef Memory w
     cdef Rank plan
     cdef Rank *own
     cdef const int64_t[:] logs = None
@@ -553,7 +565,7 @@ def add(Pass pass_, name, value, cnp.ndarray out):
     else:
         position = (p.cells - 1) * plan.quantile
         plan.target = <idx>position if plan.quantile >= 0 else plan.rank + (p.cells if plan.rank < 0 else 0)
-        plan.share = position - <double>plan.target if plan.quantile >= 0 else 0
+        plan.fraction = position - <double>plan.target if plan.quantile >= 0 else 0
         plan.way = choose(p)
         if plan.way == CELLS:
             count_cells(p, &plan)
@@ -568,12 +580,12 @@ def add(Pass pass_, name, value, cnp.ndarray out):
     elif plan.way == CELLS:
         list_cells(p, own)
     pass_.add(reduce_tally if plan.tally else reduce_select, own, lay_out(p, own, NULL, &w), out, <double>p.cells * p.item,
-              p.truth and not plan.real)
+              p.boolean and not plan.real)
     if whole:
         pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
 
 
-seam("neighborhood.FEW_CELLS", &FEW_CELLS)
+seam("neighborhood.REGISTER_CELLS", &REGISTER_CELLS)
 seam("neighborhood.LIST_CELLS", &LIST_CELLS)
 seam("neighborhood.RANK_PIECE", &RANK_PIECE)
 seam("neighborhood.RANK_PASSES", &RANK_PASSES)

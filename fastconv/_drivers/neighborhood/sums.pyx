@@ -15,11 +15,11 @@ from fastconv._drivers.neighborhood.engine cimport (
 )
 from fastconv._drivers.neighborhood.plain cimport (
     SUMS,
-    Near,
+    Named,
     byte_pitch,
     deliver,
     follower,
-    go_plain,
+    reduce_some,
     kind_bytes,
     list_lines,
     plain_elements,
@@ -28,73 +28,74 @@ from fastconv._drivers.neighborhood.plain cimport (
     target,
 )
 from fastconv._drivers.neighborhood.table cimport (
-    FC_FOLD_STRIP,
-    FC_LINE_HOLES,
+    FC_SUM_SPACE,
+    FC_SUM_STRIP,
+    FC_LINE_MASKED,
     FC_NARROW_CELLS,
-    FC_NEAR_COUNT,
-    FC_NEAR_SUM,
+    FC_REDUCE_COUNT,
+    FC_REDUCE_SUM,
     fc_elements,
-    fc_finish,
-    fc_fold,
+    fc_finish_sums,
+    fc_sums,
 )
 
 cdef enum:
-    MOST_AHEAD = 4               # members of a group whose results' lines are claimed before they are written
+    MOST_AHEAD = 4               # members of a group whose results' lines are prefetched for writing before they are written
 
 
-cdef inline bint narrow(const Lines *p, const Near *own) noexcept nogil:
+cdef inline bint narrow(const Lines *p, const Named *own) noexcept nogil:
     """Whether sums fit 16 bits, or those of columns and the differences of any two of these do."""
-    cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.w[p.ndim - 1]) <= FC_NARROW_CELLS
-    return fits and own.group == SUMS and p.native == FC_U8 and not own.truth
+    cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.window[p.ndim - 1]) <= FC_NARROW_CELLS
+    return fits and own.group == SUMS and p.native == FC_U8 and not own.nonzero
 
 
-cdef inline const fc_elements *elements(const Lines *p, const Near *own) noexcept nogil:
+cdef inline const fc_elements *elements(const Lines *p, const Named *own) noexcept nogil:
     """The kernels of the lines that a reduction reads."""
-    if own.truth:
+    if own.nonzero:
         return &p.k.elements[0]
     if narrow(p, own):
         return &p.k.narrow if p.cells <= FC_NARROW_CELLS else &p.k.widening
     return plain_elements(p)
 
 
-cdef inline int wide_kind(const Lines *p, const Near *own) noexcept nogil:
+cdef inline int wide_kind(const Lines *p, const Named *own) noexcept nogil:
     """The kind of the numbers of wide lines."""
     if narrow(p, own):
         return FC_U16
-    return FC_F64 if own.doubles else FC_I64 if p.item > 2 and not own.truth else FC_I32
+    return FC_F64 if own.doubles else FC_I64 if p.item > 2 and not own.nonzero else FC_I32
 
 
-cdef inline idx wide_half(const Lines *p, const Near *own) noexcept nogil:
+cdef inline idx wide_half(const Lines *p, const Named *own) noexcept nogil:
     """Bytes of the sums of a wide line; those of its squares follow."""
-    return round_up(p.r[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_FOLD_STRIP) + 64
+    return round_up(p.region[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_SUM_STRIP) + 64
 
 
-cdef inline idx wide_pitch(const Lines *p, const Near *own) noexcept nogil:
+cdef inline idx wide_pitch(const Lines *p, const Named *own) noexcept nogil:
     return wide_half(p, own) * (3 if own.squares else 1) + 64
 
 
-cdef idx fold_space(const Lines *p) noexcept nogil:
+cdef idx sum_space(const Lines *p) noexcept nogil:
     cdef idx rows = 0
     cdef int a
     for a in range(p.ndim - 1):
-        rows = max(rows, p.r[a])
-    return 5 * (rows + 1) * FC_FOLD_STRIP
+        rows = max(rows, p.region[a])
+    return FC_SUM_SPACE(rows)
 
 
-cdef idx sums_scratch(const Lines *p, const Near *own) noexcept nogil:
+cdef idx sums_scratch(const Lines *p, const Named *own) noexcept nogil:
     """Bytes for reduce_sums: space, a line of results, a wide line with room for wider numbers, two tables, bytes, and the
     wide lines of each axis."""
     cdef idx lines = p.lines, wide = 2
     cdef int a
     for a in range(p.ndim - 1):
-        lines = lines // p.r[a] * p.b[a]
-        if p.w[a] > 1 or a == p.ndim - 2:
+        lines = lines // p.region[a] * p.block[a]
+        if p.window[a] > 1 or a == p.ndim - 2:
             wide += lines
-    return (fold_space(p) + round_up(8 * p.r[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
-            + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.truth else 0) + 64)
+    return (sum_space(p) + round_up(8 * p.region[p.ndim - 1] + 64) + wide * wide_pitch(p, own)
+            + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.nonzero else 0) + 64)
 
 
-cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, fc_fold *q, char *scratch) noexcept nogil:
+cdef const void **sum_columns(const Lines *p, const Block *b, const Named *own, fc_sums *q, char *scratch) noexcept nogil:
     """Sums the lines of a block along all axes but the last; returns the table of its wide output lines."""
     cdef const fc_elements *k = elements(p, own)
     cdef void **rows = <void **>scratch
@@ -104,9 +105,9 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     cdef idx outer = 1, inner = region_lines(p, b), i, j, o, size, count, at, first = 0
     cdef idx item = kind_bytes(wide_kind(p, own))
     cdef int64_t zero = 0
-    cdef bint fold, wide = p.item == 8 and not own.squares and not own.truth
+    cdef bint adds, wide = p.item == 8 and not own.squares and not own.nonzero
     list_lines(p, b, own, rows, memory)
-    memory += p.slots * byte_pitch(p) if own.truth else 0
+    memory += p.slots * byte_pitch(p) if own.nonzero else 0
     q.n, q.raw, q.cells = span(p, b, last), True, 1
     if p.in_place:
         q.n = inside(p, b, &first) - first
@@ -114,21 +115,21 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
     for a in range(last):
         size, count = span(p, b, a), b.count[a]
         inner //= size
-        fold = p.w[a] > 1 or q.raw and a == last - 1 and not wide
-        if fold or p.step[a] > 1:
-            q.window, q.every, q.step, q.count = p.w[a], p.step[a], inner, count
+        adds = p.window[a] > 1 or q.raw and a == last - 1 and not wide
+        if adds or p.step[a] > 1:
+            q.window, q.every, q.step, q.count = p.window[a], p.step[a], inner, count
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
                         at = (i * count + o) * inner + j
-                        out[at] = memory + at * wide_pitch(p, own) if fold else rows[(i * size + o * p.step[a]) * inner + j]
+                        out[at] = memory + at * wide_pitch(p, own) if adds else rows[(i * size + o * p.step[a]) * inner + j]
                     q.rows, q.out = <const void **>rows + i * size * inner + j, out + i * count * inner + j
-                    if fold:
-                        k.fold_columns(q)
-            if fold:
+                    if adds:
+                        k.sum_columns(q)
+            if adds:
                 memory += outer * count * inner * wide_pitch(p, own)
                 q.raw = False
-            q.cells *= p.w[a]
+            q.cells *= p.window[a]
             rows, out = out, rows
         outer *= count
     for i in range(outer if p.in_place else 0):
@@ -139,44 +140,41 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Near *own, f
 
 
 cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
-    """sum, mean, var, std and count of a box. What an output depends on is its own window: those with a hole, and no others, are
-    computed anew in the plain way, which adds in another order."""
-    cdef const Near *own = <const Near *>r.own
+    """sum, mean, var, std and count of a box. An output depends on its own window alone: those that see a cell that does not
+    count, and no others, are computed anew in the plain way, which adds in another order."""
+    cdef const Named *own = <const Named *>r.own
     cdef const fc_elements *k = elements(p, own)
-    cdef char *line = scratch + fold_space(p)
-    cdef char *wide = line + round_up(8 * p.r[p.ndim - 1] + 64)
+    cdef char *line = scratch + sum_space(p)
+    cdef char *wide = line + round_up(8 * p.region[p.ndim - 1] + 64)
     cdef void *sums = wide
     cdef const Reducer *member
     cdef const void **rows
     cdef char *ahead[MOST_AHEAD]
-    cdef fc_fold q
-    cdef fc_finish f
+    cdef fc_sums q
+    cdef fc_finish_sums f
     cdef idx i, j
-    if b.piece:
-        go_plain(p, b, r, scratch, 1, True)
-        return
     q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
     rows = sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
-    q.window, q.n, q.out = p.w[p.ndim - 1], dense_count(p, b), &sums
+    q.window, q.n, q.out = p.window[p.ndim - 1], dense_count(p, b), &sums
     f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
     q.ahead, q.ahead_step = ahead, kind_bytes(own.kind)
     for i in range(out_lines(p, b)):
-        q.rows, f.wide, q.aheads, member = rows + i, rows[i], 0, r
-        while member != NULL and q.aheads < MOST_AHEAD:
-            ahead[q.aheads] = target(p, b, member, i, line)
-            q.aheads += 1
+        q.rows, f.wide, q.ahead_lines, member = rows + i, rows[i], 0, r
+        while member != NULL and q.ahead_lines < MOST_AHEAD:
+            ahead[q.ahead_lines] = target(p, b, member, i, line)
+            q.ahead_lines += 1
             member = follower(member)
         if q.window > 1:
-            k.fold_row(&q)
+            k.sum_row(&q)
             f.wide = wide
         member, j = r, 0
         while member != NULL:
-            own = <const Near *>member.own
-            f.reduction, f.ddof, f.kind = FC_NEAR_SUM if own.reduction == FC_NEAR_COUNT else own.reduction, own.ddof, own.kind
-            f.out = ahead[j] if j < q.aheads else target(p, b, member, i, line)
+            own = <const Named *>member.own
+            f.reduction, f.ddof, f.kind = FC_REDUCE_SUM if own.reduction == FC_REDUCE_COUNT else own.reduction, own.ddof, own.kind
+            f.out = ahead[j] if j < q.ahead_lines else target(p, b, member, i, line)
             j += 1
-            k.finish(&f)
+            k.finish_sums(&f)
             deliver(p, b, member, i, <char *>f.out)
             member = follower(member)
-    if b.flags & FC_LINE_HOLES:
-        go_plain(p, b, r, scratch, 1, True)
+    if b.flags & FC_LINE_MASKED:
+        reduce_some(p, b, r, scratch, True)

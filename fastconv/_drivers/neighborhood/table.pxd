@@ -5,14 +5,15 @@ from libc.stdint cimport int64_t, uint8_t
 
 cdef extern from "neighborhood/table.h" nogil:
     enum:
-        FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE, FC_LINE_NAN, FC_LINE_HOLES, FC_LINE_MINUS,
-        FC_LINE_SLACK, FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR,
-        FC_NEAR_STD, FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM,
-        FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS, FC_FOLD_STRIP, FC_FOLD_BYTES, FC_NARROW_CELLS, FC_PART_SUM,
-        FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST,
-        FC_PARTS, FC_GATHER
+        FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE, FC_LINE_NAN, FC_LINE_MASKED, FC_LINE_MINUS,
+        FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE, FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN,
+        FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY, FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN,
+        FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS, FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS,
+        FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST,
+        FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
+    ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
 
     ctypedef struct fc_line:
         char *at
@@ -34,23 +35,23 @@ cdef extern from "neighborhood/table.h" nogil:
         ptrdiff_t dst_step, src_step, n
         int kind, source
 
-    ctypedef struct fc_near:
+    ctypedef struct fc_reduce:
         const fc_line *lines
         const ptrdiff_t *run_line
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
         ptrdiff_t runs, cells, first, n
-        int reduction, wide, holes
+        int reduction, wide, masked
         double ddof, nothing
         void *out
 
-    ctypedef struct fc_columns:
+    ctypedef struct fc_extreme_columns:
         const void *const *rows
         void *const *out
         ptrdiff_t step, window, count, n
         int op
 
-    ctypedef struct fc_row:
+    ctypedef struct fc_extreme_rows:
         const void *const *src
         void *const *out
         void *spare
@@ -64,25 +65,25 @@ cdef extern from "neighborhood/table.h" nogil:
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
         ptrdiff_t runs, cells, first, n
-        int holes
+        int masked
         double quantile
         ptrdiff_t rank
         void *low
         void *high
-        double *share
+        double *fraction
         ptrdiff_t *count
         ptrdiff_t first_run, end_run
         int first_pass, end_pass
         ptrdiff_t *state
 
-    ctypedef struct fc_box:
+    ctypedef struct fc_rank_box:
         const void *const *rows
         void *const *low
         void *const *high
         ptrdiff_t n, count, height, width, rank
         void *spare
 
-    ctypedef struct fc_cells:
+    ctypedef struct fc_rank_cells:
         const void *from_ "from"
         const ptrdiff_t *offset
         ptrdiff_t cells[FC_CELL_LEVELS + 1]
@@ -102,7 +103,7 @@ cdef extern from "neighborhood/table.h" nogil:
         const ptrdiff_t *run_start
         const ptrdiff_t *run_length
         ptrdiff_t runs, cells, first, n
-        int holes, zeros
+        int masked, zeros
         void *spare
         void *mode
         double *entropy
@@ -113,54 +114,54 @@ cdef extern from "neighborhood/table.h" nogil:
         int moving, wide
         fc_so_far *so_far
 
-    ctypedef struct fc_ranked:
+    ctypedef struct fc_finish_ranks:
         const void *low
         const void *high
         const void *extreme
-        const double *share
+        const double *fraction
         const ptrdiff_t *count
         ptrdiff_t n
         int real
         double nothing
         void *out
 
-    ctypedef struct fc_pile:
+    ctypedef struct fc_extreme_stacks:
         const void *const *lines
         void *const *out
-        ptrdiff_t count, piles, n
+        ptrdiff_t count, stacks, n
         int op
 
-    ctypedef struct fc_fold:
+    ctypedef struct fc_sums:
         const void *const *rows
         void *const *out
         ptrdiff_t step, window, every, count, n, half, cells
         int raw, squares
         char *space
         char *const *ahead
-        ptrdiff_t aheads, ahead_step
+        ptrdiff_t ahead_lines, ahead_step
 
-    ctypedef struct fc_finish:
+    ctypedef struct fc_finish_sums:
         const void *wide
         void *out
         ptrdiff_t half, n, cells
         int reduction, kind, doubles
         double ddof
 
-    ctypedef struct fc_lift:
+    ctypedef struct fc_lift_parts:
         void *to
         const void *line
         const uint8_t *present
         ptrdiff_t plane, n
         int part
 
-    ctypedef struct fc_join:
+    ctypedef struct fc_join_parts:
         void *to
         const void *a
         const void *b
         ptrdiff_t plane, n
         int part
 
-    ctypedef struct fc_conclude:
+    ctypedef struct fc_finish_parts:
         const void *parts[FC_PARTS]
         void *out
         ptrdiff_t plane, n, cells
@@ -182,27 +183,27 @@ cdef extern from "neighborhood/table.h" nogil:
 
     ctypedef struct fc_elements:
         int bytes
-        void (*near)(const fc_near *) noexcept nogil
-        int (*columns)(const fc_columns *) noexcept nogil
-        void (*row)(const fc_row *) noexcept nogil
+        void (*reduce)(const fc_reduce *) noexcept nogil
+        int (*extreme_columns)(const fc_extreme_columns *) noexcept nogil
+        void (*extreme_rows)(const fc_extreme_rows *) noexcept nogil
+        void (*extreme_stacks)(const fc_extreme_stacks *) noexcept nogil
+        void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
+        void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
         void (*keys)(void *to, const void *from_, const uint8_t *present, ptrdiff_t n) noexcept nogil
         void (*values)(void *line, ptrdiff_t n) noexcept nogil
-        void (*ranked)(const fc_ranked *) noexcept nogil
-        ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
-        void (*box)(const fc_box *) noexcept nogil
-        void (*cells)(const fc_cells *) noexcept nogil
+        void (*finish_ranks)(const fc_finish_ranks *) noexcept nogil
+        ptrdiff_t (*rank_room)(ptrdiff_t height, ptrdiff_t width) noexcept nogil
+        void (*rank_box)(const fc_rank_box *) noexcept nogil
+        void (*rank_cells)(const fc_rank_cells *) noexcept nogil
         void (*select)(const fc_select *) noexcept nogil
         int (*tally)(const fc_tally *) noexcept nogil
         ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide) noexcept nogil
-        void (*pile)(const fc_pile *) noexcept nogil
-        void (*subtract)(void *out, const void *from_, const void *what, ptrdiff_t n) noexcept nogil
-        void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n) noexcept nogil
-        void (*fold_columns)(const fc_fold *) noexcept nogil
-        void (*fold_row)(const fc_fold *) noexcept nogil
-        void (*finish)(const fc_finish *) noexcept nogil
-        void (*lift)(const fc_lift *) noexcept nogil
-        void (*join)(const fc_join *) noexcept nogil
-        void (*conclude)(const fc_conclude *) noexcept nogil
+        void (*sum_columns)(const fc_sums *) noexcept nogil
+        void (*sum_row)(const fc_sums *) noexcept nogil
+        void (*finish_sums)(const fc_finish_sums *) noexcept nogil
+        void (*lift_parts)(const fc_lift_parts *) noexcept nogil
+        void (*join_parts)(const fc_join_parts *) noexcept nogil
+        void (*finish_parts)(const fc_finish_parts *) noexcept nogil
 
     ctypedef struct fc_neighborhood:
         fc_elements elements[10]
@@ -213,6 +214,6 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil
         void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size) noexcept nogil
-        void (*pack)(const fc_stripes *) noexcept nogil
-        void (*unpack)(const fc_stripes *) noexcept nogil
-        void (*merge)(const fc_merge *) noexcept nogil
+        void (*pack_bits)(const fc_stripes *) noexcept nogil
+        void (*unpack_bits)(const fc_stripes *) noexcept nogil
+        void (*merge_bits)(const fc_merge *) noexcept nogil

@@ -1,15 +1,15 @@
 /* Sums of boxes, and sums of squares about the mean, for every element type: columns first, then rows.
  *
  * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
- * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are: box_sums_wide.h and
- * fc_fold_row_widening); the order of additions is the same for every output and along every axis, so that no cut of the work
- * shows in the bits. Sums of squares (M) join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
+ * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are:
+ * box_sums_wide.h and fc_sum_row_widening); the order of additions is the same for every output and along every axis, so that
+ * no cut shows in the bits. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
  * where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
  * variance is accurate at any distance from 0; those of narrower types are exact to far below their last bit as they are.
  *
  * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
- * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are folded in strips of
- * FC_FOLD_STRIP bytes that stay in the first-level cache.
+ * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are summed in strips of
+ * FC_SUM_STRIP bytes that stay in the first-level cache. Next hop: box_sums_wide.h.
  */
 
 #ifndef FC_SUMS_ONCE
@@ -17,18 +17,18 @@
 
 typedef double fc_double_vec __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(8)));
 
-/* The windows of a fold, from the first bit on: m becomes next = 2m or 2m + 1 until it is the whole. */
+/* The sums of a window, from its first bit on: m becomes next = 2m or 2m + 1 until it is the whole. */
 FC_INLINE ptrdiff_t fc_first_bit(ptrdiff_t window)
 {
     return (ptrdiff_t)1 << (63 - __builtin_clzll((unsigned long long)window));
 }
 
 /* Sums, sums of squares about the mean and, where sums are `local`, the first element of each: what they are relative to. */
-typedef struct fc_parts {
+typedef struct fc_squares {
     double *sum, *squares, *first;
-} fc_parts;
+} fc_squares;
 
-FC_INLINE void fc_claim(const fc_fold *q, ptrdiff_t lines, ptrdiff_t x)
+FC_INLINE void fc_prefetch_results(const fc_sums *q, ptrdiff_t lines, ptrdiff_t x)
 {
     for (ptrdiff_t i = 0; i < lines; i++)
         __builtin_prefetch(q->ahead[i] + x * q->ahead_step, 1);
@@ -38,14 +38,14 @@ FC_INLINE void fc_claim(const fc_fold *q, ptrdiff_t lines, ptrdiff_t x)
 
 /* One bit: to[x] = `half` numbers of a at x and as many at x + shift and, with `odd`, one at x + 2 * shift. Each number of `one`
  * stands for `cells` elements; with `flat` for itself, so that its squares, and local sums, are 0. */
-FC_INLINE void fc_join_squares(const fc_fold *q, fc_parts to, fc_parts a, fc_parts one, ptrdiff_t count, ptrdiff_t shift, double half,
-                               ptrdiff_t claims, const int odd, const int flat, const int local)
+FC_INLINE void fc_join_squares(const fc_sums *q, fc_squares to, fc_squares a, fc_squares one, ptrdiff_t count, ptrdiff_t shift,
+                               double half, ptrdiff_t ahead, const int odd, const int flat, const int local)
 {
     const int lanes = FC_VEC_BYTES / 8, zero = flat && half == 1;
     const double cells = (double)q->cells, both = 2 * half, elements = half * cells;
     const double scale = 1 / (both * cells), scale_one = 1 / (both * (both + 1) * cells);
     for (ptrdiff_t x = 0; x < count; x += lanes) {
-        fc_claim(q, claims, x);
+        fc_prefetch_results(q, ahead, x);
         fc_double_vec left = {0}, right = {0}, m = {0};
         if (!zero || !local)
             left = FC_AT(a.sum, x), right = FC_AT(a.sum, x + shift);
@@ -77,24 +77,24 @@ FC_INLINE void fc_join_squares(const fc_fold *q, fc_parts to, fc_parts a, fc_par
 #undef FC_AT
 
 /* to[x], x < n: of q->window numbers `unit` apart. */
-FC_INLINE void fc_fold_squares(const fc_fold *q, fc_parts to, fc_parts one, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t claims,
+FC_INLINE void fc_square_windows(const fc_sums *q, fc_squares to, fc_squares one, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t ahead,
                                const int flat, const int local)
 {
-    fc_parts a = one;
+    fc_squares a = one;
     ptrdiff_t m = 1;
     for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
         const int odd = (q->window & bit) != 0;
         const ptrdiff_t next = 2 * m + odd, count = n + (q->window - next) * unit, shift = m * unit;
         if (odd)
-            fc_join_squares(q, to, a, one, count, shift, (double)m, claims, 1, flat, local);
+            fc_join_squares(q, to, a, one, count, shift, (double)m, ahead, 1, flat, local);
         else
-            fc_join_squares(q, to, a, one, count, shift, (double)m, claims, 0, flat, local);
-        a = to, m = next, claims = 0;
+            fc_join_squares(q, to, a, one, count, shift, (double)m, ahead, 0, flat, local);
+        a = to, m = next, ahead = 0;
     }
 }
 
 /* Roots of variances as floats. The variance may be beyond a float where its root is not: it is brought near 1 then. */
-static void fc_roots(const fc_finish *q, const double *restrict sum, const double *restrict m2, double scale)
+static void fc_roots(const fc_finish_sums *q, const double *restrict sum, const double *restrict m2, double scale)
 {
     const ptrdiff_t n = q->n;
     const double most = 0x1p120, least = 0x1p-100;
@@ -130,10 +130,10 @@ static void fc_roots(const fc_finish *q, const double *restrict sum, const doubl
 #ifndef FC_INTEGER_TYPE
 
 /* One bit of a strip: row r of the sums of `next` = that of m + row r + m of them (+ row r + 2m). */
-FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
+FC_INLINE void FC_N(join_rows)(const fc_sums *q, ptrdiff_t x, FC_SUM_T *space, ptrdiff_t m, ptrdiff_t next, const int odd,
                                const int first, const int raw)
 {
-    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = (int)(FC_FOLD_STRIP / sizeof(FC_SUM_T));
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = (int)(FC_SUM_STRIP / sizeof(FC_SUM_T));
     const int last = next == q->window;
     const ptrdiff_t rows = (q->count - 1) * q->every + 1 + q->window - next, every = last ? q->every : 1;
     for (ptrdiff_t r = 0; r < rows; r += every) {
@@ -153,9 +153,9 @@ FC_INLINE void FC_N(join_rows)(const fc_fold *q, ptrdiff_t x, FC_SUM_T *space, p
     }
 }
 
-FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
+FC_INLINE void FC_N(add_columns)(const fc_sums *q, const int raw)
 {
-    const ptrdiff_t unit = FC_FOLD_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
+    const ptrdiff_t unit = FC_SUM_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
         x = FC_N(whole_strip)(q, x, unit);
         ptrdiff_t m = 1;
@@ -174,40 +174,41 @@ FC_INLINE void FC_N(sum_columns)(const fc_fold *q, const int raw)
         }
         for (ptrdiff_t o = 0; o < q->count && q->window == 1; o++)
             for (int i = 0; i < (int)unit; i += (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)))
-                *(FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x + i) = FC_N(widened)(q->rows[o * q->every * q->step], x + i, raw);
+                *(FC_WVEC *)((FC_SUM_T *)q->out[o * q->step] + x + i) =
+                    FC_N(widened)(q->rows[o * q->every * q->step], x + i, raw);
     }
 }
 
 #endif
 
-/* A strip of FC_FOLD_STRIP bytes of all rows, one below the other: of raw elements, or from byte `at` of wide lines. */
-FC_INLINE void FC_N(gather_strip)(double *strip, const fc_fold *q, ptrdiff_t rows, ptrdiff_t at, const int raw)
+/* A strip of FC_SUM_STRIP bytes of all rows, one below the other: of raw elements, or from byte `at` of wide lines. */
+FC_INLINE void FC_N(gather_strip)(double *strip, const fc_sums *q, ptrdiff_t rows, ptrdiff_t at, const int raw)
 {
-    const int doubles = FC_FOLD_STRIP / 8;
+    const int doubles = FC_SUM_STRIP / 8;
     for (ptrdiff_t r = 0; r < rows; r++, strip += doubles) {
         const char *row = (const char *)q->rows[r * q->step] + at;
         if (raw)
             for (int i = 0; i < doubles; i++)
                 strip[i] = (double)((const FC_T *)row)[i];
         else
-            memcpy(strip, row, FC_FOLD_STRIP);
+            memcpy(strip, row, FC_SUM_STRIP);
     }
 }
 
-FC_INLINE void FC_N(scatter_strip)(const fc_fold *q, const double *strip, ptrdiff_t at)
+FC_INLINE void FC_N(scatter_strip)(const fc_sums *q, const double *strip, ptrdiff_t at)
 {
     for (ptrdiff_t o = 0; o < q->count; o++)
-        memcpy((char *)q->out[o * q->step] + at, strip + o * q->every * (FC_FOLD_STRIP / 8), FC_FOLD_STRIP);
+        memcpy((char *)q->out[o * q->step] + at, strip + o * q->every * (FC_SUM_STRIP / 8), FC_SUM_STRIP);
 }
 
-FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
+FC_INLINE void FC_N(square_columns)(const fc_sums *q, const int raw)
 {
     const int local = FC_IS_FLOAT && sizeof(FC_T) == 8;
-    const ptrdiff_t rows = (q->count - 1) * q->every + q->window, unit = FC_FOLD_STRIP / 8;
-    const ptrdiff_t area = (rows + 1) * (FC_FOLD_STRIP / 8);
+    const ptrdiff_t rows = (q->count - 1) * q->every + q->window, unit = FC_SUM_STRIP / 8;
+    const ptrdiff_t area = (rows + 1) * (FC_SUM_STRIP / 8);
     double *space = (double *)q->space;
-    const fc_parts one = {space, space + area, local ? space + 4 * area : NULL};
-    const fc_parts to = q->window > 1 ? (fc_parts){space + 2 * area, space + 3 * area, NULL} : one;
+    const fc_squares one = {space, space + area, local ? space + (FC_SUM_AREAS - 1) * area : NULL};
+    const fc_squares to = q->window > 1 ? (fc_squares){space + 2 * area, space + 3 * area, NULL} : one;
     if (raw && q->window == 1)
         memset(space, 0, (size_t)(2 * area) * 8);
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
@@ -220,7 +221,7 @@ FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
         } else {
             FC_N(gather_strip)(local ? one.first : one.sum, q, rows, x * (ptrdiff_t)sizeof(FC_T), 1);
         }
-        fc_fold_squares(q, to, one, (rows - q->window + 1) * unit, unit, 0, raw, local);
+        fc_square_windows(q, to, one, (rows - q->window + 1) * unit, unit, 0, raw, local);
         FC_N(scatter_strip)(q, to.sum, x * 8);
         FC_N(scatter_strip)(q, to.squares, x * 8 + q->half);
         if (local)
@@ -228,50 +229,50 @@ FC_INLINE void FC_N(square_columns)(const fc_fold *q, const int raw)
     }
 }
 
-static void FC_N(fold_columns)(const fc_fold *q)
+static void FC_N(sum_columns)(const fc_sums *q)
 {
     if (q->squares && q->raw)
         FC_N(square_columns)(q, 1);
     else if (q->squares)
         FC_N(square_columns)(q, 0);
     else if (q->raw)
-        FC_N(sum_columns)(q, 1);
+        FC_N(add_columns)(q, 1);
     else
-        FC_N(sum_columns)(q, 0);
+        FC_N(add_columns)(q, 0);
 }
 
-static void FC_N(fold_row)(const fc_fold *q)
+static void FC_N(sum_row)(const fc_sums *q)
 {
     char *one = (char *)q->rows[0], *s = q->out[0];
     const ptrdiff_t half = q->half;
     if (q->squares)
-        fc_fold_squares(q, (fc_parts){(double *)s, (double *)(s + half), NULL},
-                        (fc_parts){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, 1, q->aheads, 0,
-                        FC_IS_FLOAT && sizeof(FC_T) == 8);
+        fc_square_windows(q, (fc_squares){(double *)s, (double *)(s + half), NULL},
+                        (fc_squares){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, 1, q->ahead_lines,
+                          0, FC_IS_FLOAT && sizeof(FC_T) == 8);
     else
-        FC_N(fold_sums)(q);
+        FC_N(add_row)(q);
 }
 
 /* ---- what sums become ---- */
 
-static void FC_N(finish)(const fc_finish *q)
+static void FC_N(finish_sums)(const fc_finish_sums *q)
 {
     const ptrdiff_t n = q->n;
     const double cells = (double)q->cells, left = cells - q->ddof, scale = left > 0 ? 1 / left : __builtin_nan("");
-    if (q->reduction == FC_NEAR_VAR || q->reduction == FC_NEAR_STD || q->doubles) {
+    if (q->reduction == FC_REDUCE_VAR || q->reduction == FC_REDUCE_STD || q->doubles) {
         const double *restrict sum = q->wide, *restrict m2 = (const double *)((const char *)q->wide + q->half);
         /* An infinity makes its sum infinite, and sum - sum NaN. */
-        if (q->reduction == FC_NEAR_SUM && q->kind == FC_F32)
+        if (q->reduction == FC_REDUCE_SUM && q->kind == FC_F32)
             FC_EACH(float, sum[x])
-        if (q->reduction == FC_NEAR_SUM)
+        if (q->reduction == FC_REDUCE_SUM)
             FC_EACH(double, sum[x])
-        if (q->reduction == FC_NEAR_MEAN && q->kind == FC_F32)
+        if (q->reduction == FC_REDUCE_MEAN && q->kind == FC_F32)
             FC_EACH(float, sum[x] * (1 / cells))
-        if (q->reduction == FC_NEAR_MEAN)
+        if (q->reduction == FC_REDUCE_MEAN)
             FC_EACH(double, sum[x] / cells)
-        if (q->reduction == FC_NEAR_VAR && q->kind == FC_F32)
+        if (q->reduction == FC_REDUCE_VAR && q->kind == FC_F32)
             FC_EACH(float, m2[x] * scale + (sum[x] - sum[x]))
-        if (q->reduction == FC_NEAR_VAR)
+        if (q->reduction == FC_REDUCE_VAR)
             FC_EACH(double, m2[x] * scale + (sum[x] - sum[x]))
         if (q->kind == FC_F32) {
             fc_roots(q, sum, m2, scale);
@@ -291,20 +292,20 @@ static void FC_N(finish)(const fc_finish *q)
 #include "neighborhood/box_sums_wide.h"
 #undef FC_NARROW
 
-static void fc_fold_columns_narrow(const fc_fold *q)
+static void fc_sum_columns_narrow(const fc_sums *q)
 {
     if (q->raw)
-        FC_W(sum_columns)(q, 1);
+        FC_W(add_columns)(q, 1);
     else
-        FC_W(sum_columns)(q, 0);
+        FC_W(add_columns)(q, 0);
 }
 
-static void fc_fold_row_narrow(const fc_fold *q)
+static void fc_sum_row_narrow(const fc_sums *q)
 {
-    FC_W(fold_sums)(q);
+    FC_W(add_row)(q);
 }
 
-static void fc_finish_narrow(const fc_finish *q)
+static void fc_finish_sums_narrow(const fc_finish_sums *q)
 {
     FC_W(finish_whole)(q);
 }
@@ -320,7 +321,7 @@ FC_INLINE fc_words fc_moved_up(fc_words v, const uint32_t k)
 /* Rows of numbers of 16 bits, whose differences are between -2^15 and 2^15, as sums of 32: each is the one before, a number
  * added and one taken away. For 2 * lanes sums 2 loads, 19 operations on 32 lanes of 16 or 16 of 32 bits, 2 stores, whatever the
  * window; 2 of them in the chain from step to step. */
-static void fc_fold_row_widening(const fc_fold *q)
+static void fc_sum_row_widening(const fc_sums *q)
 {
     const uint16_t *one = q->rows[0];
     uint32_t *s = q->out[0], first = 0;

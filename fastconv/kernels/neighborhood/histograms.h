@@ -1,4 +1,4 @@
-/* How often each value of a window occurs: the most frequent one, and the entropy. Unsigned integers only.
+/* How often each value of a window occurs: the most frequent one, and the entropy. Unsigned integers only; ranks.h makes keys.
  *
  * Bytes and 16 bits can have a histogram that moves along a line: for each run of cells one that leaves and one that enters,
  * with three loads and a store each. The most frequent value is looked for in all bins for each output, in bins / lanes vectors:
@@ -59,7 +59,7 @@ FC_INLINE ptrdiff_t FC_N(keys_of)(const fc_tally *q, ptrdiff_t at, FC_T from, FC
     for (ptrdiff_t run = 0; run < q->runs; run++) {
         const ptrdiff_t first = q->run_start[run] + at;
         const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + first;
-        const uint8_t *present = q->holes ? q->lines[q->run_line[run]].present + first : NULL;
+        const uint8_t *present = q->masked ? q->lines[q->run_line[run]].present + first : NULL;
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
             const FC_T v = q->zeros && key[tap] == zero - 1 ? zero : key[tap];
             if (x)
@@ -99,7 +99,8 @@ static void FC_N(tally_sorted)(const fc_tally *q)
     }
 }
 
-/* The next pass over the cells of output `first`: finds a range of values bit by bit, or sorts it. Returns whether more follow. */
+/* The next pass over the cells of output `first`: finds a range of values bit by bit, or sorts it. Returns whether more
+ * follow. */
 static int FC_N(tally_range)(const fc_tally *q)
 {
     fc_so_far *so_far = q->so_far;
@@ -178,7 +179,7 @@ FC_INLINE int64_t FC_N(log_at)(const fc_tally *q, int64_t count, const int wide)
 
 /* For the mode a bin is BINS times its count and, below that, how many bins follow: the greatest is the first of the most
  * frequent. */
-FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int holes, const int wide)
+FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int masked, const int wide)
 {
     void *bins = q->spare;
     const ptrdiff_t bytes = FC_N(BINS) * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(FC_N(bin)));
@@ -192,10 +193,10 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
     for (ptrdiff_t run = 0; run < q->runs; run++) {
         const ptrdiff_t first = q->run_start[run] + q->first;
         const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + first;
-        const uint8_t *present = holes ? q->lines[q->run_line[run]].present + first : NULL;
-        edges[run] = (FC_N(edge)){key, key + q->run_length[run], present, holes ? present + q->run_length[run] : NULL};
+        const uint8_t *present = masked ? q->lines[q->run_line[run]].present + first : NULL;
+        edges[run] = (FC_N(edge)){key, key + q->run_length[run], present, masked ? present + q->run_length[run] : NULL};
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
-            if (!holes || present[tap]) {
+            if (!masked || present[tap]) {
                 const int64_t count = FC_N(add_to)(bins, key[tap], one, wide);
                 sum += logs ? FC_N(log_at)(q, count, wide) - FC_N(log_at)(q, count - 1, wide) : 0;
                 n++;
@@ -211,12 +212,12 @@ FC_INLINE void FC_N(tally_moving)(const fc_tally *q, const int logs, const int h
             return;
         for (ptrdiff_t run = 0; run < q->runs; run++) {
             const FC_N(edge) *edge = &edges[run];
-            if (!holes || edge->left[x]) {
+            if (!masked || edge->left[x]) {
                 const int64_t count = FC_N(add_to)(bins, edge->leaves[x], -one, wide);
                 sum -= logs ? FC_N(log_at)(q, count + 1, wide) - FC_N(log_at)(q, count, wide) : 0;
                 n--;
             }
-            if (!holes || edge->entered[x]) {
+            if (!masked || edge->entered[x]) {
                 const int64_t count = FC_N(add_to)(bins, edge->enters[x], one, wide);
                 sum += logs ? FC_N(log_at)(q, count, wide) - FC_N(log_at)(q, count - 1, wide) : 0;
                 n++;
@@ -234,12 +235,12 @@ static int FC_N(tally)(const fc_tally *q)
             return FC_N(tally_range)(q);
         FC_N(tally_sorted)(q);
     } else if (q->wide) {
-        FC_N(tally_moving)(q, logs, q->holes, 1);
-    } else if (logs && q->holes) {
+        FC_N(tally_moving)(q, logs, q->masked, 1);
+    } else if (logs && q->masked) {
         FC_N(tally_moving)(q, 1, 1, 0);
     } else if (logs) {
         FC_N(tally_moving)(q, 1, 0, 0);
-    } else if (q->holes) {
+    } else if (q->masked) {
         FC_N(tally_moving)(q, 0, 1, 0);
     } else {
         FC_N(tally_moving)(q, 0, 0, 0);

@@ -2,7 +2,7 @@
  * out. Elements keep their type (float16 becomes float32), so that copying knows sizes and byte orders only.
  *
  * Counts: a line costs one copy (a load and a store each 64 bytes), its ends a load and a store an element, and for floats
- * one comparison each vector, for NaN. Included once; next hop: neighborhood.h, whose kernels read these lines.
+ * one comparison each vector, for NaN. Included once; next hop: plain.h, whose kernels read these lines.
  */
 #ifndef FC_LINES_ONCE
 #define FC_LINES_ONCE
@@ -99,8 +99,8 @@ static void fc_read_elements(char *dst, const char *src, ptrdiff_t step, ptrdiff
     }
 }
 
-/* Of positions i .. end - 1 outside the array: the first stretch of elements, `count` of them `step` apart from `from` on; none of
- * the array's if from is -1. */
+/* Of positions i .. end - 1 outside the array: the first stretch of elements, `count` of them `step` apart from `from` on; none
+ * of the array's if from is -1. */
 typedef struct fc_stretch {
     ptrdiff_t from, step, count;
 } fc_stretch;
@@ -237,7 +237,7 @@ static int fc_fill_line(const fc_fill *q)
     if (kind < FC_U8)
         flags |= fc_nan_line(q->dst, q->present, q->length, bytes, q->omit);
     if (q->present && memchr(q->present, 0, (size_t)q->length))
-        flags |= FC_LINE_HOLES;
+        flags |= FC_LINE_MASKED;
     return flags;
 }
 

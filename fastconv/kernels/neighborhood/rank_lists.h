@@ -4,7 +4,7 @@
  * list, rank t of the whole is one of ranks t - (n - cells) .. t of the list. `sort_cells` sorts up to 16 cells in registers
  * (56 comparators, 112 operations, for 15); `merge` is a bitonic merger without the comparators whose results nobody
  * reads: log2(n) operations for an element, a load and a store for each two to four of them; `rank_of` finds one rank of two
- * lists with two operations for each way to split it.
+ * lists with two operations for each way to split it. Next hop: base/simd.h.
  */
 
 #ifndef FC_SORTED_ONCE
@@ -12,7 +12,7 @@
 
 _Static_assert(2 * FC_VEC_BYTES <= FC_SELECT_ROOM, "lines have room for an element");
 
-enum { FC_ABREAST = 2, FC_FEW_CELLS = 16, FC_COMPARATORS = 60, FC_BEHIND = 32 };
+enum { FC_ABREAST = 2, FC_COMPARATORS = 60, FC_BEHIND = 32 };
 
 /* Green's network for 16 cells. The first n cells sort themselves without the others, as if those were infinite. */
 static const uint8_t fc_network[FC_COMPARATORS][2] = {
@@ -26,28 +26,28 @@ static const uint8_t fc_network[FC_COMPARATORS][2] = {
 #endif
 
 /* An element of a list: so many vectors that one of them can wait for its operands while another has them. */
-typedef struct FC_N(part) {
+typedef struct FC_N(element) {
     FC_VEC v[FC_ABREAST];
-} FC_N(part);
+} FC_N(element);
 
 /* Of `cells` cells the elements that are kept: ranks first_rank .. end_rank - 1. Two words, which registers pass. */
 typedef struct FC_N(list) {
-    FC_N(part) *v;
+    FC_N(element) *v;
     ptrdiff_t cells;
 } FC_N(list);
 
 /* What is looked for: ranks low .. high of `cells` cells, and memory for a merger of that many. */
 typedef struct FC_N(aim) {
     ptrdiff_t cells, low, high;
-    FC_N(part) *spare;
-    const FC_N(part) **at;
-    const FC_N(part) *least, *most; /* what no cell is below, or above */
+    FC_N(element) *spare;
+    const FC_N(element) **at;
+    const FC_N(element) *least, *most; /* what no cell is below, or above */
 } FC_N(aim);
 
-/* An aim with its memory, aim_parts elements of it. */
+/* An aim with its memory, aim_elements of them of it. */
 static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int pair)
 {
-    FC_N(part) *spare = memory;
+    FC_N(element) *spare = memory;
 #ifdef FC_INTEGER_TYPE
     const FC_T most = (FC_T)-1, least = 0;
 #else
@@ -58,13 +58,14 @@ static FC_N(aim) FC_N(aim_at)(void *memory, ptrdiff_t cells, ptrdiff_t low, int 
         spare[1].v[p] = FC_N(splat)(most);
     }
     return (FC_N(aim)){.cells = cells, .low = low, .high = low + pair, .least = spare, .most = spare + 1, .spare = spare + 2,
-                       .at = (const FC_N(part) **)(spare + 2 + cells + FC_FEW_CELLS + FC_BEHIND)};
+                       .at = (const FC_N(element) **)(spare + 2 + cells + FC_REGISTER_CELLS + FC_BEHIND)};
 }
 
-FC_INLINE ptrdiff_t FC_N(aim_parts)(ptrdiff_t cells)
+FC_INLINE ptrdiff_t FC_N(aim_elements)(ptrdiff_t cells)
 {
-    const ptrdiff_t pointers = (cells + FC_FEW_CELLS + FC_BEHIND) * (ptrdiff_t)sizeof(void *);
-    return 2 + cells + FC_FEW_CELLS + FC_BEHIND + (pointers + (ptrdiff_t)sizeof(FC_N(part)) - 1) / (ptrdiff_t)sizeof(FC_N(part));
+    const ptrdiff_t pointers = (cells + FC_REGISTER_CELLS + FC_BEHIND) * (ptrdiff_t)sizeof(void *);
+    const ptrdiff_t size = (ptrdiff_t)sizeof(FC_N(element));
+    return 2 + cells + FC_REGISTER_CELLS + FC_BEHIND + (pointers + size - 1) / size;
 }
 
 FC_INLINE ptrdiff_t FC_N(first_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
@@ -103,10 +104,10 @@ FC_INLINE void FC_N(sort_vectors)(FC_VEC *v, const int n)
             FC_N(order)(&v[fc_network[i][0]], &v[fc_network[i][1]]);
 }
 
-FC_INLINE void FC_N(sort_few)(FC_N(part) *to, const FC_T *from, const ptrdiff_t *offset, const int n)
+FC_INLINE void FC_N(sort_registers)(FC_N(element) *to, const FC_T *from, const ptrdiff_t *offset, const int n)
 {
     for (int p = 0; p < FC_ABREAST; p++) {
-        FC_VEC v[FC_FEW_CELLS];
+        FC_VEC v[FC_REGISTER_CELLS];
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
             v[i] = FC_N(load)(from + offset[i] + p * FC_LANES);
@@ -118,25 +119,25 @@ FC_INLINE void FC_N(sort_few)(FC_N(part) *to, const FC_T *from, const ptrdiff_t 
 }
 
 /* One list of n <= 16 cells, vectors at from + offset[i]. */
-static void FC_N(sort_cells)(FC_N(part) *to, const FC_T *from, const ptrdiff_t *offset, ptrdiff_t n)
+static void FC_N(sort_cells)(FC_N(element) *to, const FC_T *from, const ptrdiff_t *offset, ptrdiff_t n)
 {
     switch (n) {
-    case 1: FC_N(sort_few)(to, from, offset, 1); return;
-    case 2: FC_N(sort_few)(to, from, offset, 2); return;
-    case 3: FC_N(sort_few)(to, from, offset, 3); return;
-    case 4: FC_N(sort_few)(to, from, offset, 4); return;
-    case 5: FC_N(sort_few)(to, from, offset, 5); return;
-    case 6: FC_N(sort_few)(to, from, offset, 6); return;
-    case 7: FC_N(sort_few)(to, from, offset, 7); return;
-    case 8: FC_N(sort_few)(to, from, offset, 8); return;
-    case 9: FC_N(sort_few)(to, from, offset, 9); return;
-    case 10: FC_N(sort_few)(to, from, offset, 10); return;
-    case 11: FC_N(sort_few)(to, from, offset, 11); return;
-    case 12: FC_N(sort_few)(to, from, offset, 12); return;
-    case 13: FC_N(sort_few)(to, from, offset, 13); return;
-    case 14: FC_N(sort_few)(to, from, offset, 14); return;
-    case 15: FC_N(sort_few)(to, from, offset, 15); return;
-    default: FC_N(sort_few)(to, from, offset, 16); return;
+    case 1: FC_N(sort_registers)(to, from, offset, 1); return;
+    case 2: FC_N(sort_registers)(to, from, offset, 2); return;
+    case 3: FC_N(sort_registers)(to, from, offset, 3); return;
+    case 4: FC_N(sort_registers)(to, from, offset, 4); return;
+    case 5: FC_N(sort_registers)(to, from, offset, 5); return;
+    case 6: FC_N(sort_registers)(to, from, offset, 6); return;
+    case 7: FC_N(sort_registers)(to, from, offset, 7); return;
+    case 8: FC_N(sort_registers)(to, from, offset, 8); return;
+    case 9: FC_N(sort_registers)(to, from, offset, 9); return;
+    case 10: FC_N(sort_registers)(to, from, offset, 10); return;
+    case 11: FC_N(sort_registers)(to, from, offset, 11); return;
+    case 12: FC_N(sort_registers)(to, from, offset, 12); return;
+    case 13: FC_N(sort_registers)(to, from, offset, 13); return;
+    case 14: FC_N(sort_registers)(to, from, offset, 14); return;
+    case 15: FC_N(sort_registers)(to, from, offset, 15); return;
+    default: FC_N(sort_registers)(to, from, offset, 16); return;
     }
 }
 
@@ -153,7 +154,7 @@ FC_INLINE FC_VEC FC_N(extreme)(FC_VEC a, FC_VEC b, const int greatest)
 }
 
 /* Element i of quarter (of a half, of a whole) `which` of a sequence of `parts` * 16 elements. */
-FC_INLINE FC_VEC FC_N(fetch)(const FC_N(part) *const *at, int i, int p, const int parts, const int which)
+FC_INLINE FC_VEC FC_N(element_of)(const FC_N(element) *const *at, int i, int p, const int parts, const int which)
 {
     FC_VEC v = at[i]->v[p];
     if (parts == 2)
@@ -168,14 +169,14 @@ FC_INLINE FC_VEC FC_N(fetch)(const FC_N(part) *const *at, int i, int p, const in
 }
 
 /* Those n = 2, 4, 8 or 16 elements: ranks first .. end - 1 to to[0] and on. */
-FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t first, ptrdiff_t end, const int n,
-                               const int parts, const int which)
+FC_INLINE void FC_N(clean_registers)(FC_N(element) *to, const FC_N(element) *const *at, ptrdiff_t first, ptrdiff_t end,
+                                     const int n, const int parts, const int which)
 {
     for (int p = 0; p < FC_ABREAST; p++) {
-        FC_VEC v[FC_FEW_CELLS];
+        FC_VEC v[FC_REGISTER_CELLS];
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
-            v[i] = FC_N(fetch)(at, i, p, parts, which);
+            v[i] = FC_N(element_of)(at, i, p, parts, which);
 #pragma GCC unroll 4
         for (int half = 8; half; half /= 2)
             if (half < n) {
@@ -198,21 +199,21 @@ FC_INLINE void FC_N(clean_few)(FC_N(part) *to, const FC_N(part) *const *at, ptrd
 }
 
 /* The same of n > 0 elements that are the last of their sequence. */
-FC_INLINE void FC_N(clean_rest)(FC_N(part) *to, const FC_N(part) *const *at, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end,
+FC_INLINE void FC_N(clean_rest)(FC_N(element) *to, const FC_N(element) *const *at, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end,
                                 const int parts, const int which)
 {
     if (n > 8)
-        FC_N(clean_few)(to, at, first, end, 16, parts, which);
+        FC_N(clean_registers)(to, at, first, end, 16, parts, which);
     else if (n > 4)
-        FC_N(clean_few)(to, at, first, end, 8, parts, which);
+        FC_N(clean_registers)(to, at, first, end, 8, parts, which);
     else if (n > 2)
-        FC_N(clean_few)(to, at, first, end, 4, parts, which);
+        FC_N(clean_registers)(to, at, first, end, 4, parts, which);
     else
-        FC_N(clean_few)(to, at, first, end, 2, parts, which);
+        FC_N(clean_registers)(to, at, first, end, 2, parts, which);
 }
 
 /* log2(ways) levels of a sequence of ways * step elements. */
-FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t step, const int ways)
+FC_INLINE void FC_N(clean_levels)(const FC_N(element) **at, FC_N(element) *spare, ptrdiff_t step, const int ways)
 {
     for (ptrdiff_t i = 0; i < step; i++) {
 #pragma GCC unroll 2
@@ -237,32 +238,33 @@ FC_INLINE void FC_N(clean_levels)(const FC_N(part) **at, FC_N(part) *spare, ptrd
     }
 }
 
-static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first,
+static void FC_N(clean_long)(FC_N(element) *to, const FC_N(element) **at, FC_N(element) *spare, ptrdiff_t n, ptrdiff_t first,
                              ptrdiff_t end);
 
-static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first, ptrdiff_t end)
+static void FC_N(clean)(FC_N(element) *to, const FC_N(element) **at, FC_N(element) *spare, ptrdiff_t n, ptrdiff_t first,
+                        ptrdiff_t end)
 {
     if (n <= 16) {
         FC_N(clean_rest)(to, at, n, first, end, 1, 0);
     } else if (n <= 32) {
         if (first < 16)
-            FC_N(clean_few)(to, at, first, end, 16, 2, 0);
+            FC_N(clean_registers)(to, at, first, end, 16, 2, 0);
         if (end > 16)
             FC_N(clean_rest)(to, at, n - 16, first - 16, end - 16, 2, 1);
     } else if (n <= 48) {
         if (first < 16)
-            FC_N(clean_few)(to, at, first, end, 16, 3, 0);
+            FC_N(clean_registers)(to, at, first, end, 16, 3, 0);
         if (first < 32 && end > 16)
-            FC_N(clean_few)(to, at, first - 16, end - 16, 16, 3, 1);
+            FC_N(clean_registers)(to, at, first - 16, end - 16, 16, 3, 1);
         if (end > 32)
             FC_N(clean_rest)(to, at, n - 32, first - 32, end - 32, 3, 2);
     } else if (n <= 64) {
         if (first < 16)
-            FC_N(clean_few)(to, at, first, end, 16, 4, 0);
+            FC_N(clean_registers)(to, at, first, end, 16, 4, 0);
         if (first < 32 && end > 16)
-            FC_N(clean_few)(to, at, first - 16, end - 16, 16, 4, 1);
+            FC_N(clean_registers)(to, at, first - 16, end - 16, 16, 4, 1);
         if (first < 48 && end > 32)
-            FC_N(clean_few)(to, at, first - 32, end - 32, 16, 4, 2);
+            FC_N(clean_registers)(to, at, first - 32, end - 32, 16, 4, 2);
         if (end > 48)
             FC_N(clean_rest)(to, at, n - 48, first - 48, end - 48, 4, 3);
     } else {
@@ -270,13 +272,13 @@ static void FC_N(clean)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare
     }
 }
 
-static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *spare, ptrdiff_t n, ptrdiff_t first,
+static void FC_N(clean_long)(FC_N(element) *to, const FC_N(element) **at, FC_N(element) *spare, ptrdiff_t n, ptrdiff_t first,
                              ptrdiff_t end)
 {
     ptrdiff_t m = 64, step;
     while (2 * m < n)
         m *= 2;
-    n = n + FC_FEW_CELLS < 2 * m ? n : 2 * m; /* with what is behind it a whole one, which takes fewer passes */
+    n = n + FC_REGISTER_CELLS < 2 * m ? n : 2 * m; /* with what is behind it a whole one, which takes fewer passes */
     const ptrdiff_t rest = n - m;
     step = m;
     if (first >= m) {
@@ -317,7 +319,7 @@ static void FC_N(clean_long)(FC_N(part) *to, const FC_N(part) **at, FC_N(part) *
 }
 
 /* The cells of both lists, as a list at `to`. */
-static FC_N(list) FC_N(merge)(FC_N(part) *to, FC_N(list) a, FC_N(list) b, const FC_N(aim) *aim)
+static FC_N(list) FC_N(merge)(FC_N(element) *to, FC_N(list) a, FC_N(list) b, const FC_N(aim) *aim)
 {
     const FC_N(list) all = {.v = to, .cells = a.cells + b.cells};
     const ptrdiff_t before = FC_N(count_of)(aim, a), behind = FC_N(count_of)(aim, b), count = FC_N(count_of)(aim, all);
@@ -328,7 +330,7 @@ static FC_N(list) FC_N(merge)(FC_N(part) *to, FC_N(list) a, FC_N(list) b, const 
     const int deeper = ((n - 1) ^ (n + below - 1)) > ((n - 1) & (n + below - 1));
     if (n <= 16 || deeper || ((first & 15) + count - 1) / 16 == (count - 1) / 16)
         below = 0;
-    const FC_N(part) **at = aim->at;
+    const FC_N(element) **at = aim->at;
     for (ptrdiff_t i = 0; i < before; i++)
         at[i] = a.v + (before - 1 - i);
     at += before;
@@ -369,11 +371,11 @@ FC_INLINE void FC_N(rank_of)(FC_T *to, FC_N(list) a, FC_N(list) b, ptrdiff_t ran
 }
 
 /* A list of any number of cells at `to`, vectors at from + offset[i]; takes memory for 2n elements from `spare` on. */
-static FC_N(list) FC_N(sort_list)(FC_N(part) *to, FC_N(part) *spare, const FC_T *from, const ptrdiff_t *offset, ptrdiff_t n,
+static FC_N(list) FC_N(sort_list)(FC_N(element) *to, FC_N(element) *spare, const FC_T *from, const ptrdiff_t *offset, ptrdiff_t n,
                                   const FC_N(aim) *aim)
 {
-    if (n > FC_FEW_CELLS) {
-        const ptrdiff_t half = (n / 2 + FC_FEW_CELLS - 1) / FC_FEW_CELLS * FC_FEW_CELLS;
+    if (n > FC_REGISTER_CELLS) {
+        const ptrdiff_t half = (n / 2 + FC_REGISTER_CELLS - 1) / FC_REGISTER_CELLS * FC_REGISTER_CELLS;
         const FC_N(list) a = FC_N(sort_list)(spare, spare + n, from, offset, half, aim);
         const FC_N(list) b = FC_N(sort_list)(spare + half, spare + n, from, offset + half, n - half, aim);
         return FC_N(merge)(to, a, b, aim);

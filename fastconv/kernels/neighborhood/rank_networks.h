@@ -2,7 +2,7 @@
  * a block.
  *
  * Counts for an output and vector: medians of 3 x 3: 16 operations, 3 loads, 1 store; 5 x 5: 59 operations, 5 loads of lines
- * and 15 of sorted rows, 11 stores; 7 x 7: 131 operations, 9 x 9: 237, 15 x 15: about 580.
+ * and 15 of sorted rows, 11 stores; 7 x 7: 131 operations, 9 x 9: 237, 15 x 15: about 580. Next hop: rank_lists.h, which sorts.
  */
 
 #ifndef FC_MEDIANS_ONCE
@@ -27,7 +27,7 @@ typedef struct fc_wanted {
 
 FC_INLINE void FC_N(sort_row)(FC_VEC *to, const FC_T *from, const int n)
 {
-    FC_VEC v[FC_FEW_CELLS];
+    FC_VEC v[FC_REGISTER_CELLS];
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
         v[i] = FC_N(load)(from + i);
@@ -43,7 +43,7 @@ FC_INLINE FC_VEC FC_N(middle)(FC_VEC a, FC_VEC b, FC_VEC c)
 }
 
 /* Operations for two outputs: 12 to sort two rows of 3, then 20. */
-static void FC_N(median_3)(const fc_box *q, ptrdiff_t x)
+static void FC_N(median_3)(const fc_rank_box *q, ptrdiff_t x)
 {
     const ptrdiff_t last = q->count + 1;
     FC_VEC low[4], middle[4], high[4];
@@ -74,7 +74,7 @@ static void FC_N(median_3)(const fc_box *q, ptrdiff_t x)
 
 /* Operations for two outputs, without those that nobody reads: 36 to sort two rows of 5, 26 to merge them, 36 for the middle
  * of the four rows that both see, 20 for the outputs. */
-static void FC_N(median_5)(const fc_box *q, ptrdiff_t x)
+static void FC_N(median_5)(const fc_rank_box *q, ptrdiff_t x)
 {
     const ptrdiff_t last = q->count + 3;
     FC_VEC row[8][5], pair[2][10];
@@ -122,23 +122,23 @@ static void FC_N(median_5)(const fc_box *q, ptrdiff_t x)
  * row, each two from an even one on and each four from a fourth one on. */
 
 /* Ranks first .. end - 1 of a list's cells: those that can still be wanted. */
-typedef struct FC_N(few) {
+typedef struct FC_N(kept) {
     FC_VEC *v;
     int cells, first, end;
-} FC_N(few);
+} FC_N(kept);
 
-FC_INLINE FC_N(few) FC_N(few_of)(FC_VEC *v, const int cells, const fc_wanted wanted)
+FC_INLINE FC_N(kept) FC_N(kept_of)(FC_VEC *v, const int cells, const fc_wanted wanted)
 {
     const int first = wanted.low - (wanted.size * wanted.size - cells);
-    return (FC_N(few)){v, cells, first > 0 ? first : 0, wanted.high + 1 < cells ? wanted.high + 1 : cells};
+    return (FC_N(kept)){v, cells, first > 0 ? first : 0, wanted.high + 1 < cells ? wanted.high + 1 : cells};
 }
 
 /* Batcher's odd-even merger of a and b, which stand before and behind the middle of v. Comparators less than `parts` apart come
  * last: until then every parts-th element is a merger of its own, which fits into registers. */
-FC_INLINE FC_N(few) FC_N(join)(FC_VEC *to, const FC_N(few) a, const FC_N(few) b, const fc_wanted wanted)
+FC_INLINE FC_N(kept) FC_N(join)(FC_VEC *to, const FC_N(kept) a, const FC_N(kept) b, const fc_wanted wanted)
 {
     enum { ROOM = 256 };
-    const FC_N(few) both = FC_N(few_of)(to, a.cells + b.cells, wanted);
+    const FC_N(kept) both = FC_N(kept_of)(to, a.cells + b.cells, wanted);
     const int before = a.end - a.first, behind = b.end - b.first, n = before + behind, more = before > behind ? before : behind;
     const int middle = more > 64 ? 128 : more > 32 ? 64 : more > 16 ? 32 : more > 8 ? 16 : 8;
     const int parts = n > 128 ? 8 : n > 64 ? 4 : n > 32 ? 2 : 1, start = middle - before, end = middle + behind;
@@ -172,51 +172,51 @@ FC_INLINE FC_N(few) FC_N(join)(FC_VEC *to, const FC_N(few) a, const FC_N(few) b,
 }
 
 /* Rank `rank` of the cells of a list and a whole row, as rank_of finds it. */
-FC_INLINE FC_VEC FC_N(rank_of_few)(const FC_N(few) few, const FC_VEC *row, const int size, const int rank)
+FC_INLINE FC_VEC FC_N(rank_of_kept)(const FC_N(kept) kept, const FC_VEC *row, const int size, const int rank)
 {
-    const int taken = rank + 1 - few.first, count = few.end - few.first, end = taken - 1 < count ? taken - 1 : count;
-    FC_VEC found = taken <= size ? row[taken - 1] : few.v[taken <= count ? taken - 1 : count - 1];
+    const int taken = rank + 1 - kept.first, count = kept.end - kept.first, end = taken - 1 < count ? taken - 1 : count;
+    FC_VEC found = taken <= size ? row[taken - 1] : kept.v[taken <= count ? taken - 1 : count - 1];
     if (taken <= size && taken <= count)
-        found = FC_N(min)(found, few.v[taken - 1]);
+        found = FC_N(min)(found, kept.v[taken - 1]);
     else if (taken > size && taken > count)
         found = FC_N(max)(found, row[taken - count - 1]);
 #pragma GCC unroll 16
     for (int i = taken > size ? taken - size : 1; i <= end; i++)
-        found = FC_N(min)(found, FC_N(max)(few.v[i - 1], row[taken - i - 1]));
+        found = FC_N(min)(found, FC_N(max)(kept.v[i - 1], row[taken - i - 1]));
     return found;
 }
 
-FC_INLINE FC_N(few) FC_N(rows_from)(FC_VEC *ring, ptrdiff_t row, const int rows, const fc_wanted wanted)
+FC_INLINE FC_N(kept) FC_N(rows_from)(FC_VEC *ring, ptrdiff_t row, const int rows, const fc_wanted wanted)
 {
     const int places = wanted.size > 9 ? 32 : 16;
-    return FC_N(few_of)(ring + ((rows / 2 * places) + (row & (places - 1))) * wanted.size, rows * wanted.size, wanted);
+    return FC_N(kept_of)(ring + ((rows / 2 * places) + (row & (places - 1))) * wanted.size, rows * wanted.size, wanted);
 }
 
 /* Four outputs, from `first` on, of the list of the rows that they share. */
-FC_INLINE void FC_N(four_out)(const fc_box *q, ptrdiff_t x, ptrdiff_t first, FC_VEC *ring, const FC_N(few) shared,
+FC_INLINE void FC_N(four_out)(const fc_rank_box *q, ptrdiff_t x, ptrdiff_t first, FC_VEC *ring, const FC_N(kept) shared,
                               const fc_wanted wanted)
 {
     const int size = wanted.size, only = wanted.low == wanted.high;
 #pragma GCC unroll 1
     for (int right = 0; right < 2; right++) {
-        FC_VEC v[2 * FC_FEW_CELLS];
-        const FC_N(few) pair = FC_N(rows_from)(ring, first + (right ? size + 1 : 2), 2, wanted);
-        const FC_N(few) few = FC_N(join)(v, shared, pair, wanted);
+        FC_VEC v[2 * FC_REGISTER_CELLS];
+        const FC_N(kept) pair = FC_N(rows_from)(ring, first + (right ? size + 1 : 2), 2, wanted);
+        const FC_N(kept) kept = FC_N(join)(v, shared, pair, wanted);
 #pragma GCC unroll 1
         for (int odd = 0; odd < 2; odd++) {
             const ptrdiff_t o = first + 2 * right + odd;
             if (o >= q->count)
                 return;
             const FC_VEC *row = FC_N(rows_from)(ring, o + (odd ? size : 1), 1, wanted).v;
-            FC_N(put)((FC_T *)q->low[o] + x, FC_N(rank_of_few)(few, row, size, only ? wanted.low : (int)q->rank));
+            FC_N(put)((FC_T *)q->low[o] + x, FC_N(rank_of_kept)(kept, row, size, only ? wanted.low : (int)q->rank));
             if (!only && q->high)
-                FC_N(put)((FC_T *)q->high[o] + x, FC_N(rank_of_few)(few, row, size, (int)q->rank + 1));
+                FC_N(put)((FC_T *)q->high[o] + x, FC_N(rank_of_kept)(kept, row, size, (int)q->rank + 1));
         }
     }
 }
 
 /* One strip of boxes of size 7, 9 or 15, in tiles of 4 outputs, of 15 of 8. */
-FC_INLINE void FC_N(tile_strip)(const fc_box *q, ptrdiff_t x, const fc_wanted wanted)
+FC_INLINE void FC_N(tile_strip)(const fc_rank_box *q, ptrdiff_t x, const fc_wanted wanted)
 {
     const int size = wanted.size, tile = size > 9 ? 8 : 4;
     const ptrdiff_t last = q->count + size - 2;
@@ -236,7 +236,7 @@ FC_INLINE void FC_N(tile_strip)(const fc_box *q, ptrdiff_t x, const fc_wanted wa
                        FC_N(rows_from)(ring, r + 2, 2, wanted), wanted);
         if (first < 0)
             continue;
-        FC_N(few) shared = FC_N(rows_from)(ring, first + tile, 4, wanted);
+        FC_N(kept) shared = FC_N(rows_from)(ring, first + tile, 4, wanted);
         if (size == 9)
             shared = FC_N(join)(more, shared, FC_N(rows_from)(ring, first + 8, 2, wanted), wanted);
         if (tile == 4) {
@@ -246,7 +246,7 @@ FC_INLINE void FC_N(tile_strip)(const fc_box *q, ptrdiff_t x, const fc_wanted wa
         shared = FC_N(join)(more, shared, FC_N(rows_from)(ring, first + 12, 4, wanted), wanted);
 #pragma GCC unroll 1
         for (int right = 0; right < 2; right++) {
-            const FC_N(few) four = FC_N(rows_from)(ring, first + (right ? size + 1 : 4), 4, wanted);
+            const FC_N(kept) four = FC_N(rows_from)(ring, first + (right ? size + 1 : 4), 4, wanted);
             FC_N(four_out)(q, x, first + 4 * right, ring, FC_N(join)(more + 8 * size, shared, four, wanted), wanted);
         }
     }
@@ -254,7 +254,7 @@ FC_INLINE void FC_N(tile_strip)(const fc_box *q, ptrdiff_t x, const fc_wanted wa
 
 /* Medians, and ranks that less than a row's cells are below, or above. */
 #define FC_NETWORK(name, size, low, high)                                  \
-    static void FC_N(name)(const fc_box *q, ptrdiff_t x)                   \
+    static void FC_N(name)(const fc_rank_box *q, ptrdiff_t x)                   \
     {                                                                      \
         FC_N(tile_strip)(q, x, (fc_wanted){size, low, high});              \
     }
@@ -269,10 +269,10 @@ FC_NETWORK(median_15, 15, 112, 112)
 #endif
 #undef FC_NETWORK
 
-typedef void FC_N(network)(const fc_box *q, ptrdiff_t x);
+typedef void FC_N(network)(const fc_rank_box *q, ptrdiff_t x);
 
 /* The network for what is looked for, NULL if there is none. */
-static FC_N(network) *FC_N(network_of)(const fc_box *q)
+static FC_N(network) *FC_N(network_of)(const fc_rank_box *q)
 {
     const ptrdiff_t size = q->height, cells = size * size, end = q->rank + (q->high ? 2 : 1);
     const int median = 2 * q->rank + 1 == cells && !q->high;

@@ -1,18 +1,18 @@
 /* Order statistics of neighbourhoods: any rank of any window, on lines of blocks (lines.h).
  *
- * Where all cells count, `box` and `cells` work on sorted lists (rank_lists.h), for rows of outputs that share them. Floats are
- * compared as they are: a NaN may stand anywhere in the lists of the windows that hold it, and in no others.
+ * Where all cells count, rank_box and rank_cells work on sorted lists (rank_lists.h), for rows of outputs that share them. Floats
+ * are compared as they are: a NaN may stand anywhere in the lists of the windows that hold it, and in no others.
  *
- * `box` sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
+ * rank_box sorts a row's cells once, for all outputs whose windows hold the row, and merges rows by twos, fours and so on. Of a
  * tile of outputs, the rows that all of them see are merged first; then each half of the tile merges its lists into those,
  * and so on down to one output, which only picks its rank of two lists. Small boxes have networks of their own (rank_networks.h).
  *
  * `keys` copies a line as unsigned integers of the same order, and makes what does not count the greatest, so that it stands
  * behind every rank that is asked for; `values` turns results back. So signed integers need no kernels of their own.
  *
- * `select` is the plain way, for any window, any holes and any rank: the answer is built from its highest bit down, each bit
+ * `select` is the plain way, for any window, any mask and any rank: the answer is built from its highest bit down, each bit
  * from the number of cells below the value tried. FC_SELECT_CHUNK outputs at a time; for each bit and cell one load, one
- * comparison and one masked addition a vector.
+ * comparison and one masked addition a vector. Next hops: rank_lists.h, rank_networks.h; histograms.h for mode and entropy.
  */
 
 #include "neighborhood/table.h"
@@ -21,18 +21,18 @@
 #ifndef FC_SELECT_ONCE
 #define FC_SELECT_ONCE
 
-enum { FC_SELECT_FEW = 255 };
+enum { FC_SELECT_NARROW = 255 };
 
 /* The rank that is asked for of `count` cells, and the position minus it. */
-FC_SHARED ptrdiff_t fc_position(const fc_select *q, ptrdiff_t count, double *share)
+FC_SHARED ptrdiff_t fc_position(const fc_select *q, ptrdiff_t count, double *fraction)
 {
-    *share = 0;
+    *fraction = 0;
     if (count == 0)
         return 0;
     if (q->quantile >= 0) {
         const double position = (double)(count - 1) * q->quantile;
         const ptrdiff_t rank = (ptrdiff_t)position;
-        *share = position - (double)rank;
+        *fraction = position - (double)rank;
         return rank;
     }
     const ptrdiff_t rank = q->rank < 0 ? q->rank + count : q->rank;
@@ -105,17 +105,17 @@ static void FC_N(values)(void *line, ptrdiff_t n)
 /* Adds to total[x] how many cells of output at + x are below limit[x] or, with `equal`, equal to it. */
 FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *limit, ptrdiff_t *total, const int equal)
 {
-    FC_T few[FC_SELECT_CHUNK] = {0};
+    FC_T narrow[FC_SELECT_CHUNK] = {0};
     int pending = 0;
     for (ptrdiff_t run = q->first_run; run < q->end_run; run++) {
         const FC_T *key = (const FC_T *)q->rows[q->run_line[run]] + q->run_start[run] + at;
         for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++) {
             for (int x = 0; x < FC_SELECT_CHUNK; x++)
-                few[x] += equal ? key[tap + x] <= limit[x] : key[tap + x] < limit[x];
-            if (++pending == FC_SELECT_FEW || (tap == q->run_length[run] - 1 && run == q->end_run - 1)) {
+                narrow[x] += equal ? key[tap + x] <= limit[x] : key[tap + x] < limit[x];
+            if (++pending == FC_SELECT_NARROW || (tap == q->run_length[run] - 1 && run == q->end_run - 1)) {
                 for (int x = 0; x < FC_SELECT_CHUNK; x++) {
-                    total[x] += (ptrdiff_t)few[x];
-                    few[x] = 0;
+                    total[x] += (ptrdiff_t)narrow[x];
+                    narrow[x] = 0;
                 }
                 pending = 0;
             }
@@ -123,7 +123,8 @@ FC_INLINE void FC_N(count_below)(const fc_select *q, ptrdiff_t at, const FC_T *l
     }
 }
 
-/* Pass 0 counts the cells, one for each bit then finds the lower cell, and the last the next one: the same, or the least above. */
+/* Pass 0 counts the cells, one for each bit then finds the lower cell, and the last the next one: the same, or the least
+ * above it. */
 FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, FC_T *high)
 {
     const int bits = 8 * (int)sizeof(FC_T), begins = q->first_run == 0, ends = q->end_run == q->runs;
@@ -138,15 +139,15 @@ FC_INLINE void FC_N(select_chunk)(const fc_select *q, ptrdiff_t at, FC_T *low, F
         for (int x = 0; x < FC_SELECT_CHUNK && begins; x++)
             total[x] = 0;
         if (pass == 0) {
-            for (ptrdiff_t run = q->first_run; run < q->end_run && q->holes; run++) {
+            for (ptrdiff_t run = q->first_run; run < q->end_run && q->masked; run++) {
                 const uint8_t *present = q->lines[q->run_line[run]].present + q->run_start[run] + at;
                 for (ptrdiff_t tap = 0; tap < q->run_length[run]; tap++)
                     for (int x = 0; x < FC_SELECT_CHUNK; x++)
                         total[x] += present[tap + x];
             }
             for (int x = 0; x < FC_SELECT_CHUNK && ends; x++) {
-                count[x] = q->holes ? total[x] : q->cells;
-                rank[x] = fc_position(q, count[x], &q->share[at + x]);
+                count[x] = q->masked ? total[x] : q->cells;
+                rank[x] = fc_position(q, count[x], &q->fraction[at + x]);
                 low[x] = 0;
             }
         } else if (pass <= bits) {
@@ -186,42 +187,42 @@ static void FC_N(select)(const fc_select *q)
 #endif
 
 /* The result at the position between two ranks. */
-FC_INLINE double FC_N(between)(FC_T low, FC_T high, double share)
+FC_INLINE double FC_N(between)(FC_T low, FC_T high, double fraction)
 {
     const double a = (double)low, b = (double)high;
     double d = b - a;
     if (!FC_IS_FLOAT && sizeof(FC_T) == 8) {
-        if (share == 0.5)
+        if (fraction == 0.5)
             return (double)((__int128)low + (__int128)high) * 0.5;
         d = (double)((uint64_t)high - (uint64_t)low);
     }
-    if (d > 0x1.fffffffffffffp1023 && share > 0)
-        return a * (1 - share) + b * share;
-    return share == 0 || a == b ? a : share < 0.5 ? a + d * share : b - d * (1 - share);
+    if (d > 0x1.fffffffffffffp1023 && fraction > 0)
+        return a * (1 - fraction) + b * fraction;
+    return fraction == 0 || a == b ? a : fraction < 0.5 ? a + d * fraction : b - d * (1 - fraction);
 }
 
 /* The same as an integer: the nearest, of halves the even one. */
-FC_INLINE FC_T FC_N(nearest_between)(FC_T low, FC_T high, double share)
+FC_INLINE FC_T FC_N(nearest_between)(FC_T low, FC_T high, double fraction)
 {
-    const unsigned __int128 part = (unsigned __int128)((uint64_t)high - (uint64_t)low) * (uint64_t)(share * 0x1p63);
+    const unsigned __int128 part = (unsigned __int128)((uint64_t)high - (uint64_t)low) * (uint64_t)(fraction * 0x1p63);
     const uint64_t half = (uint64_t)1 << 62, rest = (uint64_t)part & (2 * half - 1);
     const uint64_t value = (uint64_t)low + (uint64_t)(part >> 63);
     return (FC_T)(value + (rest > half || (rest == half && (value & 1))));
 }
 
-static void FC_N(finish)(const fc_ranked *q)
+static void FC_N(finish_ranks)(const fc_finish_ranks *q)
 {
     const FC_T *low = q->low, *high = q->high, *extreme = q->extreme;
     FC_T *out = q->out;
     double *real = q->out;
     for (ptrdiff_t i = 0; i < q->n && low; i++) {
-        const double value = high ? FC_N(between)(low[i], high[i], q->share[i]) : (double)low[i];
+        const double value = high ? FC_N(between)(low[i], high[i], q->fraction[i]) : (double)low[i];
         if (q->real)
             real[i] = q->count[i] ? value : q->nothing;
         else if (FC_IS_FLOAT)
             out[i] = q->count[i] ? (FC_T)value : (FC_T)q->nothing;
         else if (high)
-            out[i] = q->count[i] ? FC_N(nearest_between)(low[i], high[i], q->share[i]) : 0;
+            out[i] = q->count[i] ? FC_N(nearest_between)(low[i], high[i], q->fraction[i]) : 0;
         else
             out[i] = q->count[i] ? low[i] : 0;
     }
@@ -246,10 +247,10 @@ static void FC_N(finish)(const fc_ranked *q)
 /* Rows are numbered from 1, so that the rows that join on the left of a tile are whole groups. A group of level l, the rows
  * s .. s + (1 << l) - 1 with s a multiple of their number, stays in the ring until no tile needs it. */
 typedef struct FC_N(tiles) {
-    const fc_box *q;
+    const fc_rank_box *q;
     FC_N(aim) aim;
     ptrdiff_t x, origin, rows; /* of the ring, and the row in its first place */
-    FC_N(part) *ring;
+    FC_N(element) *ring;
     int level;
 } FC_N(tiles);
 
@@ -258,13 +259,13 @@ FC_INLINE FC_N(list) FC_N(held)(const FC_N(tiles) *t, int level, ptrdiff_t start
     const ptrdiff_t at = start - t->origin, width = t->q->width;
     FC_N(list) group = {.cells = width << level};
     group.v = t->ring + (level * t->rows + (at < t->rows ? at : at - t->rows)) * width;
-    if (level == 0 && width <= FC_FEW_CELLS)
+    if (level == 0 && width <= FC_REGISTER_CELLS)
         group.v += FC_N(first_rank)(&t->aim, group.cells);
     return group;
 }
 
 /* Any 1 << level rows, from the ring or merged at `to` from what is there. */
-static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, FC_N(part) *to)
+static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, FC_N(element) *to)
 {
     const ptrdiff_t half = ((ptrdiff_t)1 << level) / 2, cells = t->q->width << level;
     if (!(start & (2 * half - 1)) || level == 0)
@@ -275,17 +276,17 @@ static FC_N(list) FC_N(group)(const FC_N(tiles) *t, int level, ptrdiff_t start, 
 }
 
 /* Outputs first .. first + (1 << level) - 1 of the list of all rows that they share. */
-static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC_N(list) shared, FC_N(part) *to)
+static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC_N(list) shared, FC_N(element) *to)
 {
-    const fc_box *q = t->q;
+    const fc_rank_box *q = t->q;
     if (level == 0) { /* nothing but what is wanted is left of all cells */
-        memcpy((FC_T *)q->low[first] + t->x, &shared.v[0], sizeof(FC_N(part)));
+        memcpy((FC_T *)q->low[first] + t->x, &shared.v[0], sizeof(FC_N(element)));
         if (q->high)
-            memcpy((FC_T *)q->high[first] + t->x, &shared.v[1], sizeof(FC_N(part)));
+            memcpy((FC_T *)q->high[first] + t->x, &shared.v[1], sizeof(FC_N(element)));
         return;
     }
     const ptrdiff_t half = (ptrdiff_t)1 << --level;
-    FC_N(part) *rest = to + (level + 1) * (q->width << level);
+    FC_N(element) *rest = to + (level + 1) * (q->width << level);
     for (int right = 0; right < 2; right++, first += half) {
         if (first >= q->count)
             return;
@@ -301,9 +302,9 @@ static void FC_N(share_out)(const FC_N(tiles) *t, ptrdiff_t first, int level, FC
     }
 }
 
-static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) *to)
+static void FC_N(rank_box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(element) *to)
 {
-    const fc_box *q = t->q;
+    const fc_rank_box *q = t->q;
     const ptrdiff_t tile = (ptrdiff_t)1 << t->level, last = q->count + q->height - 2;
     ptrdiff_t next[FC_TILE_LEVELS + 1];
     for (int level = 0; level <= t->level; level++)
@@ -315,8 +316,8 @@ static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) 
             t->origin += t->rows;
         for (; next[0] < end; next[0]++) {
             const FC_T *row = q->rows[next[0] - 1 < last ? next[0] - 1 : last];
-            FC_N(part) *v = FC_N(held)(t, 0, next[0]).v;
-            if (q->width <= FC_FEW_CELLS)
+            FC_N(element) *v = FC_N(held)(t, 0, next[0]).v;
+            if (q->width <= FC_REGISTER_CELLS)
                 v -= FC_N(first_rank)(&t->aim, q->width);
             FC_N(sort_list)(v, to, row + t->x, offset, q->width, &t->aim);
         }
@@ -343,15 +344,15 @@ static void FC_N(box_strip)(FC_N(tiles) *t, const ptrdiff_t *offset, FC_N(part) 
     }
 }
 
-/* Bytes for `box` (height of 1 for `cells`). */
-static ptrdiff_t FC_N(sorted_room)(ptrdiff_t height, ptrdiff_t width)
+/* Bytes for rank_box (height of 1 for rank_cells). */
+static ptrdiff_t FC_N(rank_room)(ptrdiff_t height, ptrdiff_t width)
 {
     const ptrdiff_t levels = fc_tile_level(height) + 1, cells = height * width;
-    const ptrdiff_t parts = FC_N(aim_parts)(cells) + levels * fc_ring_rows(height) * width + 7 * cells;
-    return parts * (ptrdiff_t)sizeof(FC_N(part)) + width * (ptrdiff_t)sizeof(ptrdiff_t);
+    const ptrdiff_t parts = FC_N(aim_elements)(cells) + levels * fc_ring_rows(height) * width + 7 * cells;
+    return parts * (ptrdiff_t)sizeof(FC_N(element)) + width * (ptrdiff_t)sizeof(ptrdiff_t);
 }
 
-static void FC_N(box)(const fc_box *q)
+static void FC_N(rank_box)(const fc_rank_box *q)
 {
     FC_N(network) *network = FC_N(network_of)(q);
     if (network) {
@@ -365,21 +366,21 @@ static void FC_N(box)(const fc_box *q)
     FC_N(tiles) t = {.q = q, .level = fc_tile_level(q->height), .rows = fc_ring_rows(q->height)};
     const ptrdiff_t cells = q->height * q->width;
     t.aim = FC_N(aim_at)(q->spare, cells, q->rank, q->high != NULL);
-    t.ring = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
-    FC_N(part) *to = t.ring + (t.level + 1) * t.rows * q->width;
+    t.ring = (FC_N(element) *)q->spare + FC_N(aim_elements)(cells);
+    FC_N(element) *to = t.ring + (t.level + 1) * t.rows * q->width;
     ptrdiff_t *offset = (ptrdiff_t *)(to + 7 * cells);
     for (ptrdiff_t i = 0; i < q->width; i++)
         offset[i] = i;
     for (t.x = 0; t.x < q->n; t.x += FC_ABREAST * FC_LANES) {
         if (t.x > 0 && t.x + FC_ABREAST * FC_LANES > q->n)
             t.x = q->n - FC_ABREAST * FC_LANES;
-        FC_N(box_strip)(&t, offset, to);
+        FC_N(rank_box_strip)(&t, offset, to);
     }
 }
 
 /* Outputs first .. first + (1 << level) - 1 at x, of the list of the cells that they and their neighbours share. */
-static void FC_N(share_cells)(const fc_cells *q, ptrdiff_t x, ptrdiff_t first, int level, const ptrdiff_t *offset,
-                              FC_N(list) shared, FC_N(part) *to, const FC_N(aim) *aim)
+static void FC_N(share_cells)(const fc_rank_cells *q, ptrdiff_t x, ptrdiff_t first, int level, const ptrdiff_t *offset,
+                              FC_N(list) shared, FC_N(element) *to, const FC_N(aim) *aim)
 {
     const ptrdiff_t n = q->cells[level], half = ((ptrdiff_t)1 << level) / 2;
     FC_N(list) all = FC_N(sort_list)(to, to + n, (const FC_T *)q->from + x, offset + (first >> level) * n, n, aim);
@@ -391,9 +392,9 @@ static void FC_N(share_cells)(const fc_cells *q, ptrdiff_t x, ptrdiff_t first, i
         return;
     }
     if (level == 0) {
-        memcpy((FC_T *)q->low[first] + x, &all.v[0], sizeof(FC_N(part)));
+        memcpy((FC_T *)q->low[first] + x, &all.v[0], sizeof(FC_N(element)));
         if (q->pair)
-            memcpy((FC_T *)q->high[first] + x, &all.v[1], sizeof(FC_N(part)));
+            memcpy((FC_T *)q->high[first] + x, &all.v[1], sizeof(FC_N(element)));
         return;
     }
     if (shared.cells) {
@@ -406,13 +407,13 @@ static void FC_N(share_cells)(const fc_cells *q, ptrdiff_t x, ptrdiff_t first, i
         FC_N(share_cells)(q, x, first + half, level - 1, offset, all, to, aim);
 }
 
-static void FC_N(cells)(const fc_cells *q)
+static void FC_N(rank_cells)(const fc_rank_cells *q)
 {
     ptrdiff_t cells = 0;
     for (int level = 0; level <= q->levels; level++)
         cells += q->cells[level];
     const FC_N(aim) aim = FC_N(aim_at)(q->spare, cells, q->rank, q->pair);
-    FC_N(part) *to = (FC_N(part) *)q->spare + FC_N(aim_parts)(cells);
+    FC_N(element) *to = (FC_N(element) *)q->spare + FC_N(aim_elements)(cells);
     for (ptrdiff_t x = 0; x < q->n; x += FC_ABREAST * FC_LANES) {
         if (x > 0 && x + FC_ABREAST * FC_LANES > q->n)
             x = q->n - FC_ABREAST * FC_LANES;
@@ -427,11 +428,11 @@ static void FC_N(fill)(fc_neighborhood *table)
     fc_elements *k = &table->elements[FC_ELEMENT];
     k->keys = FC_N(keys);
     k->values = FC_N(values);
-    k->ranked = FC_N(finish);
+    k->finish_ranks = FC_N(finish_ranks);
 #if !FC_AS_KEYS
-    k->sorted_room = FC_N(sorted_room);
-    k->box = FC_N(box);
-    k->cells = FC_N(cells);
+    k->rank_room = FC_N(rank_room);
+    k->rank_box = FC_N(rank_box);
+    k->rank_cells = FC_N(rank_cells);
 #endif
 #if defined FC_INTEGER_TYPE && !FC_AS_KEYS
     k->select = FC_N(select);

@@ -1,5 +1,8 @@
-/* The table of neighbourhoods. Next hops: lines.h, which loads lines; neighborhood.h for named reductions, ranks.h for order
- * statistics. */
+/* The table of neighbourhoods. Next hops: lines.h, which loads lines; neighborhood.h, which fills in named reductions; ranks.h,
+ * order statistics.
+ *
+ * Lines that kernels read and write begin at any element unless a contract says more. Where it says that a kernel reads beyond
+ * the last element, what stands there changes no result. */
 #ifndef FC_NEIGHBORHOOD_TABLE_H
 #define FC_NEIGHBORHOOD_TABLE_H
 
@@ -10,9 +13,10 @@
 /* What lies outside an array: a number, or one of its own elements, or nothing. */
 enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
 
-/* A line of a block: native elements (float16 as float32) from a 64-byte boundary, a byte each that says whether the
- * element counts (NULL: all do), and whether any is NaN, does not count, or is -0. FC_LINE_SLACK bytes after it may be read. */
-enum { FC_LINE_NAN = 1, FC_LINE_HOLES = 2, FC_LINE_MINUS = 4, FC_LINE_SLACK = 576 };
+/* A line of a block: native elements (float16 as float32) from a 64-byte boundary; `present`, a byte each that says whether the
+ * element counts (NULL: all do); whether any is NaN, is masked (does not count), or is -0. FC_LINE_SLACK bytes after it may be
+ * read. */
+enum { FC_LINE_NAN = 1, FC_LINE_MASKED = 2, FC_LINE_MINUS = 4, FC_LINE_SLACK = 576 };
 typedef struct fc_line {
     char *at;
     uint8_t *present;
@@ -40,105 +44,121 @@ typedef struct fc_put {
     int kind, source;
 } fc_put;
 
-/* ---- named reductions (neighborhood.h) ---- */
+/* ---- named reductions of any window (plain.h) ---- */
 
-/* Results: of the line's type (range: its unsigned one) to FC_NEAR_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
- * and prod; int64 for count; bytes for any and all; doubles for the others. `wide` ones of integers, exact where others wrap or
- * round: doubles for sum and prod, and for mean the nearest of the line's type; min, max and range of integers as doubles. A
- * `wide` product of at least 2^-24 and less than 2^16 each, or 0, neither overflows nor underflows on the way. Where nothing
- * counts, those that have no value there are `nothing`. */
-enum { FC_NEAR_MIN, FC_NEAR_MAX, FC_NEAR_RANGE, FC_NEAR_SUM, FC_NEAR_PROD, FC_NEAR_MEAN, FC_NEAR_VAR, FC_NEAR_STD,
-       FC_NEAR_COUNT, FC_NEAR_ANY, FC_NEAR_ALL };
+/* Results: of the line's type (range: its unsigned one) to FC_REDUCE_RANGE; doubles of floats, or 64 bits modulo 2^64, for sum
+ * and prod; int64 for count; bytes for any and all; doubles for the others. `wide` ones of integers are exact where others wrap
+ * or round: doubles for sum and prod; for mean the nearest integer, of the line's type; doubles for min, max and range. A
+ * `wide` product of floats that are 0 or at least 2^-24 and less than 2^16 neither overflows nor underflows on the way. Where
+ * nothing counts, reductions that have no value there give `nothing`. */
+enum { FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE, FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN, FC_REDUCE_VAR,
+       FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY, FC_REDUCE_ALL };
 
-/* Results first .. n - 1 of a line; `lines` begins with the first line of its window, run i covers run_length[i] taps from run_start[i]
- * of lines[run_line[i]]. Reads up to 64 elements beyond the last. */
-typedef struct fc_near {
+/* Results first .. n - 1 of a line of them; `lines` begins with the first line of its window, run i covers run_length[i] taps
+ * from run_start[i] of lines[run_line[i]]. Reads up to 63 elements, and bytes of `present`, beyond the last of each run. */
+typedef struct fc_reduce {
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
-    int reduction, wide, holes; /* FC_LINE_HOLES: some cells may not count; FC_LINE_MINUS: some may be -0 */
+    int reduction, wide, masked; /* FC_LINE_MASKED: some cells may not count; FC_LINE_MINUS: some may be -0 */
     double ddof, nothing;
     void *out;
-} fc_near;
+} fc_reduce;
 
-/* Boxes along one axis. Operations: FC_OP_NAN lets NaN through, as one NaN, and makes -0 less than 0. */
+/* ---- least and greatest (extremes.h) ---- */
+
+/* Operations: with FC_OP_NAN, of floats alone, a NaN makes its results NaN, all of one pattern, and -0 is less than 0. */
 enum { FC_OP_MIN = 0, FC_OP_MAX = 1, FC_OP_NAN = 2 };
 
-/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and, if n is less than a vector, to its end.
- * `columns` returns whether a row may hold a NaN or a -0, unless `op` is FC_OP_NAN. */
-typedef struct fc_columns {
+/* out[o * step][x] = op of rows[(o + t) * step][x], t < window, o < count, x < n and, if n is less than a vector, to its end,
+ * read and written. With FC_OP_NAN a NaN has any pattern yet. Returns whether a row may hold a NaN or a -0, unless `op` has
+ * FC_OP_NAN. */
+typedef struct fc_extreme_columns {
     const void *const *rows;
     void *const *out;
     ptrdiff_t step, window, count, n;
     int op;
-} fc_columns;
+} fc_extreme_columns;
 
 /* out[i][x] = op of src[i][x .. x + window - 1], i < count, x < n, and not beyond. `spare` is a line that may be overwritten,
- * src[0] itself if it may and there are no others. Reads up to a vector beyond the last. */
-typedef struct fc_row {
+ * src[0] itself if it may be and there are no others. Reads of `src`, and writes to `spare`, up to FC_LINE_SLACK bytes beyond the
+ * last of the n + window - 1 elements. */
+typedef struct fc_extreme_rows {
     const void *const *src;
     void *const *out;
     void *spare;
     ptrdiff_t window, n, count;
     int op;
-} fc_row;
+} fc_extreme_rows;
+
+/* out[o][x] = op of lines[o * count + t][x], t < count, o < stacks, x < n, and not beyond. Reads up to a vector beyond
+ * the last. */
+typedef struct fc_extreme_stacks {
+    const void *const *lines;
+    void *const *out;
+    ptrdiff_t count, stacks, n;
+    int op;
+} fc_extreme_stacks;
 
 /* ---- order statistics (ranks.h) ----
  *
  * `rows` are the lines of a block as keys: unsigned integers in the order of the values, those that do not count the
- * greatest; where all count, `box` and `cells` take unsigned integers and floats as they are. Results of outputs
+ * greatest; where all count, rank_box and rank_cells take unsigned integers and floats as they are. Results of outputs
  * first .. n - 1 go to lines of keys with room for FC_SELECT_ROOM more. */
 enum { FC_SELECT_ROOM = 128, FC_SELECT_CHUNK = 64 };
 
-/* The cell at position (count - 1) * quantile of those that count, between two cells if `share` is not 0; with a negative
+/* The cell at position (count - 1) * quantile of those that count, between two cells if `fraction` is not 0; with a negative
  * quantile that of a rank, the nearest there is, counted from the end if negative. Passes first_pass .. end_pass - 1 of the
  * bits of an element and two over the runs first_run .. end_run - 1; if that is not all, of one chunk of outputs, and `state`,
- * 2 * FC_SELECT_CHUNK numbers, goes from one call to the next. */
+ * 2 * FC_SELECT_CHUNK numbers, goes from one call to the next. Reads up to FC_SELECT_CHUNK - 1 keys, and bytes of `present`,
+ * beyond the last of each run. */
 typedef struct fc_select {
     const void *const *rows;
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
-    int holes;
+    int masked;
     double quantile;
     ptrdiff_t rank;
     void *low, *high; /* high: the next cell, NULL if it is not wanted */
-    double *share;
+    double *fraction;
     ptrdiff_t *count;
     ptrdiff_t first_run, end_run;
     int first_pass, end_pass;
     ptrdiff_t *state;
 } fc_select;
 
+enum { FC_REGISTER_CELLS = 16 }; /* that are sorted at once, in registers */
+
 /* Rank `rank` of boxes, and the next if `high` is not NULL: `count` lines of n outputs of rows[0 .. count + height - 2], the
- * lines themselves. Writes n results, or FC_ABREAST vectors of them if n is less. `spare` holds sorted_room(height, width)
- * bytes from a 64-byte boundary. */
-typedef struct fc_box {
+ * lines themselves. Writes n results, or two vectors of them if n is less, and reads as many elements, with width - 1 more.
+ * `spare` holds rank_room(height, width) bytes from a 64-byte boundary. */
+typedef struct fc_rank_box {
     const void *const *rows;
     void *const *low, *const *high;
     ptrdiff_t n, count, height, width, rank;
     void *spare;
-} fc_box;
+} fc_rank_box;
 
 /* The same of windows of any shape, for a column of 1 << levels lines of outputs, the first `outputs` of them: each 1 << l
  * outputs have cells[l] cells that twice as many do not all have, each at from + offset; offsets of all outputs first, then
- * those of both halves and so on. `spare` holds sorted_room(1, cells of a window) bytes. */
+ * those of both halves and so on. `spare` holds rank_room(1, cells of a window) bytes. */
 enum { FC_CELL_LEVELS = 2 };
 
-typedef struct fc_cells {
+typedef struct fc_rank_cells {
     const void *from;
     const ptrdiff_t *offset;
     ptrdiff_t cells[FC_CELL_LEVELS + 1], n, rank;
     int levels, outputs, pair;
     void *low[1 << FC_CELL_LEVELS], *high[1 << FC_CELL_LEVELS];
     void *spare;
-} fc_cells;
+} fc_rank_cells;
 
 /* The most frequent value, the least of several; or the entropy in bits, if `logs` holds round(c * log2(c) * scale) of each
  * count c up to most_logs. `zeros`: the keys of -0 and 0, floats, are one value. `moving`: a histogram, of elements of at most
- * 16 bits, which must be `wide` for more than FC_NARROW_COUNT cells and for the mode of 16 bits; else windows are sorted, at most `room` cells at once: of
- * more than that, one output a call, which returns whether the same call must come again after a pass or two over the cells,
- * and keeps `so_far` between calls.
+ * 16 bits, which must be `wide` for more than FC_NARROW_COUNT cells and for the mode of 16 bits. Else windows are sorted, at most
+ * `room` cells at once; where a window has more, a call takes one output and returns whether the same call must come again,
+ * after a pass or two over the cells: `so_far` is kept between such calls, and begins with begun = 0.
  * `spare` holds tally_room(..) bytes from a 64-byte boundary. */
 enum { FC_NARROW_COUNT = 65535 };
 typedef struct fc_so_far {
@@ -153,7 +173,7 @@ typedef struct fc_tally {
     const fc_line *lines;
     const ptrdiff_t *run_line, *run_start, *run_length;
     ptrdiff_t runs, cells, first, n;
-    int holes, zeros;
+    int masked, zeros;
     void *spare, *mode;
     double *entropy;
     const int64_t *logs;
@@ -166,99 +186,96 @@ typedef struct fc_tally {
 
 /* Values to results: doubles if `real`, else of the line's type, between two integers the nearest, of halves the even one.
  * Nothing counting gives `nothing`, and a NaN in `extreme` (may be NULL) gives NaN.
- * Without low the results are there already, without high they are low. */
-typedef struct fc_ranked {
+ * Without `low` the results stand in `out` already, as doubles; without `high` they are `low`. */
+typedef struct fc_finish_ranks {
     const void *low, *high, *extreme;
-    const double *share;
+    const double *fraction;
     const ptrdiff_t *count;
     ptrdiff_t n;
     int real;
     double nothing;
     void *out;
-} fc_ranked;
-
-/* out[o][x] = op of lines[o * count + t][x], t < count, o < piles, x < n, and not beyond. Reads up to a vector beyond the last. */
-typedef struct fc_pile {
-    const void *const *lines;
-    void *const *out;
-    ptrdiff_t count, piles, n;
-    int op;
-} fc_pile;
+} fc_finish_ranks;
 
 /* ---- sums of boxes (box_sums.h) ----
  *
- * Wide lines hold doubles; if of integers and without `squares`, uint32 for elements of up to 16 bits and uint64 for others, modulo
- * 2^bits. With `squares` the sums of the squares of the distances from the mean stand `half` bytes further on, and those of double
- * elements are relative to the first of each window, which stands 2 * half bytes further on.
+ * Wide lines hold doubles; those of integers without `squares` hold uint32 for elements of up to 16 bits and uint64 for others,
+ * modulo 2^bits. With `squares` the sums of the squares of the distances from the mean stand `half` bytes further on, and sums of
+ * double elements are relative to the first of each window, which stands 2 * half bytes further on.
  *
- * Columns: out[o * step][x] = the sum of rows[(o * every + t) * step][x], t < window, o < count, x < n and up to FC_FOLD_STRIP
- * bytes beyond, written and read. `rows` are lines of elements if `raw`, else wide lines whose numbers stand for `cells`
- * elements each. Needs 2 (with squares 5) times FC_FOLD_STRIP * ((count - 1) * every + window + 1) bytes of space.
- * Rows: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n and up to a vector beyond; n + window - 1 numbers and a
- * vector of `out` (two where rows widen) are overwritten. */
-enum { FC_FOLD_STRIP = 128 };
-typedef struct fc_fold {
+ * sum_columns: out[o * step][x] = the sum of rows[(o * every + t) * step][x], t < window, o < count, x < n and, if n numbers are
+ * less than FC_SUM_STRIP bytes or 4 vectors, up to FC_SUM_STRIP bytes beyond, read and written. `rows` are lines of
+ * elements if `raw`, else wide lines whose numbers stand for `cells` elements each, window > 1. Needs
+ * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8.
+ * sum_row: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n, of wide numbers; reads up to a vector beyond the
+ * n + window - 1 numbers, and writes as many, and a vector (two where rows widen), to `out`. */
+enum { FC_SUM_STRIP = 128, FC_SUM_AREAS = 5 };
+#define FC_SUM_SPACE(rows) (FC_SUM_AREAS * FC_SUM_STRIP * ((rows) + 1))
+typedef struct fc_sums {
     const void *const *rows;
     void *const *out;
     ptrdiff_t step, window, every, count, n, half, cells;
     int raw, squares;
     char *space;
-    char *const *ahead; /* of rows: where the results will go, lines of `ahead_step` bytes a number, claimed meanwhile */
-    ptrdiff_t aheads, ahead_step;
-} fc_fold;
+    char *const *ahead; /* of rows: ahead_lines places where results will go, ahead_step bytes a number, prefetched for writing */
+    ptrdiff_t ahead_lines, ahead_step;
+} fc_sums;
 
-/* A wide line as n results of a reduction (sum, mean, var, std; var and std only of local sums) over `cells` elements each.
- * The numbers are `doubles`, or integers, of which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers
- * themselves for sum; FC_F64 for mean, and FC_U8, rounded to nearest, of bytes and at most FC_FOLD_BYTES cells. */
-enum { FC_FOLD_BYTES = 8192, FC_NARROW_CELLS = 65535 / 255 };
-typedef struct fc_finish {
+/* A wide line as n results of a reduction (sum, mean, var, std; var and std only of sums with squares) over `cells` elements
+ * each. The numbers are `doubles`, or integers, of which there are sum and mean. kind: FC_F32 or FC_F64 of doubles; the integers
+ * themselves for sum, at least 32 bits; FC_F64 for mean, and FC_U8, rounded to nearest, of bytes and at most FC_MEAN_CELLS. */
+enum { FC_MEAN_CELLS = 8192, FC_NARROW_CELLS = 65535 / 255 };
+typedef struct fc_finish_sums {
     const void *wide;
     void *out;
     ptrdiff_t half, n, cells;
     int reduction, kind, doubles;
     double ddof;
-} fc_finish;
+} fc_finish_sums;
 
 /* ---- large boxes (box_parts.h) ----
  *
- * A part is what some cells that follow each other come to: doubles (SUM), uint64 modulo 2^64 (WHOLE, HIGH: of the upper halves of
- * 64-bit elements, NONZERO and PRESENT: counts), elements (LEAST, GREATEST), or FC_MOMENT_PLANES(bytes of an integer, or 0)
+ * A part is what some cells that follow each other come to: doubles (SUM), uint64 modulo 2^64 (WHOLE; HIGH, of the upper halves
+ * of 64-bit elements; NONZERO and PRESENT, counts), elements (LEAST, GREATEST), or FC_MOMENT_PLANES(bytes of an integer, or 0)
  * planes of doubles, `plane` numbers apart. */
 enum { FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST,
        FC_PART_GREATEST, FC_PARTS };
 #define FC_MOMENT_PLANES(integer) ((integer) == 8 ? 5 : 4)
 
 /* to[x] = the part of line[x] alone, x < n, and not beyond; present: NULL if all count. */
-typedef struct fc_lift {
+typedef struct fc_lift_parts {
     void *to;
     const void *line;
     const uint8_t *present;
     ptrdiff_t plane, n;
     int part;
-} fc_lift;
+} fc_lift_parts;
 
 /* to[x] = a[x] and then b[x], x < n in that order, and not beyond: `to` may be a, or a part of it further on be b. Reads up to a
  * vector beyond. */
-typedef struct fc_join {
+typedef struct fc_join_parts {
     void *to;
     const void *a, *b;
     ptrdiff_t plane, n;
     int part;
-} fc_join;
+} fc_join_parts;
 
-/* n results, of the kinds that fc_near has, from the parts of windows that a reduction needs; without FC_PART_PRESENT each
+/* n results, of the kinds that fc_reduce has, from the parts of windows that a reduction needs; without FC_PART_PRESENT each
  * window has `cells` that count. */
-typedef struct fc_conclude {
+typedef struct fc_finish_parts {
     const void *parts[FC_PARTS];
     void *out;
     ptrdiff_t plane, n, cells;
     int reduction, wide;
     double ddof, nothing;
-} fc_conclude;
+} fc_finish_parts;
 
-/* Elements of 0 or 1 and bits in stripes (truth_bits.h). pack: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
- * beyond; what is read beyond the last element may be anything. unpack: elements[x] = bit x / stripe of (bits & also)[x % stripe],
- * x < count, and not beyond. With a `flip` of 255, not 0, the bits are the opposites. */
+/* ---- booleans as bits (bits.h) ---- */
+
+/* Elements of 0 or 1 and bits in stripes. pack_bits: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
+ * beyond; what is read beyond the last element may be anything. unpack_bits: elements[x] = bit x / stripe of
+ * (bits & also)[x % stripe], x < count <= 8 * stripe, and not beyond; reads a vector at least. With a `flip` of 255, not 0, the
+ * bits are the opposites. */
 typedef struct fc_stripes {
     uint8_t *elements, *bits;
     const uint8_t *also;
@@ -266,7 +283,8 @@ typedef struct fc_stripes {
     uint8_t flip;
 } fc_stripes;
 
-/* out[i] = src[i + terms[0]] | src[i + terms[1]] and so on, t < count, i < bytes and up to a vector beyond; `out` may be src. */
+/* out[i] = src[i + terms[0]] | src[i + terms[1]] and so on, t < count, i < bytes and up to a vector beyond; `out` may be src if
+ * no term is negative. */
 typedef struct fc_merge {
     const uint8_t *src;
     uint8_t *out;
@@ -274,31 +292,33 @@ typedef struct fc_merge {
     ptrdiff_t count, bytes;
 } fc_merge;
 
+/* ---- the table ---- */
+
 /* The kernels of one element type. */
 typedef struct fc_elements {
     int bytes;
-    void (*near)(const fc_near *);
-    int (*columns)(const fc_columns *);
-    void (*row)(const fc_row *);
+    void (*reduce)(const fc_reduce *);
+    int (*extreme_columns)(const fc_extreme_columns *);
+    void (*extreme_rows)(const fc_extreme_rows *);
+    void (*extreme_stacks)(const fc_extreme_stacks *);
+    void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
+    void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n); /* out = src != 0, in src itself for bytes */
     void (*keys)(void *to, const void *from, const uint8_t *present, ptrdiff_t n); /* present: NULL if all count */
-    void (*values)(void *line, ptrdiff_t n);                                     /* keys to values, in place */
-    void (*ranked)(const fc_ranked *);
+    void (*values)(void *line, ptrdiff_t n); /* keys to values, in place */
+    void (*finish_ranks)(const fc_finish_ranks *);
     /* Not of signed integers; select and tally of unsigned ones only. */
-    ptrdiff_t (*sorted_room)(ptrdiff_t height, ptrdiff_t width);
-    void (*box)(const fc_box *);
-    void (*cells)(const fc_cells *);
+    ptrdiff_t (*rank_room)(ptrdiff_t height, ptrdiff_t width);
+    void (*rank_box)(const fc_rank_box *);
+    void (*rank_cells)(const fc_rank_cells *);
     void (*select)(const fc_select *);
     int (*tally)(const fc_tally *);
     ptrdiff_t (*tally_room)(ptrdiff_t room, ptrdiff_t runs, int moving, int wide); /* room: of cells, if windows are sorted */
-    void (*pile)(const fc_pile *);
-    void (*subtract)(void *out, const void *from, const void *what, ptrdiff_t n); /* out = from - what, modulo 2^bits */
-    void (*nonzero)(uint8_t *out, const void *src, ptrdiff_t n); /* out = src != 0, in src itself for bytes */
-    void (*fold_columns)(const fc_fold *);
-    void (*fold_row)(const fc_fold *);
-    void (*finish)(const fc_finish *);
-    void (*lift)(const fc_lift *);
-    void (*join)(const fc_join *);
-    void (*conclude)(const fc_conclude *);
+    void (*sum_columns)(const fc_sums *);
+    void (*sum_row)(const fc_sums *);
+    void (*finish_sums)(const fc_finish_sums *);
+    void (*lift_parts)(const fc_lift_parts *);
+    void (*join_parts)(const fc_join_parts *);
+    void (*finish_parts)(const fc_finish_parts *);
 } fc_elements;
 
 #define FC_GATHER 32
@@ -309,15 +329,15 @@ typedef struct fc_neighborhood {
     fc_elements widening;     /* the same but for sums of rows, of 32 bits: for boxes with at most half as many in a column */
     ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */
     int (*fill_line)(const fc_fill *);
-    /* Of a line of native elements at dst: fills in what lies outside the array from what lies inside. */
+    /* Of native lines: fills in what lies outside the array from what lies inside, which must hold all that is repeated. */
     void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count);
     void (*put_line)(const fc_put *);
     /* dst[i * pitch + c] = src[i * step + c] for c < size bytes and i < n, in pieces of FC_GATHER bytes: less than that is
      * read and written beyond each. */
     void (*gather)(char *dst, ptrdiff_t pitch, const char *src, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size);
-    void (*pack)(const fc_stripes *);
-    void (*unpack)(const fc_stripes *);
-    void (*merge)(const fc_merge *);
+    void (*pack_bits)(const fc_stripes *);
+    void (*unpack_bits)(const fc_stripes *);
+    void (*merge_bits)(const fc_merge *);
 } fc_neighborhood;
 
 #endif

@@ -1,8 +1,8 @@
-/* Truths as bits, for any and all and the extremes of booleans: "or" of bits, of which "and" is that of the opposites.
+/* Booleans as bits, for any, all and extremes: "or" of bits, of which "and" is that of the opposites. Next hop: base/simd.h.
  *
  * A line lies in stripes: bit k of byte i is element k * stripe + i, and bytes from `stripe` on repeat elements, so that the line
- * from element x on begins at byte x. Thus nothing is ever shifted: `merge` is a load and an operation for each term and 8
- * elements a byte; `pack` takes a load and two operations for each vector of elements, `unpack` two and a store. */
+ * from element x on begins at byte x. Thus nothing is ever shifted: merge_bits is a load and an operation for each term and 8
+ * elements a byte; pack_bits takes a load and two operations for each vector of elements, unpack_bits two and a store. */
 
 #ifndef FC_BITS_ONCE
 #define FC_BITS_ONCE
@@ -10,7 +10,7 @@
 typedef uint8_t fc_bytes __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(1)));
 typedef uint64_t fc_long_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(1)));
 
-static void fc_pack(const fc_stripes *q)
+static void fc_pack_bits(const fc_stripes *q)
 {
     const uint8_t *elements = q->elements;
     uint8_t *bits = q->bits;
@@ -26,7 +26,7 @@ static void fc_pack(const fc_stripes *q)
 }
 
 /* A vector of bits to all stripes; what is written beyond a short stripe is written again with the next. */
-static void fc_unpack(const fc_stripes *q)
+static void fc_unpack_bits(const fc_stripes *q)
 {
     const uint8_t *bits = q->bits, *also = q->also;
     uint8_t *elements = q->elements;
@@ -62,7 +62,7 @@ FC_INLINE void fc_merge_strip(const fc_merge *q, ptrdiff_t i, const int wide)
         *(fc_long_words *)(q->out + i + v * FC_VEC_BYTES) = sum[v];
 }
 
-static void fc_merge_terms(const fc_merge *q)
+static void fc_merge_bits(const fc_merge *q)
 {
     ptrdiff_t i = 0;
     for (; i + 4 * FC_VEC_BYTES <= q->bytes; i += 4 * FC_VEC_BYTES)
