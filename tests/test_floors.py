@@ -102,3 +102,13 @@ def test_a_wrong_import_is_found(file, text):
 )
 def test_a_wrong_line_of_a_kernel_is_found(file, text):
     assert wrong_lines(Path(file), text)
+
+
+def test_the_map_of_the_kernels_names_files_that_exist():
+    text = (SOURCES / "kernels" / "README.md").read_text()
+    names = set(re.findall(r"`([\w/]+\.(?:h|c|pyx|pxd|py|def))`", text))
+    known = {path.relative_to(root).as_posix() for root in (SOURCES.parent, SOURCES, SOURCES / "kernels")
+             for path in root.rglob("*.*") if path.is_relative_to(SOURCES) or path.is_relative_to(SOURCES.parent / "tests")}  # fmt: skip
+    known |= {path.name for path in SOURCES.rglob("*.*")} | {"setup.py"}
+    assert len(names) > 40
+    assert sorted(names - known) == []
