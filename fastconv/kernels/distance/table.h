@@ -1,4 +1,4 @@
-/* The table of distances. Next hops: prepare_rows.h, distance.h, nearest.h, gradients.h. */
+/* The table of distances. Next hop: distance.h, which fills it. */
 #ifndef FC_DISTANCE_TABLE_H
 #define FC_DISTANCE_TABLE_H
 
