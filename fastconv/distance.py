@@ -1,4 +1,5 @@
-"""Distances between all pairs of points, in batches. Next hop: _drivers/distance/pairs.pyx, which cuts the pairs into blocks."""
+"""Distances between all pairs of points, in batches. Next hops: _face/metrics.py, which knows the
+metrics, and _drivers/distance/pairs.pyx, nearest.pyx and gradients.pyx, which cut the pairs into blocks."""
 from __future__ import annotations
 
 import math
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._drivers import runtime as _runtime
-from ._drivers.distance import pairs as _distance
-from ._drivers.distance.pairs import small
+from ._drivers.distance import gradients as _gradients
+from ._drivers.distance import nearest as _neighbors
+from ._drivers.distance import pairs as _pairs
 from ._face import args as _args
 from ._face import metrics as _metrics
 from .runtime import get_num_threads
@@ -122,7 +124,7 @@ def cdist(
     array([[ 5., 10.]])
     """
     if out is None and dtype is None and workers is None and not kwargs and type(metric) is str:
-        quick = small(XA, XB, metric)
+        quick = _pairs.small(XA, XB, metric)
         if quick is not None:
             return quick
     xa, xb = _args.array("XA", XA), _args.array("XB", XB)
@@ -138,7 +140,7 @@ def cdist(
         elif plan.fill is not None:
             plan.fill(xa, xb, target)
         else:
-            _distance.matrix(xa, xb, target, plan.single, _same(xa, xb), target is out, plan.kernel, workers)
+            _pairs.matrix(xa, xb, target, plan.single, _same(xa, xb), target is out, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -208,7 +210,7 @@ def pdist(
                 for i, row in _rows_of_condensed(n):
                     plan.fill(points[i : i + 1], points[i + 1 :], target[index][None, row])
         else:
-            _distance.condensed(x, target, plan.single, plan.kernel, workers)
+            _pairs.condensed(x, target, plan.single, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -364,7 +366,7 @@ def _nearest(q_name, queries, x_name, data, k, metric, dtype, workers, kwargs):
             if parts > 1:
                 distances.fill(np.nan)
                 indices.fill(n)
-            _distance.nearest(q, x, distances, indices, plan.single, plan.kernel, workers)
+            _neighbors.nearest(q, x, distances, indices, plan.single, plan.kernel, workers)
     if parts == 1:
         return distances[0], indices[0]
     distances, indices = (np.concatenate(list(a), axis=-1) for a in (distances, indices))
@@ -531,7 +533,7 @@ def _pull_back(grad, a, b, lead, kind, plan, workers):
         return total
     pulled = np.zeros(shape, plan.compute)
     if pulled.size and b.shape[-2]:
-        _distance.pull(grad, a, b, pulled, kind, plan.single, plan.kernel, workers)
+        _gradients.pull(grad, a, b, pulled, kind, plan.single, plan.kernel, workers)
     return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled
 
 

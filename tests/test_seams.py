@@ -46,10 +46,10 @@ REASONS = {
         contraction/contraction.h:M conv/conv.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
-    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
+    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/run.pyx:TILE_VECTORS conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
-        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
+        distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/boxes.pyx:ONE neighborhood/boxes.pyx:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/rank_networks.h:ROOM
         neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """

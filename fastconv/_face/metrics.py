@@ -6,38 +6,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._drivers import runtime as _runtime
-from .._drivers.distance import pairs as _distance
+from .._drivers.distance import pairs as _pairs
+from .._drivers.distance import table
 from . import args as _args
-
-# The kernels' sums, endings and preparations: kernels/distance/table.h says what each means, in this order.
-(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
- BITS, WORDS, FORM) = range(17)
-(AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
- RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
-PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, BESIDE, NONZERO, PACKED_BITS = range(12)
 
 # name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
 _DIRECT = {
-    "euclidean": (SQUARE, ROOT, PLAIN, 1),
-    "sqeuclidean": (SQUARE, AS_IS, PLAIN, 1),
-    "cityblock": (CITYBLOCK, AS_IS, PLAIN, 1),
-    "chebyshev": (CHEBYSHEV, AS_IS, FINITE, 1),
-    "canberra": (CANBERRA, AS_IS, SIZES, 3),
-    "braycurtis": (BRAYCURTIS, RATIO, POSITIVE, 1),
-    "hamming": (HAMMING, SHARE, KNOWN, 2),
-    "cosine": (PRODUCT, COSINE, UNIT, 0.5),
-    "correlation": (PRODUCT, COSINE, CENTRED, 0.5),
-    "jensenshannon": (JENSEN, ENTROPY, SHARES, 12),
-    "dice": (DICE, DICE_RATIO, PLAIN, 3),
+    "euclidean": (table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1),
+    "sqeuclidean": (table.FC_SQUARE, table.FC_AS_IS, table.FC_PLAIN, 1),
+    "cityblock": (table.FC_CITYBLOCK, table.FC_AS_IS, table.FC_PLAIN, 1),
+    "chebyshev": (table.FC_CHEBYSHEV, table.FC_AS_IS, table.FC_FINITE, 1),
+    "canberra": (table.FC_CANBERRA, table.FC_AS_IS, table.FC_SIZES, 3),
+    "braycurtis": (table.FC_BRAYCURTIS, table.FC_RATIO, table.FC_POSITIVE, 1),
+    "hamming": (table.FC_HAMMING, table.FC_SHARE, table.FC_KNOWN, 2),
+    "cosine": (table.FC_PRODUCT, table.FC_COSINE, table.FC_UNIT, 0.5),
+    "correlation": (table.FC_PRODUCT, table.FC_COSINE, table.FC_CENTRED, 0.5),
+    "jensenshannon": (table.FC_JENSEN, table.FC_ENTROPY, table.FC_SHARES, 12),
+    "dice": (table.FC_DICE, table.FC_DICE_RATIO, table.FC_PLAIN, 3),
 }
 _BITS = {
-    "hamming": HAMMING_BITS,
-    "jaccard": JACCARD,
-    "dice": DICE_BITS,
-    "rogerstanimoto": ROGERSTANIMOTO,
-    "russellrao": RUSSELLRAO,
-    "sokalsneath": SOKALSNEATH,
-    "yule": YULE,
+    "hamming": table.FC_HAMMING_BITS,
+    "jaccard": table.FC_JACCARD,
+    "dice": table.FC_DICE_BITS,
+    "rogerstanimoto": table.FC_ROGERSTANIMOTO,
+    "russellrao": table.FC_RUSSELLRAO,
+    "sokalsneath": table.FC_SOKALSNEATH,
+    "yule": table.FC_YULE,
 }
 _TAKES = {"minkowski": {"p", "w"}, "seuclidean": {"V"}, "mahalanobis": {"VI"}, "jensenshannon": set()}
 NAMES = sorted({*_DIRECT, *_BITS, *_TAKES, "matching"})
@@ -56,7 +50,7 @@ _CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of
 _FACTOR_ROWS = 128  # of a matrix that is factored in place
 _FACTOR_BYTES = 8 << 20  # the largest matrix that is factored: points are multiplied by others as they are
 _runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS", "_FACTOR_BYTES")
-_distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
+_pairs.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 
@@ -82,12 +76,23 @@ class Plan:
         return self.kernel[7] if self.kernel else None
 
 
-# How a gradient follows from sums and ending; kernels/distance/table.h has the order.
+# How a gradient follows from sums and ending.
 _PULLS = {
-    (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
-    (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (FORM, ROOT): 1, (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
-}  # fmt: skip
+    (table.FC_SQUARE, table.FC_AS_IS): table.FC_PULL_SQUARE,
+    (table.FC_SQUARE, table.FC_ROOT): table.FC_PULL_ROOT,
+    (table.FC_CITYBLOCK, table.FC_AS_IS): table.FC_PULL_CITYBLOCK,
+    (table.FC_CHEBYSHEV, table.FC_AS_IS): table.FC_PULL_CHEBYSHEV,
+    (table.FC_CUBE, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_QUARTIC, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_HALVES, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_POWER, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_CANBERRA, table.FC_AS_IS): table.FC_PULL_CANBERRA,
+    (table.FC_FORM, table.FC_ROOT): table.FC_PULL_ROOT,
+    (table.FC_BRAYCURTIS, table.FC_RATIO): table.FC_PULL_BRAYCURTIS,
+    (table.FC_PRODUCT, table.FC_COSINE): table.FC_PULL_COSINE,
+    (table.FC_JENSEN, table.FC_ENTROPY): table.FC_PULL_JENSEN,
+    (table.FC_WORDS, table.FC_ROOT): table.FC_PULL_WORDS,
+}
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
     "mahalanobis", "minkowski", "seuclidean", "sqeuclidean",
@@ -97,7 +102,7 @@ DIFFERENTIABLE = (
 def gradient(metric, plan):
     """Which gradient a plan's distances have."""
     kind = None if plan.kernel is None else _PULLS.get(plan.kernel[:2])
-    if kind is None or (kind == 4 and plan.kernel[3] < 1):
+    if kind is None or (kind == table.FC_PULL_POWER and plan.kernel[3] < 1):
         raise ValueError(f"metric must be one of {', '.join(DIFFERENTIABLE)} (minkowski with p >= 1), got {metric!r}")
     return kind
 
@@ -154,7 +159,7 @@ def plan(metric, kwargs, xa, xb, compute):
         exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
         with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
             w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w, exponent=-exponent)
+        return _kernel(table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1, d, compute, w=w, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
             return Plan(items=items)
@@ -162,8 +167,9 @@ def plan(metric, kwargs, xa, xb, compute):
     booleans = xa.dtype.kind == own.dtype.kind == "b"
     if name in _BITS and (booleans or name not in _DIRECT):
         if w is None:
-            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d, compute if d < _COUNTS else np.dtype(np.float64))
-        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, compute, w=w)
+            compute = compute if d < _COUNTS else np.dtype(np.float64)
+            return _kernel(table.FC_BITS, _BITS[name], table.FC_PACKED_BITS, 1, d, compute)
+        return _kernel(table.FC_DISCORDANT, _BITS[name], table.FC_NONZERO, 6, d, compute, w=w)
     sums, ending, preparation, cost = _DIRECT[name]
     return _kernel(sums, ending, preparation, cost, d, compute, w=w)
 
@@ -175,20 +181,21 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
     if w is not None:
         w, more = _reduced(w)
         exponent += more
-        if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
-            factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
+        # Of the others it cancels.
+        if ending in (table.FC_AS_IS, table.FC_ROOT, table.FC_PTH_ROOT) and sums != table.FC_CHEBYSHEV:
+            factor = 2.0 ** (exponent / (1 if ending == table.FC_AS_IS else p))
         n = w.sum()
-        if preparation not in (UNIT, CENTRED):
+        if preparation not in (table.FC_UNIT, table.FC_CENTRED):
             with np.errstate(over="ignore", under="ignore"):
-                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute, copy=False)
-            if preparation in (KNOWN, NONZERO):
+                tile = (w != 0 if sums == table.FC_CHEBYSHEV else w).astype(compute, copy=False)
+            if preparation in (table.FC_KNOWN, table.FC_NONZERO):
                 n = _total(tile, d, single)
-        w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
+        w = w if preparation in (table.FC_UNIT, table.FC_CENTRED, table.FC_POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
-    if preparation == MAPPED:  # lengths of its rows, by which points are near for their sizes
+    if preparation == table.FC_MAPPED:  # lengths of its rows, by which points are near for their sizes
         w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-    elif preparation == BESIDE:  # no less than these, from the sums of sizes in rows and columns
+    elif preparation == table.FC_BESIDE:  # no less than these, from the sums of sizes in rows and columns
         w, row = np.zeros(d), 0
         for part in map(abs, _parts(matrix)):
             w += part.sum(0)
@@ -235,7 +242,8 @@ def _real(name, what, value):
 def _total(tile, d, single):
     """The sum of weights as the kernels add them up: the distance of points that differ everywhere."""
     ends, total = (np.broadcast_to(np.float32(x), (1, d)) for x in (0, 1)), np.empty((1, 1))
-    _distance.matrix(*ends, total, single, False, False, (HAMMING, AS_IS, KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0), 1)
+    differing = (table.FC_HAMMING, table.FC_AS_IS, table.FC_KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0)
+    _pairs.matrix(*ends, total, single, False, False, differing, 1)
     return total[0, 0]
 
 
@@ -257,14 +265,16 @@ def _minkowski(p, w, d, compute):
         raise ValueError(f"p must be a number >= 0, got {p}")
     p = max(p, _LEAST[compute.itemsize])
     if p == 1:
-        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, compute, w=w)
+        return _kernel(table.FC_CITYBLOCK, table.FC_AS_IS, table.FC_PLAIN, 1, d, compute, w=w)
     if p == 2:
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w)
+        return _kernel(table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1, d, compute, w=w)
     if p >= _FARTHEST:
-        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, compute, w=w)
+        return _kernel(table.FC_CHEBYSHEV, table.FC_AS_IS, table.FC_FINITE, 1, d, compute, w=w)
     halves = p < 8 and p % 1 == 0.5
-    sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
-    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, compute, w=w, p=p)
+    sums, cost = (table.FC_HALVES, 6) if halves else (table.FC_POWER, 20)
+    if p in (3, 4):
+        sums, cost = table.FC_CUBE if p == 3 else table.FC_QUARTIC, 2
+    return _kernel(sums, table.FC_PTH_ROOT, table.FC_PLAIN, cost, d, compute, w=w, p=p)
 
 
 def _scatter(xa, xb, diagonal):
@@ -314,12 +324,12 @@ def _mahalanobis(vi, xa, xb, compute):
         root, exponent = _symmetric(vi)
         try:
             _factor(root)
-            return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, matrix=root, exponent=exponent)
+            return _kernel(table.FC_WORDS, table.FC_ROOT, table.FC_MAPPED, 2, d, compute, matrix=root, exponent=exponent)
         except np.linalg.LinAlgError:  # not positive definite
             pass
     # In double precision: terms of both signs cancel. The form of a matrix is that of its transpose.
     matrix, exponent = _reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
-    return _kernel(FORM, ROOT, BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
+    return _kernel(table.FC_FORM, table.FC_ROOT, table.FC_BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
 
 
 def _symmetric(vi):

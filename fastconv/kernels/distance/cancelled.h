@@ -9,8 +9,8 @@ static double FC_N(mapped_difference)(const fc_cancelled *u, const char *a, cons
     FC_T *high = u->differences, *low = high + p->d, *x = p->row;
     double *z = u->mapped, most = 0, own = 0, sum = 0, lost = 0;
     int apart = 0, e, f;
-    FC_N(fetch)(high, a, p, 0, p->d);
-    FC_N(fetch)(low, b, u->b, 0, p->d);
+    FC_N(read)(high, a, p, 0, p->d);
+    FC_N(read)(low, b, u->b, 0, p->d);
     for (ptrdiff_t k = 0; k < p->d; k++) {
         const FC_T t = high[k] - low[k], part = t - high[k];
         low[k] = (high[k] - (t - part)) - (low[k] + part);
@@ -35,7 +35,8 @@ static double FC_N(mapped_difference)(const fc_cancelled *u, const char *a, cons
     __builtin_frexp(most, &e);
     __builtin_frexp(form ? own : most, &f);
     for (ptrdiff_t k = 0; k < p->d; k++) { /* relative to the largest, whose square is about 1 whatever its size */
-        const double term = __builtin_ldexp(z[k], -e) * __builtin_ldexp(form ? (double)high[k] : z[k], -f), next = sum + term, part = next - sum;
+        const double term = __builtin_ldexp(z[k], -e) * __builtin_ldexp(form ? (double)high[k] : z[k], -f);
+        const double next = sum + term, part = next - sum;
         lost += (sum - (next - part)) + (term - part);
         sum = next;
     }

@@ -14,8 +14,8 @@
 
 enum {
     FC_POINT_VECTORS = FC_REGISTERS == 32 ? 4 : 2,
-    FC_FETCHES = FC_REGISTERS == 32, /* next rows are fetched between the terms: it takes registers */
-    FC_FETCH_TERMS = 4,              /* one for so many of them */
+    FC_PREFETCHES = FC_REGISTERS == 32, /* next rows are prefetched between the terms: it takes registers */
+    FC_PREFETCH_TERMS = 4,              /* one for so many of them */
     FC_FORM_CHAIN = 36,              /* as FC_POINT_CHAIN, of numbers three by three */
     FC_POINT_CHAINS = 16,            /* are added as they are, a group; groups are added without a loss */
     FC_RATIO_GROUP = 8 /* terms of canberra that share a division: a / b + c / d = (a d + c b) / (b d); 2 of float32 */
@@ -27,10 +27,10 @@ enum {
 #include "distance/prepare_rows.h"
 #include "distance/terms.h"
 #include "distance/sums.h"
-#include "distance/finish.h"
+#include "distance/endings.h"
 #include "distance/pairs.h"
 #include "distance/cancelled.h"
-#include "distance/few.h"
+#include "distance/unpacked.h"
 #include "distance/emit.h"
 #include "distance/heap.h"
 #include "distance/gradients.h"
@@ -42,10 +42,10 @@ static void FC_N(fill)(fc_distance *table)
     k->points = FC_N(points);
     k->pairs = FC_N(pairs);
     k->cancelled = FC_N(cancelled);
-    k->few = FC_N(few);
+    k->unpacked = FC_N(unpacked);
     k->emit = FC_N(emit);
-    k->nearest = FC_N(nearest);
-    k->nearest_sort = FC_N(nearest_sort);
+    k->heap_add = FC_N(heap_add);
+    k->heap_sort = FC_N(heap_sort);
     k->pull = FC_N(pull);
     k->add_wide = FC_N(add_wide);
     k->unprepare = FC_N(unprepare);

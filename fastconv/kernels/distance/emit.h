@@ -1,4 +1,5 @@
-/* The slot `emit`: distances to elements of any kind, anywhere, or past the caches. */
+/* The slot `emit`: distances to elements of any kind, anywhere, or past the caches, where `store` of base/pack.h cannot write;
+ * that one adds a bias instead. */
 
 static void FC_N(stream_row)(FC_T *out, const FC_T *src, ptrdiff_t n)
 {
@@ -16,7 +17,8 @@ static void FC_N(emit)(const fc_emit *e)
     enum { BLOCK = 32 };
     const ptrdiff_t item = sizeof(FC_T);
     const FC_T *src = e->src;
-    const int own = e->kind == FC_N(OWN) && ((uintptr_t)e->out | (uintptr_t)e->out_row | (uintptr_t)e->out_col) % sizeof(FC_T) == 0;
+    const uintptr_t bits = (uintptr_t)e->out | (uintptr_t)e->out_row | (uintptr_t)e->out_col;
+    const int own = e->kind == FC_N(OWN) && bits % sizeof(FC_T) == 0;
     if (own && e->out_col == item) {
         for (ptrdiff_t r = 0; r < e->rows; r++) {
             FC_T *out = (FC_T *)(e->out + r * e->out_row);

@@ -1,4 +1,4 @@
-/* The slot `pairs`: sums (sums.h), their distances (finish.h), and again where that is needed.
+/* The slot `pairs`: sums (sums.h), their distances (endings.h), and again where that is needed. Next hop: sums.h.
  *
  * Sums outside the safe range of their metric are formed again, lane by lane, by a careful body: the choice depends on
  * the pair alone, so the bits of a result do not depend on its neighbours.
@@ -43,7 +43,8 @@ FC_INLINE int FC_N(outside)(const fc_pairs *t, const FC_T *c, FC_T low, FC_T hig
     return FC_N(any)(found);
 }
 
-/* Whether sums are formed again for pairs whose statistics are NaN, for pairs that are near, or for roots of sums outside the safe range. */
+/* Whether sums are formed again for pairs whose statistics are NaN, for pairs that are near, or for roots of sums outside the
+ * safe range. */
 enum { FC_N(BY_STAT), FC_N(BY_NEARNESS), FC_N(BY_RANGE), FC_N(NEVER) };
 FC_INLINE int FC_N(doubt_of)(const fc_pairs *t)
 {
@@ -53,7 +54,7 @@ FC_INLINE int FC_N(doubt_of)(const fc_pairs *t)
     case FC_BRAYCURTIS: return FC_N(BY_STAT);
     case FC_JENSEN:
     case FC_PRODUCT: return FC_N(BY_NEARNESS);
-    default: return t->finish == FC_ROOT || t->finish == FC_PTH_ROOT ? FC_N(BY_RANGE) : FC_N(NEVER);
+    default: return t->ending == FC_ROOT || t->ending == FC_PTH_ROOT ? FC_N(BY_RANGE) : FC_N(NEVER);
     }
 }
 
@@ -93,21 +94,22 @@ FC_INLINE void FC_N(pass_sums)(const fc_pairs *t, int pass, const FC_T *p)
         else
             FC_N(careful_sums)(t->metric, t, c3, p, c4, c2);
     } else {
-        /* Of whole panels `sums` fetches a row for every FC_FETCH_TERMS terms, but for canberra's. */
-        const int each = FC_FETCH_TERMS * FC_N(stride_of)(t->metric, 0);
-        const int begun = FC_FETCHES && t->vectors == FC_POINT_VECTORS && t->metric != FC_CANBERRA;
+        /* Of whole panels `sums` prefetches a row for every FC_PREFETCH_TERMS terms, but for canberra's. */
+        const int each = FC_PREFETCH_TERMS * FC_N(stride_of)(t->metric, 0);
+        const int begun = FC_PREFETCHES && t->vectors == FC_POINT_VECTORS && t->metric != FC_CANBERRA;
         for (ptrdiff_t i = begun ? (t->count + each - 1) / each : 0; i < t->rows; i++)
-            FC_N(fetch_row)(t, t->vectors, i);
+            FC_N(prefetch_row)(t, t->vectors, i);
         FC_N(fast_sums)(t->metric, t, p, c, c2);
-        if (t->metric == FC_SPLIT)
-            FC_N(fast_sums)(FC_SAME, t, p, c3, c4);
+        if (t->metric == FC_DISCORDANT)
+            FC_N(fast_sums)(FC_CONCORDANT, t, p, c3, c4);
     }
 }
 
 /* A pass over numbers of the points; after the last ones what other passes must follow. */
 static int FC_N(pass)(const fc_pairs *t, int pass)
 {
-    const int metric = t->metric, doubt = FC_N(doubt_of)(t), powers = metric != FC_SQUARE && metric != FC_WORDS && metric != FC_FORM;
+    const int metric = t->metric, doubt = FC_N(doubt_of)(t);
+    const int powers = metric != FC_SQUARE && metric != FC_WORDS && metric != FC_FORM;
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
     FC_T *c = t->c, *c4 = t->c4, *scale = t->c3, p[3] = {0}, root[2] = {0};
@@ -123,9 +125,9 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
     const int settles = FC_N(is_long)(t) && metric != FC_BITS && metric != FC_CHEBYSHEV;
     if (settles) {
         FC_N(settle)(t, pass == FC_PASS_AGAIN ? c4 : c);
-        if (metric == FC_DICE || metric == FC_SPLIT || (metric == FC_BRAYCURTIS && pass == FC_PASS_AGAIN))
+        if (metric == FC_DICE || metric == FC_DISCORDANT || (metric == FC_BRAYCURTIS && pass == FC_PASS_AGAIN))
             FC_N(settle)(t, t->c2);
-        if (metric == FC_SPLIT) {
+        if (metric == FC_DISCORDANT) {
             FC_N(settle)(t, t->c3);
             FC_N(settle)(t, t->c4);
         }
@@ -137,11 +139,11 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
         const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
         c[j] = (doubt == FC_N(BY_STAT) ? stat != stat : c[j] < FC_N(nearness)(metric)) ? c4[j] : c[j];
     }
-    if (t->finish == FC_PTH_ROOT) {
+    if (t->ending == FC_PTH_ROOT) {
         const double inverse = 1 / t->p;
         FC_N(halve)(inverse, (double)(1 - (long double)inverse * t->p) / t->p, &root[0], &root[1]);
     }
-    FC_N(finish)(t, root, c, t->c2);
+    FC_N(distances)(t, root, c, t->c2);
     if (pass == FC_PASS_SUMS) {
         if (doubt == FC_N(BY_STAT))
             return FC_N(unknown)(t) ? FC_PASS_AGAIN : 0;
@@ -154,7 +156,8 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = FC_N(row_of)(t, i) + j;
             const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(c4 + i * width + j);
-            const FC_VEC y = FC_N(finish_vector)(t->finish, 1, t, x, x, x, x, root), factor = *(FC_VEC *)(scale + i * width + j);
+            const FC_VEC y = FC_N(distance_of_sums)(t->ending, 1, t, x, x, x, x, root);
+            const FC_VEC factor = *(FC_VEC *)(scale + i * width + j);
             const FC_VEC better = FC_N(divides)(metric) ? y * factor : y / factor;
             FC_N(put)(dst, FC_N(pick)(FC_N(beyond)(t, sum, low, high), better, FC_N(load)(dst)));
         }

@@ -1,5 +1,5 @@
-/* What a tile adds up for a pair of numbers: the difference, product or count of each metric. Next hop: sums.h, which calls `step`
- * for each number of the points.
+/* What a tile adds up for a pair of numbers: the difference, product or count of each metric. Next hop: powers.h, which has
+ * logarithms and powers; sums.h calls `step` for each number of the points.
  *
  * Operations for one vector of pairs and one number: square 2 (subtract, FMA), words 4, form 5, product 1, chebyshev 2 (3 without
  * AVX-512), cityblock and braycurtis 3, canberra 7, halves 15, power 38, jensen 24.
@@ -38,13 +38,41 @@ FC_INLINE int FC_N(divides)(const int metric)
 FC_INLINE int FC_N(prepared)(const int metric)
 {
     return metric == FC_PRODUCT || metric == FC_CANBERRA || metric == FC_JENSEN || metric == FC_WORDS || metric == FC_FORM
-           || metric == FC_BITS || metric == FC_SPLIT || metric == FC_SAME;
+           || metric == FC_BITS || metric == FC_DISCORDANT || metric == FC_CONCORDANT;
 }
 
+/* |t|^(whole + 1/2). */
+FC_INLINE FC_VEC FC_N(halves_power)(FC_VEC t, FC_VEC size, FC_VEC square, const int whole)
+{
+    /* Infinity and 0 have no root here, but for the root itself. The other powers of so large a size are infinite anyway, those
+     * of so small a one 0; below `least` remainders are denormal, which is slow. */
+    const FC_VEC most = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000);
+    const FC_VEC least = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p-90 : (FC_T)0x1p-900);
+    const FC_VEC x = FC_N(min)(most, FC_N(max_size)(least, t));
+    FC_VEC y = whole == 0 ? FC_N(sqrt)(size) : FC_N(root_of)(x, x);
+    if (whole >= 4)
+        y *= square * square;
+    if (whole & 2)
+        y *= square;
+    if (whole & 1)
+        y *= size;
+    return y;
+}
+
+/* w |a - b| / (|a| + |b|), 0 / 0 counting as 0. */
+FC_INLINE FC_VEC FC_N(canberra_term)(const int weighted, FC_VEC a, FC_VEC b, FC_VEC w, FC_VEC size)
+{
+    const FC_VEC sum = FC_N(abs)(a) + FC_N(abs)(b), ratio = size / FC_N(pick)((FC_IVEC)(sum == 0), FC_N(splat)(1), sum);
+    return FC_N(times)(weighted, w, ratio);
+}
+
+/* Adds what a pair of numbers a, b contributes: a2, b2 and a3, b3 are their second and third words, `scale` what a careful body
+ * multiplies differences by or divides them by, p the power: its halves, and its whole part for FC_HALVES. */
 FC_INLINE void FC_N(step)(const int metric, const int weighted, const int careful, FC_VEC a, FC_VEC b, FC_VEC w,
                           FC_VEC a2, FC_VEC b2, FC_VEC a3, FC_VEC b3, FC_VEC scale, const FC_T *p, FC_VEC *acc, FC_VEC *acc2)
 {
-    const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN && metric != FC_BRAYCURTIS;
+    const int scales = careful && metric != FC_CHEBYSHEV && metric != FC_CANBERRA && metric != FC_JENSEN
+                       && metric != FC_BRAYCURTIS;
     const int powers = metric == FC_CUBE || metric == FC_QUARTIC || metric == FC_HALVES || metric == FC_POWER;
     FC_VEC t = a - b;
     if (metric == FC_WORDS || careful == 2)
@@ -73,11 +101,7 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         else
             *acc = FC_N(max_size)(*acc, t);
         return;
-    case FC_CANBERRA: {
-        const FC_VEC sum = FC_N(abs)(a) + FC_N(abs)(b), ratio = size / FC_N(pick)((FC_IVEC)(sum == 0), FC_N(splat)(1), sum);
-        *acc += FC_N(times)(weighted, w, ratio);
-        return;
-    }
+    case FC_CANBERRA: *acc += FC_N(canberra_term)(weighted, a, b, w, size); return;
     case FC_BRAYCURTIS: {
         const FC_VEC sum = FC_N(abs)(a + b);
         *acc += FC_N(times)(weighted, w, size);
@@ -90,18 +114,7 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
     case FC_CUBE: *acc += FC_N(times)(weighted, w, size) * square; return;
     case FC_QUARTIC: *acc += FC_N(times)(weighted, w, square) * square; return;
     case FC_HALVES: {
-        /* Infinity and 0 have no root here, but for the root itself. The other powers of so large a size are infinite anyway, those
-         * of so small a one 0; below `least` remainders are denormal, which is slow. */
-        const FC_VEC most = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p100 : (FC_T)0x1p1000);
-        const FC_VEC least = FC_N(splat)(sizeof(FC_T) == 4 ? (FC_T)0x1p-90 : (FC_T)0x1p-900);
-        const FC_VEC x = FC_N(min)(most, FC_N(max_size)(least, t));
-        FC_VEC y = p[2] == 0 ? FC_N(sqrt)(size) : FC_N(root_of)(x, x);
-        if (p[2] >= 4)
-            y *= square * square;
-        if ((int)p[2] & 2)
-            y *= square;
-        if ((int)p[2] & 1)
-            y *= size;
+        FC_VEC y = FC_N(halves_power)(t, size, square, (int)p[2]);
         FC_KEEP(y); /* compilers fuse a product with the sum, and would in some rows of a tile only */
         *acc += FC_N(times)(weighted, w, y);
         return;
@@ -128,11 +141,11 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         *acc2 += FC_N(times)(weighted, w, both);
         return;
     }
-    case FC_SPLIT:
+    case FC_DISCORDANT:
         *acc += FC_N(masked)(w, (FC_IVEC)(a > b));
         *acc2 += FC_N(masked)(w, (FC_IVEC)(a < b));
         return;
-    case FC_SAME:
+    case FC_CONCORDANT:
         *acc += FC_N(masked)(w, (FC_IVEC)(a + b == 2));
         *acc2 += FC_N(masked)(w, (FC_IVEC)(a + b == 0));
         return;

@@ -1,8 +1,8 @@
-/* The slot `few`: distances of a small set, whose points are read where they are. */
+/* The slot `unpacked`: distances of a small set, whose points are read where they are. */
 
 /* Panels of one vector of columns, zeros beyond the last; the bits are those of `pairs`, whose first chain holds all
  * terms. Where rows of the result touch, a vector may reach into the next ones, which are written after it. */
-FC_INLINE int FC_N(few_body)(const int metric, const int finish, const ptrdiff_t d, const fc_few *p)
+FC_INLINE int FC_N(unpacked_body)(const int metric, const int ending, const ptrdiff_t d, const fc_unpacked *p)
 {
     FC_T panel[FC_POINT_CHAIN * FC_LANES] __attribute__((aligned(64)));
     const ptrdiff_t whole = p->out_step == p->n && p->n < FC_LANES ? p->m - (FC_LANES - 1) / p->n : 0;
@@ -35,7 +35,7 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const ptrdiff_t
                     sum += FC_N(abs)(t);
                 apart |= (FC_IVEC)t;
             }
-            if (finish == FC_ROOT) {
+            if (ending == FC_ROOT) {
                 found |= ((FC_IVEC)(sum < low) | (FC_IVEC)(sum > high)) & (FC_IVEC)(apart << 1 != 0);
                 sum = FC_N(root)(sum);
             }
@@ -48,13 +48,13 @@ FC_INLINE int FC_N(few_body)(const int metric, const int finish, const ptrdiff_t
     return FC_N(any)(found);
 }
 
-static int FC_N(few)(const fc_few *p)
+static int FC_N(unpacked)(const fc_unpacked *p)
 {
     if (p->metric == FC_CITYBLOCK)
-        return FC_N(few_body)(FC_CITYBLOCK, FC_AS_IS, p->d, p);
-    if (p->finish == FC_ROOT && p->d == 3) /* points in space: the panel stays in registers */
-        return FC_N(few_body)(FC_SQUARE, FC_ROOT, 3, p);
-    if (p->finish == FC_ROOT)
-        return FC_N(few_body)(FC_SQUARE, FC_ROOT, p->d, p);
-    return FC_N(few_body)(FC_SQUARE, FC_AS_IS, p->d, p);
+        return FC_N(unpacked_body)(FC_CITYBLOCK, FC_AS_IS, p->d, p);
+    if (p->ending == FC_ROOT && p->d == 3) /* points in space: the panel stays in registers */
+        return FC_N(unpacked_body)(FC_SQUARE, FC_ROOT, 3, p);
+    if (p->ending == FC_ROOT)
+        return FC_N(unpacked_body)(FC_SQUARE, FC_ROOT, p->d, p);
+    return FC_N(unpacked_body)(FC_SQUARE, FC_AS_IS, p->d, p);
 }

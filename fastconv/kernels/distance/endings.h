@@ -1,9 +1,10 @@
-/* From sums to distances: roots, ratios and the measures of booleans. Next hop: pairs.h. */
+/* From sums to distances: roots, ratios and the measures of booleans. Next hop: powers.h. */
 
-FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC ff, FC_VEC n)
+/* From the weights of true-true, true-false, false-true and false-false. */
+FC_INLINE FC_VEC FC_N(distance_of_counts)(const int ending, FC_VEC tt, FC_VEC tf, FC_VEC ft, FC_VEC ff, FC_VEC n)
 {
     const FC_VEC differ = tf + ft;
-    switch (finish) {
+    switch (ending) {
     case FC_HAMMING_BITS: return FC_N(quotient)(differ, n);
     case FC_JACCARD: {
         const FC_VEC some = tt + differ;
@@ -21,11 +22,13 @@ FC_INLINE FC_VEC FC_N(finish_bits)(const int finish, FC_VEC tt, FC_VEC tf, FC_VE
     }
 }
 
-FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc_pairs *t, FC_VEC c, FC_VEC c2, FC_VEC s, FC_VEC u,
-                                     const FC_T *root)
+/* The distance of the sums c, c2 and the statistics s of the row and u of the column; `exact` after a careful
+ * body. */
+FC_INLINE FC_VEC FC_N(distance_of_sums)(const int ending, const int exact, const fc_pairs *t, FC_VEC c, FC_VEC c2, FC_VEC s,
+                                        FC_VEC u, const FC_T *root)
 {
     const FC_VEC n = FC_N(splat)((FC_T)t->n);
-    switch (finish) {
+    switch (ending) {
     case FC_AS_IS: return c;
     case FC_ROOT:
         if (exact)
@@ -56,10 +59,10 @@ FC_INLINE FC_VEC FC_N(finish_vector)(const int finish, const int exact, const fc
         tt = s;
         ff = u;
     }
-    return FC_N(finish_bits)(finish, tt, tf, ft, ff, n);
+    return FC_N(distance_of_counts)(ending, tt, tf, ft, ff, n);
 }
 
-FC_INLINE void FC_N(finish_tile)(const int finish, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
+FC_INLINE void FC_N(distances_of_tile)(const int ending, const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
     const ptrdiff_t width = t->vectors * FC_LANES;
     for (int i = 0; i < t->rows; i++) {
@@ -67,21 +70,21 @@ FC_INLINE void FC_N(finish_tile)(const int finish, const fc_pairs *t, const FC_T
         FC_T *dst = FC_N(row_of)(t, i);
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_VEC u = *(const FC_VEC *)((const FC_T *)t->b_stats + j);
-            if (t->metric == FC_SPLIT) {
+            if (t->metric == FC_DISCORDANT) {
                 s = *(const FC_VEC *)((const FC_T *)t->c3 + i * width + j);
                 u = *(const FC_VEC *)((const FC_T *)t->c4 + i * width + j);
             }
-            FC_N(put)(dst + j, FC_N(finish_vector)(finish, 0, t, *(const FC_VEC *)(c + i * width + j),
-                                                   *(const FC_VEC *)(c2 + i * width + j), s, u, root));
+            const FC_VEC sum = *(const FC_VEC *)(c + i * width + j), sum2 = *(const FC_VEC *)(c2 + i * width + j);
+            FC_N(put)(dst + j, FC_N(distance_of_sums)(ending, 0, t, sum, sum2, s, u, root));
         }
     }
 }
 
-#define FC_CASE(finish) case finish: FC_N(finish_tile)(finish, t, root, c, c2); return;
+#define FC_CASE(ending) case ending: FC_N(distances_of_tile)(ending, t, root, c, c2); return;
 
-static void FC_N(finish)(const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
+static void FC_N(distances)(const fc_pairs *t, const FC_T *root, const FC_T *c, const FC_T *c2)
 {
-    switch (t->finish) {
+    switch (t->ending) {
         FC_CASE(FC_AS_IS) FC_CASE(FC_ROOT) FC_CASE(FC_PTH_ROOT) FC_CASE(FC_RATIO) FC_CASE(FC_SHARE) FC_CASE(FC_COSINE)
         FC_CASE(FC_ENTROPY) FC_CASE(FC_DICE_RATIO) FC_CASE(FC_HAMMING_BITS) FC_CASE(FC_JACCARD) FC_CASE(FC_DICE_BITS)
         FC_CASE(FC_ROGERSTANIMOTO) FC_CASE(FC_RUSSELLRAO) FC_CASE(FC_SOKALSNEATH) FC_CASE(FC_YULE)
