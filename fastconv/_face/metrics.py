@@ -1,5 +1,5 @@
-"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each."""
-import math
+"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each. Next hop: forms.py, which makes of
+weights and matrices what kernels take."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from .._drivers import runtime as _runtime
 from .._drivers.distance import pairs as _pairs
 from .._drivers.distance import table
 from . import args as _args
+from . import forms
 
 # name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
 _DIRECT = {
@@ -46,10 +47,8 @@ _ALIASES = {
 _FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
 _LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes of a number
 _COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
-_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
-_FACTOR_ROWS = 128  # of a matrix that is factored in place
 _FACTOR_BYTES = 8 << 20  # the largest matrix that is factored: points are multiplied by others as they are
-_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS", "_FACTOR_BYTES")
+_runtime.face_seams("distance", globals(), "_FACTOR_BYTES")
 _pairs.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
@@ -151,14 +150,10 @@ def plan(metric, kwargs, xa, xb, compute):
         if kwargs.get("V") is None:
             if xa.ndim > 2 or own.ndim > 2:
                 return Plan(items=items)
-            v = _scatter(xa, xb, diagonal=True)
+            v = forms.scatter(xa, xb, diagonal=True)
         else:
             v = _vector("V", kwargs["V"], d)
-        # 1 / V, V over a power of 2 near its least, so that it does not overflow.
-        least = v.min(initial=math.inf, where=v > 0)
-        exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
-        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-            w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
+        w, exponent = forms.inverse_variances(v)
         return _kernel(table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1, d, compute, w=w, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
@@ -179,7 +174,7 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
     them. The kernels see them without their power of 2, so that they and their products stay within any precision."""
     tile, n, factor, single = None, d, 1.0, compute == np.float32
     if w is not None:
-        w, more = _reduced(w)
+        w, more = forms.reduced(w)
         exponent += more
         # Of the others it cancels.
         if ending in (table.FC_AS_IS, table.FC_ROOT, table.FC_PTH_ROOT) and sums != table.FC_CHEBYSHEV:
@@ -193,35 +188,11 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
         w = w if preparation in (table.FC_UNIT, table.FC_CENTRED, table.FC_POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
-    if preparation == table.FC_MAPPED:  # lengths of its rows, by which points are near for their sizes
-        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-    elif preparation == table.FC_BESIDE:  # no less than these, from the sums of sizes in rows and columns
-        w, row = np.zeros(d), 0
-        for part in map(abs, _parts(matrix)):
-            w += part.sum(0)
-            w[row : row + len(part)] += part.sum(1)
-            row += len(part)
-        w = np.sqrt(w / 2)
+    if preparation == table.FC_MAPPED:
+        w = forms.row_lengths(matrix)
+    elif preparation == table.FC_BESIDE:
+        w = forms.row_bounds(matrix)
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
-
-
-def _reduced(x):
-    """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
-    largest = 0.0
-    for part in _parts(x):
-        sizes = np.abs(part)
-        most = sizes.max(initial=largest)
-        largest = most if most < math.inf else sizes.max(initial=largest, where=np.isfinite(sizes))
-    exponent = math.frexp(largest)[1] // 2 * 2
-    return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
-
-
-def _parts(x):
-    """An array in parts of about _CHUNK_BYTES, along its first axis."""
-    if 8 * x.size <= _CHUNK_BYTES:
-        return (x,)
-    chunk = max(_CHUNK_BYTES // (8 * math.prod(x.shape[1:])), 1)
-    return (x[i : i + chunk] for i in range(0, len(x), chunk))
 
 
 def _vector(name, value, d):
@@ -277,32 +248,6 @@ def _minkowski(p, w, d, compute):
     return _kernel(sums, table.FC_PTH_ROOT, table.FC_PLAIN, cost, d, compute, w=w, p=p)
 
 
-def _scatter(xa, xb, diagonal):
-    """The variances or the covariances, ddof 1, of the points of both, in blocks."""
-    both = [xa] if xb is None else [xa, xb]
-    count, d = sum(len(x) for x in both), xa.shape[-1]
-    chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
-    wide = max(_CHUNK_BYTES // 8, 1)  # numbers of points that are longer than a chunk
-    total = np.empty(d if diagonal else (d, d))
-
-    def blocks(columns):
-        """Points in double precision, in C order, so that sums do not depend on theirs."""
-        for x in both:
-            for i in range(0, len(x), chunk):
-                yield x[i : i + chunk, columns].astype(np.float64, order="C")
-
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
-        for first in range(0, d, wide if diagonal else max(d, 1)):
-            columns = slice(first, first + wide if diagonal else d)
-            mean = sum((block.sum(0) for block in blocks(columns)), np.zeros(len(total[columns]))) / np.float64(count)
-            part = np.zeros_like(total[columns])
-            for block in blocks(columns):
-                block -= mean
-                part += (block * block).sum(0) if diagonal else block.T @ block
-            total[columns] = part / np.float64(count - 1)
-    return total
-
-
 def _mahalanobis(vi, xa, xb, compute):
     d = xa.shape[-1]
     if vi is None:
@@ -311,47 +256,25 @@ def _mahalanobis(vi, xa, xb, compute):
             raise ValueError(
                 f"mahalanobis needs VI, or more points than dimensions for a covariance: got {count} points of d = {d}"
             )
-        vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
+        vi = np.linalg.inv(forms.scatter(xa, xb, diagonal=False))
     else:
         vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if not all(np.isfinite(part).all() for part in _parts(vi)):
-        if any(np.isnan(part).any() for part in _parts(vi)):
+    if not all(np.isfinite(part).all() for part in forms.parts(vi)):
+        if any(np.isnan(part).any() for part in forms.parts(vi)):
             return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
         return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
     if 8 * d * d <= _FACTOR_BYTES:
-        root, exponent = _symmetric(vi)
+        root, exponent = forms.symmetric(vi)
         try:
-            _factor(root)
+            forms.factor(root)
             return _kernel(table.FC_WORDS, table.FC_ROOT, table.FC_MAPPED, 2, d, compute, matrix=root, exponent=exponent)
         except np.linalg.LinAlgError:  # not positive definite
             pass
     # In double precision: terms of both signs cancel. The form of a matrix is that of its transpose.
-    matrix, exponent = _reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
+    matrix, exponent = forms.reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
     return _kernel(table.FC_FORM, table.FC_ROOT, table.FC_BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
-
-
-def _symmetric(vi):
-    """The symmetric part of a matrix, which alone counts, and its power of 2, as `_reduced` has them."""
-    symmetric = np.empty(vi.shape)
-    for part, own, other in zip(*map(_parts, (symmetric, vi, vi.T)), strict=True):
-        np.multiply(own, 0.5, out=part, dtype=np.float64)
-        part += np.multiply(other, 0.5, dtype=np.float64)
-    return _reduced(symmetric)
-
-
-def _factor(matrix):
-    """Replaces a positive definite matrix by its factor of Cholesky, in blocks: LAPACK takes no signals and copies it twice."""
-    d = len(matrix)
-    for i in range(0, d, _FACTOR_ROWS):
-        own, after = slice(i, i + _FACTOR_ROWS), min(i + _FACTOR_ROWS, d)
-        matrix[own, own] = np.linalg.cholesky(matrix[own, own])
-        matrix[own, after:] = 0
-        for j in range(after, d, _FACTOR_ROWS):
-            below = slice(j, j + _FACTOR_ROWS)
-            matrix[below, own] = np.linalg.solve(matrix[own, own], matrix[below, own].T).T
-            matrix[below, after : j + _FACTOR_ROWS] -= matrix[below, own] @ matrix[after : j + _FACTOR_ROWS, own].T
 
 
 def items(*arrays):

@@ -51,14 +51,28 @@ enum {
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
-/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
- * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
+/* How many numbers a preparation makes of each number of a point; FC_PACKED_BITS makes one of many. */
+static inline int fc_prepared_numbers(int prepare)
+{
+    return prepare == FC_BESIDE ? 3 : prepare == FC_SIZES || prepare == FC_SHARES || prepare == FC_MAPPED ? 2 : 1;
+}
+
+/* Whether tiles read rows of the kernels' own kind where they are. */
+static inline int fc_reads_in_place(int prepare)
+{
+    return prepare == FC_PLAIN || prepare == FC_FINITE || prepare == FC_KNOWN || prepare == FC_POSITIVE;
+}
+
+#define FC_MEASURES 4
+/* Numbers of a row that are read at once where all must be known before the first is prepared. */
+#define FC_POINT_PIECE 4096
+
+/* Rows of points: dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width].
+ * With dst NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
  * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on; `measured` says
  * that they are known before. `weight` is the sum of w, or d. `row` is scratch of min(d, FC_POINT_PIECE) or `count` elements,
  * whichever are more (of FC_PACKED_BITS as many as the range has bits, or d), d of them where there is a matrix; `wide` of as
  * many doubles. Rows before `begin` are there already. Steps in bytes. */
-#define FC_MEASURES 4
-#define FC_POINT_PIECE 4096 /* numbers of a row that are read at once where all must be known before the first is prepared */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -71,9 +85,9 @@ typedef struct fc_points {
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
  * c, c2, c3 and c4, of FC_POINT_ROWS x columns elements each, hold the sums between ranges of k, each of them a second word
- * `lost` elements on; `first` starts and `last` ends them, in dst. FC_POINT_ROWS rows of a are read, however few are computed; those
- * of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. b, b_stats and the sums are aligned to a vector.
- * Row i + 1 of dst begins dst_step - i dst_fall elements after row i, and has whole vectors.
+ * `lost` elements on; `first` starts and `last` ends them, in dst. FC_POINT_ROWS rows of a are read, however few are computed;
+ * those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. b, b_stats and the sums are aligned to a
+ * vector. Row i + 1 of dst begins dst_step - i dst_fall elements after row i, and has whole vectors.
  * Returns, if ranges end, the pass that must follow over all ranges: FC_PASS_LARGEST and FC_PASS_AGAIN, FC_PASS_AGAIN alone, or
  * none, 0. A single range needs no other call. */
 #define FC_POINT_ROWS 6
