@@ -1,4 +1,5 @@
-"""Distances between all pairs of points, in batches. Next hop: _drivers/distance/pairs.pyx, which cuts the pairs into blocks."""
+"""Distances between all pairs of points, in batches. Next hops: _face/metrics.py, which knows the
+metrics, and _drivers/distance/pairs.pyx, nearest.pyx and gradients.pyx, which cut the pairs into blocks."""
 from __future__ import annotations
 
 import math
@@ -8,20 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._drivers import runtime as _runtime
-from ._drivers.distance import pairs as _distance
-from ._drivers.distance.pairs import small
+from ._drivers.distance import nearest as _neighbors
+from ._drivers.distance import pairs as _pairs
 from ._face import args as _args
+from ._face import distances as _distances
 from ._face import metrics as _metrics
 from .runtime import get_num_threads
 
 __all__ = ["cdist", "cdist_vjp", "knn", "pairwise_argmin", "pdist", "squareform"]
 
 _PART_BYTES = 1 << 20  # results of parts of the data where the queries of knn are few; rows that squareform compares at once
-_PULL_BYTES = 16 << 20  # gradients of a batch that are added up over broadcast axes at once
 _FEW_QUERIES = 6  # fewer for each thread: the data are split
 _PART_POINTS = 4096  # of the data, at least, for each thread
 _MOST_AXES = 34
-_runtime.face_seams("distance", globals(), "_PART_BYTES", "_PULL_BYTES", "_FEW_QUERIES", "_PART_POINTS")
+_runtime.face_seams("distance", globals(), "_PART_BYTES", "_FEW_QUERIES", "_PART_POINTS")
 
 
 def cdist(
@@ -122,7 +123,7 @@ def cdist(
     array([[ 5., 10.]])
     """
     if out is None and dtype is None and workers is None and not kwargs and type(metric) is str:
-        quick = small(XA, XB, metric)
+        quick = _pairs.small(XA, XB, metric)
         if quick is not None:
             return quick
     xa, xb = _args.array("XA", XA), _args.array("XB", XB)
@@ -138,7 +139,7 @@ def cdist(
         elif plan.fill is not None:
             plan.fill(xa, xb, target)
         else:
-            _distance.matrix(xa, xb, target, plan.single, _same(xa, xb), target is out, plan.kernel, workers)
+            _pairs.matrix(xa, xb, target, plan.single, _same(xa, xb), target is out, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -208,7 +209,7 @@ def pdist(
                 for i, row in _rows_of_condensed(n):
                     plan.fill(points[i : i + 1], points[i + 1 :], target[index][None, row])
         else:
-            _distance.condensed(x, target, plan.single, plan.kernel, workers)
+            _pairs.condensed(x, target, plan.single, plan.kernel, workers)
     if target is not answer:
         answer[...] = target
     return answer
@@ -359,26 +360,15 @@ def _nearest(q_name, queries, x_name, data, k, metric, dtype, workers, kwargs):
                 for j in range(m):
                     plan.fill(a[j : j + 1], b, row)
                     i[j] = np.argsort(row[0], kind="stable")[:k]
-                    d[j], i[j] = _rounded(row[0, i[j]], i[j], target_dtype)
+                    d[j], i[j] = _distances.rounded(row[0, i[j]], i[j], target_dtype)
         else:
             if parts > 1:
                 distances.fill(np.nan)
                 indices.fill(n)
-            _distance.nearest(q, x, distances, indices, plan.single, plan.kernel, workers)
+            _neighbors.nearest(q, x, distances, indices, plan.single, plan.kernel, workers)
     if parts == 1:
         return distances[0], indices[0]
-    distances, indices = (np.concatenate(list(a), axis=-1) for a in (distances, indices))
-    order = np.lexsort((indices, distances), axis=-1)[..., :k]
-    return _rounded(*(np.take_along_axis(a, order, -1) for a in (distances, indices)), target_dtype)
-
-
-def _rounded(distances, indices, dtype):
-    """Sorted distances in another dtype, and the indices in order where rounding has made ties."""
-    if distances.dtype == dtype:
-        return distances, indices
-    with np.errstate(over="ignore", under="ignore"):
-        distances = distances.astype(dtype)
-    return distances, np.take_along_axis(indices, np.lexsort((indices, distances), axis=-1), -1)
+    return _distances.rounded(*_distances.merged(distances, indices, k), target_dtype)
 
 
 def pairwise_argmin(
@@ -510,29 +500,8 @@ def cdist_vjp(
     kind = _metrics.gradient(metric, plan)
     results = []
     for upstream, a, b in ((g, xa, xb), (np.swapaxes(g, -1, -2), xb, xa)):
-        results.append(_pull_back(upstream, a, b, lead, kind, plan, workers))
-    with np.errstate(over="ignore", under="ignore"):
-        return tuple(result.astype(target_dtype, copy=False) for result in results)
-
-
-def _pull_back(grad, a, b, lead, kind, plan, workers):
-    """The gradient with respect to `a`, summed over the leading axes along which it was broadcast."""
-    extra = len(lead) - (a.ndim - 2)
-    axes = tuple(i for i in range(len(lead)) if i < extra or (a.shape[i - extra] == 1 and lead[i] != 1))
-    shape = (*lead, *a.shape[-2:])
-    longest = max(axes, key=lambda axis: lead[axis], default=None)
-    if axes and lead[longest] > 1 and math.prod(shape) * plan.compute.itemsize > _PULL_BYTES:
-        total = np.zeros(a.shape, plan.compute)
-        grad, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (grad, b))
-        rest = (*lead[:longest], 1, *lead[longest + 1 :])
-        for i in range(lead[longest]):
-            at = (slice(None),) * longest + (slice(i, i + 1),)
-            total += _pull_back(grad[at], a, b[at], rest, kind, plan, workers)
-        return total
-    pulled = np.zeros(shape, plan.compute)
-    if pulled.size and b.shape[-2]:
-        _distance.pull(grad, a, b, pulled, kind, plan.single, plan.kernel, workers)
-    return pulled.sum(axis=axes).reshape(a.shape) if axes else pulled
+        results.append(_distances.pull_back(upstream, a, b, lead, kind, plan, workers))
+    return tuple(_distances.cast(result, target_dtype) for result in results)
 
 
 def _rows_of_condensed(n):

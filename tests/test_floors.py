@@ -97,7 +97,7 @@ def test_a_wrong_import_is_found(file, text):
         ("conv/conv.h", "#include <Python.h>"),
         ("conv/conv.h", "x = malloc(3);"),
         ("conv/conv.h", "#ifdef __AVX512F__"),
-        ("distance/distance.h", "y = _mm512_add_ps(a, b);"),
+        ("distance/sums.h", "y = _mm512_add_ps(a, b);"),
     ],
 )
 def test_a_wrong_line_of_a_kernel_is_found(file, text):

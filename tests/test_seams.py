@@ -46,11 +46,11 @@ REASONS = {
         contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
-    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_FETCHES",
+    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
         contraction/triple.pyx:MAX_RUNS conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
-        distance/pairs.pyx:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
+        distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS
         neighborhood/rank_networks.h:ROOM
         neighborhood/rank_lists.h:FC_COMPARATORS""",

@@ -1,43 +1,38 @@
-"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each."""
-import math
+"""The metrics of distance.py: names, arguments and defaults, and which kernel computes each. Next hop: forms.py, which makes of
+weights and matrices what kernels take."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._drivers import runtime as _runtime
-from .._drivers.distance import pairs as _distance
+from .._drivers.distance import pairs as _pairs
+from .._drivers.distance import table
 from . import args as _args
-
-# The kernels' sums, endings and preparations: kernels/distance/table.h says what each means, in this order.
-(SQUARE, CITYBLOCK, CHEBYSHEV, CANBERRA, BRAYCURTIS, HAMMING, CUBE, QUARTIC, HALVES, POWER, JENSEN, DICE, SPLIT, PRODUCT,
- BITS, WORDS, FORM) = range(17)
-(AS_IS, ROOT, PTH_ROOT, RATIO, SHARE, COSINE, ENTROPY, DICE_RATIO, HAMMING_BITS, JACCARD, DICE_BITS, ROGERSTANIMOTO,
- RUSSELLRAO, SOKALSNEATH, YULE) = range(15)
-PLAIN, FINITE, SIZES, POSITIVE, KNOWN, UNIT, CENTRED, SHARES, MAPPED, BESIDE, NONZERO, PACKED_BITS = range(12)
+from . import forms
 
 # name: (sums, ending, preparation, cost of one number in subtractions and FMAs).
 _DIRECT = {
-    "euclidean": (SQUARE, ROOT, PLAIN, 1),
-    "sqeuclidean": (SQUARE, AS_IS, PLAIN, 1),
-    "cityblock": (CITYBLOCK, AS_IS, PLAIN, 1),
-    "chebyshev": (CHEBYSHEV, AS_IS, FINITE, 1),
-    "canberra": (CANBERRA, AS_IS, SIZES, 3),
-    "braycurtis": (BRAYCURTIS, RATIO, POSITIVE, 1),
-    "hamming": (HAMMING, SHARE, KNOWN, 2),
-    "cosine": (PRODUCT, COSINE, UNIT, 0.5),
-    "correlation": (PRODUCT, COSINE, CENTRED, 0.5),
-    "jensenshannon": (JENSEN, ENTROPY, SHARES, 12),
-    "dice": (DICE, DICE_RATIO, PLAIN, 3),
+    "euclidean": (table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1),
+    "sqeuclidean": (table.FC_SQUARE, table.FC_AS_IS, table.FC_PLAIN, 1),
+    "cityblock": (table.FC_CITYBLOCK, table.FC_AS_IS, table.FC_PLAIN, 1),
+    "chebyshev": (table.FC_CHEBYSHEV, table.FC_AS_IS, table.FC_FINITE, 1),
+    "canberra": (table.FC_CANBERRA, table.FC_AS_IS, table.FC_SIZES, 3),
+    "braycurtis": (table.FC_BRAYCURTIS, table.FC_RATIO, table.FC_POSITIVE, 1),
+    "hamming": (table.FC_HAMMING, table.FC_SHARE, table.FC_KNOWN, 2),
+    "cosine": (table.FC_PRODUCT, table.FC_COSINE, table.FC_UNIT, 0.5),
+    "correlation": (table.FC_PRODUCT, table.FC_COSINE, table.FC_CENTRED, 0.5),
+    "jensenshannon": (table.FC_JENSEN, table.FC_ENTROPY, table.FC_SHARES, 12),
+    "dice": (table.FC_DICE, table.FC_DICE_RATIO, table.FC_PLAIN, 3),
 }
 _BITS = {
-    "hamming": HAMMING_BITS,
-    "jaccard": JACCARD,
-    "dice": DICE_BITS,
-    "rogerstanimoto": ROGERSTANIMOTO,
-    "russellrao": RUSSELLRAO,
-    "sokalsneath": SOKALSNEATH,
-    "yule": YULE,
+    "hamming": table.FC_HAMMING_BITS,
+    "jaccard": table.FC_JACCARD,
+    "dice": table.FC_DICE_BITS,
+    "rogerstanimoto": table.FC_ROGERSTANIMOTO,
+    "russellrao": table.FC_RUSSELLRAO,
+    "sokalsneath": table.FC_SOKALSNEATH,
+    "yule": table.FC_YULE,
 }
 _TAKES = {"minkowski": {"p", "w"}, "seuclidean": {"V"}, "mahalanobis": {"VI"}, "jensenshannon": set()}
 NAMES = sorted({*_DIRECT, *_BITS, *_TAKES, "matching"})
@@ -52,11 +47,9 @@ _ALIASES = {
 _FARTHEST = 1e18  # from this p on, minkowski's distance is the largest difference up to rounding
 _LEAST = {4: 2.0**-100, 8: 2.0**-900}  # below this p all powers are 1, by bytes of a number
 _COUNTS = 1 << 23  # from so many numbers on float32 does not count bits
-_CHUNK_BYTES = 1 << 20  # points at a time for variances and covariances, and of matrices
-_FACTOR_ROWS = 128  # of a matrix that is factored in place
 _FACTOR_BYTES = 8 << 20  # the largest matrix that is factored: points are multiplied by others as they are
-_runtime.face_seams("distance", globals(), "_CHUNK_BYTES", "_FACTOR_ROWS", "_FACTOR_BYTES")
-_distance.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
+_runtime.face_seams("distance", globals(), "_FACTOR_BYTES")
+_pairs.set_small({name: code[:3] for name, code in _DIRECT.items()})  # need no arguments and no look at the dtypes
 _KINDS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 _FLOATS = {np.dtype(t): np.dtype(t) for t in (np.float16, np.float32, np.float64)}
 
@@ -82,12 +75,23 @@ class Plan:
         return self.kernel[7] if self.kernel else None
 
 
-# How a gradient follows from sums and ending; kernels/distance/table.h has the order.
+# How a gradient follows from sums and ending.
 _PULLS = {
-    (SQUARE, AS_IS): 0, (SQUARE, ROOT): 1, (CITYBLOCK, AS_IS): 2, (CHEBYSHEV, AS_IS): 3, (CUBE, PTH_ROOT): 4,
-    (QUARTIC, PTH_ROOT): 4, (HALVES, PTH_ROOT): 4, (POWER, PTH_ROOT): 4, (CANBERRA, AS_IS): 5,
-    (FORM, ROOT): 1, (BRAYCURTIS, RATIO): 6, (PRODUCT, COSINE): 7, (JENSEN, ENTROPY): 8, (WORDS, ROOT): 9,
-}  # fmt: skip
+    (table.FC_SQUARE, table.FC_AS_IS): table.FC_PULL_SQUARE,
+    (table.FC_SQUARE, table.FC_ROOT): table.FC_PULL_ROOT,
+    (table.FC_CITYBLOCK, table.FC_AS_IS): table.FC_PULL_CITYBLOCK,
+    (table.FC_CHEBYSHEV, table.FC_AS_IS): table.FC_PULL_CHEBYSHEV,
+    (table.FC_CUBE, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_QUARTIC, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_HALVES, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_POWER, table.FC_PTH_ROOT): table.FC_PULL_POWER,
+    (table.FC_CANBERRA, table.FC_AS_IS): table.FC_PULL_CANBERRA,
+    (table.FC_FORM, table.FC_ROOT): table.FC_PULL_ROOT,
+    (table.FC_BRAYCURTIS, table.FC_RATIO): table.FC_PULL_BRAYCURTIS,
+    (table.FC_PRODUCT, table.FC_COSINE): table.FC_PULL_COSINE,
+    (table.FC_JENSEN, table.FC_ENTROPY): table.FC_PULL_JENSEN,
+    (table.FC_WORDS, table.FC_ROOT): table.FC_PULL_WORDS,
+}
 DIFFERENTIABLE = (
     "braycurtis", "canberra", "chebyshev", "cityblock", "correlation", "cosine", "euclidean", "jensenshannon",
     "mahalanobis", "minkowski", "seuclidean", "sqeuclidean",
@@ -97,7 +101,7 @@ DIFFERENTIABLE = (
 def gradient(metric, plan):
     """Which gradient a plan's distances have."""
     kind = None if plan.kernel is None else _PULLS.get(plan.kernel[:2])
-    if kind is None or (kind == 4 and plan.kernel[3] < 1):
+    if kind is None or (kind == table.FC_PULL_POWER and plan.kernel[3] < 1):
         raise ValueError(f"metric must be one of {', '.join(DIFFERENTIABLE)} (minkowski with p >= 1), got {metric!r}")
     return kind
 
@@ -146,15 +150,11 @@ def plan(metric, kwargs, xa, xb, compute):
         if kwargs.get("V") is None:
             if xa.ndim > 2 or own.ndim > 2:
                 return Plan(items=items)
-            v = _scatter(xa, xb, diagonal=True)
+            v = forms.scatter(xa, xb, diagonal=True)
         else:
             v = _vector("V", kwargs["V"], d)
-        # 1 / V, V over a power of 2 near its least, so that it does not overflow.
-        least = v.min(initial=math.inf, where=v > 0)
-        exponent = math.frexp(least)[1] // 2 * 2 if least < math.inf else 0
-        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-            w = np.divide(1, np.ldexp(v, -exponent, out=v), out=v)
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w, exponent=-exponent)
+        w, exponent = forms.inverse_variances(v)
+        return _kernel(table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1, d, compute, w=w, exponent=-exponent)
     if name == "mahalanobis":
         if kwargs.get("VI") is None and (xa.ndim > 2 or own.ndim > 2):
             return Plan(items=items)
@@ -162,8 +162,9 @@ def plan(metric, kwargs, xa, xb, compute):
     booleans = xa.dtype.kind == own.dtype.kind == "b"
     if name in _BITS and (booleans or name not in _DIRECT):
         if w is None:
-            return _kernel(BITS, _BITS[name], PACKED_BITS, 1, d, compute if d < _COUNTS else np.dtype(np.float64))
-        return _kernel(SPLIT, _BITS[name], NONZERO, 6, d, compute, w=w)
+            compute = compute if d < _COUNTS else np.dtype(np.float64)
+            return _kernel(table.FC_BITS, _BITS[name], table.FC_PACKED_BITS, 1, d, compute)
+        return _kernel(table.FC_DISCORDANT, _BITS[name], table.FC_NONZERO, 6, d, compute, w=w)
     sums, ending, preparation, cost = _DIRECT[name]
     return _kernel(sums, ending, preparation, cost, d, compute, w=w)
 
@@ -173,48 +174,25 @@ def _kernel(sums, ending, preparation, cost, d, compute, *, w=None, p=2.0, matri
     them. The kernels see them without their power of 2, so that they and their products stay within any precision."""
     tile, n, factor, single = None, d, 1.0, compute == np.float32
     if w is not None:
-        w, more = _reduced(w)
+        w, more = forms.reduced(w)
         exponent += more
-        if ending in (AS_IS, ROOT, PTH_ROOT) and sums != CHEBYSHEV:  # of the others it cancels
-            factor = 2.0 ** (exponent / (1 if ending == AS_IS else p))
+        # Of the others it cancels.
+        if ending in (table.FC_AS_IS, table.FC_ROOT, table.FC_PTH_ROOT) and sums != table.FC_CHEBYSHEV:
+            factor = 2.0 ** (exponent / (1 if ending == table.FC_AS_IS else p))
         n = w.sum()
-        if preparation not in (UNIT, CENTRED):
+        if preparation not in (table.FC_UNIT, table.FC_CENTRED):
             with np.errstate(over="ignore", under="ignore"):
-                tile = (w != 0 if sums == CHEBYSHEV else w).astype(compute, copy=False)
-            if preparation in (KNOWN, NONZERO):
+                tile = (w != 0 if sums == table.FC_CHEBYSHEV else w).astype(compute, copy=False)
+            if preparation in (table.FC_KNOWN, table.FC_NONZERO):
                 n = _total(tile, d, single)
-        w = w if preparation in (UNIT, CENTRED, POSITIVE) else None
+        w = w if preparation in (table.FC_UNIT, table.FC_CENTRED, table.FC_POSITIVE) else None
     elif exponent:
         factor = 2.0 ** (exponent / 2)
-    if preparation == MAPPED:  # lengths of its rows, by which points are near for their sizes
-        w = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-    elif preparation == BESIDE:  # no less than these, from the sums of sizes in rows and columns
-        w, row = np.zeros(d), 0
-        for part in map(abs, _parts(matrix)):
-            w += part.sum(0)
-            w[row : row + len(part)] += part.sum(1)
-            row += len(part)
-        w = np.sqrt(w / 2)
+    if preparation == table.FC_MAPPED:
+        w = forms.row_lengths(matrix)
+    elif preparation == table.FC_BESIDE:
+        w = forms.row_bounds(matrix)
     return Plan(kernel=(sums, ending, preparation, float(p), float(n), w, tile, matrix, cost, factor), single=single)
-
-
-def _reduced(x):
-    """(x / 2**k, k), k even, 0 where the largest of x that is finite is not far from 1."""
-    largest = 0.0
-    for part in _parts(x):
-        sizes = np.abs(part)
-        most = sizes.max(initial=largest)
-        largest = most if most < math.inf else sizes.max(initial=largest, where=np.isfinite(sizes))
-    exponent = math.frexp(largest)[1] // 2 * 2
-    return (x, 0) if abs(exponent) <= 32 else (np.ldexp(x, -exponent), exponent)
-
-
-def _parts(x):
-    """An array in parts of about _CHUNK_BYTES, along its first axis."""
-    if 8 * x.size <= _CHUNK_BYTES:
-        return (x,)
-    chunk = max(_CHUNK_BYTES // (8 * math.prod(x.shape[1:])), 1)
-    return (x[i : i + chunk] for i in range(0, len(x), chunk))
 
 
 def _vector(name, value, d):
@@ -235,7 +213,8 @@ def _real(name, what, value):
 def _total(tile, d, single):
     """The sum of weights as the kernels add them up: the distance of points that differ everywhere."""
     ends, total = (np.broadcast_to(np.float32(x), (1, d)) for x in (0, 1)), np.empty((1, 1))
-    _distance.matrix(*ends, total, single, False, False, (HAMMING, AS_IS, KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0), 1)
+    differing = (table.FC_HAMMING, table.FC_AS_IS, table.FC_KNOWN, 2.0, 1.0, None, tile, None, 1, 1.0)
+    _pairs.matrix(*ends, total, single, False, False, differing, 1)
     return total[0, 0]
 
 
@@ -257,40 +236,16 @@ def _minkowski(p, w, d, compute):
         raise ValueError(f"p must be a number >= 0, got {p}")
     p = max(p, _LEAST[compute.itemsize])
     if p == 1:
-        return _kernel(CITYBLOCK, AS_IS, PLAIN, 1, d, compute, w=w)
+        return _kernel(table.FC_CITYBLOCK, table.FC_AS_IS, table.FC_PLAIN, 1, d, compute, w=w)
     if p == 2:
-        return _kernel(SQUARE, ROOT, PLAIN, 1, d, compute, w=w)
+        return _kernel(table.FC_SQUARE, table.FC_ROOT, table.FC_PLAIN, 1, d, compute, w=w)
     if p >= _FARTHEST:
-        return _kernel(CHEBYSHEV, AS_IS, FINITE, 1, d, compute, w=w)
+        return _kernel(table.FC_CHEBYSHEV, table.FC_AS_IS, table.FC_FINITE, 1, d, compute, w=w)
     halves = p < 8 and p % 1 == 0.5
-    sums, cost = (CUBE, 2) if p == 3 else (QUARTIC, 2) if p == 4 else (HALVES, 6) if halves else (POWER, 20)
-    return _kernel(sums, PTH_ROOT, PLAIN, cost, d, compute, w=w, p=p)
-
-
-def _scatter(xa, xb, diagonal):
-    """The variances or the covariances, ddof 1, of the points of both, in blocks."""
-    both = [xa] if xb is None else [xa, xb]
-    count, d = sum(len(x) for x in both), xa.shape[-1]
-    chunk = max(_CHUNK_BYTES // (8 * max(d, 1)), 1)
-    wide = max(_CHUNK_BYTES // 8, 1)  # numbers of points that are longer than a chunk
-    total = np.empty(d if diagonal else (d, d))
-
-    def blocks(columns):
-        """Points in double precision, in C order, so that sums do not depend on theirs."""
-        for x in both:
-            for i in range(0, len(x), chunk):
-                yield x[i : i + chunk, columns].astype(np.float64, order="C")
-
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
-        for first in range(0, d, wide if diagonal else max(d, 1)):
-            columns = slice(first, first + wide if diagonal else d)
-            mean = sum((block.sum(0) for block in blocks(columns)), np.zeros(len(total[columns]))) / np.float64(count)
-            part = np.zeros_like(total[columns])
-            for block in blocks(columns):
-                block -= mean
-                part += (block * block).sum(0) if diagonal else block.T @ block
-            total[columns] = part / np.float64(count - 1)
-    return total
+    sums, cost = (table.FC_HALVES, 6) if halves else (table.FC_POWER, 20)
+    if p in (3, 4):
+        sums, cost = table.FC_CUBE if p == 3 else table.FC_QUARTIC, 2
+    return _kernel(sums, table.FC_PTH_ROOT, table.FC_PLAIN, cost, d, compute, w=w, p=p)
 
 
 def _mahalanobis(vi, xa, xb, compute):
@@ -301,47 +256,25 @@ def _mahalanobis(vi, xa, xb, compute):
             raise ValueError(
                 f"mahalanobis needs VI, or more points than dimensions for a covariance: got {count} points of d = {d}"
             )
-        vi = np.linalg.inv(_scatter(xa, xb, diagonal=False))
+        vi = np.linalg.inv(forms.scatter(xa, xb, diagonal=False))
     else:
         vi = _real("VI", "a matrix", vi)
         if vi.shape != (d, d):
             raise ValueError(f"VI must have shape ({d}, {d}), got shape {vi.shape}")
-    if not all(np.isfinite(part).all() for part in _parts(vi)):
-        if any(np.isnan(part).any() for part in _parts(vi)):
+    if not all(np.isfinite(part).all() for part in forms.parts(vi)):
+        if any(np.isnan(part).any() for part in forms.parts(vi)):
             return Plan(fill=lambda xa, xb, out: out.fill(np.nan))
         return Plan(fill=_caller(_quadratic, {"vi": vi.astype(np.float64)}))
     if 8 * d * d <= _FACTOR_BYTES:
-        root, exponent = _symmetric(vi)
+        root, exponent = forms.symmetric(vi)
         try:
-            _factor(root)
-            return _kernel(WORDS, ROOT, MAPPED, 2, d, compute, matrix=root, exponent=exponent)
+            forms.factor(root)
+            return _kernel(table.FC_WORDS, table.FC_ROOT, table.FC_MAPPED, 2, d, compute, matrix=root, exponent=exponent)
         except np.linalg.LinAlgError:  # not positive definite
             pass
     # In double precision: terms of both signs cancel. The form of a matrix is that of its transpose.
-    matrix, exponent = _reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
-    return _kernel(FORM, ROOT, BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
-
-
-def _symmetric(vi):
-    """The symmetric part of a matrix, which alone counts, and its power of 2, as `_reduced` has them."""
-    symmetric = np.empty(vi.shape)
-    for part, own, other in zip(*map(_parts, (symmetric, vi, vi.T)), strict=True):
-        np.multiply(own, 0.5, out=part, dtype=np.float64)
-        part += np.multiply(other, 0.5, dtype=np.float64)
-    return _reduced(symmetric)
-
-
-def _factor(matrix):
-    """Replaces a positive definite matrix by its factor of Cholesky, in blocks: LAPACK takes no signals and copies it twice."""
-    d = len(matrix)
-    for i in range(0, d, _FACTOR_ROWS):
-        own, after = slice(i, i + _FACTOR_ROWS), min(i + _FACTOR_ROWS, d)
-        matrix[own, own] = np.linalg.cholesky(matrix[own, own])
-        matrix[own, after:] = 0
-        for j in range(after, d, _FACTOR_ROWS):
-            below = slice(j, j + _FACTOR_ROWS)
-            matrix[below, own] = np.linalg.solve(matrix[own, own], matrix[below, own].T).T
-            matrix[below, after : j + _FACTOR_ROWS] -= matrix[below, own] @ matrix[after : j + _FACTOR_ROWS, own].T
+    matrix, exponent = forms.reduced(np.require(vi.T if vi.flags.f_contiguous else vi, np.float64, "CA"))
+    return _kernel(table.FC_FORM, table.FC_ROOT, table.FC_BESIDE, 2.5, d, np.dtype(np.float64), matrix=matrix, exponent=exponent)
 
 
 def items(*arrays):

@@ -23,8 +23,7 @@ CROSSED = {
     "distance.SQUARE": "test_pairs_of_one_collection_cross_every_seam",
     "distance.STREAM_BYTES": "test_matrices_cross_every_seam",
     "distance.SMALL_WORK": "test_matrices_cross_every_seam",
-    "distance.FEW_WORK": "test_batches_of_few_pairs",
-    "distance.KEPT_BYTES": "test_matrices_cross_every_seam",
+    "distance.UNPACKED_WORK": "test_batches_of_few_pairs",
     "distance.NEAREST_ROWS": "test_nearest_cross_every_seam",
     "distance.ROW_BYTES": "test_nearest_cross_every_seam",
     "distance._PART_BYTES": "test_nearest_cross_every_seam",
@@ -40,18 +39,18 @@ CROSSED = {
     "distance/distance.h:FC_POINT_VECTORS": "test_matrices_cross_every_seam",
     "distance/distance.h:FC_POINT_CHAINS": "test_long_sums_hold_their_bound",
     "distance/distance.h:FC_FORM_CHAIN": "test_long_forms",
-    "distance/distance.h:FC_FETCH_TERMS": "test_matrices_cross_every_seam",
+    "distance/distance.h:FC_PREFETCH_TERMS": "test_matrices_cross_every_seam",
     "distance/distance.h:FC_RATIO_GROUP": "test_matrices_cross_every_seam",
-    "distance/distance.h:BLOCK": "test_matrices_cross_every_seam",
-    "distance/distance.h:M": "test_rests_of_tiles_have_the_bits_of_whole_ones",
-    "distance/distance.h:V": "test_rests_of_tiles_have_the_bits_of_whole_ones",
-    "distance/distance.h:THREE": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "distance/emit.h:BLOCK": "test_matrices_cross_every_seam",
+    "distance/sums.h:M": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "distance/sums.h:V": "test_rests_of_tiles_have_the_bits_of_whole_ones",
+    "distance/sums.h:THREE": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "distance/prepare_rows.h:B": "test_rests_of_tiles_have_the_bits_of_whole_ones",
     "distance/prepare_rows.h:WIDTH": "test_booleans_are_exact",
     "distance/prepare_rows.h:LANES": "test_long_sums_hold_their_bound",
     "metrics.py:_COUNTS": "test_more_bits_than_float32_counts",
     "metrics.py:_FARTHEST": "test_large_powers",
-    "distance/pairs.pyx:SORT_STEPS": "test_many_neighbours",
+    "distance/nearest.pyx:SORT_STEPS": "test_many_neighbours",
 }
 BLOCKS = {
     "distance.RANGE": (1, 64, 128),
@@ -63,8 +62,7 @@ BLOCKS = {
     "distance.SQUARE": (1, 40, 70),
     "distance.STREAM_BYTES": (1,),
     "distance.SMALL_WORK": (1,),
-    "distance.FEW_WORK": (1, 1 << 30),
-    "distance.KEPT_BYTES": (1,),
+    "distance.UNPACKED_WORK": (1, 1 << 30),
     "distance.NEAREST_ROWS": (1, 7, 13),
     "distance.ROW_BYTES": (1, 300),
     "distance._PART_BYTES": (1, 2000),
@@ -177,7 +175,7 @@ def test_batches_of_few_pairs(items, m, n, same, values, seed, workers, isa, dty
     for item in np.unique(rng.integers(0, items, 3)):
         xa[item, rng.integers(m)] *= dtype(2.0 ** (70 if dtype == np.float32 else 520))
     for metric in ("euclidean", "cityblock"):
-        with fastconv.use_isa(isa), use_seams({"distance.FEW_WORK": 1 << 30, **values}):
+        with fastconv.use_isa(isa), use_seams({"distance.UNPACKED_WORK": 1 << 30, **values}):
             result = fastconv.cdist(xa, xb, metric, workers=workers)
         assert_near(result, expected_of(metric, xa, xb, np.ones(d)), metric)
 
@@ -248,7 +246,7 @@ def test_few_pairs_are_one_task(tmp_path):
         x[-1] = 1e200
         with fastconv.runtime.use_seams({"runtime.SERIAL_WORK": 1, "distance.BLOCK_ROWS": 6, "distance.SMALL_WORK": 1}):
             for few, workers in ((1 << 30, 3), (1, 3)):
-                with fastconv.runtime.use_seams({"distance.FEW_WORK": few}):
+                with fastconv.runtime.use_seams({"distance.UNPACKED_WORK": few}):
                     y = fastconv.cdist(x, x[:1], workers=workers)
                     print(count_tasks(), np.allclose(y[:, 0], np.hypot.reduce(x - x[0], axis=1)))
     """

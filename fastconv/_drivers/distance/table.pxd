@@ -1,12 +1,26 @@
-"""What the drivers call; kernels/distance/table.h has the contracts."""
+"""What the drivers call, and the constants that faces name (through table.pyx); kernels/distance/table.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
 
 
 cdef extern from "distance/table.h" nogil:
+    cpdef enum:
+        FC_SQUARE, FC_CITYBLOCK, FC_CHEBYSHEV, FC_CANBERRA, FC_BRAYCURTIS, FC_HAMMING, FC_CUBE, FC_QUARTIC, FC_HALVES, FC_POWER,
+        FC_JENSEN, FC_DICE, FC_DISCORDANT, FC_PRODUCT, FC_BITS, FC_WORDS, FC_FORM
+
+    cpdef enum:
+        FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO, FC_SHARE, FC_COSINE, FC_ENTROPY, FC_DICE_RATIO, FC_HAMMING_BITS, FC_JACCARD,
+        FC_DICE_BITS, FC_ROGERSTANIMOTO, FC_RUSSELLRAO, FC_SOKALSNEATH, FC_YULE
+
+    cpdef enum:
+        FC_PLAIN, FC_FINITE, FC_SIZES, FC_POSITIVE, FC_KNOWN, FC_UNIT, FC_CENTRED, FC_SHARES, FC_MAPPED, FC_BESIDE, FC_NONZERO,
+        FC_PACKED_BITS
+
+    cpdef enum:
+        FC_PULL_SQUARE, FC_PULL_ROOT, FC_PULL_CITYBLOCK, FC_PULL_CHEBYSHEV, FC_PULL_POWER, FC_PULL_CANBERRA, FC_PULL_BRAYCURTIS,
+        FC_PULL_COSINE, FC_PULL_JENSEN, FC_PULL_WORDS, FC_PULL_SIZES
+
     enum:
-        FC_AS_IS, FC_ROOT, FC_SQUARE, FC_CITYBLOCK, FC_BITS, FC_JENSEN, FC_POINT_CHAIN, FC_POINT_ROWS, FC_PACKED_BITS,
-        FC_MAPPED, FC_PLAIN, FC_FINITE, FC_KNOWN, FC_POSITIVE, FC_CANBERRA, FC_MEASURES, FC_WORDS, FC_FORM, FC_POINT_PIECE,
-        FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN, FC_PULL_BRAYCURTIS, FC_PULL_SIZES
+        FC_POINT_CHAIN, FC_POINT_ROWS, FC_POINT_PIECE, FC_MEASURES, FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN
 
     ctypedef struct fc_points:
         void *dst
@@ -28,7 +42,7 @@ cdef extern from "distance/table.h" nogil:
         const void *a_stats
         const void *b_stats
         ptrdiff_t a_row, a_col, count
-        int metric, finish, rows, vectors, first, last
+        int metric, ending, rows, vectors, first, last
         int pass_ "pass"
         double p, n, factor
         void *c
@@ -47,12 +61,12 @@ cdef extern from "distance/table.h" nogil:
         void *differences
         double *mapped
 
-    ctypedef struct fc_few:
+    ctypedef struct fc_unpacked:
         const void *a
         const void *b
         void *out
         ptrdiff_t a_step, b_step, out_step, m, n, d
-        int metric, finish
+        int metric, ending
 
     ctypedef struct fc_emit:
         const void *src
@@ -61,7 +75,7 @@ cdef extern from "distance/table.h" nogil:
         ptrdiff_t out_row, out_col
         int kind, stream
 
-    ctypedef struct fc_nearest:
+    ctypedef struct fc_heap:
         void *distances
         ptrdiff_t *indices
         ptrdiff_t held, k, todo
@@ -95,10 +109,10 @@ cdef extern from "distance/table.h" nogil:
         void (*points)(const fc_points *) noexcept nogil
         int (*pairs)(const fc_pairs *) noexcept nogil
         int (*cancelled)(fc_cancelled *) noexcept nogil
-        int (*few)(const fc_few *) noexcept nogil
+        int (*unpacked)(const fc_unpacked *) noexcept nogil
         void (*emit)(const fc_emit *) noexcept nogil
-        void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
-        void (*nearest_sort)(fc_nearest *, ptrdiff_t steps) noexcept nogil
+        void (*heap_add)(fc_heap *, const void *distances, ptrdiff_t count, ptrdiff_t first_index) noexcept nogil
+        void (*heap_sort)(fc_heap *, ptrdiff_t steps) noexcept nogil
         void (*pull)(const fc_pull *) noexcept nogil
         void (*add_wide)(double *into, const void *from_, ptrdiff_t count) noexcept nogil
         void (*unprepare)(const fc_unprepare *) noexcept nogil

@@ -1,4 +1,4 @@
-/* Gradients of distances with respect to one point, lanes along its numbers; steps and preparations are distance.h's. */
+/* Gradients of distances with respect to one point, lanes along its numbers; preparations are those of prepare_rows.h. */
 
 FC_INLINE FC_VEC FC_N(sign)(FC_VEC x)
 {
@@ -100,7 +100,8 @@ static void FC_N(pull)(const fc_pull *t)
     memset(t->sum, 0, (size_t)t->length * sizeof(FC_T));
     switch (t->kind) {
         FC_CASE(FC_PULL_SQUARE) FC_CASE(FC_PULL_ROOT) FC_CASE(FC_PULL_CITYBLOCK) FC_CASE(FC_PULL_POWER)
-        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN) FC_CASE(FC_PULL_WORDS)
+        FC_CASE(FC_PULL_CANBERRA) FC_CASE(FC_PULL_BRAYCURTIS) FC_CASE(FC_PULL_COSINE) FC_CASE(FC_PULL_JENSEN)
+        FC_CASE(FC_PULL_WORDS)
     default: FC_N(pull_farthest)(t);
     }
 }

@@ -1,6 +1,8 @@
-/* Rows of points, read from any kind, prepared for their metric (scaled, centred, mapped, packed to bits) and packed. */
+/* The slot `points`: rows of points, read from any kind, prepared for their metric (scaled, centred, mapped, made bits) and
+ * packed. Next hop: pairs.h, which reads what is packed. */
 
-static void FC_N(fetch)(FC_T *dst, const char *src, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
+/* n numbers of a row from k0 on, of any kind. */
+static void FC_N(read)(FC_T *dst, const char *src, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
     src += k0 * p->col_step;
     if (!(p->kind & FC_U8)) {
@@ -68,7 +70,7 @@ static FC_N(found) FC_N(pass_of_row)(const char *src, const fc_points *p, const 
         const double *w = p->w ? p->w + k0 : NULL;
         double part = 0;
         if (p->d > FC_POINT_PIECE)
-            FC_N(fetch)(p->row, src, p, k0, n);
+            FC_N(read)(p->row, src, p, k0, n);
         if (what == FC_N(SIZES)) {
             for (ptrdiff_t k = 0; k < n; k++) {
                 const FC_T size = x[k] < 0 ? -x[k] : x[k];
@@ -111,7 +113,8 @@ static FC_T FC_N(measure_norm)(const char *src, const fc_points *p, double *meas
             measures[i] = FC_N(pass_of_row)(src, p, measures, FC_N(MEAN)).sum / p->weight;
         measures[3] = __builtin_sqrt(FC_N(pass_of_row)(src, p, measures, FC_N(NORM)).sum);
         const int safe = again || (measures[3] > 0x1p-400 && measures[3] < 0x1p400);
-        const int level = p->prepare == FC_CENTRED && !(measures[3] > 0x1p-40 * __builtin_sqrt(p->weight) * __builtin_fabs(measures[1]));
+        const double least = 0x1p-40 * __builtin_sqrt(p->weight) * __builtin_fabs(measures[1]);
+        const int level = p->prepare == FC_CENTRED && !(measures[3] > least);
         if (safe && !level)
             break;
         const FC_N(found) f = FC_N(pass_of_row)(src, p, measures, FC_N(SIZES));
@@ -145,7 +148,7 @@ static FC_T FC_N(measure_sum)(const char *src, const fc_points *p, double *measu
         const ptrdiff_t n = p->d - k0 < FC_POINT_PIECE ? p->d - k0 : FC_POINT_PIECE;
         const FC_T *x = p->row;
         if (p->d > FC_POINT_PIECE)
-            FC_N(fetch)(p->row, src, p, k0, n);
+            FC_N(read)(p->row, src, p, k0, n);
         for (ptrdiff_t k = 0; k < n; k++) {
             negative |= x[k] < 0;
             p->wide[k] = (double)x[k];
@@ -277,7 +280,8 @@ static FC_T FC_N(plain_stat)(const FC_T *x, const fc_points *p, ptrdiff_t k0, pt
         for (ptrdiff_t k = 0; k < n; k++)
             odd |= x[k] - x[k] != 0;
     if (p->prepare == FC_SIZES) { /* products of FC_RATIO_GROUP sizes must neither overflow nor underflow */
-        const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-30 : (FC_T)0x1p-64, most = sizeof(FC_T) == 4 ? (FC_T)0x1p30 : (FC_T)0x1p100;
+        const FC_T least = sizeof(FC_T) == 4 ? (FC_T)0x1p-30 : (FC_T)0x1p-64;
+        const FC_T most = sizeof(FC_T) == 4 ? (FC_T)0x1p30 : (FC_T)0x1p100;
         for (ptrdiff_t k = 0; k < n; k++) {
             const FC_T size = x[k] < 0 ? -x[k] : x[k];
             odd |= (size > most) | (size != size) | ((size < least) & (size > 0));
@@ -316,7 +320,7 @@ static void FC_N(add_sizes)(FC_T *dst, ptrdiff_t count, ptrdiff_t width)
 static FC_T FC_N(measure)(const char *src, const fc_points *p, double *measures)
 {
     if (p->d <= FC_POINT_PIECE)
-        FC_N(fetch)(p->row, src, p, 0, p->d);
+        FC_N(read)(p->row, src, p, 0, p->d);
     return p->prepare == FC_SHARES ? FC_N(measure_sum)(src, p, measures) : FC_N(measure_norm)(src, p, measures);
 }
 
@@ -377,7 +381,8 @@ FC_INLINE void FC_N(add_stat)(FC_T *stat, const fc_points *p, FC_T more)
 static void FC_N(points)(const fc_points *p)
 {
     FC_T *dst = p->dst, *stats = p->stats, *row = p->row;
-    const int prepare = p->prepare, sizes = prepare == FC_SIZES, measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
+    const int prepare = p->prepare, sizes = prepare == FC_SIZES;
+    const int measured = prepare == FC_UNIT || prepare == FC_CENTRED || prepare == FC_SHARES;
     const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
     ptrdiff_t k0 = p->first, n = p->count;
     if (prepare != FC_PACKED_BITS) {
@@ -395,7 +400,8 @@ static void FC_N(points)(const fc_points *p)
     for (ptrdiff_t r = p->begin; r < width && p->first == 0; r++)
         stats[r] = 0;
     for (ptrdiff_t r = p->begin; r < p->rows && direct && prepare != FC_PLAIN; r++)
-        FC_N(add_stat)(stats + r, p, FC_N(plain_stat)((const FC_T *)p->src + r * step + k0, p, k0, n, p->measures + r * FC_MEASURES));
+        FC_N(add_stat)(stats + r, p, FC_N(plain_stat)((const FC_T *)p->src + r * step + k0, p, k0, n,
+                                                      p->measures + r * FC_MEASURES));
     if (dst == NULL)
         return;
     if (direct)
@@ -410,9 +416,9 @@ static void FC_N(points)(const fc_points *p)
             if (whole)
                 stats[r] = FC_N(measure)(src, p, measures);
             if (prepare == FC_MAPPED || prepare == FC_BESIDE)
-                FC_N(fetch)(row, src, p, 0, p->d);
+                FC_N(read)(row, src, p, 0, p->d);
             else if (!whole || p->d > FC_POINT_PIECE)
-                FC_N(fetch)(row, src, p, k0, n);
+                FC_N(read)(row, src, p, k0, n);
             FC_N(add_stat)(stats + r, p, FC_N(prepare)(row, p, k0, n, measures));
         }
         for (ptrdiff_t k = 0; k < count; k++)

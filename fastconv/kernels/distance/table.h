@@ -1,4 +1,4 @@
-/* The table of distances. Next hops: prepare_rows.h, distance.h, nearest.h, gradients.h. */
+/* The table of distances. Next hop: distance.h, which fills it. */
 #ifndef FC_DISTANCE_TABLE_H
 #define FC_DISTANCE_TABLE_H
 
@@ -18,12 +18,12 @@ enum {
     FC_POWER,      /* w |a - b|^p */
     FC_JENSEN,     /* p log p + q log q - (p + q) log((p + q) / 2), a = (p, p log p + p), b = (q, q log q + q), log to base 2 */
     FC_DICE,       /* w (a (1 - b) + b (1 - a)); w a b */
-    FC_SPLIT,      /* w (a > b); w (a < b) */
+    FC_DISCORDANT, /* w (a > b); w (a < b) */
     FC_PRODUCT,    /* 2 - 2 a b, or (a - b)^2 where that is small: the same for rows of norm 1 */
     FC_BITS,       /* set bits of a and b */
     FC_WORDS,      /* (a - b)^2 of numbers in two words each */
-    FC_FORM,       /* (a - b) (g - h), g = a S and h = b S in two words each: the quadratic form of S, whose sums may be negative */
-    FC_SAME        /* w (a = b = 1), w (a = b = 0): formed after FC_SPLIT, in c3 and c4 */
+    FC_FORM,       /* (a - b) (g - h), g = a S and h = b S in two words each: the quadratic form of S, sums may be negative */
+    FC_CONCORDANT  /* w (a = b = 1), w (a = b = 0): formed after FC_DISCORDANT, in c3 and c4 */
 };
 
 /* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
@@ -51,13 +51,28 @@ enum {
     FC_PACKED_BITS  /* a bit for each number, 1 where not 0; their sum */
 };
 
-/* dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width]. With dst
- * NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
- * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on; `measured` says
- * that they are known before. `weight` is the sum of w, or d. `row` is scratch of FC_POINT_PIECE or `count` elements, whichever are
- * more, d of them where there is a matrix; `wide` of as many doubles. Rows before `begin` are there already. Steps in bytes. */
+/* How many numbers a preparation makes of each number of a point; FC_PACKED_BITS makes one of many. */
+static inline int fc_prepared_numbers(int prepare)
+{
+    return prepare == FC_BESIDE ? 3 : prepare == FC_SIZES || prepare == FC_SHARES || prepare == FC_MAPPED ? 2 : 1;
+}
+
+/* Whether tiles read rows of the kernels' own kind where they are. */
+static inline int fc_reads_in_place(int prepare)
+{
+    return prepare == FC_PLAIN || prepare == FC_FINITE || prepare == FC_KNOWN || prepare == FC_POSITIVE;
+}
+
 #define FC_MEASURES 4
-#define FC_POINT_PIECE 4096 /* numbers of a row that are read at once where all must be known before the first is prepared */
+/* Numbers of a row that are read at once where all must be known before the first is prepared. */
+#define FC_POINT_PIECE 4096
+
+/* Rows of points: dst[k][width] of rows' elements first..first+count-1 after preparation, NaN beyond the last row; stats[width].
+ * With dst NULL the statistics alone, of rows that a tile reads in place. Rows come range by range from first = 0 on: statistics
+ * add up, and `measures`, FC_MEASURES numbers for each row, are those of the whole row from its first range on; `measured` says
+ * that they are known before. `weight` is the sum of w, or d. `row` is scratch of min(d, FC_POINT_PIECE) or `count` elements,
+ * whichever are more (of FC_PACKED_BITS as many as the range has bits, or d), d of them where there is a matrix; `wide` of as
+ * many doubles. Rows before `begin` are there already. Steps in bytes. */
 typedef struct fc_points {
     void *dst, *stats;
     const char *src;
@@ -69,9 +84,10 @@ typedef struct fc_points {
 } fc_points;
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
- * c, c2, c3 and c4 hold the sums between ranges of k, each of them a second word `lost` elements on; `first` starts and `last`
- * finishes them, into dst. FC_POINT_ROWS rows of a are read, however few are computed; those of a metric that prepares them are
- * packed, with a_row 1 and a_col FC_POINT_ROWS. Row i + 1 of dst begins dst_step - i dst_fall elements after row i.
+ * c, c2, c3 and c4, of FC_POINT_ROWS x columns elements each, hold the sums between ranges of k, each of them a second word
+ * `lost` elements on; `first` starts and `last` ends them, in dst. FC_POINT_ROWS rows of a are read, however few are computed;
+ * those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. b, b_stats and the sums are aligned to a
+ * vector. Row i + 1 of dst begins dst_step - i dst_fall elements after row i, and has whole vectors.
  * Returns, if ranges end, the pass that must follow over all ranges: FC_PASS_LARGEST and FC_PASS_AGAIN, FC_PASS_AGAIN alone, or
  * none, 0. A single range needs no other call. */
 #define FC_POINT_ROWS 6
@@ -80,7 +96,7 @@ typedef struct fc_pairs {
     const void *a, *b, *w;
     const void *a_stats, *b_stats;
     ptrdiff_t a_row, a_col, count;
-    int metric, finish, rows, vectors, first, last, pass;
+    int metric, ending, rows, vectors, first, last, pass;
     double p, n, factor; /* the results are multiplied by the factor */
     void *c, *c2, *c3, *c4;
     ptrdiff_t lost;
@@ -89,8 +105,9 @@ typedef struct fc_pairs {
 } fc_pairs;
 
 /* Distances of a tile of FC_WORDS or FC_FORM after `pairs`, where mapped points are so near for their sizes that they cancel:
- * formed again from the differences of the points, `a` and `b`, that have only then been mapped. `length` numbers are mapped at once, 2 d elements of `differences` and d of `mapped` are scratch. Computes one such pair, from pair `at`
- * of rows x columns on, and returns whether there was one. */
+ * formed again from the differences of the points, `a` and `b`, that have only then been mapped. `length` numbers are mapped at
+ * once, 2 d elements of `differences` and d of `mapped` are scratch. Computes one such pair, from pair `at` of rows x columns on,
+ * and returns whether there was one. */
 typedef struct fc_cancelled {
     const fc_pairs *tile;
     const fc_points *a, *b;
@@ -103,14 +120,14 @@ typedef struct fc_cancelled {
  * kernel's type, side by side in a row; steps between rows in elements. FC_SQUARE (ending FC_AS_IS or FC_ROOT) or
  * FC_CITYBLOCK, no weights. Returns whether a sum left the safe range, so that `pairs` must compute the set. */
 #define FC_POINT_CHAIN 32
-typedef struct fc_few {
+typedef struct fc_unpacked {
     const void *a, *b;
     void *out;
     ptrdiff_t a_step, b_step, out_step, m, n, d;
-    int metric, finish;
-} fc_few;
+    int metric, ending;
+} fc_unpacked;
 
-/* Copies src[r][c] to out + r * out_row + c * out_col, past the caches with `stream`. */
+/* Copies src[r][c] to out + r * out_row + c * out_col, as elements of `kind`, past the caches with `stream`. */
 typedef struct fc_emit {
     const void *src;
     ptrdiff_t src_step, rows, columns;
@@ -134,8 +151,8 @@ typedef struct fc_pull {
     void *sum;
 } fc_pull;
 
-/* Through the preparation of a row of d numbers: total, the gradient of the prepared row,
- * becomes factor times that of the row x. */
+/* Back through the preparation of a row of d numbers: out = factor times the gradient of the row x, from `total`, that of the
+ * prepared row, which is scratch then, as `wide` is, of d doubles. */
 typedef struct fc_unprepare {
     double *total;
     const char *x;
@@ -146,14 +163,15 @@ typedef struct fc_unprepare {
     void *out;
 } fc_unprepare;
 
-/* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. `nearest_sort`
- * orders them in steps, of which `todo` are left; first it rounds the distances as elements of `kind`, which makes ties. */
-typedef struct fc_nearest {
+/* The k nearest so far of one query: a heap whose first is the farthest, ordered by (distance, index), NaN last. `heap_sort`
+ * orders them in steps, of which `todo` are left: held + held / 2, and `held` more with which it first rounds the distances as
+ * elements of `kind`, which makes ties. */
+typedef struct fc_heap {
     void *distances;
     ptrdiff_t *indices;
     ptrdiff_t held, k, todo;
     int kind;
-} fc_nearest;
+} fc_heap;
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_distance_kernels {
@@ -161,10 +179,10 @@ typedef struct fc_distance_kernels {
     void (*points)(const fc_points *);
     int (*pairs)(const fc_pairs *);
     int (*cancelled)(fc_cancelled *);
-    int (*few)(const fc_few *);
+    int (*unpacked)(const fc_unpacked *);
     void (*emit)(const fc_emit *);
-    void (*nearest)(fc_nearest *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
-    void (*nearest_sort)(fc_nearest *, ptrdiff_t steps);
+    void (*heap_add)(fc_heap *, const void *distances, ptrdiff_t count, ptrdiff_t first_index);
+    void (*heap_sort)(fc_heap *, ptrdiff_t steps);
     void (*pull)(const fc_pull *);
     void (*add_wide)(double *into, const void *from, ptrdiff_t count); /* into += from */
     void (*unprepare)(const fc_unprepare *);

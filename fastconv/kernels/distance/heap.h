@@ -1,4 +1,4 @@
-/* The k nearest so far of one query: a heap whose first is the farthest, fed row by row. */
+/* The slots `heap_add` and `heap_sort`: the k nearest so far of one query, a heap whose first is the farthest. */
 
 /* Whether (x, i) comes before (y, j): by distance, NaN last, then by index. */
 FC_INLINE int FC_N(before)(FC_T x, ptrdiff_t i, FC_T y, ptrdiff_t j)
@@ -26,7 +26,7 @@ static void FC_N(sift)(FC_T *x, ptrdiff_t *index, ptrdiff_t n, ptrdiff_t at, FC_
     index[at] = i;
 }
 
-static void FC_N(nearest)(fc_nearest *h, const void *distances, ptrdiff_t count, ptrdiff_t first_index)
+static void FC_N(heap_add)(fc_heap *h, const void *distances, ptrdiff_t count, ptrdiff_t first_index)
 {
     const FC_T *d = distances;
     FC_T *x = h->distances;
@@ -41,10 +41,10 @@ static void FC_N(nearest)(fc_nearest *h, const void *distances, ptrdiff_t count,
     while (j < count) {
         if (count - j >= 4 * FC_LANES) {
             const FC_VEC worst = FC_N(splat)(x[0]);
-            FC_IVEC near = {0};
+            FC_IVEC nearer = {0};
             for (int i = 0; i < 4; i++)
-                near |= ~(FC_IVEC)(FC_N(load)(d + j + i * FC_LANES) >= worst);
-            if (!FC_N(any)(near)) {
+                nearer |= ~(FC_IVEC)(FC_N(load)(d + j + i * FC_LANES) >= worst);
+            if (!FC_N(any)(nearer)) {
                 j += 4 * FC_LANES;
                 continue;
             }
@@ -56,7 +56,7 @@ static void FC_N(nearest)(fc_nearest *h, const void *distances, ptrdiff_t count,
     }
 }
 
-static void FC_N(nearest_sort)(fc_nearest *h, ptrdiff_t steps)
+static void FC_N(heap_sort)(fc_heap *h, ptrdiff_t steps)
 {
     FC_T *x = h->distances;
     char rounded[8];
