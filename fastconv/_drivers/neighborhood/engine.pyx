@@ -378,8 +378,8 @@ cdef void run(const void *plan, void *worker) noexcept nogil:
     cdef Thread *t = <Thread *>worker
     cdef char *scratch
     cdef int i
-    while t.worker.first < t.worker.last:
-        load(p.lines, &t.block, t.worker.first)
+    while t.worker.first < t.worker.last and not must_end(&t.block):
+        load(p.lines, &t.block, t.worker.first)   # which may take as long as it is between two looks at signals
         scratch = t.block.scratch
         for i in range(p.count):
             if must_end(&t.block):
