@@ -35,7 +35,16 @@ cdef struct Block:               # the distances of so many rows of XA, from i0 
     char *out                    # where it goes, NULL: to stage; of CONDENSED the result of the batch
 
 
-cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil
+cdef inline idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
+    """Bytes from the first item of a batch to item `batch`, counted over the leading axes in C order."""
+    cdef int axis
+    cdef idx bytes_ = 0
+    for axis in range(p.lead - 1, -1, -1):
+        bytes_ += batch % p.lead_shape[axis] * steps[axis]
+        batch //= p.lead_shape[axis]
+    return bytes_
+
+
 cdef void describe_points(const Plan *p, Thread *t, const Points *x, fc_points *a) noexcept nogil
 cdef void emit(const Plan *p, Thread *t, const Block *b, idx first, char *out, idx out_row, idx out_col) noexcept nogil
 cdef bint compute_block(const Plan *p, Thread *t, const Block *b) noexcept nogil

@@ -21,16 +21,6 @@ from fastconv._drivers.distance.table cimport (
 from fastconv._drivers.runtime cimport Step, crew, run_team, team, tick
 
 
-cdef idx offset(const Plan *p, const idx *steps, idx batch) noexcept nogil:
-    """Bytes from the first item of a batch to item `batch`, counted over the leading axes in C order."""
-    cdef int axis
-    cdef idx bytes_ = 0
-    for axis in range(p.lead - 1, -1, -1):
-        bytes_ += batch % p.lead_shape[axis] * steps[axis]
-        batch //= p.lead_shape[axis]
-    return bytes_
-
-
 cdef void describe_points(const Plan *p, Thread *t, const Points *x, fc_points *a) noexcept nogil:
     """What all rows of a collection have in common."""
     a.row_step, a.col_step, a.d, a.kind = x.row, x.col, p.d, x.kind
@@ -89,7 +79,7 @@ cdef bint pack_range(const Plan *p, Thread *t, const Block *b, idx range_, idx c
 
 
 cdef void emit(const Plan *p, Thread *t, const Block *b, idx first, char *out, idx out_row, idx out_col) noexcept nogil:
-    """A block of stage to out, or its columns from `first` on, of which the first `cols - first` columns of stage are the last."""
+    """A block of stage to out; or its columns from `first` on, which are then the first of stage."""
     cdef fc_emit e
     e.src, e.src_step, e.rows, e.columns = t.stage, p.stage_step, b.rows, b.cols - first
     e.out, e.out_row, e.out_col, e.kind, e.stream = out, out_row, out_col, p.out_kind, p.stream and first == 0

@@ -1,5 +1,5 @@
-"""Driver of the gradients of distances (cdist_vjp): a block of rows of XA meets all rows of XB, slab by slab, and adds up in double
-precision what each pair pulls at its rows. Next hop: plan.pyx, which cuts them into tasks; blocks.pyx computes distances,
+"""Driver of the gradients of distances (cdist_vjp): a block of rows of XA meets all rows of XB, slab by slab, and adds up in
+double precision what each pair pulls at its rows. Next hop: plan.pyx, which cuts them into tasks; blocks.pyx computes distances,
 kernels/distance/gradients.h what they pull."""
 from libc.string cimport memcpy, memset
 

@@ -1,6 +1,6 @@
-"""Driver of the nearest neighbours (knn, pairwise_argmin): a block of queries meets its part of the data slab by slab, and keeps a
-heap for each query. Next hop: plan.pyx, which cuts them into tasks; blocks.pyx computes a block, kernels/distance/heap.h keeps
-heaps."""
+"""Driver of the nearest neighbours (knn, pairwise_argmin): a block of queries meets its part of the data slab by slab, and
+keeps a heap for each query. Next hop: plan.pyx, which cuts them into tasks; blocks.pyx computes a block,
+kernels/distance/heap.h keeps heaps."""
 cimport numpy as cnp
 
 from fastconv._drivers.common cimport idx

@@ -1,4 +1,4 @@
-"""The plan of one call with distances: what plan.pyx decides and blocks.pyx, pairs.pyx, nearest.pyx and gradients.pyx carry out."""
+"""The plan of one call with distances: what plan.pyx decides and pairs.pyx, nearest.pyx and gradients.pyx carry out."""
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport fc_base_kernels

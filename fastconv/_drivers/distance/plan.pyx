@@ -20,20 +20,15 @@ from fastconv._drivers.base cimport FC_F32, FC_F64
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.distance.table cimport (
     FC_AS_IS,
-    FC_CANBERRA,
     FC_CITYBLOCK,
-    FC_FINITE,
-    FC_FORM,
-    FC_JENSEN,
-    FC_KNOWN,
     FC_PACKED_BITS,
     FC_PLAIN,
     FC_POINT_CHAIN,
     FC_POINT_ROWS,
-    FC_POSITIVE,
     FC_ROOT,
     FC_SQUARE,
-    FC_WORDS,
+    fc_prepared_numbers,
+    fc_reads_in_place,
 )
 from fastconv._drivers.runtime cimport seam, table
 
@@ -142,7 +137,7 @@ cdef bint is_unpacked(const Plan *p) noexcept:
 cdef void plan_range(Plan *p) noexcept:
     """Prepared numbers of a point, and how many of them are packed at once: whole chains of the kernels."""
     cdef idx unit = FC_POINT_CHAIN
-    p.each = 2 if p.metric == FC_JENSEN or p.metric == FC_CANBERRA or p.metric == FC_WORDS else 3 if p.metric == FC_FORM else 1
+    p.each = fc_prepared_numbers(p.prepare)
     unit *= p.each
     p.terms = ceil_div(p.d, 8 * p.item) if p.prepare == FC_PACKED_BITS else p.each * p.d
     p.range = min(p.terms, max(RANGE // unit * unit, unit))
@@ -175,8 +170,7 @@ cdef void plan(Plan *p, int threads) noexcept:
     cdef idx lanes = p.base.lanes, rows, most
     cdef idx larger = 4 if p.matrix != NULL else 1  # blocks: each maps its points again, in d^2 steps
     p.unpacked = is_unpacked(p)
-    p.in_place = in_rows(p, &p.a) and (p.prepare == FC_PLAIN or p.prepare == FC_FINITE or p.prepare == FC_KNOWN
-                                       or p.prepare == FC_POSITIVE)
+    p.in_place = in_rows(p, &p.a) and fc_reads_in_place(p.prepare)
     p.direct = (p.way == CONDENSED or p.way == MATRIX and not p.stream) and out_in_rows(p)
     plan_range(p)
     p.panel = min(p.k.vectors * lanes, round_up(p.b.count, lanes))

@@ -22,6 +22,9 @@ cdef extern from "distance/table.h" nogil:
     enum:
         FC_POINT_CHAIN, FC_POINT_ROWS, FC_POINT_PIECE, FC_MEASURES, FC_PASS_SUMS, FC_PASS_LARGEST, FC_PASS_AGAIN
 
+    int fc_prepared_numbers(int prepare)
+    bint fc_reads_in_place(int prepare)
+
     ctypedef struct fc_points:
         void *dst
         void *stats

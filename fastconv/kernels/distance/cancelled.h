@@ -5,7 +5,7 @@ static double FC_N(mapped_difference)(const fc_cancelled *u, const char *a, cons
 {
     const fc_points *p = u->a;
     const int form = u->tile->metric == FC_FORM;
-    const ptrdiff_t each = FC_N(each_of)(p->prepare);
+    const ptrdiff_t each = fc_prepared_numbers(p->prepare);
     FC_T *high = u->differences, *low = high + p->d, *x = p->row;
     double *z = u->mapped, most = 0, own = 0, sum = 0, lost = 0;
     int apart = 0, e, f;

@@ -190,17 +190,11 @@ FC_INLINE double FC_N(product_rest)(double a, double b, double product)
 #endif
 }
 
-/* Numbers of a row for each number of a point. */
-FC_INLINE ptrdiff_t FC_N(each_of)(int prepare)
-{
-    return prepare == FC_BESIDE ? 3 : prepare == FC_SIZES || prepare == FC_SHARES || prepare == FC_MAPPED ? 2 : 1;
-}
-
 /* x times a matrix, in two words each, after x itself for FC_BESIDE: differences of near points do not cancel then. Of doubles
  * what products and sums lose comes back in `low`. */
 static void FC_N(map_row)(FC_T *x, const fc_points *p, ptrdiff_t k0, ptrdiff_t n)
 {
-    const ptrdiff_t each = FC_N(each_of)(p->prepare);
+    const ptrdiff_t each = fc_prepared_numbers(p->prepare);
     double *restrict y = p->wide, *restrict low = y + n, *restrict own = low + n;
     memset(y, 0, 2 * (size_t)n * sizeof(double));
     for (ptrdiff_t i = 0; i < p->d; i++) {
@@ -386,15 +380,15 @@ static void FC_N(points)(const fc_points *p)
     const ptrdiff_t step = p->row_step / (ptrdiff_t)sizeof(FC_T), width = p->width;
     ptrdiff_t k0 = p->first, n = p->count;
     if (prepare != FC_PACKED_BITS) {
-        k0 /= FC_N(each_of)(prepare);
-        n /= FC_N(each_of)(prepare);
+        k0 /= fc_prepared_numbers(prepare);
+        n /= fc_prepared_numbers(prepare);
     } else {
         k0 *= 8 * (ptrdiff_t)sizeof(FC_T);
         n *= 8 * (ptrdiff_t)sizeof(FC_T);
         n = n < p->d - k0 ? n : p->d - k0;
     }
     const ptrdiff_t count = sizes ? n : p->count, next = sizes ? 2 * width : width;
-    const int kept = prepare == FC_PLAIN || prepare == FC_FINITE || prepare == FC_KNOWN || prepare == FC_POSITIVE || sizes;
+    const int kept = fc_reads_in_place(prepare) || sizes;
     const int direct = kept && p->kind == FC_N(OWN) && p->col_step == (ptrdiff_t)sizeof(FC_T)
                        && ((uintptr_t)p->src | (uintptr_t)p->row_step) % sizeof(FC_T) == 0;
     for (ptrdiff_t r = p->begin; r < width && p->first == 0; r++)

@@ -20,6 +20,15 @@ FC_INLINE FC_VEC FC_N(jensen_term)(FC_VEC p, FC_VEC q)
     return (FC_T)0.5 * sum * FC_N(pick)((FC_IVEC)(d2 < (FC_T)0.1), series * d2, logs);
 }
 
+/* p log p + q log q - (p + q) log((p + q) / 2), `own` the terms of p and q alone, with p and q added. */
+FC_INLINE FC_VEC FC_N(entropy_term)(FC_VEC p, FC_VEC q, FC_VEC own)
+{
+    const FC_VEC sum = p + q;
+    FC_VEC e, f;
+    FC_N(log2_parts)(FC_N(max)(FC_N(splat)((FC_T)1e-30), sum), &e, &f);
+    return own - sum * (e + f);
+}
+
 FC_INLINE FC_VEC FC_N(times)(const int weighted, FC_VEC w, FC_VEC x)
 {
     if (weighted)
@@ -124,17 +133,7 @@ FC_INLINE void FC_N(step)(const int metric, const int weighted, const int carefu
         *acc += FC_N(times)(weighted, w, y);
         return;
     }
-    case FC_JENSEN: {
-        if (careful) {
-            *acc += FC_N(jensen_term)(a, b);
-        } else {
-            const FC_VEC sum = a + b;
-            FC_VEC e, f;
-            FC_N(log2_parts)(FC_N(max)(FC_N(splat)((FC_T)1e-30), sum), &e, &f);
-            *acc += (a2 + b2) - sum * (e + f);
-        }
-        return;
-    }
+    case FC_JENSEN: *acc += careful ? FC_N(jensen_term)(a, b) : FC_N(entropy_term)(a, b, a2 + b2); return;
     case FC_DICE: {
         const FC_VEC both = a * b, either = (a - both) + (b - both);
         *acc += FC_N(times)(weighted, w, either);
