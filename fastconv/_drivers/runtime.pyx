@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Which kernel table runs, and on how many threads. The Python face is runtime.py."""
+"""Which kernel table runs, and on how many threads. The Python face is runtime/__init__.py."""
 import time
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
@@ -157,7 +157,7 @@ cdef ptrdiff_t SERIAL_WORK = 400_000
 
 cdef const fc_kernels *_table = NULL
 VERSION = FASTCONV_VERSION.decode()     # of the package that this module was built in
-_limit = None  # set by runtime.py: the number of threads when workers is None
+_limit = None  # set by runtime/__init__.py: the number of threads when workers is None
 
 
 cdef const fc_kernels *table() noexcept nogil:

@@ -1,4 +1,4 @@
-"""Threads, instruction set and configuration. Next hop: ../_runtime.pyx, which holds the state the drivers read."""
+"""Threads, instruction set and configuration. Next hop: ../_drivers/runtime.pyx, which holds the state the drivers read."""
 import contextlib
 import contextvars
 import math
