@@ -176,10 +176,13 @@ def check_third_moment(rng, items, work):
         result = fastconv.third_moment(x, center=center)
         fine = np.float64 if dtype == "f4" else np.longdouble
         rows = x[np.unique([0, n // 2, n - 1])].astype(fine)
-        y = rows - (rows.mean(axis=1, keepdims=True) if center else 0)
+        mean = rows.mean(axis=1, keepdims=True) * center
+        y = rows - mean
         index = np.unique([0, n // 2, n - 1])
-        # What is left of each number after centring has one rounding of its own.
-        scale = summed_triple(*[abs(y)] * 3, None, fine) / m
+        # What is left of each number after centring has one rounding of its own, and the mean, a double, a few of its size.
+        off = abs(y) + 4 * ROUNDOFF[np.dtype(np.float64)] * abs(mean)
+        scale, shift = summed_triple(*[abs(y)] * 3, None, fine) / m, summed_triple(*[off] * 3, None, fine) / m
+        scale = shift + (shift - scale) / (126 * ROUNDOFF[x.dtype])
         assert_result(result[np.ix_(index, index, index)], summed_triple(y, y, y, None, fine) / m, scale, 126)
         view = moved(rng, x)
         assert_same_bits(fastconv.third_moment(view, center=center), result)

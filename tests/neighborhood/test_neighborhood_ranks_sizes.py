@@ -111,10 +111,12 @@ def expected(reduction, values):
         return weigh_one(values.astype(np.float64))
     name, parameter = reduction if isinstance(reduction, tuple) else (reduction, 50)
     if name == "rank":
-        return np.sort(values)[min(max(parameter + values.size if parameter < 0 else parameter, 0), values.size - 1)]
+        values = np.sort(values.astype(np.float64) if values.dtype.kind == "f" else values)
+        return values[min(max(parameter + values.size if parameter < 0 else parameter, 0), values.size - 1)]
     if name in ("median", "percentile"):
         return between(np.sort(values.astype(np.float64)), parameter / 100 * (values.size - 1))
-    unique, counts = np.unique(values, return_counts=True)
+    # NumPy 2.4.6 sorts some arrays of float16 wrongly.
+    unique, counts = np.unique(values.astype(np.float64) if values.dtype.kind == "f" else values, return_counts=True)
     shares = counts / values.size
     return unique[np.argmax(counts)] if name == "mode" else -(shares * np.log2(shares)).sum()
 
