@@ -18,15 +18,6 @@ cdef struct Clock:               # of one of its threads
 cdef double now() noexcept nogil                            # seconds of a clock that never goes back
 cdef bint stopped(Watch *watch, bint calling) noexcept nogil
 
-cdef inline void start_clock(Clock *clock, Watch *watch, int thread) noexcept nogil:
-    """Before a call: thread 0 is the calling one."""
-    clock.watch, clock.calling, clock.work = watch, thread == 0, 0
-    watch.stop, watch.next = 0, 0
-
-cdef inline ptrdiff_t share(ptrdiff_t tasks, int thread, int threads) noexcept nogil:
-    """The first task of a thread. The calling one, which looks for signals, has no less to do than others."""
-    return (tasks * thread + threads - 1) // threads
-
 # What the struct of a stem for one thread of a call begins with.
 cdef struct Worker:
     Clock clock

@@ -244,6 +244,11 @@ cdef void give_back(char *memory, ptrdiff_t size) noexcept:
     _spare, _spare_bytes = memory, size
 
 
+cdef ptrdiff_t share(ptrdiff_t tasks, int thread, int threads) noexcept:
+    """The first task of a thread. The calling one, which looks for signals, has no less to do than others."""
+    return (tasks * thread + threads - 1) // threads
+
+
 cdef int run_team(const void *plan, ptrdiff_t worker_bytes, ptrdiff_t memory_bytes, ptrdiff_t tasks, int threads, Step prepare,
                   Step run) except -1:
     cdef ptrdiff_t head = round_up(worker_bytes), step = head + round_up(memory_bytes), size = threads * step + 64
@@ -252,10 +257,11 @@ cdef int run_team(const void *plan, ptrdiff_t worker_bytes, ptrdiff_t memory_byt
     cdef Worker *worker
     cdef Watch watch
     cdef int i
+    watch.stop, watch.next = 0, 0
     for i in range(threads):
         worker = <Worker *>(at + i * step)
         memset(worker, 0, worker_bytes)
-        start_clock(&worker.clock, &watch, i)
+        worker.clock.watch, worker.clock.calling = &watch, i == 0
         worker.first, worker.last = share(tasks, i, threads), share(tasks, i + 1, threads)
         worker.memory = at + i * step + head
         prepare(plan, worker)

@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_CHAIN, FC_F32, FC_F64, FC_GROUP, fc_piece
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_GROUP, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam

@@ -1,5 +1,5 @@
 """The plan of a large box. Next hop: box_plan.pyx, which makes it; box_parts.pyx and boxes.pyx, which run it."""
-from fastconv._drivers.common cimport idx, round_up
+from fastconv._drivers.common cimport idx
 from fastconv._drivers.neighborhood.engine cimport AXES, Lines, Reducer
 from fastconv._drivers.neighborhood.table cimport FC_LINE_SLACK, FC_PARTS, fc_elements
 from fastconv._drivers.runtime cimport Worker

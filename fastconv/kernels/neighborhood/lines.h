@@ -322,6 +322,8 @@ static void fc_narrow_elements(char *words, fc_wide *from, ptrdiff_t n, int kind
 
 #undef FC_NARROW
 
+/* The base's `store` writes floats of a tile, with a bias, to rows and columns; this writes one line, from and to elements of any
+ * kind and byte order. */
 static void fc_put_line(const fc_put *q)
 {
     const int kind = q->kind & FC_KINDS, swapped = q->kind & FC_SWAPPED, bytes = fc_kind_bytes(kind);
