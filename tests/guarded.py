@@ -5,6 +5,7 @@ A read or a write one element too far ends the process with SIGSEGV; the last li
 
 import argparse
 import ctypes
+import functools
 import itertools
 import mmap
 
@@ -17,6 +18,11 @@ METRICS = ("euclidean", "sqeuclidean", "cityblock", "chebyshev", "canberra", "co
 WIDE = (*range(1, 35), 47, 48, 49, 63, 64, 65)
 
 
+@functools.cache
+def mprotect():
+    return ctypes.CDLL(None, use_errno=True).mprotect
+
+
 def place(array, at_end):
     """Return a copy of `array` that ends, or begins, at a page without any access; the pages stay mapped."""
     page = mmap.PAGESIZE
@@ -25,10 +31,9 @@ def place(array, at_end):
     start = (pages + 1) * page - array.nbytes if at_end else page
     copy = np.frombuffer(host, array.dtype, array.size, start).reshape(array.shape)
     copy[...] = array
-    protect = ctypes.CDLL(None, use_errno=True).mprotect
     address = ctypes.addressof(ctypes.c_char.from_buffer(host))
     for guard in (address, address + (pages + 1) * page):
-        if protect(ctypes.c_void_p(guard), ctypes.c_size_t(page), PROT_NONE):
+        if mprotect()(ctypes.c_void_p(guard), ctypes.c_size_t(page), PROT_NONE):
             raise OSError(ctypes.get_errno(), "mprotect failed")
     return copy
 

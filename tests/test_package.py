@@ -178,15 +178,18 @@ REGISTERS = {"%zmm|%k[1-7]": "4", "%ymm": "34", r"\sv[a-z0-9]+ .*%xmm": "34"}
 def functions_with_registers(path):
     """Return the addresses of the functions whose machine code has a match of each of REGISTERS."""
     command = ["objdump", "-d", "--no-show-raw-insn", path]
-    found, function = {register: set() for register in REGISTERS}, 0
-    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
-        if line.endswith(">:"):
-            function = int(line.split()[0], 16)
-            continue
-        for register, addresses in found.items():
-            if re.search(register, line):
-                addresses.add(function)
-    return found
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    heads = list(re.finditer("^([0-9a-f]+) <.*>:$", text, re.MULTILINE))
+    assert heads
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {
+        register: {
+            int(head[1], 16)
+            for head, end in zip(heads, ends, strict=True)
+            if re.compile(register).search(text, head.end(), end)
+        }
+        for register in REGISTERS
+    }
 
 
 @needs_tool("readelf")

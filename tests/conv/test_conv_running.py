@@ -220,7 +220,7 @@ INTERRUPT = """
     x, w, groups = problem(size)
     sent = []
     def interrupt():
-        time.sleep(0.7)
+        time.sleep(0.3)
         sent.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=interrupt).start()

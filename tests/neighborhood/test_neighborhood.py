@@ -32,19 +32,29 @@ def test_results_are_those_of_the_definition(name, **case):
     assert_reduces(x, name, footprint, result, **options)
 
 
-@pytest.mark.parametrize("name", ["min", "max", "range", "sum", "mean"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 33])
-def test_lines_around_the_lanes(isa, rng, name, dtype, size):
+@functools.cache
+def lines_around_the_lanes(name, dtype, size):
+    """Return (input, expected) of each shape, the same for all instruction sets."""
+    rng, cases = np.random.default_rng([size, *name.encode(), *dtype.str.encode()]), []
     for n in LANE_SIZES[1:]:
         for shape in ((n,), (3, n), (n, 2)):
             x = rng.integers(0, 2, shape).astype(dtype)
             windows = boxes(x, size, "mirror")
-            result = reduce_(x, name, size, mode="mirror")
             wide = windows.astype(np.float64) if dtype.kind == "f" else windows.astype(np.int64)
-            expected = np.ptp(wide, axis=-1) if name == "range" else getattr(np, name)(wide, axis=-1)
+            cases.append((x, np.ptp(wide, axis=-1) if name == "range" else getattr(np, name)(wide, axis=-1)))
+    return cases
+
+
+@pytest.mark.parametrize("name", ["min", "max", "range", "sum", "mean"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 33])
+def test_lines_around_the_lanes(isa, name, dtype, size):
+    for x, expected in lines_around_the_lanes(name, dtype, size):
+        result = reduce_(x, name, size, mode="mirror")
+        expected = expected.astype(result.dtype)
+        if not np.array_equal(result, expected):
             # 64-bit integers are averaged about a pivot, which rounds twice.
-            np.testing.assert_allclose(result, expected.astype(result.dtype), rtol=1e-15 if dtype.itemsize == 8 else 0)
+            np.testing.assert_allclose(result, expected, rtol=1e-15 if dtype.itemsize == 8 else 0)
 
 
 WINDOWS = {
@@ -57,34 +67,48 @@ WINDOWS = {
 }
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float16", "float32", "int64"])
-def test_extremes_of_runs(isa, rng, window, dtype):
-    footprint = WINDOWS[window]
+@functools.cache
+def extremes_of_runs(window, dtype):
+    """Return (input, least, greatest, any, all) of each size, the same for all instruction sets."""
+    rng, footprint, cases = np.random.default_rng([*window.encode(), *dtype.encode()]), WINDOWS[window], []
     # More rows than a block has, so that tables are carried from one to the next.
     for n in (3, *LANE_SIZES[-3:]):
         x = rng.integers(0, 2 if dtype == "bool" else 100, (150, n)).astype(dtype)
         cells = boxes(x, footprint.shape)[..., footprint.ravel()]
-        low, high = cells.min(axis=-1), cells.max(axis=-1)
+        cases.append((x, cells.min(axis=-1), cells.max(axis=-1), cells.any(axis=-1), cells.all(axis=-1)))
+    return cases
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float16", "float32", "int64"])
+def test_extremes_of_runs(isa, window, dtype):
+    footprint = WINDOWS[window]
+    for x, low, high, some, every in extremes_of_runs(window, dtype):
         for result, expected in zip(reduce_(x, ["min", "max"], footprint=footprint), (low, high), strict=True):
             assert_same_bits(result, expected)
         np.testing.assert_array_equal(reduce_(x, "range", footprint=footprint), high ^ low if dtype == "bool" else high - low)
-        np.testing.assert_array_equal(reduce_(x, "any", footprint=footprint), cells.any(axis=-1))
-        np.testing.assert_array_equal(reduce_(x, "all", footprint=footprint), cells.all(axis=-1))
+        np.testing.assert_array_equal(reduce_(x, "any", footprint=footprint), some)
+        np.testing.assert_array_equal(reduce_(x, "all", footprint=footprint), every)
 
 
 BOOLEAN_WINDOWS = WINDOWS | {"box": np.ones((5, 3), bool), "long box": np.ones((1, 150), bool)}
 
 
+@functools.cache
+def booleans_case(mode, cval, window, n):
+    """Return (input, where all, where any cells of a window are true), the same for all instruction sets."""
+    footprint, x = BOOLEAN_WINDOWS[window], np.random.default_rng([n, *mode.encode(), *window.encode()]).random((90, n)) < 0.5
+    cells = boxes(x, footprint.shape, mode, cval)[..., footprint.ravel()]
+    return x, cells.all(axis=-1), cells.any(axis=-1)
+
+
 @every_mode
 @pytest.mark.parametrize("window", BOOLEAN_WINDOWS)
 @pytest.mark.parametrize("n", [1, 7, 64, 129, 1030])
-def test_booleans_as_bits(isa, rng, mode, window, n):
+def test_booleans_as_bits(isa, mode, window, n):
     footprint = BOOLEAN_WINDOWS[window]
-    x = rng.random((90, n)) < 0.5
     for cval in (0, 1) if mode == "constant" else (0,):
-        cells = boxes(x, footprint.shape, mode, cval)[..., footprint.ravel()]
-        low, high = cells.all(axis=-1), cells.any(axis=-1)
+        x, low, high = booleans_case(mode, cval, window, n)
         expected = {"min": low, "max": high, "range": low ^ high, "any": high, "all": low}
         options = {"footprint": footprint, "mode": mode, "cval": cval}
         for name, result in zip(expected, reduce_(x, list(expected), **options), strict=True):
