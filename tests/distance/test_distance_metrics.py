@@ -11,7 +11,6 @@ import fastconv
 import reference
 from support import FLOATS, LANE_SIZES, ROUNDOFF, assert_same_bits
 
-
 # Cases are the same for all instruction sets: the formula in long double takes longer than our results.
 
 
