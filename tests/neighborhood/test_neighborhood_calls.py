@@ -471,6 +471,7 @@ INTERRUPT_NAMES = """
     u = rng.integers(0, 65536, x.shape, np.uint16)
     mask = rng.random(x.shape) < 0.5
     cube = rng.standard_normal((96, 96, 96))
+    large, larger = np.tile(x, (4, 4)), np.tile(x, (9, 9))
     cases = {
         "entropy": (x, "entropy", {"size": 15}),
         "mode": (u, "mode", {"size": 31}),
@@ -480,17 +481,17 @@ INTERRUPT_NAMES = """
         "bytes": (np.tile(u.astype("u1"), (5, 5)), "var", {"size": 1001, "mask": np.tile(mask, (5, 5))}),
         "cube": (cube, ["sum", "prod"], {"size": 15, "mask": rng.random(cube.shape) < 0.5}),
         "median": (x, "median", {"size": 101, "mask": mask}),
-        "cells": (np.tile(x, (4, 4)), "median", {"footprint": np.eye(31) + np.eye(31)[::-1] != 0}),
-        "box": (np.tile(x, (4, 4)), "median", {"size": 31}),
+        "cells": (large, "median", {"footprint": np.eye(31) + np.eye(31)[::-1] != 0}),
+        "box": (large, "median", {"size": 31}),
         "large box": (x, "median", {"size": 2001, "step": 8}),
         "larger box": (x.astype("f4"), ("percentile", 30), {"size": 4001, "mask": mask}),
         "large entropy of a byte": (u.astype("u1"), "entropy", {"size": 2001}),
         "large mode of 16 bits": (u, "mode", {"size": 601}),
         "large mode": (x, "mode", {"size": 1301}),
         "large entropy": (x.astype("f4"), "entropy", {"size": 801, "mask": mask}),
-        "random": (np.tile(x, (4, 4)), "min", {"footprint": rng.random((201, 201)) < 0.5}),
-        "transposed": (np.tile(x, (9, 9)).T, ["mean", "max", "std"], {"size": 9}),
-        "one": (np.tile(x, (9, 9)), ["mean", "max"] * 4, {"size": 1}),
+        "random": (large, "min", {"footprint": rng.random((201, 201)) < 0.5}),
+        "transposed": (larger.T, ["mean", "max", "std"], {"size": 9}),
+        "one": (larger, ["mean", "max"] * 4, {"size": 1}),
     }
     def interrupt():
         global sent
