@@ -27,6 +27,7 @@ CROSSED = {
     "neighborhood.LARGE_MASKED": "test_large_boxes_are_small_ones",
     "neighborhood.LONG_ROW": "test_long_rows",
     "neighborhood.LONG_SUMS": "test_long_rows",
+    "neighborhood.MOST_LINES": "test_long_rows",
     "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
     "neighborhood.LINE_BLOCK": "test_long_rows",
     "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
@@ -145,7 +146,8 @@ def test_windows_along_an_axis_between(rng, most):
 
 def test_long_rows(rng):
     for _ in range(60):
-        seams = {f"neighborhood.{name}": int(rng.integers(1, 9)) for name in ("LONG_ROW", "LONG_SUMS", "LINE_BLOCK")}
+        seams = {f"neighborhood.{name}": int(rng.integers(1, 9)) for name in ("LONG_ROW", "LINE_BLOCK")}
+        seams |= rng.choice([{"neighborhood.LONG_SUMS": 1}, {"neighborhood.LONG_SUMS": 1 << 20, "neighborhood.MOST_LINES": 2}])
         check(rng, ALL_LARGE | seams, 1, 90)
 
 
