@@ -220,8 +220,8 @@ def neighborhood_reduce(
     gets means and positions between two cells without a double in between. min and max take -0 for less than 0, and give
     one NaN. The same bits come out for any number of threads, any batch and any memory layout of the same values. An output
     depends on its window alone, but for sum, mean, var and std of floats: the order in which they are added follows from
-    the shapes of the input and the window, and in large boxes (about 80x80 and more) from where the window lies, so the
-    results of a part of an image may differ from those of the whole in their last bits.
+    the shapes of the input and the window, and in large boxes (about 80x80 and more) and rows of 512 cells and more from
+    where the window lies, so the results of a part of an image may differ from those of the whole in their last bits.
 
     Boxes of any size cost about the same, with a mask and ``nan_policy="omit"`` too, prod aside. Beside input and output a call
     takes less than 16 MiB and 4 MiB a thread, but for two: 24 bytes for each run of cells of a `footprint`, and ranks, mode and

@@ -16,7 +16,8 @@ use_seams = fastconv.runtime.use_seams
 
 NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "all")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "ignore", "valid")
-ALL_LARGE = {f"neighborhood.{name}": 1 for name in ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_MASKED", "LONG_ROW")}
+LARGE = ("LARGE_WINDOW", "LARGE_COLUMN", "WHOLE_CELLS", "LARGE_MASKED", "LONG_ROW", "LONG_SUMS")
+ALL_LARGE = {f"neighborhood.{name}": 1 for name in LARGE}
 
 # Each constant at which a way changes, and the test that crosses it.
 CROSSED = {
@@ -25,6 +26,8 @@ CROSSED = {
     "neighborhood.WHOLE_CELLS": "test_large_boxes_are_small_ones",
     "neighborhood.LARGE_MASKED": "test_large_boxes_are_small_ones",
     "neighborhood.LONG_ROW": "test_long_rows",
+    "neighborhood.LONG_SUMS": "test_long_rows",
+    "neighborhood.MOST_LINES": "test_long_rows",
     "neighborhood.LEAST_BLOCK": "test_large_boxes_with_small_seams",
     "neighborhood.LINE_BLOCK": "test_long_rows",
     "neighborhood.SHARED_BYTES": "test_large_boxes_with_small_seams",
@@ -45,6 +48,10 @@ CROSSED = {
     "neighborhood/extremes.h:FC_SEGMENT": "test_columns_around_a_segment",
     "neighborhood/table.h:FC_MEAN_CELLS": "test_means_of_bytes_around_the_fold",
     "neighborhood/table.h:FC_SUM_STRIP": "test_lines_around_the_lanes",
+    "neighborhood/table.h:FC_LONG_ROW": "test_long_rows_around_units_and_blocks",
+    "neighborhood/table.h:FC_ROW_UNIT": "test_long_rows_around_units_and_blocks",
+    "neighborhood/table.h:FC_ROW_UNITS": "test_long_rows_around_units_and_blocks",
+    "neighborhood/table.h:FC_ROW_PHASE": "test_long_rows_around_units_and_blocks",
     "neighborhood/table.h:FC_NARROW_CELLS": "test_sums_of_bytes_around_narrow_cells",
     "neighborhood/plain.h:FC_REDUCE_CHUNK": "test_lines_around_the_lanes",
     "neighborhood/sums.pyx:MOST_AHEAD": "test_lists_share_their_work",
@@ -139,8 +146,73 @@ def test_windows_along_an_axis_between(rng, most):
 
 def test_long_rows(rng):
     for _ in range(60):
-        seams = {"neighborhood.LONG_ROW": int(rng.integers(1, 9)), "neighborhood.LINE_BLOCK": int(rng.integers(1, 9))}
+        seams = {f"neighborhood.{name}": int(rng.integers(1, 9)) for name in ("LONG_ROW", "LINE_BLOCK")}
+        seams |= rng.choice([{"neighborhood.LONG_SUMS": 1}, {"neighborhood.LONG_SUMS": 1 << 20, "neighborhood.MOST_LINES": 2}])
         check(rng, ALL_LARGE | seams, 1, 90)
+
+
+SUMS = ("sum", "mean", "var", "std")
+
+
+def drawn_row(rng, x):
+    """A window along the lines in blocks of its own, a mode, an origin and a step."""
+    width = int(rng.choice([512, 513, 519, 640, 769, 1024, 1160, 2501]))
+    mode = str(rng.choice([mode for mode in MODES if mode != "valid" or width <= x.shape[1]]))
+    options = {"mode": mode, "step": (1, int(rng.choice([1, 1, 2, 7])))}
+    if mode != "valid":
+        options["origin"] = (0, int(rng.integers(-(width // 2), (width - 1) // 2 + 1)))
+    return (int(rng.integers(1, 3)), width), options
+
+
+def strips(rng):
+    return {f"neighborhood.{name}": int(rng.choice([1, 700, 3000])) for name in ("STRIP_BYTES", "WIDE_BYTES", "REGION_BYTES")}
+
+
+def test_rows_in_blocks_of_units(rng):
+    """Exact sums of small integers, whatever the strips."""
+    for i in range(24):
+        dtype = ("u2", "i4", "i8", "u8", "f2", "f4", "f8")[i % 7]
+        x = rng.integers(0, 9, (3, int(rng.choice([1, 40, 300, 700, 1500])))).astype(dtype)
+        size, options = drawn_row(rng, x)
+        with use_seams(strips(rng)):
+            results = reduce_(x, list(SUMS), size, workers=int(rng.choice([1, 2, 5])), **options)
+        assert_is_right(x, SUMS, size, results, **options)
+
+
+def test_bits_of_rows_in_blocks_do_not_depend_on_strips(isa, rng):
+    for dtype in ("f4", "f8", "f8", "f8"):
+        x = rng.standard_normal((3, int(rng.choice([300, 1500, 4000])))).astype(dtype)
+        size, options = drawn_row(rng, x)
+        for name in ("mean", "var"):
+            expected = reduce_(x, name, size, workers=1, **options)
+            with use_seams(strips(rng)):
+                found = reduce_(x, ["max", "std", "var", "mean"], size, workers=3, **options)[2 if name == "var" else 3]
+            assert_same_bits(found, expected)
+
+
+def test_rows_in_blocks_are_accurate_and_local(isa, rng):
+    """The additions that a number goes through times the unit roundoff; one infinity or NaN shows where it is seen alone."""
+    x = rng.standard_normal((1, 4000))
+    for width in (512, 1023, 3001):
+        windows = np.lib.stride_tricks.sliding_window_view(x[0], width)[::37]
+        additions = 27 + 2 * np.log2(width / 128)
+        exact = windows.astype(np.longdouble).sum(axis=1)
+        error = np.abs(reduce_(x, "sum", (1, width), mode="valid")[0, ::37] - exact)
+        assert np.all(error <= additions * 2.0**-53 * np.abs(windows).sum(axis=1))
+        far = x + 1e9
+        windows = np.lib.stride_tricks.sliding_window_view(far[0], width)[::37].astype(np.longdouble)
+        variance = windows.var(axis=1).astype(float)
+        np.testing.assert_allclose(reduce_(far, "var", (1, width), mode="valid")[0, ::37], variance, rtol=1e-13)
+        for value in (np.inf, np.nan):
+            for at in (0, 1000, 2047, 2048, 3999):
+                y = rng.integers(0, 9, x.shape).astype(float)
+                expected = np.array(reduce_(y, ["sum", "var"], (1, width), mode="constant"))
+                y[0, at] = value
+                found = np.array(reduce_(y, ["sum", "var"], (1, width), mode="constant"))
+                o = np.arange(x.size) - width // 2
+                seen = (o <= at) & (at < o + width)
+                assert not np.isfinite(found[..., seen]).any()
+                np.testing.assert_array_equal(found[..., ~seen], expected[..., ~seen])
 
 
 @pytest.mark.parametrize("name", NAMES)

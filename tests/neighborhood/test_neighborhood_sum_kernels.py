@@ -134,6 +134,48 @@ def test_sums_of_bytes_in_16_bits(isa, rng):
             np.testing.assert_array_equal(out, cells.sum(axis=-1, dtype=int))
 
 
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("dtype", ["u2", "i8", "f4", "f8"])
+def test_long_rows_around_units_and_blocks(isa, rng, dtype, at_end):
+    """Sums and, in lines of doubles, squares: windows, outputs and first numbers around the ends of units and of blocks."""
+    names = ("FC_LONG_ROW", "FC_ROW_UNIT", "FC_ROW_UNITS", "FC_ROW_PHASE")
+    least, unit, units, phases = (kernels.constant(name) for name in names)
+    for squares in (False, True):
+        wide = wide_dtype(dtype, squares)
+        item = wide.itemsize
+        block = unit * units // item
+        for n, phase, more in (
+            (1, 0, 0), (1, phases - 1, 1), (unit // item + 1, 1, unit // item - 1), (block, 0, block - 1), (block + 1, 0, block),
+            (block - 1, 2, 5 * block + 1), (2 * block + 3, phases - 1, 17 * block),
+        ):  # fmt: skip
+            window = least // item + more
+            m, behind, before = n + window - 1, 2 * units * unit, phase * item
+            local = squares and dtype == "f8"
+            half = before + m * item + behind
+            numbers = rng.integers(0, 20, m)
+            one = np.zeros(2 * half + m * item + (behind if local else unit), np.uint8)
+            place_of = 2 * half if local else 0
+            one[place_of : place_of + m * item] = (numbers + local * 10**9).astype(wide).view(np.uint8)
+            if not squares:
+                one = one[: m * item + unit]
+            one = place(one, at_end)
+            out = place(np.full((1 + squares) * half, 255, np.uint8), at_end)
+            space = place(np.full(6 * unit * ((n + window) // phases + 4), 255, np.uint8), at_end)
+            at, to = pointers([one]), pointers([out[before:]])
+            elements(dtype).sum_row(kernels.arguments(
+                "fc_sums", rows=ctypes.addressof(at), out=ctypes.addressof(to), window=window, n=n, half=half, cells=1,
+                squares=squares, phase=phase, space=space,
+            ))
+            totals, of_squares = (np.pad((numbers**e).cumsum(), (1, 0)) for e in (1, 2))
+            sums, second = (t[window:] - t[:-window] for t in (totals, of_squares))
+            found = out[before : before + n * item].view(wide)
+            np.testing.assert_array_equal(found, sums - window * numbers[:n] if local else sums)
+            if squares:
+                exact = [(window * int(b) - int(a) ** 2) / window for a, b in zip(sums, second, strict=True)]
+                found = out[half + before : half + before + n * item].view(wide)
+                np.testing.assert_allclose(found, exact, rtol=1e-13, atol=0)
+
+
 def test_means_of_bytes_as_bytes(isa, rng):
     """The nearest, of halves the even one, for every sum of a few cells and random sums of many."""
     for cells in (1, 2, 3, 4, 6, 255, 256, kernels.constant("FC_MEAN_CELLS")):

@@ -37,6 +37,8 @@ cdef idx LARGE_COLUMN = 4000     # bytes that are kept of a window's column
 cdef idx WHOLE_CELLS = 16        # of means of 64-bit integers, which else are found in the plain way
 cdef idx LARGE_MASKED = 1 << 10   # cells, where some may not count
 cdef idx LONG_ROW = 1 << 12      # cells of a window in one line
+cdef idx LONG_SUMS = 3 << 15     # numbers of a strip of sums, which else are found in blocks of their own
+cdef idx MOST_LINES = 16         # windows of sums that are as many lines long see little but repetition
 cdef idx LEAST_BLOCK = 8         # sheets of a block, unless the window is shorter
 cdef idx LINE_BLOCK = 1 << 12    # positions of a block along the only axis with a window
 cdef idx SHARED_BYTES = 15 << 20 # of all threads together
@@ -49,6 +51,8 @@ seam("neighborhood.LARGE_COLUMN", &LARGE_COLUMN)
 seam("neighborhood.WHOLE_CELLS", &WHOLE_CELLS)
 seam("neighborhood.LARGE_MASKED", &LARGE_MASKED)
 seam("neighborhood.LONG_ROW", &LONG_ROW)
+seam("neighborhood.LONG_SUMS", &LONG_SUMS)
+seam("neighborhood.MOST_LINES", &MOST_LINES)
 seam("neighborhood.LEAST_BLOCK", &LEAST_BLOCK)
 seam("neighborhood.LINE_BLOCK", &LINE_BLOCK)
 seam("neighborhood.SHARED_BYTES", &SHARED_BYTES)
@@ -60,9 +64,9 @@ _NAMES = ("min", "max", "range", "sum", "mean", "var", "std", "count", "any", "a
 
 
 def takes(name, geometry):
-    """Whether a reduction is that of a large box. It depends on the window and the dtype alone: its bits do."""
-    cdef idx item = geometry.cval.dtype.itemsize, row, lines, cells, length, doubled, kept
-    cdef bint squares = name in ("var", "std")
+    """Whether a reduction is that of a large box. It depends on shapes and the dtype alone: its bits do."""
+    cdef idx item = geometry.cval.dtype.itemsize, n, row, lines, cells, length, doubled, kept, strip
+    cdef bint squares = name in ("var", "std"), sums = squares or name in ("sum", "mean")
     if geometry.cells is not None or name not in _NAMES:
         return False
     *outer, row, length = geometry.window
@@ -70,8 +74,13 @@ def takes(name, geometry):
     cells = lines * length
     if cells == 1:
         return False
-    if geometry.presence and cells >= LARGE_MASKED or lines == 1 and length >= LONG_ROW:
+    if geometry.presence and cells >= LARGE_MASKED:
         return True
+    if lines == 1 and length >= LONG_ROW:
+        *_, n = geometry.arrange(geometry.x).shape
+        strip = (length + min(n, 2 * length)) * (3 if squares else 1)
+        if not sums or strip >= LONG_SUMS or length >= MOST_LINES * n:
+            return True
     if item == 8 and geometry.cval.dtype.kind in "iu" and (squares or name == "mean"):
         return (cells // 4 if squares else 4 * cells if lines > 1 else cells) >= WHOLE_CELLS
     # Bytes that are kept of an element of a column, and those of a window's elements as often as blocks go through them: from

@@ -90,13 +90,14 @@ cdef void plan_blocks(Lines *p, idx least, idx kept, bint box) noexcept:
     even numbers, `kept` of them stay. Reducers of boxes that ask for no more than these combine all lines of a region for each
     block: they leave the cache rather than have blocks of less than half the window."""
     cdef int a, last = p.ndim - 1
-    cdef idx size, fewest, shortest, rows = 1, strip = STRIP_BYTES, strips
+    cdef idx size, fewest, shortest, rows = 1, strip = STRIP_BYTES, wide = WIDE_BYTES, strips
     for a in range(last):
         rows *= p.window[a]
     # Windows along the lines: there is little else, and strips would share much of what each of them adds up.
     if p.window[last] >= 24 * rows:
-        strip *= 4
-    strips = max(ceil_div(p.results[last] * p.item, strip), ceil_div(p.results[last] * p.width, WIDE_BYTES))
+        strip = max(4 * strip, 2 * p.window[last] * p.item)
+        wide = max(wide, 2 * p.window[last] * p.width)
+    strips = max(ceil_div(p.results[last] * p.item, strip), ceil_div(p.results[last] * p.width, wide))
     p.block[last] = min(p.results[last], round_up(ceil_div(p.results[last], strips), LEAST_STRIP))
     if p.step[last] > 1:
         p.block[last] = min(p.block[last], max(STRIP_BYTES // p.item // p.step[last], 1))

@@ -31,9 +31,14 @@ from fastconv._drivers.neighborhood.table cimport (
     FC_SUM_SPACE,
     FC_SUM_STRIP,
     FC_LINE_MASKED,
+    FC_LONG_ROW,
     FC_NARROW_CELLS,
     FC_REDUCE_COUNT,
     FC_REDUCE_SUM,
+    FC_ROW_PHASE,
+    FC_ROW_SPACE,
+    FC_ROW_UNIT,
+    FC_ROW_UNITS,
     fc_elements,
     fc_finish_sums,
     fc_sums,
@@ -65,9 +70,15 @@ cdef inline int wide_kind(const Lines *p, const Named *own) noexcept nogil:
     return FC_F64 if own.doubles else FC_I64 if p.item > 2 and not own.nonzero else FC_I32
 
 
+cdef inline bint long_row(const Lines *p, const Named *own) noexcept nogil:
+    """Whether rows are found in blocks, for which results have room before them and behind."""
+    return p.window[p.ndim - 1] * kind_bytes(wide_kind(p, own)) >= FC_LONG_ROW
+
+
 cdef inline idx wide_half(const Lines *p, const Named *own) noexcept nogil:
     """Bytes of the sums of a wide line; those of its squares follow."""
-    return round_up(p.region[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_SUM_STRIP) + 64
+    return (round_up(p.region[p.ndim - 1] * kind_bytes(wide_kind(p, own)), FC_SUM_STRIP) + 64
+            + (3 * FC_ROW_UNITS * FC_ROW_UNIT if long_row(p, own) else 0))
 
 
 cdef inline idx wide_pitch(const Lines *p, const Named *own) noexcept nogil:
@@ -79,7 +90,7 @@ cdef idx sum_space(const Lines *p) noexcept nogil:
     cdef int a
     for a in range(p.ndim - 1):
         rows = max(rows, p.region[a])
-    return FC_SUM_SPACE(rows)
+    return max(FC_SUM_SPACE(rows), FC_ROW_SPACE(p.region[p.ndim - 1] + 1))
 
 
 cdef idx sums_scratch(const Lines *p, const Named *own) noexcept nogil:
@@ -146,7 +157,7 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     cdef const fc_elements *k = elements(p, own)
     cdef char *line = scratch + sum_space(p)
     cdef char *wide = line + round_up(8 * p.region[p.ndim - 1] + 64)
-    cdef void *sums = wide
+    cdef void *sums = wide + (FC_ROW_UNITS * FC_ROW_UNIT if long_row(p, own) else 0)
     cdef const Reducer *member
     cdef const void **rows
     cdef char *ahead[MOST_AHEAD]
@@ -156,6 +167,7 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
     q.squares, q.half, q.space = own.squares, wide_half(p, own), scratch
     rows = sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
     q.window, q.n, q.out = p.window[p.ndim - 1], dense_count(p, b), &sums
+    q.phase = b.at[p.ndim - 1] * p.step[p.ndim - 1] % FC_ROW_PHASE
     f.half, f.n, f.cells, f.doubles = q.half, q.n, p.cells, own.doubles
     q.ahead, q.ahead_step = ahead, kind_bytes(own.kind)
     for i in range(out_lines(p, b)):
@@ -166,7 +178,7 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
             member = follower(member)
         if q.window > 1:
             k.sum_row(&q)
-            f.wide = wide
+            f.wide = sums
         member, j = r, 0
         while member != NULL:
             own = <const Named *>member.own

@@ -9,11 +9,13 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE, FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN,
         FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY, FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN,
         FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS, FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS,
+        FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
         FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST,
         FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
     ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
+    ptrdiff_t FC_ROW_SPACE(ptrdiff_t numbers) noexcept nogil
 
     ctypedef struct fc_line:
         char *at
@@ -134,7 +136,7 @@ cdef extern from "neighborhood/table.h" nogil:
     ctypedef struct fc_sums:
         const void *const *rows
         void *const *out
-        ptrdiff_t step, window, every, count, n, half, cells
+        ptrdiff_t step, window, every, count, n, half, cells, phase
         int raw, squares
         char *space
         char *const *ahead

@@ -9,7 +9,9 @@
  *
  * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
  * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are summed in strips of
- * FC_SUM_STRIP bytes that stay in the first-level cache. Next hop: box_sums_wide.h.
+ * FC_SUM_STRIP bytes that stay in the first-level cache. Rows of FC_LONG_ROW bytes and more are found in blocks (add_long_row):
+ * three bits and then, whatever the window, 3 loads, additions and stores for each vector that windows see, and for each of the
+ * results 3 to 11 loads, 2 to 10 additions and a store. Next hop: box_sums_wide.h.
  */
 
 #ifndef FC_SUMS_ONCE
@@ -74,8 +76,6 @@ FC_INLINE void fc_join_squares(const fc_sums *q, fc_squares to, fc_squares a, fc
     }
 }
 
-#undef FC_AT
-
 /* to[x], x < n: of q->window numbers `unit` apart. */
 FC_INLINE void fc_square_windows(const fc_sums *q, fc_squares to, fc_squares one, ptrdiff_t n, ptrdiff_t unit, ptrdiff_t ahead,
                                const int flat, const int local)
@@ -92,6 +92,137 @@ FC_INLINE void fc_square_windows(const fc_sums *q, fc_squares to, fc_squares one
         a = to, m = next, ahead = 0;
     }
 }
+
+/* Shares of two neighbours of `a` and `b` elements, and the reciprocal of the sizes' harmonic sum. */
+typedef struct fc_weights {
+    double b, share_a, share_b, scale;
+} fc_weights;
+
+FC_INLINE fc_weights fc_weights_of(double a, double b)
+{
+    return (fc_weights){b, a / (a + b), b / (a + b), (a + b) / a / b};
+}
+
+/* Sums and squares of a window and, `apart` from its first element, those of the window that follows. */
+FC_INLINE void fc_append(fc_double_vec *sum, fc_double_vec *squares, fc_double_vec next, fc_double_vec more, fc_weights w,
+                         fc_double_vec apart)
+{
+    next += w.b * apart;
+    const fc_double_vec e = *sum * w.share_b - next * w.share_a;
+    *squares += more + e * w.scale * e;
+    *sum += next;
+}
+
+/* to[i] = units 0 .. i of a block or, `back`, units i .. FC_ROW_UNITS - 1; weights[i] are those of i + 1 and one. */
+FC_INLINE void fc_scan_squares(fc_squares to, fc_squares units, const fc_weights *weights, double unit, const int back,
+                               const int local)
+{
+    enum { UNIT = FC_ROW_UNIT / 8, LANES = FC_VEC_BYTES / 8 };
+    for (int lane = 0; lane < UNIT; lane += LANES) {
+        const int begin = (back ? FC_ROW_UNITS - 1 : 0) * UNIT + lane;
+        fc_double_vec sum = FC_AT(units.sum, begin), squares = FC_AT(units.squares, begin);
+        FC_AT(to.sum, begin) = sum;
+        FC_AT(to.squares, begin) = squares;
+        for (int i = 1; i < FC_ROW_UNITS; i++) {
+            const int at = (back ? FC_ROW_UNITS - 1 - i : i) * UNIT + lane;
+            fc_double_vec apart = {0};
+            if (local)
+                apart = back ? FC_AT(units.first, at + UNIT) - FC_AT(units.first, at)
+                             : FC_AT(units.first, at) - FC_AT(units.first, lane);
+            if (back) {
+                const fc_weights w = weights[i - 1];
+                fc_double_vec one = FC_AT(units.sum, at), more = FC_AT(units.squares, at);
+                fc_append(&one, &more, sum, squares, (fc_weights){i * unit, w.share_b, w.share_a, w.scale}, apart);
+                sum = one, squares = more;
+            } else {
+                fc_append(&sum, &squares, FC_AT(units.sum, at), FC_AT(units.squares, at), weights[i - 1], apart);
+            }
+            FC_AT(to.sum, at) = sum;
+            FC_AT(to.squares, at) = squares;
+        }
+    }
+}
+
+FC_INLINE fc_squares fc_squares_at(fc_squares s, ptrdiff_t at)
+{
+    return (fc_squares){s.sum + at, s.squares + at, s.first ? s.first + at : NULL};
+}
+
+/* A long row as add_long_row has it (box_sums_wide.h). */
+FC_INLINE void fc_square_long_row(const fc_sums *q, fc_squares to, fc_squares one, const int local)
+{
+    enum { UNIT = FC_ROW_UNIT / 8, LANES = FC_VEC_BYTES / 8, BLOCK = FC_ROW_UNITS * UNIT };
+    const ptrdiff_t units = q->window / UNIT, rest = q->window % UNIT, end = q->phase + q->n;
+    const ptrdiff_t between = (units - 1) / FC_ROW_UNITS, far = (units - 1) % FC_ROW_UNITS, blocks = (end - 1) / BLOCK + 1;
+    const ptrdiff_t plane = (blocks + between) * UNIT;
+    const double cells = (double)q->cells, unit = UNIT * cells, block = BLOCK * cells;
+    double *space = (double *)q->space, after[2][BLOCK], before[2][2][BLOCK];
+    const fc_squares totals = {space, space + plane, local ? space + 2 * plane : NULL};
+    const fc_squares middles = {space + 3 * plane, space + 4 * plane, NULL}, suffixes = {after[0], after[1], NULL};
+    const fc_squares prefixes[2] = {{before[0][0], before[0][1], NULL}, {before[1][0], before[1][1], NULL}};
+    fc_weights scans[FC_ROW_UNITS], middle[FC_ROW_UNITS], total[FC_ROW_UNITS], prefix[FC_ROW_UNITS], last[UNIT];
+    fc_sums of = *q;
+    of.window = UNIT;
+    fc_square_windows(&of, to, one, q->n + (units - 1) * UNIT, 1, q->ahead_lines, 0, local);
+    for (int i = 0; i < FC_ROW_UNITS; i++) {
+        const double suffix = (FC_ROW_UNITS - i) * unit, inner = suffix + (double)(between - 1) * block;
+        const int later = i + far >= FC_ROW_UNITS;
+        scans[i] = fc_weights_of((i + 1) * unit, unit);
+        middle[i] = fc_weights_of(suffix, (double)(between - 1) * block);
+        total[i] = fc_weights_of(inner, block);
+        prefix[i] = fc_weights_of(later ? inner + block : inner, (double)((i + far) % FC_ROW_UNITS + 1) * unit);
+    }
+    for (int i = 0; i < rest; i++)
+        last[i] = fc_weights_of((double)units * unit + i * cells, cells);
+    to = fc_squares_at(to, -q->phase), one = fc_squares_at(one, -q->phase);
+    to.first = one.first;
+    memset(to.sum, 0, (size_t)q->phase * 8);
+    memset(to.squares, 0, (size_t)q->phase * 8);
+    for (ptrdiff_t b = 1; b < blocks + between; b++) {
+        fc_scan_squares(suffixes, fc_squares_at(to, b * BLOCK), scans, unit, 1, local);
+        memcpy(totals.sum + b * UNIT, suffixes.sum, FC_ROW_UNIT);
+        memcpy(totals.squares + b * UNIT, suffixes.squares, FC_ROW_UNIT);
+        if (local)
+            memcpy(totals.first + b * UNIT, to.first + b * BLOCK, FC_ROW_UNIT);
+    }
+    of.window = between - 1, of.cells = q->cells * BLOCK;
+    fc_square_windows(&of, middles, fc_squares_at(totals, UNIT), blocks * UNIT, UNIT, 0, 0, local);
+    fc_scan_squares(prefixes[0], fc_squares_at(to, between * BLOCK), scans, unit, 0, local);
+    for (ptrdiff_t b = 0; b < blocks; b++) {
+        fc_scan_squares(prefixes[~b & 1], fc_squares_at(to, (b + between + 1) * BLOCK), scans, unit, 0, local);
+        fc_scan_squares(suffixes, fc_squares_at(to, b * BLOCK), scans, unit, 1, local);
+        for (int i = 0; i < FC_ROW_UNITS && b * BLOCK + i * UNIT < end; i++) {
+            const int later = i + far >= FC_ROW_UNITS, at = (int)((i + far) % FC_ROW_UNITS) * UNIT;
+            const fc_squares ends = prefixes[(b + later) & 1];
+            for (int lane = 0; lane < UNIT; lane += LANES) {
+                const ptrdiff_t x = b * BLOCK + i * UNIT + lane;
+                const ptrdiff_t t = (b + 1) * UNIT + lane, far_block = (b + between) * UNIT + lane;
+                fc_double_vec sum = FC_AT(suffixes.sum, i * UNIT + lane), squares = FC_AT(suffixes.squares, i * UNIT + lane);
+                fc_double_vec first = {0}, apart = {0};
+                if (local)
+                    first = FC_AT(one.first, x), apart = FC_AT(totals.first, t) - first;
+                fc_append(&sum, &squares, FC_AT(middles.sum, t - UNIT), FC_AT(middles.squares, t - UNIT), middle[i], apart);
+                if (local)
+                    apart = FC_AT(totals.first, far_block) - first;
+                if (later)
+                    fc_append(&sum, &squares, FC_AT(totals.sum, far_block), FC_AT(totals.squares, far_block), total[i], apart);
+                if (local && later)
+                    apart = FC_AT(one.first, (b + between + 1) * BLOCK + lane) - first;
+                fc_append(&sum, &squares, FC_AT(ends.sum, at + lane), FC_AT(ends.squares, at + lane), prefix[i], apart);
+                for (int k = 0; k < rest; k++) {
+                    const ptrdiff_t next = x + units * UNIT + k;
+                    if (local)
+                        apart = FC_AT(one.first, next) - first;
+                    fc_append(&sum, &squares, FC_AT(one.sum, next), FC_AT(one.squares, next), last[k], apart);
+                }
+                FC_AT(to.sum, x) = sum;
+                FC_AT(to.squares, x) = squares;
+            }
+        }
+    }
+}
+
+#undef FC_AT
 
 /* Roots of variances as floats. The variance may be beyond a float where its root is not: it is brought near 1 then. */
 static void fc_roots(const fc_finish_sums *q, const double *restrict sum, const double *restrict m2, double scale)
@@ -245,12 +376,15 @@ static void FC_N(sum_row)(const fc_sums *q)
 {
     char *one = (char *)q->rows[0], *s = q->out[0];
     const ptrdiff_t half = q->half;
-    if (q->squares)
-        fc_square_windows(q, (fc_squares){(double *)s, (double *)(s + half), NULL},
-                        (fc_squares){(double *)one, (double *)(one + half), (double *)(one + 2 * half)}, q->n, 1, q->ahead_lines,
-                          0, FC_IS_FLOAT && sizeof(FC_T) == 8);
-    else
+    const int local = FC_IS_FLOAT && sizeof(FC_T) == 8;
+    const fc_squares to = {(double *)s, (double *)(s + half), NULL};
+    const fc_squares from = {(double *)one, (double *)(one + half), local ? (double *)(one + 2 * half) : NULL};
+    if (!q->squares)
         FC_N(add_row)(q);
+    else if (q->window * 8 >= FC_LONG_ROW)
+        fc_square_long_row(q, to, from, local);
+    else
+        fc_square_windows(q, to, from, q->n, 1, q->ahead_lines, 0, local);
 }
 
 /* ---- what sums become ---- */

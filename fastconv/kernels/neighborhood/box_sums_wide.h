@@ -18,29 +18,98 @@ FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p) { return (FC_WVEC)fc_load_bytes
 #define FC_W(name) FC_N(name)
 #endif
 
-/* A row: s[x], x < n, are the sums of `window` numbers. */
-FC_INLINE void FC_W(add_row)(const fc_sums *q)
+/* s[x] = the sum of `window` > 1 numbers of `one`, `apart` from each other, x < n. */
+FC_INLINE void FC_W(add_spans)(const fc_sums *q, FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t window, ptrdiff_t n, ptrdiff_t apart,
+                               ptrdiff_t ahead)
 {
     const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
-    const FC_SUM_T *one = q->rows[0], *a = one;
-    FC_SUM_T *s = q->out[0];
-    ptrdiff_t m = 1, ahead = q->ahead_lines;
-    for (ptrdiff_t bit = fc_first_bit(q->window) >> 1; bit; bit >>= 1) {
-        const int odd = (q->window & bit) != 0;
-        const ptrdiff_t next = 2 * m + odd, count = q->n + q->window - next;
+    const FC_SUM_T *a = one;
+    ptrdiff_t m = 1;
+    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
+        const int odd = (window & bit) != 0;
+        const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * apart, shift = m * apart;
         if (odd)
             for (ptrdiff_t x = 0; x < count; x += lanes) {
-                const FC_WVEC both = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + m);
-                *(FC_WVEC *)(s + x) = both + *(const FC_WVEC *)(one + x + 2 * m);
+                const FC_WVEC both = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
+                *(FC_WVEC *)(s + x) = both + *(const FC_WVEC *)(one + x + 2 * shift);
                 fc_prefetch_results(q, ahead, x);
             }
         else
             for (ptrdiff_t x = 0; x < count; x += lanes) {
-                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + m);
+                *(FC_WVEC *)(s + x) = *(const FC_WVEC *)(a + x) + *(const FC_WVEC *)(a + x + shift);
                 fc_prefetch_results(q, ahead, x);
             }
         a = s, m = next, ahead = 0;
     }
+}
+
+#ifndef FC_NARROW
+
+/* to[i] = the sum of units 0 .. i of a block or, `back`, of units i .. FC_ROW_UNITS - 1. */
+FC_INLINE void FC_W(scan_units)(FC_SUM_T *to, const FC_SUM_T *units, const int back)
+{
+    enum { UNIT = FC_ROW_UNIT / sizeof(FC_SUM_T), LANES = FC_VEC_BYTES / sizeof(FC_SUM_T) };
+    for (int lane = 0; lane < UNIT; lane += LANES) {
+        FC_WVEC sum = {0};
+#pragma GCC unroll 16
+        for (int i = 0; i < FC_ROW_UNITS; i++) {
+            const int at = (back ? FC_ROW_UNITS - 1 - i : i) * UNIT + lane;
+            sum += *(const FC_WVEC *)(units + at);
+            *(FC_WVEC *)(to + at) = sum;
+        }
+    }
+}
+
+/* A long row (van Herk, Gil and Werman): sums of units, a line in the cache's width, are found from every position on. A window
+ * is some units and a rest; its units are a suffix of a block of FC_ROW_UNITS, whole blocks and a prefix of a block. Blocks
+ * begin at multiples of their length of the whole line, of which the numbers begin at `phase`. */
+FC_INLINE void FC_W(add_long_row)(const fc_sums *q)
+{
+    enum { UNIT = FC_ROW_UNIT / sizeof(FC_SUM_T), LANES = FC_VEC_BYTES / sizeof(FC_SUM_T), BLOCK = FC_ROW_UNITS * UNIT };
+    const ptrdiff_t units = q->window / UNIT, rest = q->window % UNIT, end = q->phase + q->n;
+    const ptrdiff_t between = (units - 1) / FC_ROW_UNITS, far = (units - 1) % FC_ROW_UNITS, blocks = (end - 1) / BLOCK + 1;
+    const FC_SUM_T *one = (const FC_SUM_T *)q->rows[0] + units * UNIT - q->phase;
+    FC_SUM_T *s = (FC_SUM_T *)q->out[0] - q->phase, *totals = (FC_SUM_T *)q->space, *middles = totals + (blocks + between) * UNIT;
+    FC_SUM_T suffixes[BLOCK], prefixes[2][BLOCK];
+    FC_W(add_spans)(q, q->out[0], q->rows[0], UNIT, q->n + (units - 1) * UNIT, 1, q->ahead_lines);
+    memset(s, 0, (size_t)q->phase * sizeof *s);
+    for (ptrdiff_t b = 1; b < blocks + between; b++) {
+        FC_W(scan_units)(suffixes, s + b * BLOCK, 1);
+        memcpy(totals + b * UNIT, suffixes, FC_ROW_UNIT);
+    }
+    FC_W(add_spans)(q, middles, totals + UNIT, between - 1, blocks * UNIT, UNIT, 0);
+    FC_W(scan_units)(prefixes[0], s + between * BLOCK, 0);
+    for (ptrdiff_t b = 0; b < blocks; b++) {
+        FC_W(scan_units)(prefixes[~b & 1], s + (b + between + 1) * BLOCK, 0);
+        FC_W(scan_units)(suffixes, s + b * BLOCK, 1);
+        for (ptrdiff_t at = 0; at < BLOCK && b * BLOCK + at < end; at += UNIT) {
+            const int later = at / UNIT + far >= FC_ROW_UNITS;
+            const FC_SUM_T *prefix = prefixes[(b + later) & 1] + (at + far * UNIT) % BLOCK;
+            for (int lane = 0; lane < UNIT; lane += LANES) {
+                FC_WVEC sum = *(const FC_WVEC *)(suffixes + at + lane) + *(const FC_WVEC *)(middles + b * UNIT + lane);
+                if (later)
+                    sum += *(const FC_WVEC *)(totals + (b + between) * UNIT + lane);
+                sum += *(const FC_WVEC *)(prefix + lane);
+                for (ptrdiff_t i = 0; i < rest; i++)
+                    sum += *(const FC_WVEC *)(one + b * BLOCK + at + lane + i);
+                *(FC_WVEC *)(s + b * BLOCK + at + lane) = sum;
+            }
+        }
+    }
+}
+
+#endif
+
+/* A row: s[x], x < n, are the sums of `window` numbers. */
+FC_INLINE void FC_W(add_row)(const fc_sums *q)
+{
+#ifndef FC_NARROW
+    if (q->window * (ptrdiff_t)sizeof(FC_SUM_T) >= FC_LONG_ROW) {
+        FC_W(add_long_row)(q);
+        return;
+    }
+#endif
+    FC_W(add_spans)(q, q->out[0], q->rows[0], q->window, q->n, 1, q->ahead_lines);
 }
 
 /* Where the strip at x begins: no strip reaches beyond a line that holds one, some elements are computed again. */

@@ -208,13 +208,19 @@ typedef struct fc_finish_ranks {
  * elements if `raw`, else wide lines whose numbers stand for `cells` elements each, window > 1. Needs
  * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8.
  * sum_row: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n, of wide numbers; reads up to a vector beyond the
- * n + window - 1 numbers, and writes as many, and a vector (two where rows widen), to `out`. */
+ * n + window - 1 numbers, and writes as many, and a vector (two where rows widen), to `out`. The numbers of a window of
+ * FC_LONG_ROW bytes and more join in an order that follows from where in blocks of FC_ROW_UNITS units of FC_ROW_UNIT bytes it
+ * begins: the first at number `phase` < FC_ROW_PHASE. Such rows read and write that many numbers before out[0] and up to 2 blocks
+ * behind, read FC_ROW_UNIT bytes beyond the line (of first elements 2 blocks, and `phase` before), and need
+ * FC_ROW_SPACE(n + window) bytes of `space`. */
 enum { FC_SUM_STRIP = 128, FC_SUM_AREAS = 5 };
 #define FC_SUM_SPACE(rows) (FC_SUM_AREAS * FC_SUM_STRIP * ((rows) + 1))
+enum { FC_LONG_ROW = 4096, FC_ROW_UNIT = 64, FC_ROW_UNITS = 16, FC_ROW_PHASE = FC_ROW_UNITS * FC_ROW_UNIT / 8 };
+#define FC_ROW_SPACE(numbers) (6 * FC_ROW_UNIT * ((numbers) / FC_ROW_PHASE + 4))
 typedef struct fc_sums {
     const void *const *rows;
     void *const *out;
-    ptrdiff_t step, window, every, count, n, half, cells;
+    ptrdiff_t step, window, every, count, n, half, cells, phase;
     int raw, squares;
     char *space;
     char *const *ahead; /* of rows: ahead_lines places where results will go, ahead_step bytes a number, prefetched for writing */
