@@ -13,25 +13,6 @@ static int fc_kind_bytes(int kind)
     return kind < FC_U8 ? 2 << kind : 1 << (kind - FC_U8) / 2;
 }
 
-/* The source index of position i on an axis of n > 0 elements, -1 outside where nothing is repeated. */
-static ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
-{
-    if (i >= 0 && i < n)
-        return i;
-    if (mode == FC_CONSTANT || mode == FC_IGNORE)
-        return -1;
-    if (mode == FC_NEAREST)
-        return i < 0 ? 0 : n - 1;
-    if (mode == FC_MIRROR && n == 1)
-        return 0;
-    const ptrdiff_t period = mode == FC_REFLECT ? 2 * n : mode == FC_MIRROR ? 2 * n - 2 : n;
-    i %= period;
-    i += i < 0 ? period : 0;
-    if (i < n)
-        return i;
-    return mode == FC_REFLECT ? period - 1 - i : period - i;
-}
-
 /* With constant sizes and orders a memcpy is a move. */
 FC_INLINE void fc_copy_words(char *restrict dst, ptrdiff_t dst_step, const char *restrict src, ptrdiff_t src_step, ptrdiff_t n,
                              const int bytes, const int swapped)

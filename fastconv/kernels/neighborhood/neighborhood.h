@@ -59,7 +59,6 @@ static void FC_N(fill)(fc_neighborhood *table)
     table->widening.finish_sums = k->finish_sums;
 #endif
 #ifndef FC_INTEGER_TYPE
-    table->boundary = fc_boundary;
     table->fill_line = fc_fill_line;
     table->fill_ends = fc_fill_ends;
     table->put_line = fc_put_line;
