@@ -48,7 +48,7 @@ REASONS = {
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
-        contraction/triple.pyx:MAX_RUNS conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
+        contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS

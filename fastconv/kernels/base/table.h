@@ -113,10 +113,11 @@ typedef struct fc_store {
 } fc_store;
 
 #define FC_MAX_VECTORS 4
+#define FC_MAX_LANES 16
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_base_kernels {
-    int lanes;                    /* elements of a vector */
+    int lanes;                    /* elements of a vector, at most FC_MAX_LANES */
     int vectors;                  /* vectors of a full panel, at most FC_MAX_VECTORS */
     int rows[FC_MAX_VECTORS + 1]; /* rows[v]: most pixels in a tile of v vectors */
     void (*tile)(const fc_tile *);
