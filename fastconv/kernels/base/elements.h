@@ -152,3 +152,40 @@ FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
         memcpy(out, &u64, 8);
     }
 }
+
+/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
+FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
+{
+    size_t bytes = (size_t)n * sizeof(FC_T);
+    __asm__("" : "+r"(bytes));
+    memcpy(to, from, bytes);
+}
+
+FC_INLINE void FC_N(write_kind)(char *restrict dst, ptrdiff_t dst_step, const FC_T *restrict src, ptrdiff_t src_step, ptrdiff_t n,
+                                const int kind, const int bytes)
+{
+    if (dst_step == bytes && src_step == 1)
+        for (ptrdiff_t i = 0; i < n; i++)
+            FC_N(put_number)(dst + i * bytes, src[i], kind);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            FC_N(put_number)(dst + i * dst_step, src[i * src_step], kind);
+}
+
+#define FC_WRITE(kind, bytes)                                                                  \
+    case kind: FC_N(write_kind)(dst, dst_step, src, src_step, n, kind, bytes); return;         \
+    case (kind) + FC_SWAPPED: FC_N(write_kind)(dst, dst_step, src, src_step, n, (kind) + FC_SWAPPED, bytes); return;
+
+/* Writes n numbers as floats of any kind; dst_step in bytes, src_step in elements. */
+FC_SHARED void FC_N(write)(char *dst, ptrdiff_t dst_step, const FC_T *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
+{
+    if (kind == FC_N(OWN) && dst_step == (ptrdiff_t)sizeof(FC_T) && src_step == 1) {
+        FC_N(copy_line)(dst, src, n);
+        return;
+    }
+    switch (kind) {
+        FC_WRITE(FC_F16, 2) FC_WRITE(FC_F32, 4) FC_WRITE(FC_F64, 8)
+    }
+}
+
+#undef FC_WRITE
