@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from fastconv._drivers.base cimport fc_boundary
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.neighborhood.box_plan cimport Plan, Thread
-from fastconv._drivers.neighborhood.engine cimport Lines
+from fastconv._drivers.neighborhood.engine cimport Lines, move
 from fastconv._drivers.neighborhood.plain cimport Named, kind_bytes
 from fastconv._drivers.neighborhood.table cimport (
     FC_LINE_SLACK,
@@ -144,12 +144,7 @@ cdef void lift_sheet(const Plan *plan, Thread *t, idx position, Area to) noexcep
                 at = t.start[a] + rest % t.width[a]
                 rest //= t.width[a]
             at = fc_boundary(at, p.size[a], p.mode)
-            if at < 0:
-                x = NULL
-            if x != NULL:
-                x += at * p.x_step[a]
-            if mask != NULL:
-                mask += at * p.mask_step[a]
+            move(p, a, at, &x, &mask)
         lift_line(plan, t, x, mask, t.start[last], t.width[last], to, i * plan.pitch)
 
 

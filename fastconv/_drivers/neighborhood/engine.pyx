@@ -318,12 +318,7 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
             first += rest % i * p.stride[a]
             slot += slot_at(p, a, rest % i, at)
             rest //= i
-            if at < 0:
-                x = NULL
-            if x != NULL:
-                x += at * p.x_step[a]
-            if mask != NULL:
-                mask += at * p.mask_step[a]
+            move(p, a, at, &x, &mask)
         for i in range(b.carried):
             spare = b.line[first + i]
             b.line[first + i] = b.line[first + i + shift]
