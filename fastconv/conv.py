@@ -14,6 +14,17 @@ _FORMATS = {"NHWC": False, "NCHW": True}
 _VALID = ((0, 0), (0, 0))
 
 
+def _why_none(padded: tuple[int, int], extent: tuple[int, int], filters: tuple[int, ...], padding: str | int | tuple) -> str:
+    """Say why an image with its padding has no output: it is too large, or smaller than the filters."""
+    for axis, size in zip(("height", "width"), padded, strict=True):
+        if size > _args.MOST_PIXELS:
+            return f"padding={padding!r} makes a {axis} of {size} pixels; it may be at most {_args.MOST_PIXELS}"
+    return (
+        f"filters of shape {filters} cover {extent[0]} x {extent[1]} pixels, more than the padded input has: "
+        f"{padded[0]} x {padded[1]}"
+    )
+
+
 def conv2d(
     input: ArrayLike,
     filters: ArrayLike,
@@ -149,17 +160,12 @@ def conv2d(
     mode = _args.choice("padding_mode", padding_mode, _conv.PADDING_MODES)
     if mode and (top or bottom or left or right) and not (h and width):
         raise ValueError(f"padding_mode={padding_mode!r} needs pixels to repeat, but input has shape {np.shape(input)}")
-    for axis, size in (("height", h + top + bottom), ("width", width + left + right)):
-        if size > _args.MOST_PIXELS:
-            raise ValueError(f"padding={padding!r} makes a {axis} of {size} pixels; it may be at most {_args.MOST_PIXELS}")
-    ho = (h + top + bottom - extent_h) // sh + 1
-    wo = (width + left + right - extent_w) // sw + 1
+    padded_h, padded_w = h + top + bottom, width + left + right
+    ho, wo = (padded_h - extent_h) // sh + 1, (padded_w - extent_w) // sw + 1
     # Of an axis without pixels the formula makes one without outputs, or of padding alone.
-    if ho < 0 or wo < 0 or (h and h + top + bottom < extent_h) or (width and width + left + right < extent_w):
-        raise ValueError(
-            f"filters of shape {w.shape} cover {extent_h} x {extent_w} pixels, more than the padded input has: "
-            f"{h + top + bottom} x {width + left + right}"
-        )
+    too_small = ho < 0 or wo < 0 or (h and padded_h < extent_h) or (width and padded_w < extent_w)
+    if too_small or padded_h > _args.MOST_PIXELS or padded_w > _args.MOST_PIXELS:
+        raise ValueError(_why_none((padded_h, padded_w), (extent_h, extent_w), w.shape, padding))
     act = _args.choice("activation", activation, _conv.ACTIVATIONS)
     workers = _args.workers(workers)
     cval = _args.real("cval", cval)

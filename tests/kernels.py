@@ -107,3 +107,13 @@ def constant(name):
     return CONSTANTS[name]
 
 
+def small(rng, *shape, dtype):
+    """Small integers, whose sums of products are exact in any order."""
+    return rng.integers(-4, 5, shape).astype(dtype)
+
+
+def aligned(size, dtype):
+    """Zeros from a cache line on."""
+    raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)

@@ -45,12 +45,12 @@ REASONS = {
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
+        contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS distance/sums.h:TWO
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
-        contraction/triple.pyx:MAX_RUNS conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
+        contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS

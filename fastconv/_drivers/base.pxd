@@ -4,8 +4,11 @@ from libc.stddef cimport ptrdiff_t
 
 cdef extern from "base/table.h" nogil:
     enum:
-        FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_VECTORS, FC_U8, FC_TRUTH, FC_NEAREST_WHOLE,
-        FC_KINDS, FC_DOT_VECTORS, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64
+        FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_LANES, FC_U8, FC_TRUTH, FC_NEAREST_WHOLE,
+        FC_KINDS, FC_DOT_VECTORS, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64, FC_CONSTANT, FC_NEAREST, FC_REFLECT,
+        FC_MIRROR, FC_WRAP, FC_IGNORE
+
+    ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
 
     ctypedef struct fc_piece:
         ptrdiff_t offset, length, ends

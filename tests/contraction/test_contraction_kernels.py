@@ -10,16 +10,12 @@ import pytest
 
 import kernels
 from guarded import place
+from kernels import small
 from support import FLOATS
 
 pytestmark = kernels.needs_headers
 
 ENDS = pytest.mark.parametrize("at_end", [True, False])
-
-
-def small(rng, *shape, dtype):
-    """Small integers, whose sums of products are exact in any order."""
-    return rng.integers(-4, 5, shape).astype(dtype)
 
 
 def flush(rng, rows, columns, step, dtype, at_end=True):

@@ -7,23 +7,12 @@ import pytest
 
 import kernels
 from guarded import place
+from kernels import aligned, small
 from support import FLOATS, ROUNDOFF
 
 pytestmark = kernels.needs_headers
 
 LEVELS = 8
-
-
-def small(rng, *shape, dtype):
-    """Small integers, whose sums of products are exact in any order."""
-    return rng.integers(-4, 5, shape).astype(dtype)
-
-
-def aligned(size, dtype):
-    """Zeros from a cache line on."""
-    raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)
 
 
 def indices(values):

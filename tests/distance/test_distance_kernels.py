@@ -169,9 +169,9 @@ def run_pairs(k, x, y, lanes, metric, ending, *, rows, vectors, w=None, in_place
         k.pairs(arguments(
             "fc_pairs", a=a, b=place(np.ascontiguousarray(y[:, numbers].T), at_end=True), a_stats=stats[0], b_stats=stats[1],
             count=count, metric=constant(metric), ending=constant(ending), rows=rows, vectors=vectors, first=first == 0,
-            last=first + count == d, factor=1.0, n=float(d), c=sums, c2=kernels.at(sums, size), c3=kernels.at(sums, 2 * size),
-            c4=kernels.at(sums, 3 * size), lost=4 * size, dst=dst, dst_step=step, dst_fall=fall, **steps,
-            **{"pass": constant("FC_PASS_SUMS")}, **fields, **more,
+            last=first + count == d, factor=1.0, n=float(d), sums=sums, second_sums=kernels.at(sums, size),
+            largest=kernels.at(sums, 2 * size), careful=kernels.at(sums, 3 * size), lost=4 * size, dst=dst, dst_step=step,
+            dst_fall=fall, **steps, **{"pass": constant("FC_PASS_SUMS")}, **fields, **more,
         ))  # fmt: skip
         first += count
     return np.stack([dst[s : s + width] for s in starts])
@@ -242,9 +242,9 @@ def test_bits_of_booleans(isa, dtype, rng):
     sums, dst = place(np.zeros(8 * 6 * lanes, dtype), at_end=True), empty(6, lanes, dtype=dtype)
     k.pairs(arguments(
         "fc_pairs", a=place(a, True), b=place(b, True), a_stats=sa, b_stats=sb, a_row=1, a_col=6, count=words, rows=6, vectors=1,
-        metric=constant("FC_BITS"), ending=constant("FC_JACCARD"), first=True, last=True, factor=1.0, n=float(d), c=sums,
-        c2=kernels.at(sums, 6 * lanes), c3=kernels.at(sums, 12 * lanes), c4=kernels.at(sums, 18 * lanes), lost=24 * lanes,
-        dst=dst, dst_step=lanes,
+        metric=constant("FC_BITS"), ending=constant("FC_JACCARD"), first=True, last=True, factor=1.0, n=float(d), sums=sums,
+        second_sums=kernels.at(sums, 6 * lanes), largest=kernels.at(sums, 12 * lanes), careful=kernels.at(sums, 18 * lanes),
+        lost=24 * lanes, dst=dst, dst_step=lanes,
     ))  # fmt: skip
     u, v = x[:, None] != 0, y[None] != 0
     np.testing.assert_allclose(dst, (u ^ v).sum(-1) / (u | v).sum(-1), rtol=np.finfo(dtype).eps)
@@ -262,9 +262,9 @@ def test_mapped_points_that_cancel(isa, dtype, rng):
     sums, dst = place(np.zeros(8 * 6 * lanes, dtype), at_end=True), empty(6, lanes, dtype=dtype)
     tile = arguments(
         "fc_pairs", a=place(a, True), b=place(b, True), a_stats=sa, b_stats=sb, a_row=1, a_col=6, count=2 * d, rows=6, vectors=1,
-        metric=constant("FC_WORDS"), ending=constant("FC_ROOT"), first=True, last=True, factor=1.0, n=float(d), c=sums,
-        c2=kernels.at(sums, 6 * lanes), c3=kernels.at(sums, 12 * lanes), c4=kernels.at(sums, 18 * lanes), lost=24 * lanes,
-        dst=dst, dst_step=lanes,
+        metric=constant("FC_WORDS"), ending=constant("FC_ROOT"), first=True, last=True, factor=1.0, n=float(d), sums=sums,
+        second_sums=kernels.at(sums, 6 * lanes), largest=kernels.at(sums, 12 * lanes), careful=kernels.at(sums, 18 * lanes),
+        lost=24 * lanes, dst=dst, dst_step=lanes,
     )  # fmt: skip
     k.pairs(tile)
     described = [arguments("fc_points", **of_points(p, "FC_MAPPED", dtype, each=2, matrix=matrix, w=w)) for p in (x, y)]

@@ -5,7 +5,7 @@ from libc.stdint cimport uint64_t
 
 cdef extern from "contraction/table.h" nogil:
     enum:
-        FC_FEW_ROWS
+        FC_FEW_ROWS, FC_MAX_RUNS
 
     ctypedef struct fc_pair_run:
         ptrdiff_t x, y, length

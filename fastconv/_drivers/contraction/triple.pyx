@@ -14,16 +14,20 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F32, FC_F64, fc_base_kernels
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_MAX_LANES, fc_base_kernels
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.contraction.blocks cimport MAX_AXES, allocate, copy_matrix, copy_rows, magnitude, multiply, offset, store
-from fastconv._drivers.contraction.table cimport FC_FEW_ROWS, fc_contraction_kernels, fc_few_rows, fc_khatri_rao, fc_pair_run
+from fastconv._drivers.contraction.table cimport (
+    FC_FEW_ROWS,
+    FC_MAX_RUNS,
+    fc_contraction_kernels,
+    fc_few_rows,
+    fc_khatri_rao,
+    fc_pair_run,
+)
 from fastconv._drivers.runtime cimport Worker, crew, run_team, seam, table, team, tick
 
 cnp.import_array()
-
-cdef enum:
-    MAX_RUNS = 64                # lanes of the widest panel
 
 cdef idx PANEL_BYTES = 24 << 10  # one panel of products, which stays in the first-level cache
 cdef idx SPAN_BYTES = 3 << 20    # packed operands of a span,
@@ -190,7 +194,7 @@ cdef inline int panel_vectors(const Triple *p, idx panel) noexcept nogil:
 cdef void sum_panels(const Triple *p, Thread *t, idx span, idx first, idx last, void *sums) noexcept nogil:
     """sums = the sums of one span for a group of panels."""
     cdef fc_khatri_rao q
-    cdef fc_pair_run runs[MAX_RUNS]
+    cdef fc_pair_run runs[FC_MAX_RUNS]
     cdef idx blocks = min(p.blocks, ceil_div(p.m, p.depth) - span * p.blocks), together = max(CHAIN_TERMS // p.depth, 1)
     cdef idx start = 0, block, panel, vectors, size
     cdef char *at
@@ -239,12 +243,12 @@ cdef void place_few_rows(const Triple *p, const Operand *o, int which, idx start
 cdef void sum_few_rows(const Triple *p, Thread *t, idx span, void *sums) noexcept nogil:
     """sums = the sums of one span for all panels."""
     cdef fc_few_rows q
-    cdef fc_pair_run runs[MAX_RUNS]
+    cdef fc_pair_run runs[FC_MAX_RUNS]
     cdef idx first = span * p.blocks * p.depth, end = min(first + p.blocks * p.depth, p.m), lanes = p.base.lanes
     cdef idx count, panel, width, lane, r, i, z, at, l, block = 0, size = p.x.rows * p.y.rows * p.z.rows * lanes
     cdef idx each = p.wide // 8
     cdef char *total = t.products + size * p.item
-    cdef double part[2 * MAX_RUNS]
+    cdef double part[2 * FC_MAX_LANES]
     cdef char *spare = t.spare + 3 * p.spare_size * p.item
     memset(t.products, 0, 2 * size * p.item)
     q.sums = t.products
@@ -298,7 +302,7 @@ cdef void write_packed(const Triple *p, const void *row, idx x, idx y, idx rows)
 
 cdef void write_panel(const Triple *p, Thread *t, idx panel, void *c, const char *total) noexcept nogil:
     """The sums of one panel, with their mirror images, to `out`."""
-    cdef fc_pair_run runs[MAX_RUNS]
+    cdef fc_pair_run runs[FC_MAX_RUNS]
     cdef idx count = find_runs(p, panel, runs), size = p.panel_at[panel + 1] - p.panel_at[panel]
     cdef idx width = panel_vectors(p, panel) * p.base.lanes, r, i, y, rows, lane = 0
     cdef idx sx = p.out_x, sy = p.out_y, sz = p.out_z
@@ -455,7 +459,7 @@ cdef int share_spans(Triple *p, idx memory, idx sets) except -1:
 
 cdef int plan_triple(Triple *p) except -1:
     cdef idx run, panel, tallest, lanes = p.base.lanes, vectors = min(p.base.vectors, SPARE_BYTES // (p.z.rows * lanes * p.item))
-    cdef fc_pair_run runs[MAX_RUNS]
+    cdef fc_pair_run runs[FC_MAX_RUNS]
     p.width = max(vectors, 1) * lanes
     p.depth = max(min(MAX_DEPTH, PANEL_BYTES // (p.width * p.item)), 1)
     if p.few_rows:

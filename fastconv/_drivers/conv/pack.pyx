@@ -1,7 +1,7 @@
 """Packs filters and windows of conv2d, boundaries resolved. Next hops: kernels/conv/windows.h and kernels/base/pack.h."""
-from fastconv._drivers.base cimport fc_panel
+from fastconv._drivers.base cimport fc_boundary, fc_panel
 from fastconv._drivers.common cimport ceil_div, idx
-from fastconv._drivers.conv.plan cimport CONSTANT, EDGE, MIRROR, PLANES, SYMMETRIC, Plan
+from fastconv._drivers.conv.plan cimport PLANES, Plan
 from fastconv._drivers.conv.table cimport fc_window
 from fastconv._drivers.runtime cimport seam
 
@@ -22,31 +22,6 @@ cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns,
     p.base.panel(&a)
 
 
-cdef idx boundary(idx i, idx n, int mode) noexcept nogil:
-    """The source index of position i on an axis of n pixels, -1 for the constant."""
-    cdef idx period
-    if 0 <= i < n:
-        return i
-    if mode == CONSTANT:
-        return -1
-    if mode == EDGE:
-        return 0 if i < 0 else n - 1
-    if mode == SYMMETRIC:
-        period = 2 * n
-    elif mode == MIRROR:
-        if n == 1:
-            return 0
-        period = 2 * n - 2
-    else:
-        period = n
-    i %= period
-    if i < 0:
-        i += period
-    if i < n:
-        return i
-    return period - 1 - i if mode == SYMMETRIC else period - i
-
-
 cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,
                     int mode) noexcept nogil:
     """Source positions of the window of `count` outputs from `start`; returns how many. See `window_steps` of the plan."""
@@ -54,11 +29,11 @@ cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx 
     if dense:
         size = (count - 1) * stride + (taps - 1) * dilation + 1
         for i in range(size):
-            index[i] = boundary(from_ + i, n, mode)
+            index[i] = fc_boundary(from_ + i, n, mode)
     else:
         for i in range(count):
             for t in range(taps):
-                index[size] = boundary(from_ + i * stride + t * dilation, n, mode)
+                index[size] = fc_boundary(from_ + i * stride + t * dilation, n, mode)
                 size += 1
     return size
 
@@ -70,9 +45,9 @@ cdef void fill_run(fc_window *a, idx *index, idx from_, idx step, idx n, int mod
     a.inside_end = max(min(ceil_div(n - from_, step), a.cols), a.inside)
     a.inside_gap = step
     for i in range(a.inside):
-        index[i] = boundary(from_ + i * step, n, mode)
+        index[i] = fc_boundary(from_ + i * step, n, mode)
     for i in range(a.inside_end, a.cols):
-        index[i] = boundary(from_ + i * step, n, mode)
+        index[i] = fc_boundary(from_ + i * step, n, mode)
     if a.inside < a.inside_end:
         index[a.inside] = from_ + a.inside * step
 
@@ -103,8 +78,8 @@ cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows,
         else:
             a.inside = a.inside_end = 0
             for at in range(a.cols):
-                t.col_index[at] = boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw, p.width,
-                                           p.mode)
+                t.col_index[at] = fc_boundary(from_ + (phase + at * i) // p.fw * p.sw + (phase + at * i) % p.fw * p.dw,
+                                              p.width, p.mode)
         p.k.window(&a)
         t.worker.clock.work += PACK_WORK * <double>a.rows * size * channels * repeat
 

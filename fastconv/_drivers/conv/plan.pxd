@@ -13,9 +13,6 @@ cdef enum:
 cdef enum Way:
     TILE, PLANES, DEPTHWISE
 
-cdef enum Boundary:              # what lies outside an image
-    CONSTANT, EDGE, SYMMETRIC, MIRROR, WRAP
-
 
 cdef struct Plan:
     const fc_base_kernels *base
@@ -38,7 +35,7 @@ cdef struct Plan:
     # Geometry of a window.
     idx fh, fw, sh, sw, dh, dw
     idx top, left                # inputs before the first of the array, or minus those that are skipped
-    int mode                     # a Boundary
+    int mode                     # what lies outside an image: FC_CONSTANT, ..
     double cval
     bint in_place
     bint plane                   # PLANES with one filter on one plane at stride 1,

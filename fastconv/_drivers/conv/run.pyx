@@ -13,19 +13,14 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_CHAIN, FC_F64
+from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
 from fastconv._drivers.conv.pack cimport Thread
 from fastconv._drivers.conv.plan cimport (
-    CONSTANT,
     DEPTHWISE,
-    EDGE,
-    MIRROR,
     PLANES,
-    SYMMETRIC,
     TILE,
-    WRAP,
     Plan,
     choose,
     plan,
@@ -47,7 +42,9 @@ seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
 
 # What the arguments of the face are called here and in kernels.
-PADDING_MODES = {"constant": CONSTANT, "edge": EDGE, "symmetric": SYMMETRIC, "mirror": MIRROR, "wrap": WRAP}
+PADDING_MODES = {
+    "constant": FC_CONSTANT, "edge": FC_NEAREST, "symmetric": FC_REFLECT, "mirror": FC_MIRROR, "wrap": FC_WRAP,
+}
 ACTIVATIONS = {
     None: FC_LINEAR, "relu": FC_RELU, "relu6": FC_RELU6, "silu": FC_SILU, "sigmoid": FC_SIGMOID, "tanh": FC_TANH,
 }

@@ -161,8 +161,9 @@ cdef int block_pass(const Plan *p, Thread *t, const Block *b, int pass_) noexcep
                 else:
                     a.a, a.a_row, a.a_col = t.a + (group * FC_POINT_ROWS - whole) * count * p.item, 1, FC_POINT_ROWS
                 a.a_stats = t.a_stats + group * FC_POINT_ROWS * p.item
-                a.c = t.c + 8 * tile * tile_size * p.item
-                a.c2, a.c3, a.c4 = a.c + tile_size * p.item, a.c + 2 * tile_size * p.item, a.c + 3 * tile_size * p.item
+                a.sums = t.c + 8 * tile * tile_size * p.item
+                a.second_sums = a.sums + tile_size * p.item
+                a.largest, a.careful = a.sums + 2 * tile_size * p.item, a.sums + 3 * tile_size * p.item
                 a.dst = dst + group * FC_POINT_ROWS * a.dst_step * p.item
                 if triangle:
                     if col + cols <= row + 1:

@@ -48,10 +48,10 @@ cdef extern from "distance/table.h" nogil:
         int metric, ending, rows, vectors, first, last
         int pass_ "pass"
         double p, n, factor
-        void *c
-        void *c2
-        void *c3
-        void *c4
+        void *sums
+        void *second_sums
+        void *largest
+        void *careful
         ptrdiff_t lost
         void *dst
         ptrdiff_t dst_step, dst_fall

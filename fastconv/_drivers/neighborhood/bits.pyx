@@ -4,7 +4,7 @@ Next hop: kernels/neighborhood/bits.h.
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove
 
-from fastconv._drivers.base cimport FC_U8
+from fastconv._drivers.base cimport FC_CONSTANT, FC_U8
 from fastconv._drivers.common cimport idx, round_up
 from fastconv._drivers.neighborhood.engine cimport (
     Block,
@@ -32,7 +32,6 @@ from fastconv._drivers.neighborhood.plain cimport (
     wanted,
 )
 from fastconv._drivers.neighborhood.table cimport (
-    FC_CONSTANT,
     FC_LINE_MASKED,
     FC_REDUCE_RANGE,
     FC_OP_MAX,

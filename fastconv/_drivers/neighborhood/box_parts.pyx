@@ -4,9 +4,10 @@ kernels/neighborhood/box_parts.h.
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from fastconv._drivers.base cimport fc_boundary
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.neighborhood.box_plan cimport Plan, Thread
-from fastconv._drivers.neighborhood.engine cimport Lines
+from fastconv._drivers.neighborhood.engine cimport Lines, move
 from fastconv._drivers.neighborhood.plain cimport Named, kind_bytes
 from fastconv._drivers.neighborhood.table cimport (
     FC_LINE_SLACK,
@@ -119,7 +120,7 @@ cdef void locate(const Plan *plan, Thread *t) noexcept nogil:
     cdef idx at
     t.x, t.mask = p.x, p.mask
     for a in range(plan.axis):
-        at = p.k.boundary(t.at[a] * p.step[a] - p.before[a], p.size[a], p.mode)
+        at = fc_boundary(t.at[a] * p.step[a] - p.before[a], p.size[a], p.mode)
         if at < 0:
             t.x = NULL
             return
@@ -142,13 +143,8 @@ cdef void lift_sheet(const Plan *plan, Thread *t, idx position, Area to) noexcep
             if a > plan.axis:
                 at = t.start[a] + rest % t.width[a]
                 rest //= t.width[a]
-            at = p.k.boundary(at, p.size[a], p.mode)
-            if at < 0:
-                x = NULL
-            if x != NULL:
-                x += at * p.x_step[a]
-            if mask != NULL:
-                mask += at * p.mask_step[a]
+            at = fc_boundary(at, p.size[a], p.mode)
+            move(p, a, at, &x, &mask)
         lift_line(plan, t, x, mask, t.start[last], t.width[last], to, i * plan.pitch)
 
 

@@ -3,10 +3,10 @@ walked. Next hop: box_parts.pyx.
 """
 import math
 
+from fastconv._drivers.base cimport FC_MIRROR, FC_REFLECT, FC_U8, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.neighborhood.engine cimport Lines
 from fastconv._drivers.neighborhood.table cimport (
-    FC_MIRROR,
     FC_MOMENT_PLANES,
     FC_REDUCE_ALL,
     FC_REDUCE_ANY,
@@ -26,10 +26,7 @@ from fastconv._drivers.neighborhood.table cimport (
     FC_PART_PRESENT,
     FC_PART_SUM,
     FC_PART_WHOLE,
-    FC_REFLECT,
-    FC_WRAP,
 )
-from fastconv._drivers.base cimport FC_U8
 from fastconv._drivers.runtime cimport seam
 
 cdef idx LARGE_WINDOW = 1 << 20  # cost of a window's elements in a strip, from which on a box is large

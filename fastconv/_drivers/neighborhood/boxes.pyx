@@ -15,7 +15,7 @@ what lies beyond the ends, are joined to each result as they are, and the window
 """
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_U16, FC_U32, FC_U64, FC_U8
+from fastconv._drivers.base cimport FC_CONSTANT, FC_IGNORE, FC_U16, FC_U32, FC_U64, FC_U8, fc_boundary
 from fastconv._drivers.common cimport ceil_div, idx
 from fastconv._drivers.neighborhood.box_parts cimport (
     Area,
@@ -51,7 +51,7 @@ from fastconv._drivers.neighborhood.box_plan cimport (
 )
 from fastconv._drivers.neighborhood.engine cimport Lines, Walk
 from fastconv._drivers.neighborhood.plain cimport Named, plain_elements
-from fastconv._drivers.neighborhood.table cimport FC_CONSTANT, FC_IGNORE, fc_fill
+from fastconv._drivers.neighborhood.table cimport fc_fill
 from fastconv._drivers.runtime cimport crew, run_team, team, tick
 
 cdef void beyond_of(const Plan *plan, Thread *t, const Beyond *beyond, int a, Area sheet, idx at, idx shift, idx n, Area to,
@@ -74,7 +74,7 @@ cdef inline idx kept_at(const Plan *plan, const Thread *t, int a, idx position) 
     """Which of the lines that are kept is at a position of the axis with what lies before it."""
     cdef idx at = position - plan.before[a], inside
     if t.width[a] < t.reach[a]:
-        inside = plan.p.k.boundary(at, plan.p.size[a], plan.p.mode)
+        inside = fc_boundary(at, plan.p.size[a], plan.p.mode)
         at = inside if inside >= 0 else -1 if at < 0 else plan.p.size[a]
     return at - t.start[a]
 
@@ -391,7 +391,7 @@ cdef void keep(const Plan *plan, Thread *t, int a) noexcept nogil:
     else:
         i = start
         while i < end:
-            at = p.k.boundary(i, n, p.mode)
+            at = fc_boundary(i, n, p.mode)
             first, stop = min(first, at), max(stop, at + 1)
             i = min(end, n) - 1 if 0 <= i < min(end, n) - 1 else i + 1
     # Of the axes between, their windows take the same lines.

@@ -125,6 +125,15 @@ cdef idx block_bytes(const Lines *p) noexcept nogil               # of the lines
 cdef void place_block(const Lines *p, Block *b, char *memory) noexcept nogil   # from a cache line on; scratch stands behind it
 cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil
 
+cdef inline void move(const Lines *p, int a, idx at, const char **x, const char **mask) noexcept nogil:
+    """Goes to index `at` of an axis with the array, which ends (NULL) outside, and its mask."""
+    if at < 0:
+        x[0] = NULL
+    if x[0] != NULL:
+        x[0] += at * p.x_step[a]
+    if mask[0] != NULL:
+        mask[0] += at * p.mask_step[a]
+
 cdef int result_kind(cnp.ndarray a) except -1
 
 cdef inline double nothing_of(int out_kind) noexcept nogil:

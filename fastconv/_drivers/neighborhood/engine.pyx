@@ -9,16 +9,24 @@ from libc.string cimport memcmp, memcpy, memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_TRUTH, FC_U8
-from fastconv._drivers.common cimport ceil_div, kind_of, round_up
-from fastconv._drivers.neighborhood.table cimport (
+from fastconv._drivers.base cimport (
     FC_CONSTANT,
+    FC_F16,
+    FC_F32,
+    FC_F64,
     FC_IGNORE,
-    FC_LINE_SLACK,
     FC_MIRROR,
     FC_NEAREST,
     FC_REFLECT,
+    FC_SWAPPED,
+    FC_TRUTH,
+    FC_U8,
     FC_WRAP,
+    fc_boundary,
+)
+from fastconv._drivers.common cimport ceil_div, kind_of, round_up
+from fastconv._drivers.neighborhood.table cimport (
+    FC_LINE_SLACK,
     fc_fill,
     fc_line,
     fc_put,
@@ -212,7 +220,7 @@ cdef void load_rows(const Lines *p, Block *b, fc_line *line, const char *x, cons
     q.length = (b.count[last] - 1) * p.step[last] + p.window[last]
     q.n, q.kind, q.mask_kind, q.mode, q.omit, q.cval = p.size[last], p.kind, p.mask_kind, p.mode, p.omit, &p.cval
     for j in range(b.carried, rows):
-        at = p.k.boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.size[row_axis], p.mode)
+        at = fc_boundary(b.at[row_axis] * p.step[row_axis] - p.before[row_axis] + j, p.size[row_axis], p.mode)
         if p.in_place and x != NULL and at >= 0:
             line[j].at, line[j].flags = <char *>x + at * p.x_step[row_axis] + q.start * p.item, 0
             continue
@@ -307,16 +315,11 @@ cdef void load(const Lines *p, Block *b, idx unit) noexcept nogil:
         x, mask, rest, first, slot = p.x, p.mask, sheet, 0, 0
         for a in range(row_axis - 1, -1, -1):
             i = (b.count[a] - 1) * p.step[a] + p.window[a]
-            at = p.k.boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.size[a], p.mode)
+            at = fc_boundary(b.at[a] * p.step[a] - p.before[a] + rest % i, p.size[a], p.mode)
             first += rest % i * p.stride[a]
             slot += slot_at(p, a, rest % i, at)
             rest //= i
-            if at < 0:
-                x = NULL
-            if x != NULL:
-                x += at * p.x_step[a]
-            if mask != NULL:
-                mask += at * p.mask_step[a]
+            move(p, a, at, &x, &mask)
         for i in range(b.carried):
             spare = b.line[first + i]
             b.line[first + i] = b.line[first + i + shift]

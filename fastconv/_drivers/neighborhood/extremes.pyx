@@ -4,7 +4,7 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from fastconv._drivers.base cimport FC_F32, FC_U8
+from fastconv._drivers.base cimport FC_CONSTANT, FC_F32, FC_U8
 from fastconv._drivers.common cimport idx, round_up
 from fastconv._drivers.neighborhood.engine cimport (
     Block,
@@ -35,7 +35,6 @@ from fastconv._drivers.neighborhood.plain cimport (
     wanted,
 )
 from fastconv._drivers.neighborhood.table cimport (
-    FC_CONSTANT,
     FC_LINE_MASKED,
     FC_LINE_MINUS,
     FC_LINE_NAN,

@@ -5,13 +5,12 @@ from libc.stdint cimport int64_t, uint8_t
 
 cdef extern from "neighborhood/table.h" nogil:
     enum:
-        FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE, FC_LINE_NAN, FC_LINE_MASKED, FC_LINE_MINUS,
-        FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE, FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN,
-        FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY, FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN,
-        FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS, FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS,
-        FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
-        FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO, FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST,
-        FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS
+        FC_LINE_NAN, FC_LINE_MASKED, FC_LINE_MINUS, FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE,
+        FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN, FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY,
+        FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS,
+        FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
+        FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO,
+        FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
     ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
@@ -211,7 +210,6 @@ cdef extern from "neighborhood/table.h" nogil:
         fc_elements elements[10]
         fc_elements narrow
         fc_elements widening
-        ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode) noexcept nogil
         int (*fill_line)(const fc_fill *) noexcept nogil
         void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count) noexcept nogil
         void (*put_line)(const fc_put *) noexcept nogil

@@ -7,6 +7,8 @@
 #include "base/transpose.h"
 #include "base/limits.h"
 
+_Static_assert(FC_LANES <= FC_MAX_LANES, "what callers set aside for a panel");
+
 static void FC_N(store)(const fc_store *s) { FC_N(store_with)(NULL, s); }
 
 static void FC_N(add)(void *into, const void *from, ptrdiff_t count)

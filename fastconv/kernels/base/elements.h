@@ -47,19 +47,29 @@ FC_INLINE float fc_to_odd(double x)
     return v.f;
 }
 
-FC_INLINE double fc_integer(const char *p, const int kind)
+/* An integer modulo 2^64. */
+FC_INLINE uint64_t fc_integer(const char *p, const int kind)
 {
-    uint64_t u = 0;
-    const int bytes = 1 << (kind >> 1 & 3);
-    memcpy(&u, p, (size_t)bytes);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    u >>= 64 - 8 * bytes;
-#endif
-    if (kind & FC_SWAPPED)
-        u = __builtin_bswap64(u) >> (64 - 8 * bytes);
-    if (kind & 1)
-        return (double)((int64_t)(u << (64 - 8 * bytes)) >> (64 - 8 * bytes));
-    return (double)u;
+    uint64_t u64;
+    uint32_t u32;
+    uint16_t u16;
+    switch (kind & ~FC_SWAPPED) {
+    case FC_U8: return *(const uint8_t *)p;
+    case FC_I8: return (uint64_t)*(const int8_t *)p;
+    case FC_U16:
+    case FC_I16:
+        memcpy(&u16, p, 2);
+        u16 = kind & FC_SWAPPED ? __builtin_bswap16(u16) : u16;
+        return kind & 1 ? (uint64_t)(int16_t)u16 : u16;
+    case FC_U32:
+    case FC_I32:
+        memcpy(&u32, p, 4);
+        u32 = kind & FC_SWAPPED ? __builtin_bswap32(u32) : u32;
+        return kind & 1 ? (uint64_t)(int32_t)u32 : u32;
+    default:
+        memcpy(&u64, p, 8);
+        return kind & FC_SWAPPED ? __builtin_bswap64(u64) : u64;
+    }
 }
 
 #endif
@@ -113,7 +123,9 @@ FC_SHARED void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdif
 
 FC_INLINE double FC_N(number)(const char *p, const int kind)
 {
-    return kind & FC_U8 ? fc_integer(p, kind) : (double)FC_N(element)(p, kind);
+    if (!(kind & FC_U8))
+        return (double)FC_N(element)(p, kind);
+    return kind & 1 ? (double)(int64_t)fc_integer(p, kind) : (double)fc_integer(p, kind);
 }
 
 FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
@@ -140,3 +152,40 @@ FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
         memcpy(out, &u64, 8);
     }
 }
+
+/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
+FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
+{
+    size_t bytes = (size_t)n * sizeof(FC_T);
+    __asm__("" : "+r"(bytes));
+    memcpy(to, from, bytes);
+}
+
+FC_INLINE void FC_N(write_kind)(char *restrict dst, ptrdiff_t dst_step, const FC_T *restrict src, ptrdiff_t src_step, ptrdiff_t n,
+                                const int kind, const int bytes)
+{
+    if (dst_step == bytes && src_step == 1)
+        for (ptrdiff_t i = 0; i < n; i++)
+            FC_N(put_number)(dst + i * bytes, src[i], kind);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            FC_N(put_number)(dst + i * dst_step, src[i * src_step], kind);
+}
+
+#define FC_WRITE(kind, bytes)                                                                  \
+    case kind: FC_N(write_kind)(dst, dst_step, src, src_step, n, kind, bytes); return;         \
+    case (kind) + FC_SWAPPED: FC_N(write_kind)(dst, dst_step, src, src_step, n, (kind) + FC_SWAPPED, bytes); return;
+
+/* Writes n numbers as floats of any kind; dst_step in bytes, src_step in elements. */
+FC_SHARED void FC_N(write)(char *dst, ptrdiff_t dst_step, const FC_T *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
+{
+    if (kind == FC_N(OWN) && dst_step == (ptrdiff_t)sizeof(FC_T) && src_step == 1) {
+        FC_N(copy_line)(dst, src, n);
+        return;
+    }
+    switch (kind) {
+        FC_WRITE(FC_F16, 2) FC_WRITE(FC_F32, 4) FC_WRITE(FC_F64, 8)
+    }
+}
+
+#undef FC_WRITE

@@ -2,14 +2,6 @@
 
 enum { FC_N(STRIP) = 64 };
 
-/* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
-FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
-{
-    size_t bytes = (size_t)n * sizeof(FC_T);
-    __asm__("" : "+r"(bytes));
-    memcpy(to, from, bytes);
-}
-
 /* strip[c][x] = p[x * channels + c], or back with `join`: the compiler turns constant 2, 3, 4 and 8 into permutations. */
 FC_INLINE void FC_N(reorder)(const int channels, const int join, FC_T strip[8][FC_N(STRIP)], FC_T *restrict p, ptrdiff_t n)
 {
@@ -90,20 +82,6 @@ FC_INLINE void FC_N(results)(FC_N(activation) activate, const fc_store *s, FC_T 
         activate(y, n, s->activation);
 }
 
-FC_INLINE void FC_N(scatter)(const FC_T *y, ptrdiff_t n, char *out, ptrdiff_t step, int kind)
-{
-    if (kind == FC_F16)
-        for (ptrdiff_t j = 0; j < n; j++) {
-            const uint16_t h = fc_float_to_half((float)y[j]);
-            memcpy(out + j * step, &h, 2);
-        }
-    else if (step == (ptrdiff_t)sizeof(FC_T))
-        FC_N(copy_line)(out, y, n);
-    else
-        for (ptrdiff_t j = 0; j < n; j++)
-            memcpy(out + j * step, y + j, sizeof(FC_T));
-}
-
 /* Reads c along its contiguous axis (columns: c_col == 1, or rows: c_row == 1) and scatters to any output steps. */
 FC_INLINE void FC_N(store_with)(FC_N(activation) activate, const fc_store *s)
 {
@@ -114,7 +92,7 @@ FC_INLINE void FC_N(store_with)(FC_N(activation) activate, const fc_store *s)
             for (ptrdiff_t j = 0; j < s->columns; j += 4 * FC_N(STRIP)) {
                 const ptrdiff_t n = s->columns - j < 4 * FC_N(STRIP) ? s->columns - j : 4 * FC_N(STRIP);
                 FC_N(results)(activate, s, y, i * s->c_row + j, n, bias == NULL ? NULL : bias + j, 1);
-                FC_N(scatter)(y, n, s->out + i * s->out_row + j * s->out_col, s->out_col, s->kind);
+                FC_N(write)(s->out + i * s->out_row + j * s->out_col, s->out_col, y, 1, n, s->kind);
             }
         return;
     }
@@ -126,7 +104,7 @@ FC_INLINE void FC_N(store_with)(FC_N(activation) activate, const fc_store *s)
         for (ptrdiff_t j = 0; j < s->columns; j++) {
             FC_N(results)(activate, s, strip[j], j * s->c_col + i, n, bias == NULL ? NULL : bias + j, 0);
             if (!together)
-                FC_N(scatter)(strip[j], n, s->out + i * s->out_row + j * s->out_col, s->out_row, s->kind);
+                FC_N(write)(s->out + i * s->out_row + j * s->out_col, s->out_row, strip[j], 1, n, s->kind);
         }
         if (together)
             FC_N(interleave)((int)s->columns, strip, (FC_T *)(s->out + i * s->out_row), n);

@@ -49,6 +49,9 @@ typedef uint32_t fc_words __attribute__((vector_size(FC_VEC_BYTES), may_alias, a
 #define FC_INLINE static inline __attribute__((always_inline))
 #define FC_SHARED static __attribute__((unused)) /* a helper that some parts have no use for */
 
+/* A call for a shape that no switch lists must not compute nothing in silence: no driver makes one. */
+#define FC_NO_SUCH_SHAPE __builtin_trap();
+
 /* As many bytes as a register holds words of 16 bits. */
 typedef uint16_t fc_halves __attribute__((vector_size(FC_VEC_BYTES)));
 FC_INLINE fc_halves fc_load_bytes(const uint8_t *p)

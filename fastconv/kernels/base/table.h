@@ -18,6 +18,28 @@ enum { FC_U8 = 16, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64 };
  * that of the other sign: the nearest there is, not modulo 2^64. */
 enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the bits of the kind itself */
 
+/* What lies outside an array: a number, or one of its own elements, or nothing. */
+enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
+
+/* The source index of position i on an axis of n > 0 elements, -1 outside where nothing is repeated. */
+static inline ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
+{
+    if (i >= 0 && i < n)
+        return i;
+    if (mode == FC_CONSTANT || mode == FC_IGNORE)
+        return -1;
+    if (mode == FC_NEAREST)
+        return i < 0 ? 0 : n - 1;
+    if (mode == FC_MIRROR && n == 1)
+        return 0;
+    const ptrdiff_t period = mode == FC_REFLECT ? 2 * n : mode == FC_MIRROR ? 2 * n - 2 : n;
+    i %= period;
+    i += i < 0 ? period : 0;
+    if (i < n)
+        return i;
+    return mode == FC_REFLECT ? period - 1 - i : period - i;
+}
+
 enum { FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH };
 
 /* Long sums. Chains of terms are summed in registers, FC_CHAIN terms each, or as many as a caller says. Chains' sums are added
@@ -91,10 +113,11 @@ typedef struct fc_store {
 } fc_store;
 
 #define FC_MAX_VECTORS 4
+#define FC_MAX_LANES 16
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_base_kernels {
-    int lanes;                    /* elements of a vector */
+    int lanes;                    /* elements of a vector, at most FC_MAX_LANES */
     int vectors;                  /* vectors of a full panel, at most FC_MAX_VECTORS */
     int rows[FC_MAX_VECTORS + 1]; /* rows[v]: most pixels in a tile of v vectors */
     void (*tile)(const fc_tile *);

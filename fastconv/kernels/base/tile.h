@@ -15,11 +15,6 @@
  * rounding error of long sums and costs one addition, one load and one store a chain for each register of the tile.
  */
 
-/* A call for a shape that no switch lists must not compute nothing in silence: no driver makes one. */
-#ifndef FC_NO_SUCH_SHAPE
-#define FC_NO_SUCH_SHAPE __builtin_trap();
-#endif
-
 /* Where a tile finds its pixels: six rows from each of two bases, at opaque multiples of the step, so that a row is a base
  * register plus an index. */
 typedef struct FC_N(pixels) {

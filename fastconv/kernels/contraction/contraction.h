@@ -3,6 +3,7 @@
 
 #include "contraction/table.h"
 #include "base/simd.h"
+#include "base/elements.h"
 #include "contraction/khatri_rao.h"
 #include "contraction/few_rows.h"
 #include "contraction/strided_tile.h"

@@ -1,11 +1,6 @@
 /* Triple products of operands of few rows, read where they are, lanes along the samples: for 4 x 4 x 4 rows 80 operations and 36
  * loads for V samples, less time than reading the 12 vectors from memory takes. */
 
-/* A call for a shape that no switch lists must not compute nothing in silence: no driver makes one. */
-#ifndef FC_NO_SUCH_SHAPE
-#define FC_NO_SUCH_SHAPE __builtin_trap();
-#endif
-
 enum { FC_N(SIDE) = FC_REGISTERS == 32 ? 4 : 3 };
 
 /* Sums of js x ks pairs of rows with one row x, in registers; sums of the next j lie `step` vectors on. */

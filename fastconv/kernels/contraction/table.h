@@ -4,7 +4,8 @@
 
 #include "base/table.h"
 
-/* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel. */
+/* Pairs (x + i, y) for i < length: neighbouring lanes of a Khatri-Rao panel, of which there are at most FC_MAX_RUNS. */
+enum { FC_MAX_RUNS = FC_MAX_VECTORS * FC_MAX_LANES };
 typedef struct fc_pair_run {
     ptrdiff_t x, y, length;
 } fc_pair_run;

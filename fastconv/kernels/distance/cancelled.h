@@ -66,7 +66,7 @@ static int FC_N(cancelled)(fc_cancelled *u)
         FC_T *dst = FC_N(row_of)(t, i) + j;
         double size = (double)*dst;
         if (size != size && t->metric == FC_FORM) /* a sum may be less than 0 by what was lost */
-            size = __builtin_sqrt(-(double)((const FC_T *)t->c)[i * width + j]) * t->factor;
+            size = __builtin_sqrt(-(double)((const FC_T *)t->sums)[i * width + j]) * t->factor;
         u->at++;
         if (size <= (double)limit && limit - limit == 0) {
             *dst = (FC_T)(FC_N(mapped_difference)(u, u->a->src + i * u->a->row_step, u->b->src + j * u->b->row_step) * t->factor);

@@ -1,5 +1,4 @@
-/* The slot `emit`: distances to elements of any kind, anywhere, or past the caches, where `store` of base/pack.h cannot write;
- * that one adds a bias instead. */
+/* The slot `emit`: distances to elements of any kind, anywhere, or past the caches; `write` of base/elements.h has the loop. */
 
 static void FC_N(stream_row)(FC_T *out, const FC_T *src, ptrdiff_t n)
 {
@@ -17,9 +16,8 @@ static void FC_N(emit)(const fc_emit *e)
     enum { BLOCK = 32 };
     const ptrdiff_t item = sizeof(FC_T);
     const FC_T *src = e->src;
-    const uintptr_t bits = (uintptr_t)e->out | (uintptr_t)e->out_row | (uintptr_t)e->out_col;
-    const int own = e->kind == FC_N(OWN) && bits % sizeof(FC_T) == 0;
-    if (own && e->out_col == item) {
+    const int aligned = ((uintptr_t)e->out | (uintptr_t)e->out_row) % sizeof(FC_T) == 0;
+    if (e->kind == FC_N(OWN) && e->out_col == item && (aligned || !e->stream)) {
         for (ptrdiff_t r = 0; r < e->rows; r++) {
             FC_T *out = (FC_T *)(e->out + r * e->out_row);
             if (e->stream)
@@ -32,13 +30,10 @@ static void FC_N(emit)(const fc_emit *e)
         return;
     }
     for (ptrdiff_t c0 = 0; c0 < e->columns; c0 += BLOCK)
-        for (ptrdiff_t r0 = 0; r0 < e->rows; r0 += BLOCK)
+        for (ptrdiff_t r0 = 0; r0 < e->rows; r0 += BLOCK) {
+            const ptrdiff_t n = e->rows - r0 < BLOCK ? e->rows - r0 : BLOCK;
             for (ptrdiff_t c = c0; c < c0 + BLOCK && c < e->columns; c++)
-                for (ptrdiff_t r = r0; r < r0 + BLOCK && r < e->rows; r++) {
-                    char *out = e->out + r * e->out_row + c * e->out_col;
-                    if (own)
-                        *(FC_T *)out = src[r * e->src_step + c];
-                    else
-                        FC_N(put_number)(out, src[r * e->src_step + c], e->kind);
-                }
+                FC_N(write)(e->out + r0 * e->out_row + c * e->out_col, e->out_row, src + r0 * e->src_step + c, e->src_step, n,
+                            e->kind);
+        }
 }

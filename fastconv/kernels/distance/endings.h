@@ -71,8 +71,8 @@ FC_INLINE void FC_N(distances_of_tile)(const int ending, const fc_pairs *t, cons
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_VEC u = *(const FC_VEC *)((const FC_T *)t->b_stats + j);
             if (t->metric == FC_DISCORDANT) {
-                s = *(const FC_VEC *)((const FC_T *)t->c3 + i * width + j);
-                u = *(const FC_VEC *)((const FC_T *)t->c4 + i * width + j);
+                s = *(const FC_VEC *)((const FC_T *)t->largest + i * width + j);
+                u = *(const FC_VEC *)((const FC_T *)t->careful + i * width + j);
             }
             const FC_VEC sum = *(const FC_VEC *)(c + i * width + j), sum2 = *(const FC_VEC *)(c2 + i * width + j);
             FC_N(put)(dst + j, FC_N(distance_of_sums)(ending, 0, t, sum, sum2, s, u, root));

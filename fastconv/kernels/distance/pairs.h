@@ -68,7 +68,7 @@ static int FC_N(scales)(const fc_pairs *t, FC_T *scale, FC_T low, FC_T high)
     const FC_INT most = 2 * (FC_INT)FC_N(BIAS);
     FC_IVEC apart = {0};
     for (ptrdiff_t j = 0; j < t->rows * width; j += FC_LANES)
-        apart |= FC_N(beyond)(t, FC_N(load)((const FC_T *)t->c + j), low, high) & (FC_IVEC)(FC_N(load)(scale + j) != 0);
+        apart |= FC_N(beyond)(t, FC_N(load)((const FC_T *)t->sums + j), low, high) & (FC_IVEC)(FC_N(load)(scale + j) != 0);
     for (ptrdiff_t j = 0; j < size; j++) {
         FC_INT bits;
         memcpy(&bits, scale + j, sizeof bits);
@@ -82,26 +82,26 @@ static int FC_N(scales)(const fc_pairs *t, FC_T *scale, FC_T low, FC_T high)
     return FC_N(any)(apart);
 }
 
-/* Sums of a pass: c (and c2, c3, c4) at first; the largest differences in c3, and careful sums in c4 (and c2). */
+/* Sums of a pass: `sums` and others at first; then the largest differences, and careful sums (the second in `second_sums`). */
 FC_INLINE void FC_N(pass_sums)(const fc_pairs *t, int pass, const FC_T *p)
 {
-    FC_T *c = t->c, *c2 = t->c2, *c3 = t->c3, *c4 = t->c4;
+    FC_T *sums = t->sums, *second_sums = t->second_sums, *largest = t->largest, *careful = t->careful;
     if (pass == FC_PASS_LARGEST) {
-        FC_N(careful_sums)(FC_CHEBYSHEV, t, c3, p, c3, c2);
+        FC_N(careful_sums)(FC_CHEBYSHEV, t, largest, p, largest, second_sums);
     } else if (pass == FC_PASS_AGAIN) {
         if (t->metric == FC_PRODUCT)
-            FC_N(fast_sums)(FC_SQUARE, t, p, c4, c2);
+            FC_N(fast_sums)(FC_SQUARE, t, p, careful, second_sums);
         else
-            FC_N(careful_sums)(t->metric, t, c3, p, c4, c2);
+            FC_N(careful_sums)(t->metric, t, largest, p, careful, second_sums);
     } else {
         /* Of whole panels `sums` prefetches a row for every FC_PREFETCH_TERMS terms, but for canberra's. */
         const int each = FC_PREFETCH_TERMS * FC_N(stride_of)(t->metric, 0);
         const int begun = FC_PREFETCHES && t->vectors == FC_POINT_VECTORS && t->metric != FC_CANBERRA;
         for (ptrdiff_t i = begun ? (t->count + each - 1) / each : 0; i < t->rows; i++)
             FC_N(prefetch_row)(t, t->vectors, i);
-        FC_N(fast_sums)(t->metric, t, p, c, c2);
+        FC_N(fast_sums)(t->metric, t, p, sums, second_sums);
         if (t->metric == FC_DISCORDANT)
-            FC_N(fast_sums)(FC_CONCORDANT, t, p, c3, c4);
+            FC_N(fast_sums)(FC_CONCORDANT, t, p, largest, careful);
     }
 }
 
@@ -112,7 +112,7 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
     const int powers = metric != FC_SQUARE && metric != FC_WORDS && metric != FC_FORM;
     const ptrdiff_t width = t->vectors * FC_LANES, size = FC_POINT_ROWS * width;
     const FC_T low = FC_N(safe_low)(powers), high = 1 / low;
-    FC_T *c = t->c, *c4 = t->c4, *scale = t->c3, p[3] = {0}, root[2] = {0};
+    FC_T *sums = t->sums, *careful = t->careful, *scale = t->largest, p[3] = {0}, root[2] = {0};
     if (metric == FC_HALVES || metric == FC_POWER) {
         FC_N(halve)(t->p, 0, &p[0], &p[1]);
         p[2] = (FC_T)(metric == FC_HALVES ? t->p - 0.5 : 0);
@@ -124,38 +124,38 @@ static int FC_N(pass)(const fc_pairs *t, int pass)
         return FC_N(scales)(t, scale, low, high) ? FC_PASS_AGAIN : 0;
     const int settles = FC_N(is_long)(t) && metric != FC_BITS && metric != FC_CHEBYSHEV;
     if (settles) {
-        FC_N(settle)(t, pass == FC_PASS_AGAIN ? c4 : c);
+        FC_N(settle)(t, pass == FC_PASS_AGAIN ? careful : sums);
         if (metric == FC_DICE || metric == FC_DISCORDANT || (metric == FC_BRAYCURTIS && pass == FC_PASS_AGAIN))
-            FC_N(settle)(t, t->c2);
+            FC_N(settle)(t, t->second_sums);
         if (metric == FC_DISCORDANT) {
-            FC_N(settle)(t, t->c3);
-            FC_N(settle)(t, t->c4);
+            FC_N(settle)(t, t->largest);
+            FC_N(settle)(t, t->careful);
         }
     }
     if (metric == FC_PRODUCT && pass == FC_PASS_SUMS)
         for (ptrdiff_t j = 0; j < size; j += FC_LANES)
-            *(FC_VEC *)(c + j) = 2 - 2 * *(const FC_VEC *)(c + j);
+            *(FC_VEC *)(sums + j) = 2 - 2 * *(const FC_VEC *)(sums + j);
     for (ptrdiff_t j = 0; j < size && pass == FC_PASS_AGAIN && doubt != FC_N(BY_RANGE); j++) {
         const FC_T stat = ((const FC_T *)t->a_stats)[j / width] + ((const FC_T *)t->b_stats)[j % width];
-        c[j] = (doubt == FC_N(BY_STAT) ? stat != stat : c[j] < FC_N(nearness)(metric)) ? c4[j] : c[j];
+        sums[j] = (doubt == FC_N(BY_STAT) ? stat != stat : sums[j] < FC_N(nearness)(metric)) ? careful[j] : sums[j];
     }
     if (t->ending == FC_PTH_ROOT) {
         const double inverse = 1 / t->p;
         FC_N(halve)(inverse, (double)(1 - (long double)inverse * t->p) / t->p, &root[0], &root[1]);
     }
-    FC_N(distances)(t, root, c, t->c2);
+    FC_N(distances)(t, root, sums, t->second_sums);
     if (pass == FC_PASS_SUMS) {
         if (doubt == FC_N(BY_STAT))
             return FC_N(unknown)(t) ? FC_PASS_AGAIN : 0;
         if (doubt == FC_N(BY_NEARNESS))
-            return FC_N(outside)(t, c, FC_N(nearness)(metric), (FC_T)8) ? FC_PASS_AGAIN : 0;
-        return doubt == FC_N(BY_RANGE) && FC_N(outside)(t, c, low, high) ? FC_PASS_LARGEST : 0;
+            return FC_N(outside)(t, sums, FC_N(nearness)(metric), (FC_T)8) ? FC_PASS_AGAIN : 0;
+        return doubt == FC_N(BY_RANGE) && FC_N(outside)(t, sums, low, high) ? FC_PASS_LARGEST : 0;
     }
     /* Differences were scaled by their largest or a power of 2 near it, pair by pair. */
     for (int i = 0; i < t->rows && doubt == FC_N(BY_RANGE); i++)
         for (ptrdiff_t j = 0; j < width; j += FC_LANES) {
             FC_T *dst = FC_N(row_of)(t, i) + j;
-            const FC_VEC sum = *(FC_VEC *)(c + i * width + j), x = *(FC_VEC *)(c4 + i * width + j);
+            const FC_VEC sum = *(FC_VEC *)(sums + i * width + j), x = *(FC_VEC *)(careful + i * width + j);
             const FC_VEC y = FC_N(distance_of_sums)(t->ending, 1, t, x, x, x, x, root);
             const FC_VEC factor = *(FC_VEC *)(scale + i * width + j);
             const FC_VEC better = FC_N(divides)(metric) ? y * factor : y / factor;

@@ -15,7 +15,7 @@ static void FC_N(read)(FC_T *dst, const char *src, const fc_points *p, ptrdiff_t
         return;
     }
     for (ptrdiff_t k = 0; k < n; k++)
-        dst[k] = (FC_T)fc_integer(src + k * p->col_step, p->kind);
+        dst[k] = (FC_T)FC_N(number)(src + k * p->col_step, p->kind);
 }
 
 /* sum a b, b = 1 where NULL, in chains that do not wait for each other. */

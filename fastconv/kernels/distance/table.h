@@ -23,10 +23,10 @@ enum {
     FC_BITS,       /* set bits of a and b */
     FC_WORDS,      /* (a - b)^2 of numbers in two words each */
     FC_FORM,       /* (a - b) (g - h), g = a S and h = b S in two words each: the quadratic form of S, sums may be negative */
-    FC_CONCORDANT  /* w (a = b = 1), w (a = b = 0): formed after FC_DISCORDANT, in c3 and c4 */
+    FC_CONCORDANT  /* w (a = b = 1), w (a = b = 0): formed after FC_DISCORDANT, in `largest` and `careful` */
 };
 
-/* What becomes of the sums c, c2, the statistics s of the row and t of the column, and n. */
+/* What becomes of the sums c and the second sums c2, the statistics s of the row and t of the column, and n. */
 enum {
     FC_AS_IS, FC_ROOT, FC_PTH_ROOT, FC_RATIO /* c / (s + t), c2 for NaN */, FC_SHARE /* c / n, NaN from s, t */,
     FC_COSINE /* c / 2, at most 2, NaN from s, t */,
@@ -84,10 +84,11 @@ typedef struct fc_points {
 } fc_points;
 
 /* One tile of distances between `rows` rows, a[i * a_row + k * a_col], and `vectors` vectors of columns of b[k][columns].
- * c, c2, c3 and c4, of FC_POINT_ROWS x columns elements each, hold the sums between ranges of k, each of them a second word
- * `lost` elements on; `first` starts and `last` ends them, in dst. FC_POINT_ROWS rows of a are read, however few are computed;
- * those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. b, b_stats and the sums are aligned to a
- * vector. Row i + 1 of dst begins dst_step - i dst_fall elements after row i, and has whole vectors.
+ * What is summed so far lies between ranges of k in FC_POINT_ROWS x columns elements each of `sums`, `second_sums`, `largest`,
+ * the largest differences by which careful sums are scaled, and `careful`, those sums (the last two hold FC_CONCORDANT's), each
+ * with a second word `lost` elements on; `first` starts and `last` ends them, in dst. FC_POINT_ROWS rows of a are read, however
+ * few are computed; those of a metric that prepares them are packed, with a_row 1 and a_col FC_POINT_ROWS. b, b_stats and the
+ * sums are aligned to a vector. Row i + 1 of dst begins dst_step - i dst_fall elements after row i, and has whole vectors.
  * Returns, if ranges end, the pass that must follow over all ranges: FC_PASS_LARGEST and FC_PASS_AGAIN, FC_PASS_AGAIN alone, or
  * none, 0. A single range needs no other call. */
 #define FC_POINT_ROWS 6
@@ -98,7 +99,7 @@ typedef struct fc_pairs {
     ptrdiff_t a_row, a_col, count;
     int metric, ending, rows, vectors, first, last, pass;
     double p, n, factor; /* the results are multiplied by the factor */
-    void *c, *c2, *c3, *c4;
+    void *sums, *second_sums, *largest, *careful;
     ptrdiff_t lost;
     void *dst;
     ptrdiff_t dst_step, dst_fall;

@@ -2,7 +2,8 @@
  * out. Elements keep their type (float16 becomes float32), so that copying knows sizes and byte orders only.
  *
  * Counts: a line costs one copy (a load and a store each 64 bytes), its ends a load and a store an element, and for floats
- * one comparison each vector, for NaN. Included once; next hop: plain.h, whose kernels read these lines.
+ * one comparison each vector, for NaN. Included once, beside the functions of doubles; next hop: plain.h, whose kernels read
+ * these lines.
  */
 #ifndef FC_LINES_ONCE
 #define FC_LINES_ONCE
@@ -11,25 +12,6 @@ static int fc_kind_bytes(int kind)
 {
     kind &= FC_KINDS;
     return kind < FC_U8 ? 2 << kind : 1 << (kind - FC_U8) / 2;
-}
-
-/* The source index of position i on an axis of n > 0 elements, -1 outside where nothing is repeated. */
-static ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
-{
-    if (i >= 0 && i < n)
-        return i;
-    if (mode == FC_CONSTANT || mode == FC_IGNORE)
-        return -1;
-    if (mode == FC_NEAREST)
-        return i < 0 ? 0 : n - 1;
-    if (mode == FC_MIRROR && n == 1)
-        return 0;
-    const ptrdiff_t period = mode == FC_REFLECT ? 2 * n : mode == FC_MIRROR ? 2 * n - 2 : n;
-    i %= period;
-    i += i < 0 ? period : 0;
-    if (i < n)
-        return i;
-    return mode == FC_REFLECT ? period - 1 - i : period - i;
 }
 
 /* With constant sizes and orders a memcpy is a move. */
@@ -294,36 +276,20 @@ FC_INLINE uint64_t fc_nearest_integer(double x, int kind)
         memcpy(words + i * (ptrdiff_t)sizeof x, &x, sizeof x);             \
     }
 
-/* Writes n <= FC_WIDE wide numbers as elements of `kind` to consecutive words. */
-static void fc_narrow_elements(char *words, fc_wide *from, ptrdiff_t n, int kind, int source)
+/* Writes n <= FC_WIDE wide numbers as integers of so many bytes to consecutive words. */
+static void fc_narrow_integers(char *words, const uint64_t *from, ptrdiff_t n, int bytes)
 {
-    if (kind >= FC_U8) {
-        if (source < FC_U8)
-            for (ptrdiff_t i = 0; i < n; i++)
-                from->u[i] = fc_nearest_integer(from->f[i], kind);
-        switch (fc_kind_bytes(kind)) {
-        case 1: FC_NARROW(uint8_t, from->u[i]) return;
-        case 2: FC_NARROW(uint16_t, from->u[i]) return;
-        case 4: FC_NARROW(uint32_t, from->u[i]) return;
-        default: memcpy(words, from->u, (size_t)n * 8); return;
-        }
-    }
-    if (source >= FC_U8)
-        for (ptrdiff_t i = 0; i < n; i++)
-            from->f[i] = source & 1 ? (double)(int64_t)from->u[i] : (double)from->u[i];
-    if (kind == FC_F16) {
-        FC_NARROW(uint16_t, fc_float_to_half(fc_to_odd(from->f[i])))
-    } else if (kind == FC_F32) {
-        FC_NARROW(float, from->f[i])
-    } else {
-        memcpy(words, from->f, (size_t)n * 8);
+    switch (bytes) {
+    case 1: FC_NARROW(uint8_t, from[i]) return;
+    case 2: FC_NARROW(uint16_t, from[i]) return;
+    case 4: FC_NARROW(uint32_t, from[i]) return;
+    default: memcpy(words, from, (size_t)n * 8); return;
     }
 }
 
 #undef FC_NARROW
 
-/* The base's `store` writes floats of a tile, with a bias, to rows and columns; this writes one line, from and to elements of any
- * kind and byte order. */
+/* One line, from and to elements of any kind and byte order; floats by `write` of base/elements.h. */
 static void fc_put_line(const fc_put *q)
 {
     const int kind = q->kind & FC_KINDS, swapped = q->kind & FC_SWAPPED, bytes = fc_kind_bytes(kind);
@@ -341,7 +307,15 @@ static void fc_put_line(const fc_put *q)
             wide.u[i] = q->source < FC_U8 ? wide.f[i] != 0 : wide.u[i] != 0;
         for (ptrdiff_t i = 0; i < n && nearest; i++)
             wide.u[i] = wide.u[i] <= INT64_MAX ? wide.u[i] : q->source & 1 ? 0 : INT64_MAX;
-        fc_narrow_elements(words, &wide, n, kind, truth ? kind : q->source);
+        if (kind < FC_U8) {
+            for (ptrdiff_t i = 0; i < n && q->source >= FC_U8; i++)
+                wide.f[i] = q->source & 1 ? (double)(int64_t)wide.u[i] : (double)wide.u[i];
+            FC_N(write)(q->dst + at * q->dst_step, q->dst_step, wide.f, 1, n, kind | swapped);
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < n && q->source < FC_U8 && !truth; i++)
+            wide.u[i] = fc_nearest_integer(wide.f[i], kind);
+        fc_narrow_integers(words, wide.u, n, bytes);
         fc_copy_elements(q->dst + at * q->dst_step, q->dst_step, words, bytes, n, bytes, swapped);
     }
 }

@@ -7,7 +7,9 @@
 #ifndef FC_INTEGER_TYPE
 #include "neighborhood/bits.h"
 #include "base/elements.h"
+#if FC_ELEMENT == 9
 #include "neighborhood/lines.h"
+#endif
 #endif
 
 #undef FC_WIDE_T
@@ -58,8 +60,7 @@ static void FC_N(fill)(fc_neighborhood *table)
     table->widening.sum_row = fc_sum_row_widening;
     table->widening.finish_sums = k->finish_sums;
 #endif
-#ifndef FC_INTEGER_TYPE
-    table->boundary = fc_boundary;
+#if FC_ELEMENT == 9
     table->fill_line = fc_fill_line;
     table->fill_ends = fc_fill_ends;
     table->put_line = fc_put_line;

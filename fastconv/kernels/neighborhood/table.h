@@ -10,9 +10,6 @@
 
 /* ---- lines of neighbourhoods (lines.h) ---- */
 
-/* What lies outside an array: a number, or one of its own elements, or nothing. */
-enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
-
 /* A line of a block: native elements (float16 as float32) from a 64-byte boundary; `present`, a byte each that says whether the
  * element counts (NULL: all do); whether any is NaN, is masked (does not count), or is -0. FC_LINE_SLACK bytes after it may be
  * read. */
@@ -333,7 +330,6 @@ typedef struct fc_neighborhood {
     fc_elements elements[10]; /* by kind: FC_U8 - 16 and so on, then float, double */
     fc_elements narrow;       /* bytes with sums of 16 bits, for boxes of at most FC_NARROW_CELLS cells */
     fc_elements widening;     /* the same but for sums of rows, of 32 bits: for boxes with at most half as many in a column */
-    ptrdiff_t (*boundary)(ptrdiff_t position, ptrdiff_t n, int mode); /* the index that is there, -1 for none */
     int (*fill_line)(const fc_fill *);
     /* Of native lines: fills in what lies outside the array from what lies inside, which must hold all that is repeated. */
     void (*fill_ends)(const fc_fill *, void *const *lines, ptrdiff_t count);
