@@ -45,7 +45,7 @@ REASONS = {
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
-        contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS distance/sums.h:TWO
+        contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
