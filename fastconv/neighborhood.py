@@ -3,6 +3,7 @@ _drivers/neighborhood/engine.pyx, whose reducers stand in names.pyx and ranks.py
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -12,9 +13,11 @@ from ._drivers.neighborhood import box_plan as _box_plan
 from ._drivers.neighborhood import boxes as _boxes
 from ._drivers.neighborhood import engine as _engine
 from ._drivers.neighborhood import names as _names
+from ._drivers.neighborhood import programs as _programs
 from ._drivers.neighborhood import ranks as _ranks
 from ._face import args as _args
 from ._face import callables as _callables
+from ._face import compile as _compile
 from ._face import geometry as _geometry
 from ._face import plans as _plans
 
@@ -67,21 +70,33 @@ def _complex(x, names, outs, dtype, options):
     return [real._replace(other=part), imag._replace(other=-part)], targets
 
 
-def _passes(geometry, names):
-    """(pass, which of the names it computes) of each pass over an array; None among the names is a function."""
+def _passes(geometry, names, programs):
+    """(pass, which of the names and programs it computes) of each pass over an array; None among the names is a function."""
     large = [i for i, name in enumerate(names) if _box_plan.takes(name, geometry)]
-    others = [i for i, name in enumerate(names) if name is not None and i not in large]
+    others = [i for i, name in enumerate(names) if (name is not None and i not in large) or i in programs]
     passes = [(_boxes.Boxes(geometry), large)] if large else []
     if others:
-        kinds = [names[i] for i in others]
-        width, rows = _names.width(kinds, geometry), _ranks.rows(kinds, geometry)
-        passes.append((_engine.Pass(geometry, width, rows, _names.fewest(kinds, geometry)), others))
+        kinds = [names[i] for i in others if names[i] is not None]
+        width = max(_names.width(kinds, geometry), *(program.width for program in programs.values()), 0)
+        passes.append((_engine.Pass(geometry, width, _ranks.rows(kinds, geometry), _names.fewest(kinds, geometry)), others))
     return passes
 
 
-def _anew(x, reductions, outs, workers, wanted, options):
+def _program(function, geometry, engine):
+    """(program, dtype of its results) of a function that is compiled, None of one that is called."""
+    if engine == _compile.ENGINES["python"] or 0 in geometry.counts or _callables.compiled("reduction", function) is not None:
+        return None
+    try:
+        return _compile.lower(function, geometry)[1:]
+    except _compile.Refused as refused:
+        if engine == _compile.ENGINES["compiled"]:
+            raise ValueError(f"reduction ({_callables.describe(function)}): {refused}") from None
+        return None
+
+
+def _anew(x, reductions, outs, workers, wanted, engine, options):
     """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
-    names = [_named(one) for one in reductions]
+    names, programs = [_named(one) for one in reductions], {}
     if x.dtype.kind == "c":
         geometries, targets = _complex(x, names, outs, wanted, options)
         parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
@@ -103,22 +118,49 @@ def _anew(x, reductions, outs, workers, wanted, options):
                 target.imag[...] = 0
         geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
     # What a function raises comes before any name has written its result.
+    def call(i, out):
+        kind = wanted
+        if kind is None and outs[i] is not None:
+            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+        return _callables.run(names[i][1], geometry, shape, kind, out, workers, x, geometry.mask)
+
     for i, (name, value) in enumerate(names):
-        if name is None:
-            kind = wanted
-            if kind is None and outs[i] is not None:
-                kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
-            targets[i] = _callables.run(value, geometry, shape, kind, outs[i], workers, x, geometry.mask)
-    engine, all_names = None, [name for name, _ in names]
+        if name is not None:
+            continue
+        made = _program(value, geometry, engine)
+        if made is None:
+            targets[i] = call(i, outs[i])
+            continue
+        kind = wanted
+        if kind is None and outs[i] is not None:
+            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+        programs[i] = made
+        targets[i] = _args.result(outs[i], shape, made[1] if kind is None else kind, x, geometry.mask)
+        if targets[i][0].dtype.kind == "c":
+            targets[i][0].imag[...] = 0
+        parts[0][i] = targets[i][0].real
+    passed, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
-        passes = _passes(geometry, all_names) if math.prod(geometry.counts) else []
+        passes = _passes(geometry, all_names, {i: made[0] for i, made in programs.items()}) if math.prod(geometry.counts) else []
         for one, members in passes:
             for i in members:
                 name, value = names[i]
-                _DRIVERS[name].add(one, name, value, arrays[i])
+                if name is None:
+                    _programs.add(one, geometry, programs[i][0], arrays[i])
+                else:
+                    _DRIVERS[name].add(one, name, value, arrays[i])
             one.run(workers)
-        engine = passes[0][0] if len(passes) == 1 else None
-    return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else engine
+        passed = passes[0][0] if len(passes) == 1 and not programs else None
+    for i, (_, kind) in programs.items():
+        function = names[i][1]
+        if not _compile.agrees(function, geometry, targets[i][0].real, kind):
+            message = (f"reduction ({_callables.describe(function)}) gives other results when it is called than when it is "
+                       "compiled: it is called, as with engine='python'")
+            if engine == _compile.ENGINES["compiled"]:
+                raise ValueError(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            targets[i] = call(i, outs[i])
+    return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else passed
 
 
 def neighborhood_reduce(
@@ -137,6 +179,7 @@ def neighborhood_reduce(
     dtype: DTypeLike | None = None,
     out: np.ndarray | list | None = None,
     workers: int | None = None,
+    engine: str = "auto",
 ) -> np.ndarray | list:
     """Set each pixel from a function of its neighbourhood.
 
@@ -251,6 +294,7 @@ def neighborhood_reduce(
     several = isinstance(reduction, list)
     reductions = reduction if several else [reduction]
     workers = _args.workers(workers)
+    engine = _args.choice("engine", engine, _compile.ENGINES)
     outs = [out] if not several else [None] * len(reductions) if out is None else out
     if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
         raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
@@ -263,9 +307,9 @@ def neighborhood_reduce(
             "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
             "mask": mask, "nan_policy": nan_policy,
         }  # fmt: skip
-        targets, engine = _anew(x, reductions, outs, workers, wanted, options)
-        if key and targets and engine:
-            known = _plans.Known(engine, targets[0][0].shape, tuple(target.dtype for target, _ in targets))
+        targets, passed = _anew(x, reductions, outs, workers, wanted, engine, options)
+        if key and targets and passed:
+            known = _plans.Known(passed, targets[0][0].shape, tuple(target.dtype for target, _ in targets))
     if key and known:
         _plans.keep(key, known)
     for target, answer in targets:
