@@ -24,9 +24,10 @@ _runtime.face_seams("neighborhood", globals(), "_SAMPLES")
 _runtime.remembers(_known.clear)
 
 
-def record(function, cells, dtype):
-    """(recording, its last node) of a function of windows; Refused says why there is none."""
-    trace = _trace.Trace(cells, dtype, _callables.takes_axis(function, dtype))
+def record(caller, cells, dtype):
+    """(recording, its last node) of a function of windows, by the way it is called; Refused says why there is none."""
+    function = caller.function
+    trace = _trace.Trace(cells, dtype, caller.blocks)
     try:
         result = function(trace.windows, axis=-1) if trace.lead else function(trace.windows)
     except _trace.Refused:
@@ -43,41 +44,49 @@ def record(function, cells, dtype):
     return trace, result.node
 
 
-def lower(function, geometry):
-    """(Lowering or None, Program, dtype of its result) of a function for the windows of a geometry; None: it was known."""
+def lower(caller, geometry):
+    """(Program, dtype of its result) of a function for the windows of a geometry."""
     if geometry.presence:
         raise _trace.Refused("cells that may not count (mask, mode='ignore' or nan_policy='omit') cannot be compiled")
     native = geometry.x.dtype.newbyteorder("=")
     cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
-    trace, result = record(function, int(cells), native)
+    trace, result = record(caller, int(cells), native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
     key = (trace.key, result.number, box, dense)
     found = _known.pop(key, None)
-    lowering = None
     if found is None:
-        try:
-            lowering = _program.Lowering(trace, result, box, dense)
-        except _program.TooLong:
-            raise _trace.Refused("a program of so many operations cannot be compiled") from None
-        found = lowering.program(), result.dtype
+        found = lowering(trace, result, box, dense).program(), result.dtype
     _known[key] = found
     if len(_known) > _MOST_KNOWN:
         _known.popitem(last=False)
-    return lowering, *found
+    return found
+
+
+def explain(caller, geometry):
+    """The text of the program of a function for the windows of a geometry."""
+    cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
+    trace, result = record(caller, int(cells), geometry.x.dtype.newbyteorder("="))
+    return describe(lowering(trace, result, geometry.cells is None, geometry.step[-1] == 1))
+
+
+def lowering(trace, result, box, dense):
+    try:
+        return _program.Lowering(trace, result, box, dense)
+    except _program.TooLong:
+        raise _trace.Refused("a program of so many operations cannot be compiled") from None
 
 
 # ---- checks ----
 
 
 def _sampled(geometry):
-    """Positions of some outputs: the corners, and others spread over the result."""
+    """Positions of some outputs, those at the ends of the last axes among them, and others spread over the result."""
     counts = geometry.counts
     total = math.prod(counts)
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in counts[-3:]], indexing="ij")).reshape(min(len(counts), 3), -1)
-    first = np.zeros((len(counts) - len(corners), corners.shape[1]), int)
-    flat = np.ravel_multi_index(np.concatenate((first, corners)), counts)
     spread = (np.arange(_SAMPLES) * 0.6180339887498949 % 1 * total).astype(np.int64)
-    return np.unravel_index(np.unique(np.concatenate((flat, spread)))[: 2 * _SAMPLES], counts)
+    row = min(counts[-1] - 1, total - 1)
+    spread[-4:] = row, total - 1 - row, total - 1, total // 2
+    return np.unravel_index(spread, counts)
 
 
 def _windows_at(geometry, at):
@@ -114,13 +123,14 @@ def _windows_at(geometry, at):
     return np.ascontiguousarray(windows)
 
 
-def agrees(function, geometry, result, dtype):
+def agrees(caller, geometry, result, dtype):
     """Whether what a program of results of `dtype` left in `result`, an array of the input's dimension, is what the function gives
     for some windows, but for rounding."""
     at = _sampled(geometry)
     windows = _windows_at(geometry, at)
+    largest = np.abs(np.where(np.isfinite(windows), windows, 0)).max(axis=-1) if dtype.kind == "f" else None
     with np.errstate(all="ignore"):
-        expected, _ = _callables.Python(function, windows.dtype)(windows.copy(), None)
+        expected, _ = caller(windows, None)
     found = geometry.arrange(result)[at]
     if expected.dtype != dtype and result.dtype == dtype:
         return False
@@ -128,9 +138,51 @@ def agrees(function, geometry, result, dtype):
         if result.dtype != dtype:
             return True  # converted: what was computed is not there any more
         return np.count_nonzero(found != expected) <= _MOST_STRAY
-    size = np.maximum(np.abs(expected), np.abs(np.where(np.isfinite(windows), windows, 0)).max(axis=-1, initial=0))
     precision = 1e-3 if np.float32 in (dtype, result.dtype) or result.dtype == np.float16 else 1e-7
     with np.errstate(all="ignore"):
-        near = np.abs(found - expected) <= precision * size
+        near = np.abs(found - expected) <= precision * np.maximum(np.abs(expected), largest)
     same = near | (found == expected) | (np.isnan(found) & np.isnan(expected))
-    return bool(np.count_nonzero(~same) == 0)
+    return bool(same.all())
+
+
+# ---- what a program is ----
+
+
+def describe(lowering):
+    """The text of a program: a line for each operation."""
+    names = {}
+
+    def name(operand):
+        if isinstance(operand, _program.Cell):
+            return f"cell {operand.cell}" + (f" of p{operand.line}" if operand.line else "")
+        if isinstance(operand, _program.Constant):
+            return f"{operand.value!s}"
+        if isinstance(operand, _program.Value):
+            return names[operand.number]
+        return f"p{operand}" if operand else "pixel"
+
+    def many(step):
+        lines = {term.line for term in step.terms if isinstance(term, _program.Cell)}
+        of = name(lines.pop()) if len(lines) == 1 else "values"
+        around = f" around {name(step.operands[0])}" if step.operands else ""
+        return f"{step.name} of {len(step.terms)} cells of {of}{around}"
+
+    used = lowering.used_lines()
+    pixels, outputs = [], []
+    for line in used:
+        step = lowering.pixels[line - 1]
+        pixels.append(f"  p{line} = {step.name}({', '.join(map(name, step.operands))})  {step.code}")
+    for count, number in enumerate(lowering.order):
+        step = lowering.steps[number]
+        names[number] = f"v{count}"
+        if step.box:
+            text = f"{step.name} of all cells of {name(step.operands[0])}, by rows and columns"
+        elif step.terms:
+            text = many(step)
+        else:
+            text = f"{step.name}({', '.join(map(name, step.operands))})"
+        outputs.append(f"  {names[number]} = {text}  {step.code}")
+    parts = [f"compiled: {len(pixels)} operations for each pixel, {len(outputs)} for each output, {lowering.registers} registers"]
+    if pixels:
+        parts += ["for each pixel:", *pixels]
+    return "\n".join([*parts, "for each output:", *outputs])

@@ -217,7 +217,15 @@ class Lowering:
                 if isinstance(this, Constant):
                     return other if bool(this.value) == (node.op == "bitwise_and") else this
         if all(isinstance(operand, Constant) for operand in operands):
+            if node.op in ("copy", "cast"):
+                return self._constant(np.asarray(operands[0].value).astype(node.dtype), node.dtype)
             operands[0] = self._emit("copy", kind, (operands[0],))
+        if node.op == "multiply":  # of a boolean: one of two constants
+            for this, factor, arg in zip(operands, operands[::-1], node.args, strict=True):
+                if arg.op == "cast" and arg.args[0].dtype == np.dtype(bool) and isinstance(factor, Constant) and code[0] != "f":
+                    truth = self.element(arg.args[0], int(self._map(arg, node)[number]))
+                    if not isinstance(truth, Constant):
+                        return self._emit("select", code, (factor, self._constant(0, node.dtype), truth))
         if node.op == "cast":
             return self._emit("cast", code, tuple(operands), source=kind)
         return self._emit(node.op, code, tuple(operands), kind=kind)
@@ -310,6 +318,8 @@ class Lowering:
                     sums[i] = self._emit("add_product", code, (*factors, sums[i]))
                     continue
                 x = self.element(arg, at)
+                if isinstance(x, Constant) and x.word == 0 and node.params == "sum" and code[0] != "f" and term + 1 < terms:
+                    continue
                 if isinstance(x, Constant):
                     x = self._emit("copy", code, (x,))
                 sums[i] = x if sums[i] is None else self._emit(_STEPS[node.params], code, (sums[i], x))
@@ -332,22 +342,19 @@ class Lowering:
         return self.sorted[node.number, row][number % count]
 
     def _position(self, node, number):
-        """argmin and argmax: the first of the extremes, or the first NaN."""
+        """argmin and argmax: the first of the cells that are the extreme, or NaN: then that is NaN, too."""
         arg, code = node.args[0], _CODES[node.args[0].dtype]
         count = arg.tail[-1]
-        best = self.element(arg, number * count)
-        where = self._emit("copy", "i8", (self._constant(0, np.dtype(np.int64)),))
-        for i in range(1, count):
-            x = self.element(arg, number * count + i)
-            pair = (best, x) if node.params == "argmax" else (x, best)
-            better = self._emit("less", "?", pair, kind=code)
+        cells = [self.element(arg, number * count + i) for i in range(count)]
+        extreme, name = cells[0], "maximum" if node.params == "argmax" else "minimum"
+        for x in cells[1:]:
+            extreme = self._emit(name, code, (extreme, x))
+        where = self._emit("copy", "i8", (self._constant(count - 1, np.dtype(np.int64)),))
+        for i in range(count - 2, -1, -1):
+            found = self._emit("equal", "?", (cells[i], extreme), kind=code)
             if code[0] == "f":
-                unordered = self._emit("not_equal", "?", (x, x), kind=code)
-                ordered = self._emit("equal", "?", (best, best), kind=code)
-                news = self._emit("bitwise_and", "?", (unordered, ordered))
-                better = self._emit("bitwise_or", "?", (better, news))
-            best = self._emit("select", code, (x, best, better))
-            where = self._emit("select", "i8", (self._constant(i, np.dtype(np.int64)), where, better))
+                found = self._emit("bitwise_or", "?", (found, self._emit("not_equal", "?", (cells[i], cells[i]), kind=code)))
+            where = self._emit("select", "i8", (self._constant(i, np.dtype(np.int64)), where, found))
         return where
 
     # ---- slots ----
@@ -382,22 +389,29 @@ class Lowering:
     def _used(step):
         return (*step.operands, *step.terms)
 
-    def program(self):
-        """The Program, and its text."""
+    def needed_lines(self):
+        """The lines whose cells outputs see, and the array's."""
         needed = {0}
         for number in self.order:
             step = self.steps[number]
             needed |= {operand.line for operand in self._used(step) if isinstance(operand, Cell)}
             needed |= {step.operands[0]} if step.box else set()
+        return needed
+
+    def used_lines(self):
+        """The lines that are computed, in the order in which they are."""
+        used = self.needed_lines()
+        for line in range(len(self.lines) - 1, 0, -1):
+            if line in used:
+                used |= {operand for operand in self.pixels[line - 1].operands if isinstance(operand, int)}
+        return sorted(used - {0})
+
+    def program(self):
+        """The Program that the driver runs."""
+        needed = self.needed_lines()
         kept = sorted(needed)
-        waiting, used = list(needed), set(needed)
-        while waiting:
-            line = waiting.pop()
-            for operand in self.pixels[line - 1].operands if line else ():
-                if isinstance(operand, int) and operand not in used:
-                    used.add(operand)
-                    waiting.append(operand)
-        lines = kept + sorted(used - needed)
+        used = self.used_lines()
+        lines = kept + [line for line in used if line not in needed]
         place = {line: i for i, line in enumerate(lines)}
         constants, cells = {}, {}
         for number in self.order:
@@ -406,7 +420,7 @@ class Lowering:
                     cells.setdefault(operand, len(cells))
                 elif isinstance(operand, Constant):
                     constants.setdefault(operand.word, len(constants))
-        for line in sorted(used - {0}):
+        for line in used:
             for operand in self.pixels[line - 1].operands:
                 if isinstance(operand, Constant):
                     constants.setdefault(operand.word, len(constants))
@@ -429,7 +443,7 @@ class Lowering:
                 weights += np.array(step.weights, step.code).tobytes() if step.weights else b""
                 weights += bytes(-len(weights) % 8)
             outputs.append([row[name] for name in STEP_FIELDS])
-        for line in sorted(used - {0}):
+        for line in used:
             step = self.pixels[line - 1]
             operands = [place[operand] if isinstance(operand, int) else len(lines) + constants[operand.word]
                         for operand in step.operands]  # fmt: skip

@@ -227,12 +227,12 @@ def _quantile(trace, a, fraction, axis, keepdims):
 
     part = position - low
     kind = _mean_dtype(a)
-    first, second = cell(low).astype(kind), cell(high).astype(kind)
-    apart = second - first
+    first, second = cell(low), cell(high)
+    apart = second - first  # of integers modulo 2^bits, as NumPy has it
     part = kind.type(part)
     value = first + apart * part if part < 0.5 else second - apart * (1 - part)
     if part == 0:
-        value = first
+        value = first.astype(kind)
     if kind != a.dtype or a.dtype.kind != "f":
         return value
     return np.where(np.isnan(cell(count - 1)), cell(count - 1), value)
@@ -407,7 +407,7 @@ def _without(trace, value, windows):
     if value is trace.outputs:
         return windows
     if isinstance(value, tuple):
-        if trace.lead and windows in value:
+        if trace.lead and any(type(one) is int and one == windows for one in value):
             trace.refuse(f"a shape with {windows} in it")
         return tuple(_without(trace, one, windows) for one in value)
     return value

@@ -220,6 +220,8 @@ class Trace:
             return self.elementwise("absolute" if name == "fabs" else "copy", result, *operands)
         if dtype == _BOOL:
             name = _OF_BOOLEANS.get(name, name)
+        elif not real:
+            name = {"fmin": "minimum", "fmax": "maximum"}.get(name, name)
         if name == "not":
             return self.elementwise("equal", _BOOL, *operands, (self.constant(np.zeros((), _BOOL)), 0))
         if name not in _SAME | {"copy"} or (name in ("floor_divide", "remainder") and real):
@@ -307,8 +309,14 @@ class Trace:
 
     def reduce(self, op, stand, axis, keepdims=False, dtype=None):
         """A reduction of a stand-in over axes of its tail, in its dtype unless another is given."""
-        node = self.cast(stand.node, dtype)
         axes = self.axes(stand, axis)
+        counted = np.dtype(np.uint8 if math.prod(stand.node.tail[a] for a in axes) < 256 else np.uint16)
+        if op == "sum" and stand.dtype == _BOOL and dtype is not None and dtype.itemsize > 1:
+            # Booleans are counted in as few bytes as hold how many there are.
+            if math.prod(stand.node.tail[a] for a in axes) < 65536:
+                counts = self.reduce(op, self.stand(self.cast(stand.node, counted)), axis, keepdims)
+                return self.stand(self.cast(counts.node, dtype))
+        node = self.cast(stand.node, dtype)
         kept = tuple(a for a in range(len(node.tail)) if a not in axes)
         if not axes:
             return self.stand(node)

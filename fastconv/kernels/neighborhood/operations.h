@@ -63,6 +63,15 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
 #undef FC_CALL
 #define FC_CALL(function, ...) (sizeof(FC_T) == 4 ? (FC_T)function##f(__VA_ARGS__) : (FC_T)function(__VA_ARGS__))
 
+/* The root of a^2 + b^2 within 2 units in the last place, without squares of large or small numbers; infinity beside a NaN. */
+FC_INLINE FC_T FC_N(hypot)(FC_T a, FC_T b)
+{
+    const FC_T x = FC_CALL(__builtin_fabs, a), y = FC_CALL(__builtin_fabs, b), infinity = (FC_T)__builtin_inf();
+    const FC_T more = x > y ? x : y, less = x > y ? y : x, ratio = less / (more > 0 ? more : 1);
+    const FC_T root = more * FC_CALL(__builtin_sqrt, 1 + ratio * ratio);
+    return (x == infinity) | (y == infinity) ? infinity : x + y != x + y ? x + y : root;
+}
+
 /* A NaN stays one in minimum and maximum, and gives way in fmin and fmax. */
 FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
 {
@@ -76,7 +85,7 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_FMIN: return (a < b) | (b != b) ? a : b;
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
     case FC_DO_DISTANCE: return FC_CALL(__builtin_fabs, a - b);
-    case FC_DO_HYPOT: return FC_CALL(__builtin_hypot, a, b);
+    case FC_DO_HYPOT: return FC_N(hypot)(a, b);
     case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
     default: return FC_CALL(__builtin_pow, a, b);
     }

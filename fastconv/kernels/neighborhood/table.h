@@ -275,8 +275,8 @@ typedef struct fc_finish_parts {
  * dst[i] = a[i] op b[i], i < n, as NumPy computes it for arrays of this type: integers modulo 2^bits, quotients by 0 that are
  * floored and their remainders 0. `scalars`: 1 and 2 say that a and b are one element for all i. Comparisons write bytes of 0 and
  * 1. FC_DO_SELECT: a[i] where the byte c[i] is not 0, else b[i]; FC_DO_ADD_PRODUCT: a[i] b[i] + c[i], c of this type;
- * FC_DO_CAST: a[i], of `kind`, in this type. `dst` may be a, b or c, if their elements are of one size. exp and tanh are within
- * 2 units in the last place, other functions as the C library has them.
+ * FC_DO_CAST: a[i], of `kind`, in this type. `dst` may be a, b or c, if their elements are of one size. exp, tanh and hypot
+ * are within 2 units in the last place, other functions as the C library has them.
  *
  * From FC_DO_SUM on the operation is over count > 0 operands, terms[t][i], t < count, and reads and writes up to a vector beyond
  * n: FC_DO_DOT: times weights[t]; FC_DO_SQUARES and FC_DO_DISTANCES: of (terms[t][i] - a[i])^2 and |terms[t][i] - a[i]|, where
