@@ -373,7 +373,7 @@ def explain(
     --------
     >>> import fastconv
     >>> print(fastconv.explain(lambda windows, axis: windows.max(axis) - windows.min(axis), 3))
-    compiled: 0 operations for each pixel, 3 for each output, 2 registers
+    compiled: 0 operations for each pixel, 3 for each output, 3 registers
     for each output:
       v0 = greatest of all cells of pixel, by rows and columns  f8
       v1 = least of all cells of pixel, by rows and columns  f8

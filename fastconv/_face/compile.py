@@ -9,7 +9,6 @@ import numpy as np
 
 from .._drivers import runtime as _runtime
 from .._drivers.neighborhood import engine as _engine
-from . import callables as _callables
 from . import program as _program
 from . import trace as _trace
 
@@ -18,7 +17,7 @@ Refused = _trace.Refused
 
 _MOST_KNOWN = 64  # programs
 _SAMPLES = 16  # windows
-_MOST_STRAY = 2  # of them, of results that are no floats, where the two may decide a tie otherwise
+_MOST_STRAY = 2  # of these, of results that are no floats, where the two may decide a tie otherwise
 _known = collections.OrderedDict()
 _runtime.face_seams("neighborhood", globals(), "_SAMPLES")
 _runtime.remembers(_known.clear)
@@ -46,6 +45,8 @@ def record(caller, cells, dtype):
 
 def lower(caller, geometry):
     """(Program, dtype of its result) of a function for the windows of a geometry."""
+    if not {"raise", "call", "print", "log"}.isdisjoint(np.geterr().values()):
+        raise _trace.Refused("what numpy.errstate watches cannot be compiled")
     if geometry.presence:
         raise _trace.Refused("cells that may not count (mask, mode='ignore' or nan_policy='omit') cannot be compiled")
     native = geometry.x.dtype.newbyteorder("=")

@@ -451,10 +451,10 @@ class Lowering:
             row["dst"] = place[line]
             pixels.append([row[name] for name in STEP_FIELDS])
         listed = [(place[cell.line], cell.cell) for cell in cells]
-        return Program(
-            pixels, outputs, terms, list(constants), np.frombuffer(bytes(weights), np.uint8), listed, [self.lines[line] for line in lines], len(kept),
-            self.registers, (slot(self.result), self.steps[self.result.number].code),
-        )  # fmt: skip
+        weights = np.frombuffer(bytes(weights), np.uint8)
+        codes = [self.lines[line] for line in lines]
+        result = slot(self.result), self.steps[self.result.number].code
+        return Program(pixels, outputs, terms, list(constants), weights, listed, codes, len(kept), self.registers, result)
 
     def _row(self, step, slots):
         row = dict.fromkeys(STEP_FIELDS, 0)

@@ -217,7 +217,7 @@ def _quantile(trace, a, fraction, axis, keepdims):
     ordered = _sort(trace, a, axis)
     count = a.node.tail[axes[0]]
     position = (count - 1) * fraction
-    low = min(int(math.floor(position)), count - 1)
+    low = min(math.floor(position), count - 1)
     high = min(low + 1, count - 1)
 
     def cell(i):
@@ -353,7 +353,7 @@ FUNCTIONS[np.copy] = FUNCTIONS[np.real] = METHODS["copy"]
 @_of(np.dot, method="dot")
 def _dot(trace, a, b, out=None):
     _plain(trace, out)
-    if not isinstance(a, Stand) and np.ndim(a) == 0 or not isinstance(b, Stand) and np.ndim(b) == 0:
+    if (not isinstance(a, Stand) and np.ndim(a) == 0) or (not isinstance(b, Stand) and np.ndim(b) == 0):
         return np.multiply(a, b)
     return trace.stand(trace.product(a, b))
 
@@ -413,8 +413,8 @@ def _without(trace, value, windows):
     return value
 
 
-for _function in (np.take, np.roll, np.flip, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to, np.concatenate,
-                  np.stack, np.repeat, np.rot90, np.ravel):  # fmt: skip
+for _function in (np.take, np.roll, np.flip, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to,
+                  np.concatenate, np.stack, np.repeat, np.rot90, np.ravel):  # fmt: skip
     _moves(_function)
 for _function, _name in ((np.take, "take"), (np.swapaxes, "swapaxes"), (np.squeeze, "squeeze"), (np.ravel, "ravel")):
     METHODS[_name] = FUNCTIONS[_function]

@@ -13,6 +13,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastconv import explain, neighborhood_reduce, num_threads
 from fastconv.runtime import use_seams
 
+# Which test crosses each constant at which programs change their way.
+CROSSED = {
+    "neighborhood.REGISTER_BYTES": "test_same_bits_for_any_number_of_threads_and_strip",
+    "neighborhood.PROGRAM_LEAST_STRIP": "test_same_bits_for_any_number_of_threads_and_strip",
+    "neighborhood.PROGRAM_MOST_STRIP": "test_same_bits_for_any_number_of_threads_and_strip",
+    "neighborhood._KEPT_CELLS": "test_values_that_are_kept_or_computed_again",
+    "neighborhood._SAMPLES": "test_functions_that_change_are_called",
+    "compile.py:_MOST_KNOWN": "test_programs_are_forgotten",
+}
 DTYPES = ("?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 REALS = ("f4", "f8")
 EPS = {"f4": 2.0**-23, "f8": 2.0**-52}
@@ -73,7 +82,11 @@ BINARY = {
     "not_equal": np.not_equal, "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
 }  # fmt: skip
 UNITS = {"exp": 3, "tanh": 3, "hypot": 4}  # the others are the C library's, or exact
-TRANSCENDENT = {"exp", "log", "log2", "log10", "expm1", "log1p", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "hypot", "power"}
+ROUNDED = {"exp", "log", "log2", "log10", "expm1", "log1p", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "hypot", "power"}
+
+
+def units_of(name):
+    return 2 * UNITS.get(name, 1) if name in ROUNDED else 0
 
 
 def taken(ufunc, dtype, *more):
@@ -86,7 +99,7 @@ def taken(ufunc, dtype, *more):
     kind = loop[0].kind
     if any(one.char not in "?bBhHiIlLqQfd" for one in loop):
         return False
-    if ufunc in (np.floor_divide, np.remainder) and kind == "f" or ufunc is np.power and kind != "f":
+    if (ufunc in (np.floor_divide, np.remainder) and kind == "f") or (ufunc is np.power and kind != "f"):
         return False
     return not (ufunc is np.reciprocal and kind != "f") and not (kind == "b" and loop[-1].kind == "b" and ufunc in (np.sign,))
 
@@ -103,7 +116,7 @@ def test_unary_operations(name, isa):
             x = numbers(rng, (2, width), dtype)
             # The last cell alone is an operation for each output, all of them one for each pixel.
             for function in (lambda v, axis: UNARY[name](v[..., -1]), lambda v, axis: UNARY[name](v).max(axis)):
-                same(x, function, (1, 2), units=2 * UNITS.get(name, 1) if name in TRANSCENDENT else 0)
+                same(x, function, (1, 2), units=units_of(name))
     assert tried
 
 
@@ -124,7 +137,7 @@ def test_binary_operations(name, isa):
         )
         for width in (1, 15, 64, 66):
             for function in forms:
-                same(numbers(rng, (2, width), dtype), function, (1, 2), units=2 * UNITS.get(name, 1) if name in TRANSCENDENT else 0)
+                same(numbers(rng, (2, width), dtype), function, (1, 2), units=units_of(name))
     assert tried
 
 
@@ -172,7 +185,7 @@ REDUCTIONS = {
     "nanmax": lambda v, axis: np.nanmax(v, axis),
     "distances": lambda v, axis: np.abs(v - v[..., :1]).sum(axis),
     "logsumexp": lambda v, axis: np.log(np.exp(v / 8).sum(axis)),
-    "rows": lambda v, axis: np.reshape(v, (*v.shape[:-1], -1, v.shape[-1] // 3)).sum(-1).max(-1) if v.shape[-1] % 3 == 0 else v[..., 0],
+    "rows": lambda v, axis: rows(v, axis),
     "select": lambda v, axis: np.select([v > 1, v < -1], [v * 2, v - 1], 0).sum(axis),
     "clip": lambda v, axis: np.clip(v, 0, 1).sum(axis),
     "where": lambda v, axis: np.where(v > v[..., :1], v, 1).sum(axis),
@@ -185,18 +198,33 @@ WINDOWS = [
 ]  # fmt: skip
 
 
+# What NumPy has not for booleans, or not in one dtype.
+NO_BOOLEANS = {"percentile", "quantile", "distances", "ptp", "diff", "clip", "select", "where", "dot", "median"}
+
+
+def cells_of(window):
+    return np.count_nonzero(window["footprint"]) if "footprint" in window else int(np.prod(np.broadcast_to(window["size"], 2)))
+
+
+def rows(v, axis):
+    """The largest sum of a row of a third of the cells."""
+    if v.shape[-1] % 3:
+        return v[..., 0]
+    return np.reshape(v, (*v.shape[:-1], -1, v.shape[-1] // 3)).sum(-1).max(-1)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reductions(name, dtype, isa):
     rng = np.random.default_rng(4)
-    if dtype == "?" and name in ("percentile", "quantile", "distances", "ptp", "diff", "clip", "select", "where", "dot", "median"):
-        dtype = "u1"  # what NumPy has not for booleans, or not in one dtype
+    if dtype == "?" and name in NO_BOOLEANS:
+        dtype = "u1"
     if dtype[0] in "ui?" and name in ("logsumexp", "select"):
         return
     x = numbers(rng, (13, 75), dtype, special=dtype[0] != "f")
     for window in WINDOWS:
         function = REDUCTIONS[name]
-        cells = np.count_nonzero(window["footprint"]) if "footprint" in window else int(np.prod(np.broadcast_to(window["size"], 2)))
+        cells = cells_of(window)
         if cells < 3 and name in ("var", "sort"):
             continue
         options = {key: value for key, value in window.items() if key != "size"}
@@ -274,8 +302,13 @@ EXPRESSIONS = st.recursive(LEAVES, extended, max_leaves=6)
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=EXPRESSIONS, last=st.sampled_from(["sum", "max", "min", "any"]), dtype=st.sampled_from(["u1", "i2", "i8", "f4", "f8"]),
-       size=st.sampled_from([2, 3, (1, 4)]), seed=st.integers(0, 99))  # fmt: skip
+@given(
+    text=EXPRESSIONS,
+    last=st.sampled_from(["sum", "max", "min", "any"]),
+    dtype=st.sampled_from(["u1", "i2", "i8", "f4", "f8"]),
+    size=st.sampled_from([2, 3, (1, 4)]),
+    seed=st.integers(0, 99),
+)
 def test_random_expressions(text, last, dtype, size, seed):
     cells = int(np.prod(np.broadcast_to(size, 2)))
     space = {"np": np, "k": np.arange(cells) - 1.0}
@@ -363,7 +396,7 @@ def test_refusals_are_called(name):
 def test_refusals_name_the_line():
     def function(v, axis):
         a = v.max(axis)
-        return a if v.any() else a
+        return a if v.any() else -a
 
     with pytest.raises(ValueError, match=rf"test_functions_compiled.py:{function.__code__.co_firstlineno + 2}\b"):
         neighborhood_reduce(np.ones((4, 4)), function, 3, engine="compiled")
@@ -381,12 +414,47 @@ def test_cells_that_may_not_count_are_called(options):
 def test_functions_that_change_are_called():
     rng = np.random.default_rng(11)
     x = rng.random((20, 40))
-    for function in (counting, lambda v, axis: v.sum(axis) + rng.random()):
-        with pytest.warns(RuntimeWarning, match="gives other results when it is called"):
+    for function, samples in itertools.product((counting, lambda v, axis: v.sum(axis) + rng.random()), (4, 16, 50)):
+        with use_seams({"neighborhood._SAMPLES": samples}), pytest.warns(RuntimeWarning, match="gives other results"):
             got = neighborhood_reduce(x, function, 3)
         assert (got > neighborhood_reduce(x, "sum", 3)).all()
         with pytest.raises(ValueError, match="gives other results"):
             neighborhood_reduce(x, function, 3, engine="compiled")
+
+
+def test_values_that_are_kept_or_computed_again():
+    x = np.random.default_rng(18).integers(0, 9, (15, 90)).astype(float)
+
+    def third_moment(v, axis):
+        d = np.abs(v - v.mean(axis, keepdims=True)) * v
+        return (d * d.max(axis, keepdims=True)).sum(axis)
+
+    whole = neighborhood_reduce(x, third_moment, 5, engine="python")
+    for kept in (1, 24, 25, 1000):
+        with use_seams({"neighborhood._KEPT_CELLS": kept}):
+            assert_allclose(neighborhood_reduce(x, third_moment, 5, engine="compiled"), whole, rtol=1e-13)
+
+
+def test_programs_are_forgotten(monkeypatch):
+    from fastconv._face import compile as compiler
+
+    monkeypatch.setattr(compiler, "_MOST_KNOWN", 2)
+    x = np.random.default_rng(19).integers(0, 9, (15, 90)).astype(float)
+    for factor in (1, 2, 3, 1, 2, 3, 3):
+        assert_array_equal(neighborhood_reduce(x, lambda v, axis, f=factor: v.sum(axis) * f, 3, engine="compiled"),
+                           factor * neighborhood_reduce(x, "sum", 3))  # fmt: skip
+        assert len(compiler._known) <= 2
+
+
+def test_too_much_is_called():
+    x = np.random.default_rng(20).random((3, 300))
+    for size in ((1, 129), (1, 200)):
+        with pytest.raises(ValueError, match="so many operations"):
+            neighborhood_reduce(x, lambda v, axis: np.median(v, axis), size, engine="compiled")
+    with pytest.raises(ValueError, match="more than 65536 cells"):
+        neighborhood_reduce(np.zeros((3, 3)), lambda v, axis: v.sum(axis), (300, 300), engine="compiled")
+    with np.errstate(divide="raise"), pytest.raises(ValueError, match="errstate"):
+        neighborhood_reduce(x, lambda v, axis: v.sum(axis), 3, engine="compiled")
 
 
 def test_closures_and_globals_are_read_anew():
