@@ -125,8 +125,8 @@ def _windows_at(geometry, at):
 
 
 def agrees(caller, geometry, result, dtype):
-    """Whether what a program of results of `dtype` left in `result`, an array of the input's dimension, is what the function gives
-    for some windows, but for rounding."""
+    """Whether what a program of results of `dtype` left in `result`, an array of the input's dimension, is what the function
+    gives for some windows, but for rounding."""
     at = _sampled(geometry)
     windows = _windows_at(geometry, at)
     largest = np.abs(np.where(np.isfinite(windows), windows, 0)).max(axis=-1) if dtype.kind == "f" else None

@@ -1,8 +1,9 @@
 """A program of operations from the recording of a function (trace.py): which are done for each pixel, which for each output.
 
-Elements of the recording's arrays are operands: cells, constants and values. What depends on a single cell is done for all pixels
-once, into lines of its own; a sum, product or extreme over all cells of a box goes by rows and columns; one over cells alone is one
-operation of many operands. All else is done cell by cell, reductions of one depth together, so that few values live at a time.
+Elements of the recording's arrays are operands: cells, constants and values. What depends on a single cell is done for all
+pixels once, into lines of its own; a sum, product or extreme over all cells of a box goes by rows and columns; one over cells
+alone is one operation of many operands. All else is done cell by cell, reductions of one depth together, so that few values live
+at a time.
 Next hop: _drivers/neighborhood/programs.pyx, which runs programs.
 """
 import math
@@ -221,7 +222,7 @@ class Lowering:
                 return self._constant(np.asarray(operands[0].value).astype(node.dtype), node.dtype)
             operands[0] = self._emit("copy", kind, (operands[0],))
         if node.op == "multiply":  # of a boolean: one of two constants
-            for this, factor, arg in zip(operands, operands[::-1], node.args, strict=True):
+            for factor, arg in zip(operands[::-1], node.args, strict=True):
                 if arg.op == "cast" and arg.args[0].dtype == np.dtype(bool) and isinstance(factor, Constant) and code[0] != "f":
                     truth = self.element(arg.args[0], int(self._map(arg, node)[number]))
                     if not isinstance(truth, Constant):
