@@ -10,6 +10,7 @@ from .neighborhood import peers as neighborhood
 
 NAMES = (
     "fastconv-calls",
+    "fastconv-named",
     "torch",
     "scipy",
     "scipy-generic",
@@ -19,6 +20,8 @@ NAMES = (
     "cv2-median",
     "sklearn",
     "cv2",
+    "numba",
+    "numba-fastmath",
     "numpy",
     "numpy-chunks-256",
     "numpy-chunks-2048",

@@ -16,7 +16,7 @@ from .contraction import (
 )
 from .conv import conv2d
 from .distance import cdist, cdist_vjp, knn, pairwise_argmin, pdist, squareform
-from .neighborhood import neighborhood_reduce
+from .neighborhood import explain, neighborhood_reduce
 from .runtime import (
     __version__,
     available_isas,
@@ -34,6 +34,7 @@ __all__ = [
     "cdist",
     "cdist_vjp",
     "conv2d",
+    "explain",
     "get_num_threads",
     "isa",
     "knn",

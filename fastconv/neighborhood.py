@@ -1,8 +1,10 @@
 """Each pixel from a function of its neighbourhood. Next hops: _face/geometry.py, which validates windows, then
-_drivers/neighborhood/engine.pyx, whose reducers stand in names.pyx and ranks.pyx; boxes.pyx for large boxes."""
+_drivers/neighborhood/engine.pyx, whose reducers stand in names.pyx and ranks.pyx; boxes.pyx for large boxes; _face/compile.py
+for functions of the user that are compiled, _face/callables.py for those that are called."""
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -12,13 +14,15 @@ from ._drivers.neighborhood import box_plan as _box_plan
 from ._drivers.neighborhood import boxes as _boxes
 from ._drivers.neighborhood import engine as _engine
 from ._drivers.neighborhood import names as _names
+from ._drivers.neighborhood import programs as _programs
 from ._drivers.neighborhood import ranks as _ranks
 from ._face import args as _args
 from ._face import callables as _callables
+from ._face import compile as _compile
 from ._face import geometry as _geometry
 from ._face import plans as _plans
 
-__all__ = ["neighborhood_reduce"]
+__all__ = ["explain", "neighborhood_reduce"]
 
 _DRIVERS = dict.fromkeys(_names.NAMES, _names) | dict.fromkeys(_ranks.NAMES, _ranks)
 # What a function of NumPy is up to rounding, at a small part of its time.
@@ -67,21 +71,35 @@ def _complex(x, names, outs, dtype, options):
     return [real._replace(other=part), imag._replace(other=-part)], targets
 
 
-def _passes(geometry, names):
-    """(pass, which of the names it computes) of each pass over an array; None among the names is a function."""
+def _passes(geometry, names, programs):
+    """(pass, which of the names and programs it computes) of each pass over an array; None among the names is a function."""
     large = [i for i, name in enumerate(names) if _box_plan.takes(name, geometry)]
-    others = [i for i, name in enumerate(names) if name is not None and i not in large]
+    others = [i for i, name in enumerate(names) if (name is not None and i not in large) or i in programs]
     passes = [(_boxes.Boxes(geometry), large)] if large else []
     if others:
-        kinds = [names[i] for i in others]
-        width, rows = _names.width(kinds, geometry), _ranks.rows(kinds, geometry)
-        passes.append((_engine.Pass(geometry, width, rows, _names.fewest(kinds, geometry)), others))
+        kinds = [names[i] for i in others if names[i] is not None]
+        width = max(_names.width(kinds, geometry), *(program.width for program in programs.values()), 0)
+        passes.append((_engine.Pass(geometry, width, _ranks.rows(kinds, geometry), _names.fewest(kinds, geometry)), others))
     return passes
 
 
-def _anew(x, reductions, outs, workers, wanted, options):
+def _program(function, geometry, engine):
+    """(the way the function is called, its program, dtype of results) of a function that is compiled, None of one that is
+    called."""
+    if engine == _compile.ENGINES["python"] or 0 in geometry.counts or _callables.compiled("reduction", function) is not None:
+        return None
+    try:
+        caller = _callables.Python(function, geometry.x.dtype.newbyteorder("="))
+        return caller, *_compile.lower(caller, geometry)
+    except _compile.Refused as refused:
+        if engine == _compile.ENGINES["compiled"]:
+            raise ValueError(f"reduction ({_callables.describe(function)}): {refused}") from None
+        return None
+
+
+def _anew(x, reductions, outs, workers, wanted, engine, options):
     """(array computed into, array to return) for each reduction, and the pass that computed them, None if several or none."""
-    names = [_named(one) for one in reductions]
+    names, programs = [_named(one) for one in reductions], {}
     if x.dtype.kind == "c":
         geometries, targets = _complex(x, names, outs, wanted, options)
         parts = [[target.real for target, _ in targets], [target.imag for target, _ in targets]]
@@ -103,22 +121,49 @@ def _anew(x, reductions, outs, workers, wanted, options):
                 target.imag[...] = 0
         geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
     # What a function raises comes before any name has written its result.
+    def call(i, out):
+        kind = wanted
+        if kind is None and outs[i] is not None:
+            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+        return _callables.run(names[i][1], geometry, shape, kind, out, workers, x, geometry.mask)
+
     for i, (name, value) in enumerate(names):
-        if name is None:
-            kind = wanted
-            if kind is None and outs[i] is not None:
-                kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
-            targets[i] = _callables.run(value, geometry, shape, kind, outs[i], workers, x, geometry.mask)
-    engine, all_names = None, [name for name, _ in names]
+        if name is not None:
+            continue
+        made = _program(value, geometry, engine)
+        if made is None:
+            targets[i] = call(i, outs[i])
+            continue
+        kind = wanted
+        if kind is None and outs[i] is not None:
+            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+        programs[i] = made
+        targets[i] = _args.result(outs[i], shape, made[2] if kind is None else kind, x, geometry.mask)
+        if targets[i][0].dtype.kind == "c":
+            targets[i][0].imag[...] = 0
+        parts[0][i] = targets[i][0].real
+    passed, all_names = None, [name for name, _ in names]
     for geometry, arrays in zip(geometries, parts, strict=True):
-        passes = _passes(geometry, all_names) if math.prod(geometry.counts) else []
+        passes = _passes(geometry, all_names, {i: made[1] for i, made in programs.items()}) if math.prod(geometry.counts) else []
         for one, members in passes:
             for i in members:
                 name, value = names[i]
-                _DRIVERS[name].add(one, name, value, arrays[i])
+                if name is None:
+                    _programs.add(one, geometry, programs[i][1], arrays[i])
+                else:
+                    _DRIVERS[name].add(one, name, value, arrays[i])
             one.run(workers)
-        engine = passes[0][0] if len(passes) == 1 else None
-    return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else engine
+        passed = passes[0][0] if len(passes) == 1 and not programs else None
+    for i, (caller, _, kind) in programs.items():
+        function = names[i][1]
+        if not _compile.agrees(caller, geometry, targets[i][0].real, kind):
+            message = (f"reduction ({_callables.describe(function)}) gives other results when it is called than when it is "
+                       "compiled: it is called, as with engine='python'")
+            if engine == _compile.ENGINES["compiled"]:
+                raise ValueError(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            targets[i] = call(i, outs[i])
+    return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else passed
 
 
 def neighborhood_reduce(
@@ -137,6 +182,7 @@ def neighborhood_reduce(
     dtype: DTypeLike | None = None,
     out: np.ndarray | list | None = None,
     workers: int | None = None,
+    engine: str = "auto",
 ) -> np.ndarray | list:
     """Set each pixel from a function of its neighbourhood.
 
@@ -160,6 +206,10 @@ def neighborhood_reduce(
         ``function(window)`` and returns a number. Cells come in C order of the footprint, and only those that count.
         NumPy's mean, min, max, var, std and median themselves are not called: they stand for the names, which give the same
         to rounding in a small part of the time (the median of integers is float64, as NumPy has it).
+
+        A function whose operations are NumPy's, with no branch, loop or assignment that depends on the windows, is not called
+        for them: it is watched once, with a stand-in, and what it does is compiled to vector operations that run on all threads
+        (see `engine` and `explain`). Sums may be rounded otherwise than NumPy rounds them, and NumPy's warnings do not come.
 
         A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
         and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.
@@ -197,7 +247,13 @@ def neighborhood_reduce(
     workers : int, optional
         Threads for this call; by default as many as `get_num_threads` says if the work is worth it, else one.
         Functions are called in one thread unless this is given, which says that they may be called in several at once and,
-        if compiled, without the interpreter's lock.
+        if they are pointers to machine code, without the interpreter's lock.
+    engine : {"auto", "compiled", "python"}, default "auto"
+        What becomes of Python functions: "auto" compiles those that can be and calls the others; "compiled" raises where one
+        cannot be, with the operation and the line that stand in the way; "python" calls them. At each call the compiled
+        function and the function itself are compared on some 16 windows of the input: where they differ beyond rounding, as a
+        function does that draws random numbers or counts its calls, it is called, with a RuntimeWarning. Functions are called
+        where cells may not count (`mask`, "ignore", "omit") and for float16.
 
     Returns
     -------
@@ -209,7 +265,8 @@ def neighborhood_reduce(
     TypeError
         For dtypes other than the above, for lazy arrays, and for arguments of the wrong type.
     ValueError
-        For shapes that do not fit, values that an argument cannot take, and a NaN with ``nan_policy="raise"``.
+        For shapes that do not fit, values that an argument cannot take, a NaN with ``nan_policy="raise"``, and a function that
+        cannot be compiled with ``engine="compiled"``.
     Exception
         What a function raises comes out as it was raised; `out` holds some of its results then.
 
@@ -251,6 +308,7 @@ def neighborhood_reduce(
     several = isinstance(reduction, list)
     reductions = reduction if several else [reduction]
     workers = _args.workers(workers)
+    engine = _args.choice("engine", engine, _compile.ENGINES)
     outs = [out] if not several else [None] * len(reductions) if out is None else out
     if several and not (isinstance(outs, (list, tuple)) and len(outs) == len(reductions)):
         raise ValueError(f"out must be a list of {len(reductions)} arrays, one for each reduction, got {out!r}")
@@ -263,9 +321,9 @@ def neighborhood_reduce(
             "size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin, "axes": axes, "step": step,
             "mask": mask, "nan_policy": nan_policy,
         }  # fmt: skip
-        targets, engine = _anew(x, reductions, outs, workers, wanted, options)
-        if key and targets and engine:
-            known = _plans.Known(engine, targets[0][0].shape, tuple(target.dtype for target, _ in targets))
+        targets, passed = _anew(x, reductions, outs, workers, wanted, engine, options)
+        if key and targets and passed:
+            known = _plans.Known(passed, targets[0][0].shape, tuple(target.dtype for target, _ in targets))
     if key and known:
         _plans.keep(key, known)
     for target, answer in targets:
@@ -273,3 +331,65 @@ def neighborhood_reduce(
             answer[...] = target
     answers = [answer for _, answer in targets]
     return answers if several else answers[0]
+
+
+def explain(
+    function: Callable,
+    size: int | tuple[int, ...] | None = None,
+    *,
+    footprint: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+    step: int | tuple[int, ...] = 1,
+) -> str:
+    """Say what `neighborhood_reduce` makes of a Python function: its program, or why it has none.
+
+    Parameters
+    ----------
+    function : callable
+        As `neighborhood_reduce` takes it.
+    size : int, or one for each axis
+        Lengths of a box; of 2 axes if it is an integer.
+    footprint : array_like of bool
+        The cells of a window of any other shape. Exactly one of `size` and `footprint` must be given.
+    dtype : dtype, default float64
+        Of the input.
+    step : int or one for each axis, default 1
+        Pixels between outputs.
+
+    Returns
+    -------
+    str
+        "compiled: ..." with a line for each operation that is done once a pixel and for each that is done once an output, or
+        "called: ..." with what stands in the way and its line.
+
+    Raises
+    ------
+    TypeError
+        For what is no Python function, and a dtype that windows cannot have.
+    ValueError
+        For a window that `neighborhood_reduce` does not take.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> print(fastconv.explain(lambda windows, axis: windows.max(axis) - windows.min(axis), 3))
+    compiled: 0 operations for each pixel, 3 for each output, 3 registers
+    for each output:
+      v0 = greatest of all cells of pixel, by rows and columns  f8
+      v1 = least of all cells of pixel, by rows and columns  f8
+      v2 = subtract(v0, v1)  f8
+    """
+    if not callable(function) or _callables.compiled("function", function) is not None:
+        raise TypeError(f"function must be a Python function of windows, got {function!r}")
+    wanted = _result_dtype(dtype)
+    if wanted is None or wanted.kind == "c":
+        raise TypeError(f"dtype must be boolean, integer or real, got {dtype!r}")
+    ndim = len(size) if isinstance(size, tuple) else 2 if footprint is None else np.ndim(footprint)
+    geometry, _ = _geometry.plan(
+        np.broadcast_to(np.zeros((), wanted), (128,) * ndim), size=size, footprint=footprint, mode="nearest", cval=0.0, origin=0,
+        axes=None, step=step, mask=None, nan_policy="propagate",
+    )  # fmt: skip
+    try:
+        return _compile.explain(_callables.Python(function, wanted), geometry)
+    except _compile.Refused as refused:
+        return f"called: {refused}"

@@ -337,7 +337,7 @@ OF_ANY_DTYPE = ("unpack_symmetric", "squareform")
 
 def test_calls_are_those_of_all_public_functions():
     called = {function.__name__ for function, _ in CALLS.values()}
-    running = {"available_isas", "get_num_threads", "isa", "num_threads", "set_num_threads", "show_config", "use_isa"}
+    running = {"available_isas", "explain", "get_num_threads", "isa", "num_threads", "set_num_threads", "show_config", "use_isa"}
     assert called | running == set(fastconv.__all__) - {"__version__"}
 
 

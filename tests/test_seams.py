@@ -46,7 +46,7 @@ REASONS = {
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
         contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
-        conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
+        distance/sums.h:TWO conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
@@ -58,6 +58,8 @@ REASONS = {
         neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
+    "a limit beyond which functions are called, see test_functions_compiled": """
+        compile.py:_MOST_STRAY program.py:_MOST_SORTED program.py:_MOST_STEPS trace.py:_MOST_CELLS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
         neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
     "the size of a cache line": "args.py:LINE_BYTES",
@@ -70,7 +72,8 @@ NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}
 
 def crossed():
     """Return [(seam or "file:NAME", test, list it stands on)] of all lists."""
-    lists = [importlib.import_module(path.stem) for path in sorted(TESTS.rglob("test_*seams.py"))]
+    paths = [*sorted(TESTS.rglob("test_*seams.py")), *TESTS.rglob("test_functions_compiled.py")]
+    lists = [importlib.import_module(path.stem) for path in paths]
     return [(name, test, module.__name__) for module in lists for name, test in getattr(module, "CROSSED", {}).items()]
 
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from ..case import CV2, REALS, SCIPY, Case
+from . import functions
 
 
 def variance():
@@ -62,6 +63,45 @@ def function_of_std():
     return std_of_rows
 
 
+def own_arguments(size, dtype, function, alone=False):
+    image = np.random.default_rng(3).random((1024, 1024)).astype(dtype)
+    return (image, functions.of_one_window(function) if alone else function, size), {}
+
+
+def own_case(family, function, size, dtype, peer, target, geomean=None, alone=False):
+    """A row of `neighborhood_reduce` with a function that it compiles."""
+    return Case(
+        group="neighborhood",
+        family=family,
+        label=f"{function.__name__} {size}x{size}",
+        dtype=dtype,
+        op="neighborhood_reduce",
+        setup=partial(own_arguments, size, dtype, function, alone),
+        peers=(peer,),
+        target=target,
+        geomean=geomean,
+        tolerance=1e-3 if dtype == "float32" else 1e-9,
+    )
+
+
+def own_functions(family, peer, target, geomean=None, alone=False):
+    return [
+        own_case(family, function, size, dtype, peer, target, geomean, alone)
+        for function in functions.FUNCTIONS
+        for size in (3, 5, 9)
+        for dtype in REALS
+    ]
+
+
+OWN = [
+    *own_functions("own functions, vectorized_filter", "scipy-vectorized", 10.0, 40.0),
+    *own_functions("own functions of one window, generic_filter", "scipy-generic", 800.0, alone=True),
+    *(own_functions("own functions, numba", "numba", None, 1.2) if find_spec("numba") else []),
+    *(own_functions("own functions, numba with fastmath", "numba-fastmath", None, 1.0) if find_spec("numba") else []),
+    own_case("own functions, names and NumPy", functions.contrast, 31, "float64", "fastconv-named", 1.5),
+    own_case("own functions, names and NumPy", functions.contrast, 31, "float32", "fastconv-named", 1.5),
+]
+
 FUNCTIONS = [
     *(
         function_case(f"np.std, {peer}_filter", size, numpy_std, f"scipy-{peer}", target, 1e-13)
@@ -69,7 +109,7 @@ FUNCTIONS = [
         for size in (3, 9)
     ),
     *(
-        function_case("function of np.std, vectorized_filter", size, function_of_std, "scipy-vectorized", 8.0, 1e-13)
+        function_case("function of np.std, called", size, function_of_std, "scipy-vectorized", 8.0, 1e-13, engine="python")
         for size in (3, 9)
     ),
     *(
@@ -243,4 +283,4 @@ RANKS = [
     ),
 ]
 
-CASES = [*FUNCTIONS, *REDUCTIONS, *RANKS]
+CASES = [*OWN, *FUNCTIONS, *REDUCTIONS, *RANKS]

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 
 from ..peer import Ready
+from . import functions
 
 
 def scipy_generic_filter(image, function, size, workers=None):
-    """`scipy.ndimage.generic_filter`; with a Python function of the first rows only."""
+    """`scipy.ndimage.generic_filter`; with a Python function of the first rows only, one window at a time."""
     from scipy import LowLevelCallable, ndimage
 
     if hasattr(function, "ctypes"):
@@ -24,11 +25,35 @@ def scipy_generic_filter(image, function, size, workers=None):
     )
 
 
-def scipy_vectorized_filter(image, function, size):
+def scipy_vectorized_filter(image, function, size, engine=None):
     """`scipy.ndimage.vectorized_filter`."""
     from scipy import ndimage
 
     return Ready(lambda: ndimage.vectorized_filter(image, function, size=size))
+
+
+def numba_loops(fastmath, image, function, size):
+    """Parallel loops of numba, written by hand and compiled before they are timed, on the padded image."""
+    call = functions.loops(function.__name__, size, image.dtype.str, fastmath)
+    kind = {"binary_pattern": np.int64, "dilation": bool}.get(function.__name__, image.dtype)
+
+    def run():
+        out = np.empty(image.shape, kind)
+        call(np.pad(image, size // 2, "symmetric"), out)
+        return out
+
+    return Ready(run)
+
+
+def named_calls(image, function, size):
+    """The local contrast from "min" and "max" and NumPy's arithmetic."""
+    from fastconv import neighborhood_reduce
+
+    def run():
+        low, high = neighborhood_reduce(image, ["min", "max"], size)
+        return (image - low) / (high - low + 1e-6)
+
+    return Ready(run)
 
 
 def scipy_filter(image, reduction, size=None, footprint=None, mode="reflect"):
@@ -118,6 +143,9 @@ def skimage_rank(image, reduction, footprint, mode):
 
 PEERS = {
     "fastconv-calls": {"neighborhood_reduce": calls_one_by_one},
+    "fastconv-named": {"neighborhood_reduce": named_calls},
+    "numba": {"neighborhood_reduce": partial(numba_loops, False)},
+    "numba-fastmath": {"neighborhood_reduce": partial(numba_loops, True)},
     "scipy": {"neighborhood_reduce": scipy_filter},
     "scipy-generic": {"neighborhood_reduce": scipy_generic_filter},
     "scipy-vectorized": {"neighborhood_reduce": scipy_vectorized_filter},

@@ -129,7 +129,7 @@ def test_blocks_lie_so_that_numpy_reduces_them_fast():
 
 def test_a_function_without_axis_gets_one_window_of_the_dtype_of_the_input():
     seen = []
-    reduce_(np.arange(6, dtype=np.uint8), lambda window: seen.append(window) or window[0], 3)
+    reduce_(np.arange(6, dtype=np.uint8), lambda window: seen.append(window) or window[0], 3, engine="python")
     np.testing.assert_array_equal(seen, [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 5]])
     assert all(type(w) is np.ndarray and w.dtype == np.uint8 and w.flags.c_contiguous for w in seen)
 
@@ -416,10 +416,10 @@ def test_threads_only_if_asked_for():
         return window[0]
 
     x = np.zeros((80, 80))
-    reduce_(x, note, 3)
-    reduce_(x, note, 3, workers=1)
+    reduce_(x, note, 3, engine="python")
+    reduce_(x, note, 3, workers=1, engine="python")
     assert threads == {threading.get_ident()}
-    reduce_(x, note, 3, workers=2)
+    reduce_(x, note, 3, workers=2, engine="python")
     assert len(threads) > 1
 
 

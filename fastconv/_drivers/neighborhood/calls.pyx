@@ -58,12 +58,6 @@ def capsule(value):
 
 # ---- gathering ----
 
-cdef struct Run:
-    # Cells that lie next to each other on a line, and follow each other in C order of the footprint.
-    idx line                     # of the region, for output 0
-    idx first, cells
-
-
 cdef inline const char *line_of(const fc_line *line, bint presence) noexcept nogil:
     return <const char *>line.present if presence else line.at
 
@@ -147,6 +141,27 @@ cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *r
             return count
 
 
+cdef Run *runs_of(const Lines *p, geometry, idx *count) except NULL:
+    cdef int a
+    cdef int[AXES] axes
+    cdef const uint8_t *cell = NULL
+    cdef Run *runs
+    # Cells in C order of the footprint, whichever axis the lines lie along.
+    pad = p.ndim - len(geometry.order)
+    place = [geometry.order.index(axis) + pad for axis in geometry.axes]
+    place = [a for a in range(p.ndim) if a not in place] + place
+    for a in range(p.ndim):
+        axes[a] = place[a]
+    if geometry.cells is not None:
+        cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>geometry.cells)
+    count[0] = list_cells(p, axes, cell, NULL)
+    runs = <Run *>PyMem_RawCalloc(count[0], sizeof(Run))
+    if runs == NULL:
+        raise MemoryError()
+    list_cells(p, axes, cell, runs)
+    return runs
+
+
 cdef class Loaded:
     """Memory for a block of lines that outlives the region of a team: of a thread that calls Python between two pieces, or that
     keeps the interpreter's lock."""
@@ -200,26 +215,12 @@ cdef class Windows:
     def __cinit__(self, geometry, dtype, idx piece_bytes):
         cdef Lines *p
         cdef int a
-        cdef int[AXES] axes
-        cdef const uint8_t *cell = NULL
         cdef idx line, lines = 1, i
         self.plan = Pass(geometry)
         p = &self.plan.p
         self.dtype, self.native = dtype, geometry.cval.dtype
         self.idle = []
-        # Cells in C order of the footprint, whichever axis the lines lie along.
-        pad = p.ndim - len(geometry.order)
-        place = [geometry.order.index(axis) + pad for axis in geometry.axes]
-        place = [a for a in range(p.ndim) if a not in place] + place
-        for a in range(p.ndim):
-            axes[a] = place[a]
-        if geometry.cells is not None:
-            cell = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>geometry.cells)
-        self.run_count = list_cells(p, axes, cell, NULL)
-        self.runs = <Run *>PyMem_RawCalloc(self.run_count, sizeof(Run))
-        if self.runs == NULL:
-            raise MemoryError()
-        list_cells(p, axes, cell, self.runs)
+        self.runs = runs_of(p, geometry, &self.run_count)
         for i in range(self.run_count):
             self.cells += self.runs[i].cells
             self.longest = max(self.longest, self.runs[i].cells)

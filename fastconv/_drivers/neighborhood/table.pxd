@@ -10,7 +10,14 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS,
         FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
         FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO,
-        FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS
+        FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS,
+        FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX,
+        FC_DO_POWER, FC_DO_HYPOT, FC_DO_ARCTAN2, FC_DO_AND, FC_DO_OR, FC_DO_XOR, FC_DO_LEFT_SHIFT, FC_DO_RIGHT_SHIFT,
+        FC_DO_FLOOR_DIVIDE, FC_DO_REMAINDER, FC_DO_DISTANCE, FC_DO_LESS, FC_DO_LESS_EQUAL, FC_DO_EQUAL, FC_DO_NOT_EQUAL,
+        FC_DO_COPY, FC_DO_NEGATIVE, FC_DO_ABSOLUTE, FC_DO_SIGN, FC_DO_INVERT, FC_DO_SQRT, FC_DO_FLOOR, FC_DO_CEIL,
+        FC_DO_RINT, FC_DO_TRUNC, FC_DO_EXP, FC_DO_LOG, FC_DO_LOG2, FC_DO_LOG10, FC_DO_EXPM1, FC_DO_LOG1P, FC_DO_SIN,
+        FC_DO_COS, FC_DO_TAN, FC_DO_TANH, FC_DO_ARCTAN, FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST, FC_DO_SUM, FC_DO_PROD,
+        FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_EXCHANGE
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
     ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
@@ -182,6 +189,17 @@ cdef extern from "neighborhood/table.h" nogil:
         const ptrdiff_t *terms
         ptrdiff_t count, bytes
 
+    ctypedef struct fc_operation:
+        int code, scalars, kind
+        void *dst
+        void *more
+        const void *a
+        const void *b
+        const void *c
+        const void *const *terms
+        const void *weights
+        ptrdiff_t count, n
+
     ctypedef struct fc_elements:
         int bytes
         void (*reduce)(const fc_reduce *) noexcept nogil
@@ -205,6 +223,7 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*lift_parts)(const fc_lift_parts *) noexcept nogil
         void (*join_parts)(const fc_join_parts *) noexcept nogil
         void (*finish_parts)(const fc_finish_parts *) noexcept nogil
+        void (*operation)(const fc_operation *) noexcept nogil
 
     ctypedef struct fc_neighborhood:
         fc_elements elements[10]

@@ -8,6 +8,7 @@
 #include "base/pack.h"
 #include "conv/split_tile.h"
 #include "conv/windows.h"
+#include "base/exponential.h"
 #include "conv/activations.h"
 #include "conv/planes.h"
 #include "conv/depthwise.h"

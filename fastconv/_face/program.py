@@ -1,0 +1,516 @@
+"""A program of operations from the recording of a function (trace.py): which are done for each pixel, which for each output.
+
+Elements of the recording's arrays are operands: cells, constants and values. What depends on a single cell is done for all
+pixels once, into lines of its own; a sum, product or extreme over all cells of a box goes by rows and columns; one over cells
+alone is one operation of many operands. All else is done cell by cell, reductions of one depth together, so that few values live
+at a time.
+Next hop: _drivers/neighborhood/programs.pyx, which runs programs.
+"""
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._drivers import runtime as _runtime
+from .._drivers.neighborhood.programs import CODES, KINDS, STEP_FIELDS, Program
+from .trace import KINDS as _CODES
+
+_MOST_STEPS = 1 << 17
+_MOST_SORTED = 128  # cells
+_KEPT_CELLS = 16  # values of larger arrays are computed again for the next depth, rather than kept
+_runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS")
+
+_STEPS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "bitwise_or", "all": "bitwise_and",
+          "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
+_MANY = {"sum": "sum", "prod": "prod", "max": "greatest", "min": "least", "any": "greatest", "all": "least"}
+_COMMUTE = {"add", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "not_equal"}
+
+
+class TooLong(Exception):
+    """The program would have more steps than are worth it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    line: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    code: str  # dtype
+    word: int
+    value: object = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Value:
+    number: int
+
+
+@dataclass
+class Step:
+    """An operation: its kernel's dtype, what it makes, of which operands; of many operands `terms`, with `weights`."""
+
+    name: str
+    kind: str
+    code: str
+    operands: tuple
+    terms: tuple = ()
+    weights: tuple = ()
+    box: bool = False
+    source: str = "u1"
+    register: int = -1
+
+
+class Lowering:
+    """The program of a recording.
+
+    Parameters
+    ----------
+    trace, result : the recording and its last node
+    box : bool
+        Whether the window is a box.
+    dense : bool
+        Whether outputs lie next to each other along the lines.
+    """
+
+    def __init__(self, trace, result, box, dense):
+        self.cells = trace.nodes[0].size
+        self.boxes = box and dense
+        self.lines = [_CODES[trace.nodes[0].dtype]]
+        self.pixels = []  # a Step for each line but the first
+        self.line_of = {}
+        self.steps, self.made, self.memo = [], {}, {}
+        self.pointwise_of, self.maps, self.depths = {}, {}, {}
+        self.sorted = {}
+        reductions = self._reductions(result)
+        for depth in sorted({self.depth(node) for node in reductions}):
+            self._lower_depth([node for node in reductions if self.depth(node) == depth])
+        self.result = self.element(result, 0)
+        if not isinstance(self.result, Value):
+            self.result = self._emit("copy", _CODES[result.dtype], (self.result,))
+        self._drop_dead()
+
+    # ---- the recording ----
+
+    def depth(self, node):
+        """How many reductions there are one after another."""
+        if node.number not in self.depths:
+            own = node.op in ("reduce", "sort", "position")
+            self.depths[node.number] = own + max((self.depth(arg) for arg in node.args), default=0)
+        return self.depths[node.number]
+
+    def _reductions(self, result):
+        found, waiting, seen = [], [result], set()
+        while waiting:
+            node = waiting.pop()
+            if node.number in seen:
+                continue
+            seen.add(node.number)
+            waiting += node.args
+            if node.op in ("reduce", "sort", "position"):
+                found.append(node)
+        return sorted(found, key=lambda node: node.number)
+
+    def pointwise(self, node):
+        """(line, which cell each element is of) of what depends on a single cell each, else None."""
+        if node.number not in self.pointwise_of:
+            self.pointwise_of[node.number] = self._pointwise(node)
+        return self.pointwise_of[node.number]
+
+    def _pointwise(self, node):
+        if node.op == "cells":
+            return 0, np.arange(node.size)
+        if node.op == "pick" and len(node.args) == 1:
+            found = self.pointwise(node.args[0])
+            return found and (found[0], found[1][node.value])
+        if node.op in ("constant", "pick", "reduce", "sort", "position"):
+            return None
+        cells, operands = None, []
+        if node.op == "select" and node.args[2].op == "constant":
+            return None
+        for arg in node.args:
+            if arg.op == "constant" and arg.size == 1:
+                operands.append(self._constant(arg.value.reshape(-1)[0], arg.dtype))
+                continue
+            found = self.pointwise(arg)
+            if found is None:
+                return None
+            of = found[1][self._map(arg, node)]
+            if cells is not None and not np.array_equal(of, cells):
+                return None
+            cells = of
+            operands.append(found[0])
+        if len(np.unique(cells)) < 2:
+            return None
+        code = _CODES[node.dtype]
+        key = (node.op, code, *operands)
+        if key not in self.line_of:
+            self.line_of[key] = len(self.lines)
+            self.lines.append(code)
+            kind = code if node.op == "cast" else _CODES[node.args[0].dtype]
+            self.pixels.append(Step(node.op, kind, code, tuple(operands), source=_CODES[node.args[0].dtype]))
+        return self.line_of[key], cells
+
+    def _map(self, arg, node):
+        """Which element of an argument each element of a node is made of."""
+        key = arg.tail, node.tail
+        if key not in self.maps:
+            numbers = np.arange(math.prod(arg.tail)).reshape(arg.tail)
+            self.maps[key] = np.broadcast_to(numbers, node.tail).reshape(-1)
+        return self.maps[key]
+
+    def _constant(self, value, dtype):
+        word = np.zeros(8, np.uint8)
+        bits = np.array(value, dtype).reshape(1).view(np.uint8)
+        word[: bits.size] = bits
+        return Constant(_CODES[dtype], int(word.view(np.uint64)[0]), value)
+
+    # ---- steps ----
+
+    def _emit(self, name, code, operands, kind=None, **more):
+        """The value of an operation, made once for the same operands."""
+        kind = kind or code
+        key = (name, kind, code, operands, *more.items())
+        found = self.made.get(key)
+        if found is None:
+            if len(self.steps) >= _MOST_STEPS:
+                raise TooLong
+            found = self.made[key] = Value(len(self.steps))
+            self.steps.append(Step(name, kind, code, operands, **more))
+        return found
+
+    def element(self, node, number):
+        """The operand of an element of a node."""
+        key = node.number, number
+        found = self.memo.get(key)
+        if found is None:
+            found = self.memo[key] = self._element(node, number)
+        return found
+
+    def _element(self, node, number):
+        found = self.pointwise(node)
+        if found is not None:
+            return Cell(found[0], int(found[1][number]))
+        if node.op == "constant":
+            return self._constant(node.value.reshape(-1)[number], node.dtype)
+        if node.op == "pick":
+            number = int(node.value[number])
+            for arg in node.args:
+                if number < arg.size:
+                    return self.element(arg, number)
+                number -= arg.size
+        if node.op == "sort":
+            return self._sort(node, number)
+        if node.op == "reduce":
+            return self._one_by_one([(node, number)])[0]
+        if node.op == "position":
+            return self._position(node, number)
+        operands = [self.element(arg, int(self._map(arg, node)[number])) for arg in node.args]
+        code, kind = _CODES[node.dtype], _CODES[node.args[0].dtype]
+        if node.op == "select":
+            if isinstance(operands[2], Constant):
+                return operands[0] if operands[2].value else operands[1]
+            return self._emit("select", code, tuple(operands))
+        if node.op in ("bitwise_and", "bitwise_or") and code == "?":
+            for this, other in (operands, operands[::-1]):
+                if isinstance(this, Constant):
+                    return other if bool(this.value) == (node.op == "bitwise_and") else this
+        if all(isinstance(operand, Constant) for operand in operands):
+            if node.op in ("copy", "cast"):
+                return self._constant(np.asarray(operands[0].value).astype(node.dtype), node.dtype)
+            operands[0] = self._emit("copy", kind, (operands[0],))
+        if node.op == "multiply":  # of a boolean: one of two constants
+            for factor, arg in zip(operands[::-1], node.args, strict=True):
+                if arg.op == "cast" and arg.args[0].dtype == np.dtype(bool) and isinstance(factor, Constant) and code[0] != "f":
+                    truth = self.element(arg.args[0], int(self._map(arg, node)[number]))
+                    if not isinstance(truth, Constant):
+                        return self._emit("select", code, (factor, self._constant(0, node.dtype), truth))
+        if node.op == "cast":
+            return self._emit("cast", code, tuple(operands), source=kind)
+        return self._emit(node.op, code, tuple(operands), kind=kind)
+
+    # ---- reductions ----
+
+    def _lower_depth(self, nodes):
+        waiting = []
+        for node in nodes:
+            if node.op != "reduce":
+                continue
+            for number in range(node.size):
+                found = self._at_once(node, number)
+                if found is None:
+                    waiting.append((node, number))
+                else:
+                    self.memo[node.number, number] = found
+        for (node, number), value in zip(waiting, self._one_by_one(waiting), strict=True):
+            self.memo[node.number, number] = value
+        for node in nodes:
+            if node.op != "reduce":
+                for number in range(node.size):
+                    self.element(node, number)
+        sizes = {}
+        for number, _ in self.memo:
+            sizes[number] = sizes.get(number, 0) + 1
+        self.memo = {key: value for key, value in self.memo.items() if sizes[key[0]] <= _KEPT_CELLS}
+        self.made = {}
+
+    def _many(self, node, number, what):
+        """The pointwise line and the cells of the terms of an element of a reduction, None if they are not cells."""
+        found = self.pointwise(what)
+        if found is None:
+            return None
+        terms = node.args[0].size // node.size
+        where = self._map(what, node.args[0])[number * terms : (number + 1) * terms]
+        return found[0], found[1][where]
+
+    def _at_once(self, node, number):
+        """An element of a reduction as one operation, None if it must go one term by one."""
+        arg, op, code = node.args[0], node.params, _CODES[node.dtype]
+        found = self._many(node, number, arg)
+        if found is not None and op in _MANY:
+            line, cells = found
+            if self.boxes and len(cells) == self.cells and np.array_equal(np.sort(cells), np.arange(self.cells)):
+                return self._emit(_MANY[op], code, (line,), box=True)
+            if len(cells) > 1:
+                return self._emit(_MANY[op], code, (), terms=tuple(Cell(line, int(cell)) for cell in cells))
+        terms = arg.size // node.size
+        if op == "sum" and node.dtype.kind in "iu" and arg.op == "multiply":
+            return self._choices(node, number, terms)
+        if op != "sum" or node.dtype.kind != "f" or arg.op not in ("multiply", "absolute"):
+            return None
+        if arg.op == "multiply" and arg.args[0] is not arg.args[1]:
+            for x, y in (arg.args, arg.args[::-1]):
+                found = self._many(node, number, x)
+                if found is not None and y.op == "constant":
+                    weights = y.value.reshape(-1)[self._map(y, arg)[number * terms : (number + 1) * terms]]
+                    cells = tuple(Cell(found[0], int(cell)) for cell in found[1])
+                    return self._emit("dot", code, (), terms=cells, weights=tuple(weights.tolist()))
+            return None
+        inner = arg.args[0]
+        if inner.op != "subtract":
+            return None
+        for x, y in (inner.args, inner.args[::-1]):
+            found = self._many(node, number, x)
+            if found is not None and y.size == node.size and found[1].size == terms and self._same(y, arg, number, terms):
+                centre = self.element(y, int(self._map(y, arg)[number * terms]))
+                name = "squares" if arg.op == "multiply" else "distances"
+                return self._emit(name, code, (centre,), terms=tuple(Cell(found[0], int(cell)) for cell in found[1]))
+        return None
+
+    def _choices(self, node, number, terms):
+        """The sum of whole constants that booleans choose, in as few bytes as hold it."""
+        arg = node.args[0]
+        for truth, factor in (arg.args, arg.args[::-1]):
+            if truth.op != "cast" or truth.args[0].dtype != np.dtype(bool) or factor.op != "constant":
+                continue
+            at = range(number * terms, (number + 1) * terms)
+            factors = [int(factor.value.reshape(-1)[self._map(factor, arg)[i]]) for i in at]
+            kind = next((np.dtype(code) for code in ("u1", "u2", "u4") if sum(factors) <= np.iinfo(code).max), None)
+            if min(factors) < 0 or kind is None or kind.itemsize >= node.dtype.itemsize:
+                continue
+            total, code = None, _CODES[kind]
+            for i, value in zip(at, factors, strict=True):
+                chosen = self.element(truth.args[0], int(self._map(truth, arg)[i]))
+                if isinstance(chosen, Constant):
+                    chosen = self._emit("copy", "?", (chosen,))
+                x = self._emit("select", code, (self._constant(value, kind), self._constant(0, kind), chosen))
+                total = x if total is None else self._emit("add", code, (total, x))
+            return self._emit("cast", _CODES[node.dtype], (total,), source=code)
+        return None
+
+    def _same(self, y, arg, number, terms):
+        where = self._map(y, arg)[number * terms : (number + 1) * terms]
+        return bool((where == where[0]).all())
+
+    def _one_by_one(self, waiting):
+        """Elements of reductions, term by term, all of them side by side."""
+        sums = [None] * len(waiting)
+        longest = max((node.args[0].size // node.size for node, _ in waiting), default=0)
+        for term in range(longest):
+            for i, (node, number) in enumerate(waiting):
+                arg, code = node.args[0], _CODES[node.dtype]
+                terms = arg.size // node.size
+                if term >= terms:
+                    continue
+                at = number * terms + term
+                if sums[i] is not None and node.params == "sum" and arg.op == "multiply" and self.pointwise(arg) is None:
+                    factors = [self.element(factor, int(self._map(factor, arg)[at])) for factor in arg.args]
+                    if isinstance(factors[0], Constant):
+                        factors.reverse()
+                    sums[i] = self._emit("add_product", code, (*factors, sums[i]))
+                    continue
+                x = self.element(arg, at)
+                if isinstance(x, Constant) and x.word == 0 and node.params == "sum" and code[0] != "f" and term + 1 < terms:
+                    continue
+                if isinstance(x, Constant):
+                    x = self._emit("copy", code, (x,))
+                sums[i] = x if sums[i] is None else self._emit(_STEPS[node.params], code, (sums[i], x))
+        return sums
+
+    def _sort(self, node, number):
+        """Elements in order by a network of exchanges, whose results are the lesser and then, a step of its own, the greater."""
+        count = node.tail[-1]
+        row = number // count
+        if (node.number, row) not in self.sorted:
+            if count > _MOST_SORTED:
+                raise TooLong
+            code = _CODES[node.dtype]
+            values = [self.element(node.args[0], row * count + i) for i in range(count)]
+            for i, j in _network(count):
+                pair = values[i], values[j]
+                if any(isinstance(value, Constant) for value in pair):
+                    pair = tuple(self._emit("copy", code, (v,)) if isinstance(v, Constant) else v for v in pair)
+                values[i] = self._emit("exchange", code, pair)
+                values[j] = self._emit("greater", code, (values[i],))
+            self.sorted[node.number, row] = values
+        return self.sorted[node.number, row][number % count]
+
+    def _position(self, node, number):
+        """argmin and argmax: the first of the cells that are the extreme, or NaN: then that is NaN, too."""
+        arg, code = node.args[0], _CODES[node.args[0].dtype]
+        count = arg.tail[-1]
+        cells = [self.element(arg, number * count + i) for i in range(count)]
+        extreme, name = cells[0], "maximum" if node.params == "argmax" else "minimum"
+        for x in cells[1:]:
+            extreme = self._emit(name, code, (extreme, x))
+        where = self._emit("copy", "i8", (self._constant(count - 1, np.dtype(np.int64)),))
+        for i in range(count - 2, -1, -1):
+            found = self._emit("equal", "?", (cells[i], extreme), kind=code)
+            if code[0] == "f":
+                found = self._emit("bitwise_or", "?", (found, self._emit("not_equal", "?", (cells[i], cells[i]), kind=code)))
+            where = self._emit("select", "i8", (self._constant(i, np.dtype(np.int64)), where, found))
+        return where
+
+    # ---- slots ----
+
+    def _drop_dead(self):
+        """Keeps the steps that the result needs, and gives them registers."""
+        alive, last = set(), {}
+        waiting = [self.result.number]
+        while waiting:
+            number = waiting.pop()
+            if number in alive:
+                continue
+            alive.add(number)
+            waiting += [operand.number for operand in self._used(self.steps[number]) if isinstance(operand, Value)]
+        order = sorted(alive)
+        for number in order:
+            step = self.steps[number]
+            if step.name == "exchange" and number + 1 not in alive:
+                step.name = "fmin" if step.code[0] == "f" else "minimum"
+            for operand in self._used(self.steps[number]):
+                if isinstance(operand, Value):
+                    last[operand.number] = number
+        free, self.registers, ends = [], 0, {}
+        for number in order:
+            if not free:
+                free.append(self.registers)
+                self.registers += 1
+            self.steps[number].register = free.pop()
+            ends.setdefault(last.get(number), []).append(number)
+            for ended in ends.get(number, ()):
+                free.append(self.steps[ended].register)
+        self.order = order
+
+    @staticmethod
+    def _used(step):
+        return (*step.operands, *step.terms)
+
+    def needed_lines(self):
+        """The lines whose cells outputs see, and the array's."""
+        needed = {0}
+        for number in self.order:
+            step = self.steps[number]
+            needed |= {operand.line for operand in self._used(step) if isinstance(operand, Cell)}
+            needed |= {step.operands[0]} if step.box else set()
+        return needed
+
+    def used_lines(self):
+        """The lines that are computed, in the order in which they are."""
+        used = self.needed_lines()
+        for line in range(len(self.lines) - 1, 0, -1):
+            if line in used:
+                used |= {operand for operand in self.pixels[line - 1].operands if isinstance(operand, int)}
+        return sorted(used - {0})
+
+    def program(self):
+        """The Program that the driver runs."""
+        needed = self.needed_lines()
+        kept = sorted(needed)
+        used = self.used_lines()
+        lines = kept + [line for line in used if line not in needed]
+        place = {line: i for i, line in enumerate(lines)}
+        constants, cells = {}, {}
+        for number in self.order:
+            for operand in self._used(self.steps[number]):
+                if isinstance(operand, Cell):
+                    cells.setdefault(operand, len(cells))
+                elif isinstance(operand, Constant):
+                    constants.setdefault(operand.word, len(constants))
+        for line in used:
+            for operand in self.pixels[line - 1].operands:
+                if isinstance(operand, Constant):
+                    constants.setdefault(operand.word, len(constants))
+
+        def slot(operand):
+            if isinstance(operand, Value):
+                return self.steps[operand.number].register
+            if isinstance(operand, Constant):
+                return self.registers + constants[operand.word]
+            return self.registers + len(constants) + cells[operand]
+
+        terms, weights, outputs, pixels = [], bytearray(), [], []
+        for number in self.order:
+            step = self.steps[number]
+            if step.name == "greater":
+                continue
+            row = self._row(step, [place[step.operands[0]]] if step.box else [slot(operand) for operand in step.operands])
+            row["dst"] = step.register
+            if step.name == "exchange":
+                row["c"] = self.steps[number + 1].register
+            if step.name in ("least", "greatest"):
+                read = {cell.line for cell in step.terms} if step.terms else {step.operands[0]}
+                row["source"] = read == {0}
+            if step.terms:
+                row["terms"], row["count"], row["b"] = len(terms), len(step.terms), len(weights)
+                terms += [slot(term) for term in step.terms]
+                weights += np.array(step.weights, step.code).tobytes() if step.weights else b""
+                weights += bytes(-len(weights) % 8)
+            outputs.append([row[name] for name in STEP_FIELDS])
+        for line in used:
+            step = self.pixels[line - 1]
+            operands = [place[operand] if isinstance(operand, int) else len(lines) + constants[operand.word]
+                        for operand in step.operands]  # fmt: skip
+            row = self._row(step, operands)
+            row["dst"] = place[line]
+            pixels.append([row[name] for name in STEP_FIELDS])
+        listed = [(place[cell.line], cell.cell) for cell in cells]
+        weights = np.frombuffer(bytes(weights), np.uint8)
+        codes = [self.lines[line] for line in lines]
+        result = slot(self.result), self.steps[self.result.number].code
+        return Program(pixels, outputs, terms, list(constants), weights, listed, codes, len(kept), self.registers, result)
+
+    def _row(self, step, slots):
+        row = dict.fromkeys(STEP_FIELDS, 0)
+        row["code"], row["kind"], row["source"], row["box"] = CODES[step.name], KINDS[step.kind], KINDS[step.source], step.box
+        row.update(zip("abc", slots, strict=False))
+        row["scalars"] = sum(bit for bit, operand in zip((1, 2), step.operands, strict=False) if isinstance(operand, Constant))
+        return row
+
+
+def _network(count):
+    """The pairs that Batcher's merge exchange (Knuth, volume 3, 5.2.2 M) compares, for any number of elements."""
+    top = 1 << max(count - 1, 1).bit_length() - 1
+    p = top
+    while p:
+        q, r, d = top, 0, p
+        while True:
+            for i in range(count - d):
+                if i & p == r:
+                    yield i, i + d
+            if q == p:
+                break
+            d, q, r = q - p, q >> 1, p
+        p >>= 1

@@ -1,0 +1,434 @@
+"""What a function of windows does, recorded by calling it once with a stand-in for them.
+
+The stand-in implements NumPy's protocols: ufuncs, functions, operators, methods and indices of it are written down as nodes of a
+graph, whose values have the shape that the window alone would give them: a *tail* behind the axis of outputs, where the function
+takes one. What cannot be written down raises `Refused`, which names the operation and the line of the function. Next hop:
+reductions.py, which has NumPy's functions of windows, then program.py, which makes a program of the graph.
+"""
+import math
+import operator
+import sys
+from pathlib import Path
+
+import numpy as np
+
+KINDS = {np.dtype(code): code for code in ("?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")}
+_MOST_CELLS = 1 << 16
+_BOOL, _INTP = np.dtype(bool), np.dtype(np.intp)
+
+# Ufuncs that are an operation of the same name on arrays of the loop's dtype.
+_SAME = {
+    "add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "sign", "floor", "ceil", "rint", "trunc", "exp",
+    "log", "log2", "log10", "expm1", "log1p", "power", "hypot", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "maximum",
+    "minimum", "fmax", "fmin", "less", "less_equal", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
+    "left_shift", "right_shift", "floor_divide", "remainder",
+}  # fmt: skip
+_TRUTHS = {"logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_xor": "bitwise_xor"}
+_OF_BOOLEANS = {"add": "bitwise_or", "multiply": "bitwise_and", "maximum": "bitwise_or", "minimum": "bitwise_and",
+                "fmax": "bitwise_or", "fmin": "bitwise_and", "invert": "not", "absolute": "copy"}  # fmt: skip
+_REDUCES = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+            "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
+_WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
+_HERE = str(Path(__file__).parent)
+_NUMPY = str(Path(np.__file__).parent)
+
+
+class Refused(Exception):
+    """Why a function is not compiled."""
+
+
+class Outputs:
+    """The number of outputs, which a function must not depend on."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def refuse(self, *_):
+        self.trace.refuse("the number of windows")
+
+    __index__ = __int__ = __float__ = __bool__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = refuse
+    __floordiv__ = __rfloordiv__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = refuse
+    __hash__ = None
+
+
+class Node:
+    """A value: what it is made by, of which nodes, its dtype and its shape for one window."""
+
+    __slots__ = ("args", "dtype", "number", "op", "params", "tail", "value")
+
+    def __init__(self, number, op, args, dtype, tail, params, value):
+        self.number, self.op, self.args, self.dtype, self.tail = number, op, args, dtype, tail
+        self.params, self.value = params, value
+
+    @property
+    def size(self):
+        return math.prod(self.tail)
+
+
+def supported(dtype):
+    return dtype in KINDS
+
+
+class Trace:
+    """A recording.
+
+    Parameters
+    ----------
+    cells : int, of the window
+    dtype : of them
+    lead : bool
+        Whether the function takes an axis of outputs before that of the cells.
+    """
+
+    def __init__(self, cells, dtype, lead):
+        self.nodes, self.known, self.lead, self.refusal = [], {}, lead, None
+        self.outputs = Outputs(self)
+        if not supported(dtype):
+            self.refuse(f"windows of {dtype}")
+        if cells > _MOST_CELLS:
+            self.refuse(f"windows of more than {_MOST_CELLS} cells")
+        self.windows = Stand(self, self.node("cells", (), dtype, (cells,)))
+
+    @property
+    def key(self):
+        """What tells a recording from others."""
+        return tuple(self.known)
+
+    def refuse(self, what):
+        """Raises Refused, with the line of the user's function."""
+        frame, where = sys._getframe(1), ""
+        while frame is not None and frame.f_code.co_filename.startswith((_HERE, _NUMPY)):
+            frame = frame.f_back
+        if frame is not None:
+            where = f", at {frame.f_code.co_filename}:{frame.f_lineno}"
+        self.refusal = self.refusal or f"{what} cannot be compiled{where}"
+        raise Refused(self.refusal)
+
+    def node(self, op, args, dtype, tail, params=(), value=None):
+        key = (op, *(arg.number for arg in args), dtype.char, tail, params)
+        found = self.known.get(key)
+        if found is None:
+            if not supported(dtype):
+                self.refuse(f"{op} to {dtype}")
+            found = self.known[key] = Node(len(self.nodes), op, args, dtype, tail, params, value)
+            self.nodes.append(found)
+        return found
+
+    def constant(self, value):
+        value = np.asarray(value)
+        if not supported(value.dtype.newbyteorder("=")):
+            self.refuse(f"a constant of {value.dtype}")
+        value = np.array(value, value.dtype.newbyteorder("="), order="C")
+        return self.node("constant", (), value.dtype, value.shape, value.tobytes(), value)
+
+    def operand(self, value, dtype=None):
+        """(node, logical dimension) of an operand, cast to a dtype."""
+        if isinstance(value, Stand):
+            if value.trace is not self:
+                self.refuse("windows of another call")
+            return self.cast(value.node, dtype), len(value.node.tail) + self.lead
+        array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+        return self.constant(array), array.ndim
+
+    def cast(self, node, dtype):
+        if dtype is None or node.dtype == dtype:
+            return node
+        if node.op == "constant":
+            with np.errstate(all="ignore"):
+                return self.constant(node.value.astype(dtype))
+        if dtype == _BOOL:
+            return self.node("not_equal", (node, self.constant(np.zeros((), node.dtype))), _BOOL, node.tail)
+        if node.dtype == _BOOL and dtype == np.dtype(np.uint8):
+            return self.node("copy", (node,), dtype, node.tail)
+        return self.node("cast", (node,), dtype, node.tail)
+
+    def tail_of(self, operands):
+        """The tail of what operands of (node, logical dimension) broadcast to, and the nodes with tails that broadcast to it.
+
+        The axis of outputs must be the first of all that have one, and of length 1 in constants that reach it.
+        """
+        dimension = max(ndim for _, ndim in operands)
+        nodes = []
+        for node, ndim in operands:
+            if self.lead and node.op == "constant" and ndim == dimension and ndim > 0:
+                if node.tail[0] != 1:
+                    self.refuse("an array along the windows")
+                node = self.constant(node.value[0])
+            elif self.lead and node.op != "constant" and ndim != dimension:
+                self.refuse(f"arrays of {ndim} and {dimension} dimensions, whose axes of windows are not the same,")
+            nodes.append(node)
+        try:
+            return np.broadcast_shapes(*(node.tail for node in nodes)), nodes
+        except ValueError:
+            self.refuse(f"shapes {', '.join(str(node.tail) for node in nodes)} that do not fit")
+
+    def elementwise(self, op, dtype, *operands):
+        """A node of an operation on operands of (node, logical dimension)."""
+        tail, nodes = self.tail_of(operands)
+        return self.node(op, tuple(nodes), dtype, tail)
+
+    def stand(self, node):
+        return Stand(self, node)
+
+    def call(self, ufunc, inputs):
+        """A ufunc of stand-ins, scalars and arrays, by NumPy's own rules of promotion."""
+        name = {"true_divide": "divide", "conjugate": "positive"}.get(ufunc.__name__, ufunc.__name__)
+        if name in ("greater", "greater_equal"):
+            return self.call(np.less if name == "greater" else np.less_equal, inputs[::-1])
+        if name == "matmul":
+            return self.stand(self.product(*inputs))
+        weak = [value if isinstance(value, Stand) else np.asarray(value) for value in inputs]
+        asked = tuple(
+            type(value) if type(value) in (int, float) else array.dtype for value, array in zip(inputs, weak, strict=True)
+        )
+        dtypes = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
+        if any(not supported(dtype) for dtype in dtypes):
+            self.refuse(f"{name} of {', '.join(str(getattr(d, '__name__', d)) for d in asked)}")
+        operands = [self.operand(value, dtype) for value, dtype in zip(inputs, dtypes, strict=False)]
+        if name == "divmod":
+            return self.call(np.floor_divide, inputs), self.call(np.remainder, inputs)
+        return self.stand(self.ufunc(name, dtypes, operands))
+
+    def ufunc(self, name, dtypes, operands):
+        dtype, result = dtypes[0], dtypes[-1]
+        real = dtype.kind == "f"
+        if name in _TRUTHS:
+            return self.elementwise(_TRUTHS[name], _BOOL, *((self.cast(node, _BOOL), ndim) for node, ndim in operands))
+        if name == "logical_not":
+            return self.elementwise("equal", _BOOL, *operands, (self.constant(np.zeros((), dtype)), 0))
+        if name == "square":
+            return self.elementwise("multiply" if dtype != _BOOL else "bitwise_and", result, operands[0], operands[0])
+        if name == "reciprocal" and real:
+            return self.elementwise("divide", result, (self.constant(np.ones((), dtype)), 0), *operands)
+        if name in ("isnan", "isinf") and not real:
+            return self.elementwise("not_equal", _BOOL, operands[0], operands[0])
+        if name == "isnan":
+            return self.elementwise("not_equal", _BOOL, operands[0], operands[0])
+        if name == "isinf":
+            size = self.elementwise("absolute", dtype, *operands)
+            return self.elementwise("equal", _BOOL, (size, operands[0][1]), (self.constant(np.array(np.inf, dtype)), 0))
+        if name == "isfinite":
+            nothing = self.elementwise("subtract" if real else "copy", dtype, *operands[:1] * (2 if real else 1))
+            pair = (nothing, operands[0][1])
+            return self.elementwise("equal", _BOOL, pair, pair)
+        if name == "clip":
+            low = self.elementwise("maximum", result, operands[0], operands[1])
+            return self.elementwise("minimum", result, (low, max(operands[0][1], operands[1][1])), operands[2])
+        if name == "power":
+            return self.power(dtype, result, operands)
+        if name in ("positive", "fabs") or (name in _WHOLE and not real):
+            return self.elementwise("absolute" if name == "fabs" else "copy", result, *operands)
+        if dtype == _BOOL:
+            name = _OF_BOOLEANS.get(name, name)
+        elif not real:
+            name = {"fmin": "minimum", "fmax": "maximum"}.get(name, name)
+        if name == "not":
+            return self.elementwise("equal", _BOOL, *operands, (self.constant(np.zeros((), _BOOL)), 0))
+        if name not in _SAME | {"copy"} or (name in ("floor_divide", "remainder") and real):
+            self.refuse(f"{name} of {dtype}")
+        return self.elementwise(name, result, *operands)
+
+    def power(self, dtype, result, operands):
+        exponent = operands[1][0]
+        if exponent.op == "constant" and exponent.size == 1:
+            value = exponent.value.reshape(-1)[0]
+            if value == 2:
+                return self.elementwise("multiply", result, operands[0], operands[0])
+            if value == 1:
+                return self.elementwise("copy", result, operands[0])
+            if value == 0.5 and dtype.kind == "f":  # np.power(-inf, 0.5) is inf and that of -0 is 0; a root's are NaN and -0
+                return self.elementwise("power", result, *operands)
+        if dtype.kind != "f":
+            self.refuse(f"power of {dtype}")
+        return self.elementwise("power", result, *operands)
+
+    def where(self, condition, yes, no):
+        asked = [value.dtype if isinstance(value, Stand) or type(value) not in (int, float) else value for value in
+                 (v if isinstance(v, Stand) or type(v) in (int, float) else np.asarray(v) for v in (yes, no))]
+        dtype = np.result_type(*asked)
+        if not supported(dtype):
+            self.refuse(f"where of {dtype}")
+        operands = [self.operand(yes, dtype), self.operand(no, dtype)]
+        return self.stand(self.elementwise("select", dtype, *operands, self.operand(condition, _BOOL)))
+
+    # ---- shapes ----
+
+    def shape(self, node):
+        return ((self.outputs,) if self.lead else ()) + node.tail
+
+    def rearranged(self, what, stands, function):
+        """What a function that only moves elements makes of stand-ins: it is tried on arrays of their elements' numbers."""
+        nodes = [stand.node for stand in stands]
+        total = sum(node.size for node in nodes)
+        windows = next(prime for prime in (11, 13, 17, 19, 23, 29) if total % prime) if self.lead else 1
+        arrays, begin = [], 0
+        for node in nodes:
+            numbers = begin + np.arange(node.size).reshape(node.tail)
+            if self.lead:
+                numbers = numbers + total * np.arange(windows).reshape(-1, *[1] * len(node.tail))
+            arrays.append(numbers)
+            begin += node.size
+        made = function(*arrays, windows)
+        if self.lead:
+            apart = total * np.arange(windows).reshape(-1, *[1] * (made.ndim - 1)) if made.ndim else None
+            if apart is None or made.shape[0] != windows or made.size == 0 or not np.array_equal(made, made[:1] + apart):
+                self.refuse(f"{what} across windows")
+            if made[0].min() < 0 or made[0].max() >= total:
+                self.refuse(f"{what} across windows")
+            made = made[0]
+        if made.size == 0:
+            self.refuse(f"{what} that leaves nothing")
+        dtype = np.result_type(*(node.dtype for node in nodes))
+        nodes = [self.cast(node, dtype) for node in nodes]
+        return self.stand(self.pick(nodes, made))
+
+    def pick(self, nodes, numbers):
+        """The elements of some nodes that are numbered so, one node after another."""
+        if len(nodes) == 1 and numbers.shape == nodes[0].tail and np.array_equal(numbers.reshape(-1), np.arange(nodes[0].size)):
+            return nodes[0]
+        numbers = np.array(numbers, _INTP, order="C")
+        return self.node("pick", tuple(nodes), nodes[0].dtype, numbers.shape, numbers.tobytes(), numbers.reshape(-1))
+
+    def axes(self, stand, axis):
+        """Axes of a stand-in's tail."""
+        ndim = len(stand.node.tail) + self.lead
+        if axis is None:
+            axis = tuple(range(ndim))
+        axis = (axis,) if not isinstance(axis, (tuple, list)) else tuple(axis)
+        found = []
+        for one in axis:
+            number = operator.index(one)
+            if not -ndim <= number < ndim:
+                raise np.exceptions.AxisError(number, ndim)
+            found.append(number % ndim)
+        if self.lead and 0 in found:
+            self.refuse("a reduction across windows")
+        if len(set(found)) != len(found):
+            raise ValueError("duplicate value in 'axis'")
+        return tuple(number - self.lead for number in found)
+
+    def reduce(self, op, stand, axis, keepdims=False, dtype=None):
+        """A reduction of a stand-in over axes of its tail, in its dtype unless another is given."""
+        axes = self.axes(stand, axis)
+        counted = np.dtype(np.uint8 if math.prod(stand.node.tail[a] for a in axes) < 256 else np.uint16)
+        if op == "sum" and stand.dtype == _BOOL and dtype is not None and dtype.itemsize > 1:
+            # Booleans are counted in as few bytes as hold how many there are.
+            if math.prod(stand.node.tail[a] for a in axes) < 65536:
+                counts = self.reduce(op, self.stand(self.cast(stand.node, counted)), axis, keepdims)
+                return self.stand(self.cast(counts.node, dtype))
+        node = self.cast(stand.node, dtype)
+        kept = tuple(a for a in range(len(node.tail)) if a not in axes)
+        if not axes:
+            return self.stand(node)
+        if 0 in (node.tail[a] for a in axes):
+            self.refuse(f"{op} of nothing")
+        shape = tuple(node.tail[a] for a in kept)
+        numbers = np.arange(node.size).reshape(node.tail).transpose(*kept, *axes).reshape(*shape, -1)
+        moved = self.pick([node], numbers)
+        result = self.node("reduce", (moved,), node.dtype, shape, op)
+        if keepdims:
+            tail = tuple(1 if a in axes else n for a, n in enumerate(node.tail))
+            result = self.pick([result], np.arange(result.size).reshape(tail))
+        return self.stand(result)
+
+    def product(self, a, b):
+        """A matrix product of windows and a constant vector or matrix, or of two values a cell."""
+        if not isinstance(a, Stand):
+            a, b = b, a
+            if np.ndim(b) != 1 or len(a.node.tail) + self.lead != 1:
+                self.refuse("a matrix product with windows on its right")
+        dtype = np.result_type(a.dtype, b.dtype if isinstance(b, Stand) else np.asarray(b))
+        if isinstance(b, Stand) or len(a.node.tail) != 1 or np.ndim(b) not in (1, 2) or dtype == _BOOL:
+            if not self.lead and isinstance(b, Stand) and len(a.node.tail) == len(b.node.tail) == 1 and dtype != _BOOL:
+                both = self.elementwise("multiply", dtype, self.operand(a, dtype), self.operand(b, dtype))
+                return self.reduce("sum", self.stand(both), -1).node
+            self.refuse("this matrix product")
+        matrix = np.asarray(b).astype(dtype)
+        if matrix.shape[0] != a.node.tail[0]:
+            raise ValueError(f"matmul: shapes {a.node.tail} and {matrix.shape} do not fit")
+        columns = [self.constant(column) for column in (matrix.reshape(len(matrix), -1).T)]
+        node = self.cast(a.node, dtype)
+        sums = [
+            self.reduce("sum", self.stand(self.node("multiply", (node, column), dtype, node.tail)), -1).node for column in columns
+        ]
+        return sums[0] if matrix.ndim == 1 else self.pick(sums, np.arange(len(sums)))
+
+
+class Stand(np.lib.mixins.NDArrayOperatorsMixin):
+    """A stand-in for windows, or for what a function has made of them."""
+
+    __hash__ = None
+
+    def __init__(self, trace, node):
+        self.trace, self.node = trace, node
+
+    dtype = property(lambda self: self.node.dtype)
+    shape = property(lambda self: self.trace.shape(self.node))
+    ndim = property(lambda self: len(self.node.tail) + self.trace.lead)
+    itemsize = property(lambda self: self.node.dtype.itemsize)
+    real = property(lambda self: self)
+
+    @property
+    def size(self):
+        return self.trace.outputs if self.trace.lead else self.node.size
+
+    @property
+    def T(self):
+        return self.transpose()
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        where, out = options.pop("where", True), options.pop("out", None)
+        if out is not None:
+            self.trace.refuse("an assignment to an array")
+        if where is not True:
+            self.trace.refuse(f"where= of {ufunc.__name__}")
+        if method == "__call__" and not options:
+            return self.trace.call(ufunc, inputs)
+        if method == "reduce" and ufunc.__name__ in _REDUCES and not set(options) - {"axis", "dtype", "keepdims"}:
+            return getattr(self, _REDUCES[ufunc.__name__])(**{"axis": 0, **options})
+        self.trace.refuse(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}({', '.join(options)})")
+
+    def __array_function__(self, function, types, args, kwargs):
+        from .reductions import FUNCTIONS
+
+        handler = FUNCTIONS.get(function)
+        if handler is None:
+            self.trace.refuse(f"{function.__module__}.{function.__name__}")
+        return handler(self.trace, *args, **kwargs)
+
+    def __array__(self, *_, **__):
+        self.trace.refuse("the windows as an array")
+
+    def __getattr__(self, name):
+        from .reductions import METHODS
+
+        if name in METHODS:
+            return lambda *args, **kwargs: METHODS[name](self.trace, self, *args, **kwargs)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.trace.refuse(f"the attribute {name}")
+
+    def __getitem__(self, index):
+        numbers = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(one, Stand) for one in numbers):
+            self.trace.refuse("an index that depends on the windows")
+        return self.trace.rearranged("an index", [self], lambda array, windows: array[index])
+
+    def __setitem__(self, index, value):
+        self.trace.refuse("an assignment to an array")
+
+    def __bool__(self):
+        self.trace.refuse("a branch that depends on the windows")
+
+    def __iter__(self):
+        self.trace.refuse("a loop over windows")
+
+    def __len__(self):
+        if self.trace.lead:
+            self.trace.refuse("the number of windows")
+        return self.node.tail[0]
+
+    def _number(self):
+        self.trace.refuse("a number made of windows")
+
+    __float__ = __int__ = __index__ = __complex__ = __round__ = _number

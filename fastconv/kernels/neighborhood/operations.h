@@ -1,0 +1,322 @@
+/* The slot `operation`: one operation of a compiled function over many outputs, for each type of elements.
+ *
+ * Counts for a vector of outputs: two loads, the operation and a store, less a load for each operand that is one element; over
+ * many operands a load each, one operation, four for least and greatest of floats where a NaN may be, which must stay, two for
+ * weighted sums (one with FMA) and squares of differences, and one store in all. Included once for each type, with a part of its
+ * own.
+ */
+
+#include "neighborhood/table.h"
+#include "base/simd.h"
+#ifndef FC_INTEGER_TYPE
+#include "base/exponential.h"
+#endif
+
+#ifdef FC_INTEGER_TYPE
+/* Arithmetic modulo 2^bits, which of the narrow types is no int's. */
+#undef FC_UT
+#define FC_UT FC_N(unsigned)
+typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) <= 4, (uint32_t)0, (uint64_t)0)) FC_UT;
+
+FC_INLINE int FC_N(negative)(FC_T a) { return (FC_T)-1 < 1 && a < 1 && a != 0; }
+
+FC_INLINE FC_T FC_N(floor_divide)(FC_T a, FC_T b)
+{
+    if (b == 0)
+        return 0;
+    if ((FC_T)-1 < 1 && b == (FC_T)-1) /* the least number has no opposite */
+        return (FC_T)(0 - (FC_UT)a);
+    const FC_T q = (FC_T)(a / b);
+    return (FC_T)(q - (a % b != 0 && FC_N(negative)(a) != FC_N(negative)(b)));
+}
+
+FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
+{
+    const FC_T bits = 8 * sizeof(FC_T);
+    switch (code) {
+    case FC_DO_ADD: return (FC_T)((FC_UT)a + (FC_UT)b);
+    case FC_DO_SUBTRACT: return (FC_T)((FC_UT)a - (FC_UT)b);
+    case FC_DO_MULTIPLY: return (FC_T)((FC_UT)a * (FC_UT)b);
+    case FC_DO_MINIMUM: return a < b ? a : b;
+    case FC_DO_MAXIMUM: return a > b ? a : b;
+    case FC_DO_AND: return (FC_T)(a & b);
+    case FC_DO_OR: return (FC_T)(a | b);
+    case FC_DO_XOR: return (FC_T)(a ^ b);
+    case FC_DO_LEFT_SHIFT: return (FC_T)(!FC_N(negative)(b) && b < bits ? (FC_UT)a << b : 0);
+    case FC_DO_RIGHT_SHIFT:
+        if (FC_N(negative)(b) || b >= bits)
+            return FC_N(negative)(a) ? (FC_T)-1 : 0;
+        return (FC_T)(a >> b);
+    case FC_DO_FLOOR_DIVIDE: return FC_N(floor_divide)(a, b);
+    default: return (FC_T)(b == 0 ? 0 : (FC_UT)a - (FC_UT)FC_N(floor_divide)(a, b) * (FC_UT)b);
+    }
+}
+
+FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
+{
+    switch (code) {
+    case FC_DO_NEGATIVE: return (FC_T)(0 - (FC_UT)a);
+    case FC_DO_ABSOLUTE: return (FC_T)(FC_N(negative)(a) ? 0 - (FC_UT)a : (FC_UT)a);
+    case FC_DO_SIGN: return (FC_T)((a != 0) - 2 * FC_N(negative)(a));
+    case FC_DO_INVERT: return (FC_T)~a;
+    default: return a;
+    }
+}
+#else
+#undef FC_CALL
+#define FC_CALL(function, ...) (sizeof(FC_T) == 4 ? (FC_T)function##f(__VA_ARGS__) : (FC_T)function(__VA_ARGS__))
+
+/* The root of a^2 + b^2 within 2 units in the last place, without squares of large or small numbers; infinity beside a NaN. */
+FC_INLINE FC_T FC_N(hypot)(FC_T a, FC_T b)
+{
+    const FC_T x = FC_CALL(__builtin_fabs, a), y = FC_CALL(__builtin_fabs, b), infinity = (FC_T)__builtin_inf();
+    const FC_T more = x > y ? x : y, less = x > y ? y : x, ratio = less / (more > 0 ? more : 1);
+    const FC_T root = more * FC_CALL(__builtin_sqrt, 1 + ratio * ratio);
+    return (x == infinity) | (y == infinity) ? infinity : x + y != x + y ? x + y : root;
+}
+
+/* A NaN stays one in minimum and maximum, and gives way in fmin and fmax. */
+FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
+{
+    switch (code) {
+    case FC_DO_ADD: return a + b;
+    case FC_DO_SUBTRACT: return a - b;
+    case FC_DO_MULTIPLY: return a * b;
+    case FC_DO_DIVIDE: return a / b;
+    case FC_DO_MINIMUM: return (a < b) | (a != a) ? a : b;
+    case FC_DO_MAXIMUM: return (a > b) | (a != a) ? a : b;
+    case FC_DO_FMIN: return (a < b) | (b != b) ? a : b;
+    case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
+    case FC_DO_DISTANCE: return FC_CALL(__builtin_fabs, a - b);
+    case FC_DO_HYPOT: return FC_N(hypot)(a, b);
+    case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
+    default: return FC_CALL(__builtin_pow, a, b);
+    }
+}
+
+FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
+{
+    switch (code) {
+    case FC_DO_NEGATIVE: return -a;
+    case FC_DO_ABSOLUTE: return FC_CALL(__builtin_fabs, a);
+    case FC_DO_SIGN: return a != a ? a : (FC_T)((a > 0) - (a < 0));
+    case FC_DO_SQRT: return FC_CALL(__builtin_sqrt, a);
+    case FC_DO_FLOOR: return FC_CALL(__builtin_floor, a);
+    case FC_DO_CEIL: return FC_CALL(__builtin_ceil, a);
+    case FC_DO_RINT: return FC_CALL(__builtin_rint, a);
+    case FC_DO_TRUNC: return FC_CALL(__builtin_trunc, a);
+    case FC_DO_EXP: return FC_N(exp)(a);
+    case FC_DO_TANH: return FC_N(tanh)(a);
+    case FC_DO_LOG: return FC_CALL(__builtin_log, a);
+    case FC_DO_LOG2: return FC_CALL(__builtin_log2, a);
+    case FC_DO_LOG10: return FC_CALL(__builtin_log10, a);
+    case FC_DO_EXPM1: return FC_CALL(__builtin_expm1, a);
+    case FC_DO_LOG1P: return FC_CALL(__builtin_log1p, a);
+    case FC_DO_SIN: return FC_CALL(__builtin_sin, a);
+    case FC_DO_COS: return FC_CALL(__builtin_cos, a);
+    case FC_DO_TAN: return FC_CALL(__builtin_tan, a);
+    case FC_DO_ARCTAN: return FC_CALL(__builtin_atan, a);
+    default: return a;
+    }
+}
+#undef FC_CALL
+#endif
+
+FC_INLINE int FC_N(compare)(const int code, FC_T a, FC_T b)
+{
+    return code == FC_DO_LESS ? a < b : code == FC_DO_LESS_EQUAL ? a <= b : code == FC_DO_EQUAL ? a == b : a != b;
+}
+
+/* One loop of an operation, its code and what are scalars constants. dst may be an operand: elements are read before. */
+FC_INLINE void FC_N(each)(const int code, const int scalars, const fc_operation *q)
+{
+    const FC_T *a = q->a, *b = q->b, a0 = a[0], b0 = code < FC_DO_COPY ? b[0] : a0;
+    const ptrdiff_t n = q->n; /* bytes might be those of q */
+    FC_T *dst = q->dst;
+    uint8_t *truth = q->dst;
+    if (code >= FC_DO_COPY) {
+#pragma GCC ivdep
+        for (ptrdiff_t i = 0; i < n; i++)
+            dst[i] = FC_N(unary)(code, scalars & 1 ? a0 : a[i]);
+    } else if (code >= FC_DO_LESS) {
+#pragma GCC ivdep
+        for (ptrdiff_t i = 0; i < n; i++)
+            truth[i] = (uint8_t)FC_N(compare)(code, scalars & 1 ? a0 : a[i], scalars & 2 ? b0 : b[i]);
+    } else {
+#pragma GCC ivdep
+        for (ptrdiff_t i = 0; i < n; i++)
+            dst[i] = FC_N(binary)(code, scalars & 1 ? a0 : a[i], scalars & 2 ? b0 : b[i]);
+    }
+}
+
+FC_INLINE void FC_N(elementwise)(const int code, const fc_operation *q)
+{
+    if (code >= FC_DO_COPY || !q->scalars)
+        FC_N(each)(code, code >= FC_DO_COPY && q->scalars, q);
+    else if (q->scalars == 1)
+        FC_N(each)(code, 1, q);
+    else
+        FC_N(each)(code, 2, q);
+}
+
+FC_INLINE void FC_N(select)(const int scalars, const fc_operation *q)
+{
+    const FC_T *a = q->a, *b = q->b, a0 = a[0], b0 = b[0];
+    const ptrdiff_t n = q->n;
+    const uint8_t *c = q->c;
+    FC_T *dst = q->dst;
+#pragma GCC ivdep
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const FC_T yes = scalars & 1 ? a0 : a[i], no = scalars & 2 ? b0 : b[i];
+        dst[i] = c[i] ? yes : no;
+    }
+}
+
+FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
+{
+    const FC_T *a = q->a, *b = q->b, *c = q->c, b0 = b[0];
+    const ptrdiff_t n = q->n;
+    FC_T *dst = q->dst;
+#pragma GCC ivdep
+    for (ptrdiff_t i = 0; i < n; i++)
+        dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
+}
+
+static void FC_N(exchange)(const fc_operation *q)
+{
+    const FC_T *a = q->a, *b = q->b;
+    const ptrdiff_t n = q->n;
+    FC_T *dst = q->dst, *more = q->more;
+#pragma GCC ivdep
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const FC_T x = a[i], y = b[i];
+        const int ordered = (x < y) | (y != y);
+        dst[i] = ordered ? x : y;
+        more[i] = ordered ? y : x;
+    }
+}
+
+#define FC_CAST(kind, type)                                          \
+    case kind: {                                                     \
+        const type *restrict a = q->a;                               \
+        for (ptrdiff_t i = 0; i < n; i++)                            \
+            dst[i] = (FC_T)a[i];                                     \
+        return;                                                      \
+    }
+
+static void FC_N(cast)(const fc_operation *q)
+{
+    FC_T *restrict dst = q->dst;
+    const ptrdiff_t n = q->n;
+    switch (q->kind) {
+        FC_CAST(FC_U8, uint8_t) FC_CAST(FC_I8, int8_t) FC_CAST(FC_U16, uint16_t) FC_CAST(FC_I16, int16_t)
+        FC_CAST(FC_U32, uint32_t) FC_CAST(FC_I32, int32_t) FC_CAST(FC_U64, uint64_t) FC_CAST(FC_I64, int64_t)
+        FC_CAST(FC_F32, float) FC_CAST(FC_F64, double)
+    }
+}
+
+#undef FC_CAST
+
+/* `vectors` vectors of outputs from the i-th on. */
+FC_INLINE void FC_N(reduce_terms)(const int code, const int nans, const int vectors, const fc_operation *q, ptrdiff_t i)
+{
+    FC_VEC acc[4];
+    for (int j = 0; j < vectors; j++)
+        acc[j] = code >= FC_DO_DOT ? (FC_VEC){0} : FC_N(load)((const FC_T *)q->terms[0] + i + j * FC_LANES);
+#ifndef FC_INTEGER_TYPE
+    FC_VEC a[4] = {{0}};
+    for (int j = 0; j < vectors && code >= FC_DO_SQUARES; j++)
+        a[j] = q->scalars & 1 ? FC_N(splat)(*(const FC_T *)q->a) : FC_N(load)((const FC_T *)q->a + i + j * FC_LANES);
+#endif
+    for (ptrdiff_t t = code >= FC_DO_DOT ? 0 : 1; t < q->count; t++) {
+        const FC_T *term = (const FC_T *)q->terms[t] + i;
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            const FC_VEC x = FC_N(load)(term + j * FC_LANES);
+            if (code == FC_DO_SUM)
+                acc[j] += x;
+            else if (code == FC_DO_PROD)
+                acc[j] *= x;
+            else if (!nans && code < FC_DO_DOT)
+                acc[j] = code == FC_DO_LEAST ? FC_N(min)(x, acc[j]) : FC_N(max)(x, acc[j]);
+#ifndef FC_INTEGER_TYPE
+            else if (code == FC_DO_DOT)
+                acc[j] += x * ((const FC_T *)q->weights)[t];
+            else if (code == FC_DO_SQUARES)
+                acc[j] += (x - a[j]) * (x - a[j]);
+            else if (code == FC_DO_DISTANCES)
+                acc[j] += FC_N(abs)(x - a[j]);
+            else
+                acc[j] = FC_N(pick)((FC_IVEC)(code == FC_DO_LEAST ? x < acc[j] : x > acc[j]) | (FC_IVEC)(x != x), x, acc[j]);
+#endif
+        }
+    }
+    for (int j = 0; j < vectors; j++)
+        FC_N(put)((FC_T *)q->dst + i + j * FC_LANES, acc[j]);
+}
+
+FC_INLINE void FC_N(over_terms)(const int code, const int nans, const fc_operation *q)
+{
+    ptrdiff_t i = 0;
+    for (; i + 3 * FC_LANES < q->n; i += 4 * FC_LANES)
+        FC_N(reduce_terms)(code, nans, 4, q, i);
+    for (; i < q->n; i += FC_LANES)
+        FC_N(reduce_terms)(code, nans, 1, q, i);
+}
+
+FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
+{
+#ifndef FC_INTEGER_TYPE
+    if (!q->kind) {
+        FC_N(over_terms)(code, 1, q);
+        return;
+    }
+#endif
+    FC_N(over_terms)(code, 0, q);
+}
+
+#define FC_EACH(code) case code: FC_N(elementwise)(code, q); return;
+#define FC_OVER(code) case code: FC_N(over_terms)(code, 0, q); return;
+
+static void FC_N(operation)(const fc_operation *q)
+{
+    switch (q->code) {
+        FC_EACH(FC_DO_ADD) FC_EACH(FC_DO_SUBTRACT) FC_EACH(FC_DO_MULTIPLY) FC_EACH(FC_DO_MINIMUM) FC_EACH(FC_DO_MAXIMUM)
+        FC_EACH(FC_DO_LESS) FC_EACH(FC_DO_LESS_EQUAL) FC_EACH(FC_DO_EQUAL) FC_EACH(FC_DO_NOT_EQUAL)
+        FC_EACH(FC_DO_COPY) FC_EACH(FC_DO_NEGATIVE) FC_EACH(FC_DO_ABSOLUTE) FC_EACH(FC_DO_SIGN)
+#ifdef FC_INTEGER_TYPE
+        FC_EACH(FC_DO_AND) FC_EACH(FC_DO_OR) FC_EACH(FC_DO_XOR) FC_EACH(FC_DO_LEFT_SHIFT) FC_EACH(FC_DO_RIGHT_SHIFT)
+        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER) FC_EACH(FC_DO_INVERT)
+#else
+        FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
+        FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_DISTANCE) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
+        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_EXP) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
+        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN) FC_EACH(FC_DO_TANH)
+        FC_EACH(FC_DO_ARCTAN)
+        FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
+#endif
+        FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
+    case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
+    case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
+    case FC_DO_EXCHANGE: FC_N(exchange)(q); return;
+    case FC_DO_CAST: FC_N(cast)(q); return;
+    case FC_DO_ADD_PRODUCT:
+        if (q->scalars & 2)
+            FC_N(add_product)(2, q);
+        else
+            FC_N(add_product)(0, q);
+        return;
+    case FC_DO_SELECT:
+        switch (q->scalars) {
+        case 0: FC_N(select)(0, q); return;
+        case 1: FC_N(select)(1, q); return;
+        case 2: FC_N(select)(2, q); return;
+        default: FC_N(select)(3, q); return;
+        }
+    }
+}
+
+#undef FC_EACH
+#undef FC_OVER
+
+static void FC_N(fill)(fc_neighborhood *table) { table->elements[FC_ELEMENT].operation = FC_N(operation); }
