@@ -47,7 +47,7 @@ def binary_pattern(w, axis):
 def sharpen(w, axis):
     """Sharpened where it is flat."""
     m = middle(w)
-    return np.where(w.std(axis) < 0.3, 2 * m - w.mean(axis), m)
+    return np.where(w.std(axis) < 0.1, 2 * m - w.mean(axis), m)
 
 
 def trimmed_mean(w, axis):
@@ -91,6 +91,16 @@ def dilation(w, axis):
 FUNCTIONS = (spread, variation, contrast, bilateral, binary_pattern, sharpen, trimmed_mean, sobel, soft_erosion, dilation)
 
 
+ANY_AXES = (spread, variation, soft_erosion)  # which take windows of several axes, too
+
+
+def of_boxes(function):
+    """The same for windows of two axes, as scipy.ndimage.vectorized_filter hands them over."""
+    if function not in FUNCTIONS or function in ANY_AXES:
+        return function
+    return lambda windows, axis: function(windows.reshape(*windows.shape[:-2], -1), -1)
+
+
 def of_one_window(function):
     return lambda window: function(window, -1)
 
@@ -112,7 +122,7 @@ def loops(name, size, dtype, fastmath):
     in_cross = cross(n).reshape(side, side)
     rows = np.array([-1, -1, -1, 0, 1, 1, 1, 0])
     columns = np.array([-1, 0, 1, 1, 1, 0, -1, -1])
-    small, eight, twenty, level, high_level = real(1e-6), real(8), real(20), real(0.3), real(0.95)
+    small, eight, twenty, level, high_level = real(1e-6), real(8), real(20), real(0.1), real(0.95)
     count = real(n)
 
     def spread(p, out):

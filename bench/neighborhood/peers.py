@@ -29,7 +29,8 @@ def scipy_vectorized_filter(image, function, size, engine=None):
     """`scipy.ndimage.vectorized_filter`."""
     from scipy import ndimage
 
-    return Ready(lambda: ndimage.vectorized_filter(image, function, size=size))
+    of_boxes = functions.of_boxes(function)
+    return Ready(lambda: ndimage.vectorized_filter(image, of_boxes, size=size))
 
 
 def numba_loops(fastmath, image, function, size):

@@ -59,6 +59,7 @@ class Step:
     terms: tuple = ()
     weights: tuple = ()
     box: bool = False
+    raw: bool = False  # all that it depends on are cells of the array
     source: str = "u1"
     register: int = -1
 
@@ -358,11 +359,12 @@ class Lowering:
                 raise TooLong
             code = _CODES[node.dtype]
             values = [self.element(node.args[0], row * count + i) for i in range(count)]
+            raw = all(isinstance(value, Cell) and value.line == 0 for value in values)
             for i, j in _network(count):
                 pair = values[i], values[j]
                 if any(isinstance(value, Constant) for value in pair):
                     pair = tuple(self._emit("copy", code, (v,)) if isinstance(v, Constant) else v for v in pair)
-                values[i] = self._emit("exchange", code, pair)
+                values[i] = self._emit("exchange", code, pair, raw=raw)
                 values[j] = self._emit("greater", code, (values[i],))
             self.sorted[node.number, row] = values
         return self.sorted[node.number, row][number % count]
@@ -469,7 +471,7 @@ class Lowering:
             row = self._row(step, [place[step.operands[0]]] if step.box else [slot(operand) for operand in step.operands])
             row["dst"] = step.register
             if step.name == "exchange":
-                row["c"] = self.steps[number + 1].register
+                row["c"], row["source"] = self.steps[number + 1].register, step.raw
             if step.name in ("least", "greatest"):
                 read = {cell.line for cell in step.terms} if step.terms else {step.operands[0]}
                 row["source"] = read == {0}

@@ -138,6 +138,37 @@ def check_footprints(rng):
             raise AssertionError(f"{name}: {line}\n{error}") from error
 
 
+# Functions that are compiled, exact on small integers.
+PROGRAMS = {
+    "weighted": lambda v, axis: v @ np.arange(v.shape[-1]),
+    "contrast": lambda v, axis: (v.max(axis) - v[..., 0]) * 2 - np.abs(v).sum(axis),
+    "products": lambda v, axis: (v * v[..., -1:]).sum(axis) + v.min(axis),
+    "pattern": lambda v, axis: (v > v[..., :1]).sum(axis),
+    "middle": lambda v, axis: np.sort(v[..., :25], axis)[..., v[..., :25].shape[-1] // 2],
+}
+
+
+def check_programs(rng):
+    shape, dtype = drawn_shape(rng), np.dtype(str(rng.choice(["i2", "i4", "i8", "f4", "f8"])))
+    mode = str(rng.choice([mode for mode in MODES if mode != "ignore"]))
+    size = tuple(min(int(2 ** rng.uniform(0, {1: 8, 2: 4}.get(len(shape), 2))), n if mode == "valid" else 400) for n in shape)
+    x = rng.integers(-9, 10, shape).astype(dtype)
+    options = {"mode": mode} | ({"cval": 1} if mode == "constant" else {})
+    if rng.random() < 0.4:
+        options["step"] = tuple(int(s) for s in rng.integers(1, 6, len(shape)))
+    name = str(rng.choice(list(PROGRAMS)))
+    line = f"reduce_(x, {name!r}, {size}, engine='compiled') of shape={shape} dtype={dtype} {options}"
+    result = reduce_(x, PROGRAMS[name], size, engine="compiled", workers=int(rng.choice([1, 2])), **options)
+    cells = int(np.prod(size))
+    many = max(int((MOST_CELLS / cells) ** (1 / x.ndim)), 1)
+    outputs = [sampled(rng, n, 1, many) for n in result.shape]
+    values, _ = gathered(x, size, outputs=outputs, **options)
+    try:
+        np.testing.assert_array_equal(result[np.ix_(*outputs)], PROGRAMS[name](values, -1))
+    except AssertionError as error:
+        raise AssertionError(f"{line}\n{error}") from error
+
+
 def check_scipy(rng):
     """All outputs of real data, beside the sums of scipy.ndimage and cumulative sums of integers."""
     shape = tuple(int(n) for n in rng.integers(200, 1400, 2))
@@ -155,7 +186,9 @@ def check_scipy(rng):
 
 
 @pytest.mark.parametrize(
-    "check, share", [(check_boxes, 0.4), (check_footprints, 0.2), (check_scipy, 0.1)], ids=["boxes", "footprints", "scipy"]
+    "check, share",
+    [(check_boxes, 0.35), (check_footprints, 0.15), (check_scipy, 0.1), (check_programs, 0.1)],
+    ids=["boxes", "footprints", "scipy", "programs"],
 )
 def test_named_reductions_at_real_sizes(real_sizes, check, share):
     real_sizes(check, share=share)

@@ -33,7 +33,7 @@ import numpy as np
 cnp.import_array()
 
 cdef idx REGISTER_BYTES = 24 << 10   # of all registers of a program together: they share the first-level cache
-cdef idx LEAST_STRIP = 64            # outputs
+cdef idx LEAST_STRIP = 256           # outputs: an operation takes as long to begin as for 64 of them
 cdef idx MOST_STRIP = 1024
 
 seam("neighborhood.REGISTER_BYTES", &REGISTER_BYTES)
@@ -69,7 +69,7 @@ STEP_FIELDS = ("code", "kind", "scalars", "source", "dst", "a", "b", "c", "terms
 
 cdef struct Op:                  # an operation, by what STEP_FIELDS names
     int64_t code, kind, scalars
-    int64_t source               # of a cast: the kind of a; of an extreme: whether all operands are the array's
+    int64_t source               # of a cast: the kind of a; of extremes and exchanges: whether they see the array's cells alone
     int64_t dst, a, b, c         # slots; of an exchange, c gets the greater
     int64_t terms, count         # of many operands: where their slots stand in the program's list; 0: not many
     int64_t box                  # over all cells of the window, of the line a
@@ -249,7 +249,7 @@ cdef void run_strip(const Plan *q, const Lines *p, const Block *b, Tables *t, id
         o.dst = t.registers + op.dst * register_bytes(q)
         if out != NULL and s == q.output_steps - 1:
             o.dst = out
-        if op.code == _table.FC_DO_LEAST or op.code == _table.FC_DO_GREATEST:
+        if op.code in (_table.FC_DO_LEAST, _table.FC_DO_GREATEST, _table.FC_DO_EXCHANGE):
             o.kind = op.source and not b.flags & FC_LINE_NAN
         if op.box:
             reduce_box(q, p, b, t, op, &o, line, x)

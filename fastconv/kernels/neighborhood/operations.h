@@ -182,7 +182,7 @@ FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
         dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
 }
 
-static void FC_N(exchange)(const fc_operation *q)
+FC_INLINE void FC_N(exchange)(const int nans, const fc_operation *q)
 {
     const FC_T *a = q->a, *b = q->b;
     const ptrdiff_t n = q->n;
@@ -190,7 +190,7 @@ static void FC_N(exchange)(const fc_operation *q)
 #pragma GCC ivdep
     for (ptrdiff_t i = 0; i < n; i++) {
         const FC_T x = a[i], y = b[i];
-        const int ordered = (x < y) | (y != y);
+        const int ordered = nans ? (x < y) | (y != y) : x < y;
         dst[i] = ordered ? x : y;
         more[i] = ordered ? y : x;
     }
@@ -298,7 +298,12 @@ static void FC_N(operation)(const fc_operation *q)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
-    case FC_DO_EXCHANGE: FC_N(exchange)(q); return;
+    case FC_DO_EXCHANGE:
+        if (q->kind)
+            FC_N(exchange)(0, q);
+        else
+            FC_N(exchange)(1, q);
+        return;
     case FC_DO_CAST: FC_N(cast)(q); return;
     case FC_DO_ADD_PRODUCT:
         if (q->scalars & 2)

@@ -284,8 +284,8 @@ typedef struct fc_finish_parts {
  *
  * From FC_DO_SUM on the operation is over count > 0 operands, terms[t][i], t < count, and reads and writes up to a vector beyond
  * n: FC_DO_DOT: times weights[t]; FC_DO_SQUARES and FC_DO_DISTANCES: of (terms[t][i] - a[i])^2 and |terms[t][i] - a[i]|, where
- * `scalars` 1 says that a is one element. Of integers there are sum to greatest. `kind` 1: no operand of least and greatest is
- * NaN. */
+ * `scalars` 1 says that a is one element. Of integers there are sum to greatest. `kind` 1: no operand of least, greatest or
+ * FC_DO_EXCHANGE is NaN. */
 enum {
     FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX, FC_DO_POWER,
     FC_DO_HYPOT, FC_DO_ARCTAN2, FC_DO_AND, FC_DO_OR, FC_DO_XOR, FC_DO_LEFT_SHIFT, FC_DO_RIGHT_SHIFT, FC_DO_FLOOR_DIVIDE,

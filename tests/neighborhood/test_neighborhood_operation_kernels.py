@@ -1,0 +1,114 @@
+"""The kernel of operations alone, against its contract in kernels/neighborhood/table.h, flush against pages that must not be
+touched. What each operation gives is compared with NumPy in test_functions_compiled.py, too, through programs."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from kernel_calls import ORDER, drawn, elements, filled, kind_of, pointers, vector_bytes
+
+import kernels
+from guarded import place
+from support import assert_same_bits
+
+pytestmark = kernels.needs_headers
+every_dtype = pytest.mark.parametrize("dtype", ORDER)
+
+BINARY = {"ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum}
+REALS = {"DIVIDE": np.divide, "FMIN": np.fmin, "FMAX": np.fmax, "DISTANCE": lambda a, b: np.abs(a - b)}
+WHOLE = {"AND": np.bitwise_and, "OR": np.bitwise_or, "XOR": np.bitwise_xor, "LEFT_SHIFT": np.left_shift,
+         "RIGHT_SHIFT": np.right_shift, "FLOOR_DIVIDE": np.floor_divide, "REMAINDER": np.remainder}  # fmt: skip
+COMPARE = {"LESS": np.less, "LESS_EQUAL": np.less_equal, "EQUAL": np.equal, "NOT_EQUAL": np.not_equal}
+
+
+def lengths(dtype):
+    """Numbers of outputs around a vector and around four."""
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    return sorted({1, lanes - 1, lanes, lanes + 1, 4 * lanes - 1, 4 * lanes, 4 * lanes + 1} - {0})
+
+
+def call(dtype, code, dst, n, **fields):
+    elements(dtype).operation(kernels.arguments("fc_operation", code=kernels.constant(f"FC_DO_{code}"), dst=dst, n=n, **fields))
+    return dst
+
+
+@every_dtype
+def test_operations_of_two(dtype, isa, rng):
+    binary = BINARY | (REALS if dtype[0] == "f" else WHOLE) | COMPARE
+    for n in lengths(dtype):
+        whole = drawn(rng, dtype, (2, n))
+        whole[1] += whole[1] == 0
+        for scalars in (0, 1, 2):
+            a, b = (place(x[: 1 if scalars & bit else n], at_end=True) for x, bit in zip(whole, (1, 2), strict=True))
+            for code, function in binary.items():
+                with np.errstate(all="ignore"):
+                    expected = np.broadcast_to(function(a, b), n)
+                dst = place(np.zeros(n, np.uint8 if code in COMPARE else dtype), at_end=True)
+                assert_same_bits(call(dtype, code, dst, n, a=a, b=b, scalars=scalars), expected.astype(dst.dtype))
+                if code not in COMPARE and not scalars:  # where an operand is
+                    same = place(a, at_end=True)
+                    assert_same_bits(call(dtype, code, same, n, a=same, b=b), expected.astype(dtype))
+
+
+@every_dtype
+def test_choices_products_and_exchanges(dtype, isa, rng):
+    for n in lengths(dtype):
+        a, b, c = (place(x, at_end=True) for x in drawn(rng, dtype, (3, n)))
+        truth = place(rng.integers(0, 2, n).astype(np.uint8), at_end=True)
+        for scalars in range(4):
+            x, y = (place(v[: 1 if scalars & bit else n], at_end=True) for v, bit in ((a, 1), (b, 2)))
+            dst = place(np.zeros(n, dtype), at_end=True)
+            assert_same_bits(call(dtype, "SELECT", dst, n, a=x, b=y, c=truth, scalars=scalars), np.where(truth, x, y))
+        dst = place(np.zeros(n, dtype), at_end=True)
+        assert_same_bits(call(dtype, "ADD_PRODUCT", dst, n, a=a, b=b, c=c), a * b + c)
+        assert_same_bits(call(dtype, "ADD_PRODUCT", dst, n, a=a, b=b[-1:].copy(), c=c, scalars=2), a * b[-1] + c)
+        more = place(np.zeros(n, dtype), at_end=True)
+        for kind in (0, 1):
+            call(dtype, "EXCHANGE", dst, n, a=a, b=b, more=more, kind=kind)
+            np.testing.assert_array_equal(dst, np.minimum(a, b))
+            np.testing.assert_array_equal(more, np.maximum(a, b))
+        if dtype[0] == "f":
+            a[rng.random(n) < 0.3] = np.nan
+            b[rng.random(n) < 0.3] = np.nan
+            call(dtype, "EXCHANGE", dst, n, a=a, b=b, more=more)
+            np.testing.assert_array_equal(np.stack([dst, more]), np.sort(np.stack([a, b]), axis=0))
+
+
+@every_dtype
+def test_casts(dtype, isa, rng):
+    for n in lengths(dtype):
+        for source in ORDER:
+            a = place(drawn(rng, source, n) if np.dtype(dtype).kind == "i" else rng.integers(0, 9, n).astype(source), at_end=True)
+            dst = place(np.zeros(n, dtype), at_end=True)
+            assert_same_bits(call(dtype, "CAST", dst, n, a=a, kind=kind_of(source)), a.astype(dtype))
+
+
+@every_dtype
+def test_operations_of_many(dtype, isa, rng):
+    for n in lengths(dtype):
+        for count in (1, 2, 5, 9):
+            values = drawn(rng, dtype, (count, n), most=2)
+            lanes = vector_bytes() // np.dtype(dtype).itemsize
+            terms = [filled(row, lanes, 1) for row in values]
+            at = pointers(terms)
+            common = {"terms": ctypes.addressof(at), "count": count}
+            expected = {"SUM": values.sum(0, dtype=dtype), "PROD": values.prod(0, dtype=dtype), "LEAST": values.min(0),
+                        "GREATEST": values.max(0)}  # fmt: skip
+            more = {}
+            if dtype[0] == "f":
+                centre = filled(drawn(rng, dtype, n), lanes, 1)
+                weights = place(drawn(rng, dtype, count), at_end=True)
+                d = values - centre[:n]
+                expected |= {"DOT": weights @ values, "SQUARES": (d * d).sum(0), "DISTANCES": np.abs(d).sum(0)}
+                more = {"DOT": {"weights": weights}, "SQUARES": {"a": centre}, "DISTANCES": {"a": centre}}
+            for code, result in expected.items():
+                for kind in (0, 1):
+                    dst = filled(np.zeros(n, dtype), lanes, 0)
+                    call(dtype, code, dst, n, kind=kind, **common, **more.get(code, {}))
+                    assert_same_bits(dst[:n] + dst.dtype.type(0), (result + dst.dtype.type(0)).astype(dtype))
+            if dtype[0] == "f":
+                terms[0][:n][rng.random(n) < 0.3] = np.nan
+                whole = np.stack([term[:n] for term in terms])
+                for code, result in (("LEAST", np.min(whole, 0)), ("GREATEST", np.max(whole, 0))):
+                    dst = filled(np.zeros(n, dtype), lanes, 0)
+                    np.testing.assert_array_equal(call(dtype, code, dst, n, **common)[:n], result)
