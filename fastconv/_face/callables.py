@@ -12,6 +12,7 @@ import math
 import re
 import struct
 import sys
+import types
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _SPELLINGS |= {
     if struct.calcsize(code) == struct.calcsize("P")
 }
 _RESULTS = "?bBhHiIlLqQefdFD"
+_SEVERAL = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,13 @@ def takes_axis(function, dtype):
     The signature decides: a parameter `axis` that can be given by name, or ``**kwargs``. A builtin that has no signature is
     tried on a block of two windows of ones.
     """
+    if type(function) is types.FunctionType and not function.__dict__ and not function.__code__.co_flags & _SEVERAL:
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        if not function.__code__.co_kwonlyargcount and len(names) in (1, 2) and function.__code__.co_posonlyargcount < 2:
+            if len(names) == 1 and names[0] != "axis":
+                return False
+            if len(names) == 2 and names[1] == "axis":
+                return True
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -106,11 +106,12 @@ def _windows_at(geometry, at):
             taps = np.where(taps < n, taps, 2 * n - 2 - taps)
         elif mode == _engine.MODES["wrap"]:
             taps = taps % n
-        beyond = (taps < 0) | (taps >= n)
         shape = [len(taps)] + [1] * ndim
         shape[a + 1] = geometry.window[a]
-        places.append(np.clip(taps, 0, n - 1).reshape(shape))
-        outside = outside | beyond.reshape(shape)
+        inside = np.minimum(np.maximum(taps, 0), n - 1)
+        places.append(inside.reshape(shape))
+        if geometry.mode == _engine.MODES["constant"]:
+            outside = outside | (taps != inside).reshape(shape)
     native = x.dtype.newbyteorder("=")
     windows = x[tuple(places)].astype(native)
     if geometry.mode == _engine.MODES["constant"]:

@@ -5,6 +5,7 @@ graph, whose values have the shape that the window alone would give them: a *tai
 takes one. What cannot be written down raises `Refused`, which names the operation and the line of the function. Next hop:
 reductions.py, which has NumPy's functions of windows, then program.py, which makes a program of the graph.
 """
+import functools
 import math
 import operator
 import sys
@@ -31,6 +32,13 @@ _REDUCES = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"
 _WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
 _HERE = str(Path(__file__).parent)
 _NUMPY = str(Path(np.__file__).parent)
+
+
+@functools.lru_cache(1024)
+def _loop(ufunc, asked):
+    """The dtypes of the loop that NumPy takes for operands of some dtypes or types of scalars; whether all are understood."""
+    dtypes = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
+    return dtypes, all(supported(dtype) for dtype in dtypes)
 
 
 class Refused(Exception):
@@ -177,12 +185,12 @@ class Trace:
             return self.call(np.less if name == "greater" else np.less_equal, inputs[::-1])
         if name == "matmul":
             return self.stand(self.product(*inputs))
-        weak = [value if isinstance(value, Stand) else np.asarray(value) for value in inputs]
         asked = tuple(
-            type(value) if type(value) in (int, float) else array.dtype for value, array in zip(inputs, weak, strict=True)
+            type(value) if type(value) in (int, float) else (value if isinstance(value, Stand) else np.asarray(value)).dtype
+            for value in inputs
         )
-        dtypes = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
-        if any(not supported(dtype) for dtype in dtypes):
+        dtypes, known = _loop(ufunc, asked)
+        if not known:
             self.refuse(f"{name} of {', '.join(str(getattr(d, '__name__', d)) for d in asked)}")
         operands = [self.operand(value, dtype) for value, dtype in zip(inputs, dtypes, strict=False)]
         if name == "divmod":
@@ -322,9 +330,10 @@ class Trace:
             return self.stand(node)
         if 0 in (node.tail[a] for a in axes):
             self.refuse(f"{op} of nothing")
-        shape = tuple(node.tail[a] for a in kept)
-        numbers = np.arange(node.size).reshape(node.tail).transpose(*kept, *axes).reshape(*shape, -1)
-        moved = self.pick([node], numbers)
+        shape, moved = tuple(node.tail[a] for a in kept), node
+        if len(node.tail) > 1:
+            numbers = np.arange(node.size).reshape(node.tail).transpose(*kept, *axes).reshape(*shape, -1)
+            moved = self.pick([node], numbers)
         result = self.node("reduce", (moved,), node.dtype, shape, op)
         if keepdims:
             tail = tuple(1 if a in axes else n for a, n in enumerate(node.tail))
