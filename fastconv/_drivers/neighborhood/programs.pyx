@@ -32,13 +32,15 @@ import numpy as np
 
 cnp.import_array()
 
-cdef idx REGISTER_BYTES = 24 << 10   # of all registers of a program together: they share the first-level cache
+cdef idx REGISTER_BYTES = 24 << 10   # of all registers of a program, and of the rows of windows: they share the first-level cache
 cdef idx LEAST_STRIP = 256           # outputs: an operation takes as long to begin as for 64 of them
 cdef idx MOST_STRIP = 1024
+cdef idx DOUBLED = 5                 # columns of a window from which on extremes are doubled
 
 seam("neighborhood.REGISTER_BYTES", &REGISTER_BYTES)
 seam("neighborhood.PROGRAM_LEAST_STRIP", &LEAST_STRIP)
 seam("neighborhood.PROGRAM_MOST_STRIP", &MOST_STRIP)
+seam("neighborhood.PROGRAM_DOUBLED", &DOUBLED)
 
 CODES = {
     "add": _table.FC_DO_ADD, "subtract": _table.FC_DO_SUBTRACT, "multiply": _table.FC_DO_MULTIPLY,
@@ -185,7 +187,7 @@ cdef idx place_tables(const Plan *q, const Lines *p, char *memory, Tables *t) no
     t.line = <const char **>at
     at += round_up((q.lines + q.constants) * sizeof(void *))
     t.terms = <const void **>at
-    at += round_up(max(q.most_terms, max(p.runs, p.window[p.ndim - 1])) * sizeof(void *))
+    at += round_up((1 + max(q.most_terms, max(p.runs, p.window[p.ndim - 1]))) * sizeof(void *))
     return at - memory
 
 
@@ -219,17 +221,28 @@ cdef void compute_pixels(const Plan *q, const Lines *p, const Block *b, Tables *
 
 cdef void reduce_box(const Plan *q, const Lines *p, const Block *b, Tables *t, const Op *op, fc_operation *o, idx line,
                      idx x) noexcept nogil:
-    """An operation over all cells of a box: over the rows of the window, then along its row."""
-    cdef idx i, item = q.bytes[op.a], width = p.window[p.ndim - 1], n = o.n
+    """An operation over all cells of a box: over the rows of the window, then along its row, of extremes by doubling: of 1, 2,
+    4.. columns, in place, and the last two of these cover the window."""
+    cdef idx i, item = q.bytes[op.a], width = p.window[p.ndim - 1], n = o.n, covered = 1
+    cdef bint doubling = width >= max(DOUBLED, 2) and op.code in (_table.FC_DO_LEAST, _table.FC_DO_GREATEST)
     cdef void *dst = o.dst
     o.n, o.count, o.terms = n + width - 1, p.runs, t.terms
     for i in range(p.runs):
         t.terms[i] = kept_line(q, p, b, t, op.a, line + p.run_line[i]) + x * item
-    if width > 1 and p.runs > 1:
+    if width > 1 and (p.runs > 1 or doubling):
         o.dst = t.columns
         elements(p, op.kind).operation(o)
         t.terms[0] = t.columns
-    if width > 1:
+    if doubling:
+        o.count = 2
+        while 2 * covered < width:
+            t.terms[1] = t.columns + covered * item
+            covered *= 2
+            o.n = n + width - covered
+            elements(p, op.kind).operation(o)
+        t.terms[1] = t.columns + (width - covered) * item
+        o.n = n
+    elif width > 1:
         for i in range(width - 1, -1, -1):
             t.terms[i] = <const char *>t.terms[0] + i * item
         o.n, o.count = n, width
@@ -299,24 +312,24 @@ cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scrat
         t.base[q.registers + i], t.advance[q.registers + i] = q.constant + 8 * i, 0
     compute_pixels(q, p, b, &t)
     put.source, put.kind, put.src_step, put.dst_step = q.result_kind, r.out_kind, item, r.out_step[p.ndim - 1]
-    for i in range(out_lines(p, b)):
-        line = locate(p, b, r, i, &out)
-        if step == 1:
-            place_cells(q, p, b, &t, line)
-        x = 0
-        while x < b.count[p.ndim - 1]:
-            n = min(q.strip, b.count[p.ndim - 1] - x)
+    x = 0
+    while x < b.count[p.ndim - 1]:   # all lines of a strip: windows share most of their rows with the next
+        n = min(q.strip, b.count[p.ndim - 1] - x)
+        for i in range(out_lines(p, b)):
+            line = locate(p, b, r, i, &out)
             if step > 1:
                 copy_cells(q, p, b, &t, line, x, n)
+            else:
+                place_cells(q, p, b, &t, line)
             put.src, put.dst, put.n = t.base[q.result], out + x * put.dst_step, n
             if direct and <size_t>out % item == 0:
                 run_strip(q, p, b, &t, line, x, n, put.dst)
             else:
                 run_strip(q, p, b, &t, line, x, n, NULL)
                 p.k.put_line(&put)
-            x += n
-        if must_end(b):
-            return
+            if must_end(b):
+                return
+        x += n
 
 
 def add(Walk pass_, geometry, Program program, cnp.ndarray out):
@@ -324,7 +337,7 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
     cdef Lines *p = &pass_.p
     cdef Plan *q
     cdef Tables t
-    cdef idx count, i, cell, run
+    cdef idx count, i, cell, run, rows = 1, strip, lines
     cdef idx cells = program.plan.cells
     cdef Run *runs = runs_of(p, geometry, &count)
     q = <Plan *>PyMem_RawCalloc(1, sizeof(Plan) + 2 * cells * sizeof(idx))
@@ -340,7 +353,11 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
             run += 1
         q.place[2 * i], q.place[2 * i + 1] = runs[run].line, runs[run].first + cell
     PyMem_RawFree(runs)
+    for i in range(p.ndim - 1):
+        rows *= p.window[i]
+    strip = max(REGISTER_BYTES // (q.widest_register * q.registers) // 64 * 64, LEAST_STRIP)
+    lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, LEAST_STRIP // 2)
     # Whole vectors of all types: kernels write so many.
-    q.strip = round_up(min(max(REGISTER_BYTES // (q.widest_register * q.registers) // 64 * 64, LEAST_STRIP), MOST_STRIP))
+    q.strip = round_up(min(strip, lines, MOST_STRIP))
     pass_.add(reduce_program, q, place_tables(q, p, NULL, &t), out, program.cost)
     pass_.keep.append(program)
