@@ -19,6 +19,7 @@ CROSSED = {
     "neighborhood.PROGRAM_LEAST_STRIP": "test_same_bits_for_any_number_of_threads_and_strip",
     "neighborhood.PROGRAM_MOST_STRIP": "test_same_bits_for_any_number_of_threads_and_strip",
     "neighborhood.PROGRAM_DOUBLED": "test_extremes_of_boxes_by_doubling",
+    "neighborhood.PROGRAM_STACKED": "test_extremes_of_boxes_by_doubling",
     "neighborhood._KEPT_CELLS": "test_values_that_are_kept_or_computed_again",
     "neighborhood._SAMPLES": "test_functions_that_change_are_called",
     "compile.py:_MOST_KNOWN": "test_programs_are_forgotten",
@@ -512,8 +513,10 @@ def test_same_bits_for_any_number_of_threads_and_strip():
 @pytest.mark.parametrize("dtype", ["u1", "i8", "f4", "f8"])
 def test_extremes_of_boxes_by_doubling(dtype):
     x = numbers(np.random.default_rng(21), (40, 200), dtype)
-    for width, height, doubled in itertools.product((1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 31, 33), (1, 3), (1, 2, 5, 1000)):
-        with use_seams({"neighborhood.PROGRAM_DOUBLED": doubled}):
+    sizes = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 31, 33)
+    for shape, doubled in itertools.product([*((w, 3) for w in sizes), *((2, w) for w in sizes), (12, 12)], (1, 2, 5, 1000)):
+        height, width = shape
+        with use_seams({"neighborhood.PROGRAM_DOUBLED": doubled, "neighborhood.PROGRAM_STACKED": doubled}):
             got = neighborhood_reduce(x, lambda v, axis: v.max(axis) - v.min(axis), (height, width), engine="compiled")
         low, high = neighborhood_reduce(x, ["min", "max"], (height, width))
         with np.errstate(invalid="ignore"):

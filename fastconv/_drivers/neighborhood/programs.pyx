@@ -36,11 +36,13 @@ cdef idx REGISTER_BYTES = 24 << 10   # of all registers of a program, and of the
 cdef idx LEAST_STRIP = 256           # outputs: an operation takes as long to begin as for 64 of them
 cdef idx MOST_STRIP = 1024
 cdef idx DOUBLED = 5                 # columns of a window from which on extremes are doubled
+cdef idx STACKED = 10                # rows of a window from which on they are, for all lines of a strip at once
 
 seam("neighborhood.REGISTER_BYTES", &REGISTER_BYTES)
 seam("neighborhood.PROGRAM_LEAST_STRIP", &LEAST_STRIP)
 seam("neighborhood.PROGRAM_MOST_STRIP", &MOST_STRIP)
 seam("neighborhood.PROGRAM_DOUBLED", &DOUBLED)
+seam("neighborhood.PROGRAM_STACKED", &STACKED)
 
 CODES = {
     "add": _table.FC_DO_ADD, "subtract": _table.FC_DO_SUBTRACT, "multiply": _table.FC_DO_MULTIPLY,
@@ -93,6 +95,7 @@ cdef struct Plan:                # of a program, then of what it runs on
     int result_kind
     # what it runs on
     idx strip                    # outputs
+    idx stacks                   # extremes of boxes whose rows are doubled for all lines of a strip at once
     idx *place                   # of each slot of a cell: the line of the region and the position there, for output 0
 
 
@@ -150,6 +153,7 @@ cdef struct Tables:              # of one thread
     char *registers
     char *copies                 # of cells, where outputs are a step apart
     char *columns
+    char *stacks                 # of each such extreme, a row for each line of the region
     char *kept                   # the lines of a program but for the array's; then those of one row
     char *rows
     const char **base            # of each slot
@@ -166,6 +170,14 @@ cdef inline idx line_pitch(const Plan *q, const Lines *p) noexcept nogil:
     return round_up(q.widest * p.region[p.ndim - 1]) + FC_LINE_SLACK
 
 
+cdef inline idx stack_pitch(const Plan *q, const Lines *p) noexcept nogil:
+    return round_up(q.widest * (q.strip + p.window[p.ndim - 1])) + 128   # for a vector that is too much, and no power of 2
+
+
+cdef inline bint is_extreme(const Op *op) noexcept nogil:
+    return op.code == _table.FC_DO_LEAST or op.code == _table.FC_DO_GREATEST
+
+
 cdef idx place_tables(const Plan *q, const Lines *p, char *memory, Tables *t) noexcept nogil:
     """Where the tables of a thread are in its memory; returns the bytes of it."""
     cdef char *at = memory
@@ -176,6 +188,8 @@ cdef idx place_tables(const Plan *q, const Lines *p, char *memory, Tables *t) no
     at += (q.cells if p.step[p.ndim - 1] > 1 else 0) * register_bytes(q)
     t.columns = at
     at += line_pitch(q, p)
+    t.stacks = at
+    at += q.stacks * p.lines * stack_pitch(q, p)
     t.kept = at
     at += (q.kept - 1) * p.slots * line_pitch(q, p)
     t.rows = at
@@ -219,15 +233,45 @@ cdef void compute_pixels(const Plan *q, const Lines *p, const Block *b, Tables *
             elements(p, op.kind).operation(&o)
 
 
+cdef idx doubled(idx length) noexcept nogil:
+    """The largest power of 2 that is less than a length, or 1."""
+    cdef idx covered = 1
+    while 2 * covered < length:
+        covered *= 2
+    return covered
+
+
+cdef void stack_rows(const Plan *q, const Lines *p, const Block *b, Tables *t, const Op *op, idx x, idx n,
+                     char *stack) noexcept nogil:
+    """Extremes of 1, 2, 4.. rows, in place, for all lines of a region: the last two of these cover the rows of a window."""
+    cdef idx item = q.bytes[op.a], pitch = stack_pitch(q, p), rows = span(p, b, p.ndim - 2), covered = 1, j
+    cdef fc_operation o
+    o.code, o.scalars, o.kind, o.count, o.terms = op.code, 0, op.source and not b.flags & FC_LINE_NAN, 2, t.terms
+    o.n = n + p.window[p.ndim - 1] - 1
+    while 2 * covered < p.window[p.ndim - 2]:
+        for j in range(rows - 2 * covered + 1):
+            t.terms[0], t.terms[1] = stack + j * pitch, stack + (j + covered) * pitch
+            if covered == 1:
+                t.terms[0] = kept_line(q, p, b, t, op.a, j) + x * item
+                t.terms[1] = kept_line(q, p, b, t, op.a, j + 1) + x * item
+            o.dst = stack + j * pitch
+            elements(p, op.kind).operation(&o)
+        covered *= 2
+
+
 cdef void reduce_box(const Plan *q, const Lines *p, const Block *b, Tables *t, const Op *op, fc_operation *o, idx line,
-                     idx x) noexcept nogil:
+                     idx x, const char *stack) noexcept nogil:
     """An operation over all cells of a box: over the rows of the window, then along its row, of extremes by doubling: of 1, 2,
     4.. columns, in place, and the last two of these cover the window."""
     cdef idx i, item = q.bytes[op.a], width = p.window[p.ndim - 1], n = o.n, covered = 1
-    cdef bint doubling = width >= max(DOUBLED, 2) and op.code in (_table.FC_DO_LEAST, _table.FC_DO_GREATEST)
+    cdef bint doubling = width >= max(DOUBLED, 2) and is_extreme(op)
     cdef void *dst = o.dst
     o.n, o.count, o.terms = n + width - 1, p.runs, t.terms
-    for i in range(p.runs):
+    if stack != NULL:
+        i = p.window[p.ndim - 2]
+        o.count, t.terms[0] = 2, stack + line * stack_pitch(q, p)
+        t.terms[1] = stack + (line + i - doubled(i)) * stack_pitch(q, p)
+    for i in range(0 if stack != NULL else p.runs):
         t.terms[i] = kept_line(q, p, b, t, op.a, line + p.run_line[i]) + x * item
     if width > 1 and (p.runs > 1 or doubling):
         o.dst = t.columns
@@ -255,17 +299,22 @@ cdef void run_strip(const Plan *q, const Lines *p, const Block *b, Tables *t, id
     NULL."""
     cdef fc_operation o
     cdef const Op *op
-    cdef idx s, i, slot
+    cdef idx s, i, slot, stacked = 0
+    cdef const char *stack
     for s in range(q.output_steps):
         op = q.output + s
         o.code, o.scalars, o.kind, o.n = op.code, op.scalars, op.source, n
         o.dst = t.registers + op.dst * register_bytes(q)
         if out != NULL and s == q.output_steps - 1:
             o.dst = out
-        if op.code in (_table.FC_DO_LEAST, _table.FC_DO_GREATEST, _table.FC_DO_EXCHANGE):
+        if is_extreme(op) or op.code == _table.FC_DO_EXCHANGE:
             o.kind = op.source and not b.flags & FC_LINE_NAN
         if op.box:
-            reduce_box(q, p, b, t, op, &o, line, x)
+            stack = NULL
+            if q.stacks and is_extreme(op):
+                stack = t.stacks + stacked * p.lines * stack_pitch(q, p)
+                stacked += 1
+            reduce_box(q, p, b, t, op, &o, line, x, stack)
             continue
         o.a, o.c = t.base[op.a] + x * t.advance[op.a], t.base[op.c] + x * t.advance[op.c]
         if op.count:
@@ -301,7 +350,7 @@ cdef void copy_cells(const Plan *q, const Lines *p, const Block *b, Tables *t, i
 cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     cdef const Plan *q = <const Plan *>r.own
     cdef Tables t
-    cdef idx i, x, n, line, step = p.step[p.ndim - 1], item = kind_bytes(q.result_kind)
+    cdef idx i, x, n, line, step = p.step[p.ndim - 1], item = kind_bytes(q.result_kind), stacked
     cdef char *out
     cdef bint direct = q.direct and r.out_kind == q.result_kind and r.out_step[p.ndim - 1] == item
     cdef fc_put put
@@ -314,7 +363,11 @@ cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scrat
     put.source, put.kind, put.src_step, put.dst_step = q.result_kind, r.out_kind, item, r.out_step[p.ndim - 1]
     x = 0
     while x < b.count[p.ndim - 1]:   # all lines of a strip: windows share most of their rows with the next
-        n = min(q.strip, b.count[p.ndim - 1] - x)
+        n, stacked = min(q.strip, b.count[p.ndim - 1] - x), 0
+        for i in range(q.output_steps if q.stacks else 0):
+            if q.output[i].box and is_extreme(q.output + i):
+                stack_rows(q, p, b, &t, q.output + i, x, n, t.stacks + stacked * p.lines * stack_pitch(q, p))
+                stacked += 1
         for i in range(out_lines(p, b)):
             line = locate(p, b, r, i, &out)
             if step > 1:
@@ -359,5 +412,8 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
     lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, LEAST_STRIP // 2)
     # Whole vectors of all types: kernels write so many.
     q.strip = round_up(min(strip, lines, MOST_STRIP))
+    if p.lines == p.region[p.ndim - 2] and p.window[p.ndim - 2] >= max(STACKED, 3):   # rows are the lines of a region
+        for i in range(q.output_steps):
+            q.stacks += q.output[i].box and is_extreme(q.output + i)
     pass_.add(reduce_program, q, place_tables(q, p, NULL, &t), out, program.cost)
     pass_.keep.append(program)
