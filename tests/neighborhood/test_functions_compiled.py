@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -508,6 +509,24 @@ def test_same_bits_for_any_number_of_threads_and_strip():
         for size in sizes:
             with use_seams({f"neighborhood.{name}": size}):
                 assert_array_equal(neighborhood_reduce(x[:20], function, 5, engine="compiled", mode="valid"), whole[2:18, 2:-2])
+
+
+@pytest.mark.parametrize("size", [3, 9, 31, 101, (1, 255), (255, 1)])
+def test_memory_is_bounded(size):
+    x = np.random.default_rng(22).random((600, 4000))
+    functions = [
+        lambda v, axis: (v[..., 0] - v.min(axis)) / (v.max(axis) - v.min(axis) + 1),
+        lambda v, axis: np.abs(v).sum(axis) + np.sqrt(np.abs(v)).max(axis),
+        lambda v, axis: (v * np.arange(v.shape[-1])).sum(axis),
+    ]
+    for function in functions:
+        out = np.empty_like(x)
+        neighborhood_reduce(x[:2], function, size, engine="compiled", workers=2)
+        tracemalloc.start()
+        neighborhood_reduce(x, function, size, engine="compiled", workers=2, out=out)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= (16 + 2 * 4) << 20
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i8", "f4", "f8"])

@@ -144,7 +144,8 @@ cdef class Program:
     @property
     def width(self):
         """Bytes beside an element of a block, for the engine's plan."""
-        return (self.plan.kept - 1) * self.plan.widest
+        boxes = int(self.arrays[1][:, STEP_FIELDS.index("box")].sum())   # whose rows may be doubled in lines of their own
+        return (self.plan.kept - 1 + boxes) * self.plan.widest
 
 
 # ---- blocks ----
