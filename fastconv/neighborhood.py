@@ -88,6 +88,9 @@ def _program(function, geometry, engine):
     called."""
     if engine == _compile.ENGINES["python"] or 0 in geometry.counts or _callables.compiled("reduction", function) is not None:
         return None
+    outputs, cells = math.prod(geometry.counts), math.prod(geometry.window)
+    if engine == _compile.ENGINES["auto"] and cells > 256 and outputs < 4 * cells:
+        return None  # a program of so many operations takes longer to make
     try:
         caller = _callables.Python(function, geometry.x.dtype.newbyteorder("="))
         return caller, *_compile.lower(caller, geometry)

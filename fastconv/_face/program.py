@@ -15,7 +15,7 @@ from .._drivers import runtime as _runtime
 from .._drivers.neighborhood.programs import CODES, KINDS, STEP_FIELDS, Program
 from .trace import KINDS as _CODES
 
-_MOST_STEPS = 1 << 17
+_MOST_STEPS = 1 << 15
 _MOST_SORTED = 128  # cells
 _KEPT_CELLS = 16  # values of larger arrays are computed again for the next depth, rather than kept
 _runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS")
@@ -173,6 +173,10 @@ class Lowering:
     def _emit(self, name, code, operands, kind=None, **more):
         """The value of an operation, made once for the same operands."""
         kind = kind or code
+        constants = [isinstance(operand, Constant) for operand in operands[:2]]
+        alone = constants == [True, True] or (name == "add_product" and constants[0])
+        if alone and name not in ("copy", "select", "cast"):  # kernels take one operand that is the same for all outputs
+            operands = (self._emit("copy", kind, operands[:1]), *operands[1:])
         key = (name, kind, code, operands, *more.items())
         found = self.made.get(key)
         if found is None:

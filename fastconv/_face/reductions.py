@@ -231,8 +231,6 @@ def _quantile(trace, a, fraction, axis, keepdims):
     apart = second - first  # of integers modulo 2^bits, as NumPy has it
     part = kind.type(part)
     value = first + apart * part if part < 0.5 else second - apart * (1 - part)
-    if part == 0:
-        value = first.astype(kind)
     if kind != a.dtype or a.dtype.kind != "f":
         return value
     return np.where(np.isnan(cell(count - 1)), cell(count - 1), value)
@@ -386,6 +384,8 @@ def _moves(function, method=None):
         stands = list(a) if several else [a]
         if any(not isinstance(one, Stand) for one in stands):
             trace.refuse(f"{function.__name__} of windows and constants")
+        if not {"dtype", "casting", "out"}.isdisjoint(kwargs):
+            trace.refuse(f"dtype=, casting= or out= of {function.__name__}")
         if any(isinstance(value, Stand) for value in (*args, *kwargs.values())):
             trace.refuse(f"{function.__name__} by what depends on the windows")
 

@@ -29,6 +29,7 @@ _OF_BOOLEANS = {"add": "bitwise_or", "multiply": "bitwise_and", "maximum": "bitw
                 "fmax": "bitwise_or", "fmin": "bitwise_and", "invert": "not", "absolute": "copy"}  # fmt: skip
 _REDUCES = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
             "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
+_WATCHED = {"raise", "call", "print", "log"}
 _WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
 _HERE = str(Path(__file__).parent)
 _NUMPY = str(Path(np.__file__).parent)
@@ -112,6 +113,22 @@ class Trace:
         self.refusal = self.refusal or f"{what} cannot be compiled{where}"
         raise Refused(self.refusal)
 
+    def watched(self):
+        """Refuses where numpy.errstate raises or calls."""
+        if not _WATCHED.isdisjoint(np.geterr().values()):
+            self.refuse("what numpy.errstate watches")
+
+    def handled(self, handler, *args, **kwargs):
+        """What a handler of NumPy's functions gives; any error of it is a refusal, whoever catches it."""
+        self.watched()
+        try:
+            return handler(self, *args, **kwargs)
+        except Refused:
+            raise
+        except Exception as error:
+            self.refusal = self.refusal or f"{type(error).__name__} ({error}) in a function of NumPy cannot be compiled"
+            raise
+
     def node(self, op, args, dtype, tail, params=(), value=None):
         key = (op, *(arg.number for arg in args), dtype.char, tail, params)
         found = self.known.get(key)
@@ -135,6 +152,10 @@ class Trace:
             if value.trace is not self:
                 self.refuse("windows of another call")
             return self.cast(value.node, dtype), len(value.node.tail) + self.lead
+        if type(value) is int and dtype is not None and dtype.kind in "iu":
+            info = np.iinfo(dtype)
+            if not info.min <= value <= info.max:  # an error, or compared as if the dtype could hold it
+                self.refuse(f"{value} beside {dtype}")
         array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
         return self.constant(array), array.ndim
 
@@ -146,6 +167,8 @@ class Trace:
                 return self.constant(node.value.astype(dtype))
         if dtype == _BOOL:
             return self.node("not_equal", (node, self.constant(np.zeros((), node.dtype))), _BOOL, node.tail)
+        if node.dtype.kind == "f" and dtype.kind == "u" and dtype.itemsize > 2:
+            self.refuse(f"a cast of {node.dtype} to {dtype}")  # of negative numbers: processors differ
         if node.dtype == _BOOL and dtype == np.dtype(np.uint8):
             return self.node("copy", (node,), dtype, node.tail)
         return self.node("cast", (node,), dtype, node.tail)
@@ -200,6 +223,8 @@ class Trace:
     def ufunc(self, name, dtypes, operands):
         dtype, result = dtypes[0], dtypes[-1]
         real = dtype.kind == "f"
+        if name not in _TRUTHS and any(one != dtype for one in dtypes[: len(operands)]):
+            self.refuse(f"{name} of {' and '.join(map(str, dtypes[: len(operands)]))}")
         if name in _TRUTHS:
             return self.elementwise(_TRUTHS[name], _BOOL, *((self.cast(node, _BOOL), ndim) for node, ndim in operands))
         if name == "logical_not":
@@ -244,8 +269,10 @@ class Trace:
                 return self.elementwise("multiply", result, operands[0], operands[0])
             if value == 1:
                 return self.elementwise("copy", result, operands[0])
-            if value == 0.5 and dtype.kind == "f":  # np.power(-inf, 0.5) is inf and that of -0 is 0; a root's are NaN and -0
-                return self.elementwise("power", result, *operands)
+            if value == 0.5 and dtype.kind == "f":  # NumPy takes roots of arrays, and powers of scalars: -inf tells them apart
+                if not self.lead and operands[0][0].tail == ():
+                    self.refuse("the power 0.5 of a number")
+                return self.elementwise("sqrt", result, operands[0])
         if dtype.kind != "f":
             self.refuse(f"power of {dtype}")
         return self.elementwise("power", result, *operands)
@@ -268,22 +295,27 @@ class Trace:
         """What a function that only moves elements makes of stand-ins: it is tried on arrays of their elements' numbers."""
         nodes = [stand.node for stand in stands]
         total = sum(node.size for node in nodes)
-        windows = next(prime for prime in (11, 13, 17, 19, 23, 29) if total % prime) if self.lead else 1
-        arrays, begin = [], 0
-        for node in nodes:
-            numbers = begin + np.arange(node.size).reshape(node.tail)
+        primes = [prime for prime in (11, 13, 17, 19, 53, 59, 61, 67) if total % prime]
+        results = []
+        for windows in (primes[0], primes[-1]) if self.lead else (1,):
+            arrays, begin = [], 0
+            for node in nodes:
+                numbers = begin + np.arange(node.size).reshape(node.tail)
+                if self.lead:
+                    numbers = numbers + total * np.arange(windows).reshape(-1, *[1] * len(node.tail))
+                arrays.append(numbers)
+                begin += node.size
+            made = function(*arrays, windows)
             if self.lead:
-                numbers = numbers + total * np.arange(windows).reshape(-1, *[1] * len(node.tail))
-            arrays.append(numbers)
-            begin += node.size
-        made = function(*arrays, windows)
-        if self.lead:
-            apart = total * np.arange(windows).reshape(-1, *[1] * (made.ndim - 1)) if made.ndim else None
-            if apart is None or made.shape[0] != windows or made.size == 0 or not np.array_equal(made, made[:1] + apart):
-                self.refuse(f"{what} across windows")
-            if made[0].min() < 0 or made[0].max() >= total:
-                self.refuse(f"{what} across windows")
-            made = made[0]
+                apart = total * np.arange(windows).reshape(-1, *[1] * (made.ndim - 1)) if made.ndim else None
+                if apart is None or made.shape[0] != windows or made.size == 0 or not np.array_equal(made, made[:1] + apart):
+                    self.refuse(f"{what} across windows")
+                if made[0].min() < 0 or made[0].max() >= total:
+                    self.refuse(f"{what} across windows")
+                made = made[0]
+            results.append(made)
+        if not np.array_equal(results[0], results[-1]):
+            self.refuse(f"{what} across windows")
         if made.size == 0:
             self.refuse(f"{what} that leaves nothing")
         dtype = np.result_type(*(node.dtype for node in nodes))
@@ -318,6 +350,8 @@ class Trace:
     def reduce(self, op, stand, axis, keepdims=False, dtype=None):
         """A reduction of a stand-in over axes of its tail, in its dtype unless another is given."""
         axes = self.axes(stand, axis)
+        if dtype == _BOOL:
+            op = {"sum": "any", "prod": "all"}.get(op, op)
         counted = np.dtype(np.uint8 if math.prod(stand.node.tail[a] for a in axes) < 256 else np.uint16)
         if op == "sum" and stand.dtype == _BOOL and dtype is not None and dtype.itemsize > 1:
             # Booleans are counted in as few bytes as hold how many there are.
@@ -371,6 +405,7 @@ class Stand(np.lib.mixins.NDArrayOperatorsMixin):
     def __init__(self, trace, node):
         self.trace, self.node = trace, node
 
+    __class__ = property(lambda self: np.ndarray)  # what functions find that ask
     dtype = property(lambda self: self.node.dtype)
     shape = property(lambda self: self.trace.shape(self.node))
     ndim = property(lambda self: len(self.node.tail) + self.trace.lead)
@@ -386,6 +421,7 @@ class Stand(np.lib.mixins.NDArrayOperatorsMixin):
         return self.transpose()
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        self.trace.watched()
         where, out = options.pop("where", True), options.pop("out", None)
         if out is not None:
             self.trace.refuse("an assignment to an array")
@@ -403,7 +439,7 @@ class Stand(np.lib.mixins.NDArrayOperatorsMixin):
         handler = FUNCTIONS.get(function)
         if handler is None:
             self.trace.refuse(f"{function.__module__}.{function.__name__}")
-        return handler(self.trace, *args, **kwargs)
+        return self.trace.handled(handler, *args, **kwargs)
 
     def __array__(self, *_, **__):
         self.trace.refuse("the windows as an array")
@@ -412,7 +448,9 @@ class Stand(np.lib.mixins.NDArrayOperatorsMixin):
         from .reductions import METHODS
 
         if name in METHODS:
-            return lambda *args, **kwargs: METHODS[name](self.trace, self, *args, **kwargs)
+            return lambda *args, **kwargs: self.trace.handled(METHODS[name], self, *args, **kwargs)
+        if name in ("__array_interface__", "__array_struct__", "__dlpack__"):
+            self.trace.refuse("the windows as an array")
         if name.startswith("__"):
             raise AttributeError(name)
         self.trace.refuse(f"the attribute {name}")

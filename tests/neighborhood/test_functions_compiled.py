@@ -438,6 +438,77 @@ def test_values_that_are_kept_or_computed_again():
             assert_allclose(neighborhood_reduce(x, third_moment, 5, engine="compiled"), whole, rtol=1e-13)
 
 
+RARE = np.zeros((40, 60))
+RARE[17, 23], RARE[30, 40] = 100, 3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "function"),
+    [
+        ("u1", lambda w, axis: (w > 300).sum(axis)),
+        ("u1", lambda w, axis: (w == 356).sum(axis)),
+        ("u4", lambda w, axis: (w == -1).sum(axis)),
+        ("u1", lambda w, axis: np.clip(w, -1, 1).sum(axis)),
+        ("i8", lambda w, axis: ((w - 50) > np.uint64(5)).sum(axis)),
+        ("u8", lambda w, axis: (w > np.array(3)).sum(axis)),
+        ("f8", lambda w, axis: np.argmin(np.where(np.arange(9) % 2 == 0, 5.0, w), axis=axis)),
+        ("f8", lambda w, axis: (np.where(w > 9, 2, w) * np.where(np.arange(9) > 3, 3, w + w[:, ::-1])).sum(axis)),
+        ("u1", lambda w, axis: w.sum(axis, dtype=bool).astype(int)),
+        ("f8", lambda w, axis: ((2 - w) ** 0.5).max(axis)),
+        ("f8", lambda w, axis: (-w).min(axis).astype("u8")),
+        ("i8", lambda w, axis: np.concatenate([w, w], axis=-1, dtype="u1", casting="unsafe").max(axis).astype(int)),
+        ("f8", lambda w, axis: np.percentile(np.where(w > 9, np.inf, w), 100, axis=axis)),
+        ("f8", lambda w, axis: np.percentile(np.where(w > 9, np.inf, w), 50, axis=axis)),
+        ("f8", lambda w, axis: np.std(w, axis=axis) if isinstance(w, np.ndarray) else np.min(w, axis=axis)),
+        ("i4", lambda w, axis: np.select([w > 3, w > 1], [w, 2], 0).sum(axis)),
+        ("?", lambda w, axis: w[:, 4] ** 2),
+        ("f8", lambda w, axis: w[:, 0].astype("i1") + w[:, 8].astype("i1")),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 2])
+def test_what_few_windows_show(dtype, function, step):
+    x = RARE.astype(dtype)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        called = neighborhood_reduce(x, function, 3, step=step, engine="python")
+        got = neighborhood_reduce(x, function, 3, step=step)
+    assert got.dtype == called.dtype
+    assert_allclose(got, called, rtol=1e-15 * 8)
+
+
+def test_errors_that_are_watched_or_caught_inside():
+    x = np.ones((20, 30))
+    x[4, 7] = 0
+
+    def watching(window):
+        try:
+            with np.errstate(divide="raise"):
+                return window[0] / window[1]
+        except FloatingPointError:
+            return -7.0
+
+    def caught(w, axis):
+        try:
+            return np.std(w, axis=axis, correction=1)
+        except TypeError:
+            return np.std(w, axis=axis)
+
+    for function in (watching, caught):
+        assert_allclose(neighborhood_reduce(x, function, 3), neighborhood_reduce(x, function, 3, engine="python"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [None, "i4", "f4", "?"])
+def test_random_numbers_are_found_for_any_dtype_of_the_result(dtype):
+    x, rng = np.full((30, 30), 1e8), np.random.default_rng(23)
+    with pytest.warns(RuntimeWarning, match="gives other results"):
+        neighborhood_reduce(x, lambda w, axis: np.floor(w.mean(axis) * 0 + 99 * rng.random()), 3, dtype=dtype)
+
+
+def test_windows_of_one_block_alone():
+    with pytest.raises(ValueError, match="returned shape"):
+        neighborhood_reduce(np.ones((40, 40)), lambda w, axis: w[:20].sum(axis), 3)
+
+
 def test_programs_are_forgotten(monkeypatch):
     from fastconv._face import compile as compiler
 
@@ -451,6 +522,7 @@ def test_programs_are_forgotten(monkeypatch):
 
 def test_too_much_is_called():
     x = np.random.default_rng(20).random((3, 300))
+    assert explain(lambda v, axis: np.median(v, axis), (1, 128)).startswith("compiled")
     for size in ((1, 129), (1, 200)):
         with pytest.raises(ValueError, match="so many operations"):
             neighborhood_reduce(x, lambda v, axis: np.median(v, axis), size, engine="compiled")

@@ -134,12 +134,17 @@ cdef class Program:
         p.registers, p.constants, p.cells = registers, len(constants), len(cells)
         p.widest, p.result, p.result_kind = max(sizes), result[0], KINDS[result[1]]
         kinds = self.arrays[1][:, STEP_FIELDS.index("kind")]
-        p.widest_register = max(kind_bytes(kind) for kind in np.unique(kinds).tolist())
+        p.widest_register = max(p.widest, *(kind_bytes(kind) for kind in np.unique(kinds).tolist()))   # cells may be copied there
         last = p.output[p.output_steps - 1]
         p.direct = last.dst == p.result and not last.count and not last.box and last.code != _table.FC_DO_EXCHANGE
         counts = self.arrays[1][:, STEP_FIELDS.index("count")]
         p.most_terms = int(counts.max(initial=1))
         self.cost = 4 + 2 * p.pixel_steps + 2 * p.output_steps + int(counts.sum())
+
+    @property
+    def steps(self):
+        """How many operations there are."""
+        return self.plan.pixel_steps + self.plan.output_steps + len(self.arrays[2])
 
     @property
     def width(self):
