@@ -253,10 +253,12 @@ def neighborhood_reduce(
         if they are pointers to machine code, without the interpreter's lock.
     engine : {"auto", "compiled", "python"}, default "auto"
         What becomes of Python functions: "auto" compiles those that can be and calls the others; "compiled" raises where one
-        cannot be, with the operation and the line that stand in the way; "python" calls them. At each call the compiled
-        function and the function itself are compared on some 16 windows of the input: where they differ beyond rounding, as a
-        function does that draws random numbers or counts its calls, it is called, with a RuntimeWarning. Functions are called
-        where cells may not count (`mask`, "ignore", "omit") and for float16.
+        cannot be, with the operation and the line that stand in the way; "python" calls them. What a function does beside its
+        result (printing, counting) happens at the few calls that watch and check it. A new program is tried on windows of
+        zeros, extremes, NaN and infinities; at each call the compiled function and the function itself, called twice, are
+        compared on 16 windows of the input: where they differ beyond rounding, as a function does that draws random numbers,
+        it is called, with a RuntimeWarning. Functions are called where cells may not count (`mask`, "ignore", "omit"), for
+        float16, where numpy.errstate raises, and where windows of more than 256 cells have few outputs.
 
     Returns
     -------
