@@ -44,6 +44,8 @@ def _sum_dtype(value, dtype):
 
 
 def _mean_dtype(value, dtype=None):
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        value.trace.refuse(f"a mean in {np.dtype(dtype)}")
     return np.dtype(dtype) if dtype is not None else value.dtype if value.dtype.kind == "f" else _REAL
 
 
