@@ -149,8 +149,8 @@ cdef class Program:
     @property
     def width(self):
         """Bytes beside an element of a block, for the engine's plan."""
-        boxes = int(self.arrays[1][:, STEP_FIELDS.index("box")].sum())   # whose rows may be doubled in lines of their own
-        return (self.plan.kept - 1 + boxes) * self.plan.widest
+        boxes = int(self.arrays[1][:, STEP_FIELDS.index("box")].sum())   # whose rows may be doubled, for a strip
+        return (self.plan.kept - 1) * self.plan.widest + boxes * self.plan.widest // 4
 
 
 # ---- blocks ----
@@ -416,8 +416,11 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
         rows *= p.window[i]
     strip = max(REGISTER_BYTES // (q.widest_register * q.registers) // 64 * 64, LEAST_STRIP)
     lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, LEAST_STRIP // 2)
+    for i in range(q.output_steps):
+        if q.output[i].box:
+            strip = min(strip, lines)   # which go over all rows of a window
     # Whole vectors of all types: kernels write so many.
-    q.strip = round_up(min(strip, lines, MOST_STRIP))
+    q.strip = round_up(min(strip, MOST_STRIP))
     if p.lines == p.region[p.ndim - 2] and p.window[p.ndim - 2] >= max(STACKED, 3):   # rows are the lines of a region
         for i in range(q.output_steps):
             q.stacks += q.output[i].box and is_extreme(q.output + i)
