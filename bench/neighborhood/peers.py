@@ -17,8 +17,9 @@ def scipy_generic_filter(image, function, size, workers=None):
         return Ready(lambda: ndimage.generic_filter(image, compiled, size))
     rows = 32
     above = image[: rows + size // 2]
+    kind = np.asarray(function(np.ascontiguousarray(image[:size, :size]).ravel())).dtype
     return Ready(
-        lambda: ndimage.generic_filter(above, function, size),
+        lambda: ndimage.generic_filter(above, function, size, output=kind if kind.kind in "bi" else None),
         lambda result: result[:rows],
         part=(slice(rows),),
         share=len(above) / len(image),
