@@ -88,9 +88,8 @@ def _program(function, geometry, engine):
     called."""
     if engine == _compile.ENGINES["python"] or 0 in geometry.counts or _callables.compiled("reduction", function) is not None:
         return None
-    outputs, cells = math.prod(geometry.counts), math.prod(geometry.window)
-    if engine == _compile.ENGINES["auto"] and cells > 256 and outputs < 4 * cells:
-        return None  # a program of so many operations takes longer to make
+    if engine == _compile.ENGINES["auto"] and not _compile.worthwhile(geometry):
+        return None
     try:
         caller = _callables.Python(function, geometry.x.dtype.newbyteorder("="))
         return caller, *_compile.lower(caller, geometry)
@@ -123,23 +122,23 @@ def _anew(x, reductions, outs, workers, wanted, engine, options):
             if target is not None and target.dtype.kind == "c":
                 target.imag[...] = 0
         geometries, parts = [geometry], [[None if target is None else target.real for target, _ in targets]]
-    # What a function raises comes before any name has written its result.
-    def call(i, out):
-        kind = wanted
-        if kind is None and outs[i] is not None:
-            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
-        return _callables.run(names[i][1], geometry, shape, kind, out, workers, x, geometry.mask)
 
+    def kind_of(i):
+        if wanted is not None or outs[i] is None:
+            return wanted
+        return _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
+
+    def call(i):
+        return _callables.run(names[i][1], geometry, shape, kind_of(i), outs[i], workers, x, geometry.mask)
+
+    # What a function raises comes before any name has written its result.
     for i, (name, value) in enumerate(names):
         if name is not None:
             continue
-        made = _program(value, geometry, engine)
+        made, kind = _program(value, geometry, engine), kind_of(i)
         if made is None:
-            targets[i] = call(i, outs[i])
+            targets[i] = call(i)
             continue
-        kind = wanted
-        if kind is None and outs[i] is not None:
-            kind = _result_dtype(_args.ndarray("out", outs[i]).dtype, "the dtype of out")
         programs[i] = made
         targets[i] = _args.result(outs[i], shape, made[2] if kind is None else kind, x, geometry.mask)
         if targets[i][0].dtype.kind == "c":
@@ -164,8 +163,8 @@ def _anew(x, reductions, outs, workers, wanted, engine, options):
                        "compiled: it is called, as with engine='python'")
             if engine == _compile.ENGINES["compiled"]:
                 raise ValueError(message)
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
-            targets[i] = call(i, outs[i])
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            targets[i] = call(i)
     return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else passed
 
 

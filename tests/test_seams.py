@@ -58,7 +58,7 @@ REASONS = {
         neighborhood/rank_lists.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
-    "a limit beyond which functions are called, see test_functions_compiled": """
+    "a limit beyond which functions are called, see test_functions_called": """
         compile.py:_MOST_STEPS program.py:_MOST_SORTED program.py:_MOST_STEPS trace.py:_MOST_CELLS""",
     "time between two looks at signals, see the tests of Ctrl-C": """
         neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",

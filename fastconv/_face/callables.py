@@ -8,7 +8,6 @@ import contextvars
 import functools
 import inspect
 import itertools
-import math
 import re
 import struct
 import sys
@@ -197,8 +196,8 @@ def _run_python(function, geometry, shape, source, target, workers):
     """`target`, or if that is None a new array of the dtype of the results, filled."""
     if 0 in shape:
         # Only the dtype is open.
-        cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
-        return np.empty(shape, function(np.empty((0, cells), source), None)[0].dtype) if target is None else target
+        windows = np.empty((0, geometry.cell_count()), source)
+        return np.empty(shape, function(windows, None)[0].dtype) if target is None else target
     threads = workers or 1
     block_bytes = _THREAD_BLOCK_BYTES if threads > 1 else _BLOCK_BYTES
     windows = Windows(geometry, source, block_bytes if function.blocks else _WINDOW_BYTES)

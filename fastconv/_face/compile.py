@@ -17,11 +17,12 @@ from . import trace as _trace
 ENGINES = {"auto": 0, "compiled": 1, "python": 2}
 Refused = _trace.Refused
 
+_LARGE_WINDOW = 256  # cells, from which on few outputs are not worth a program, which has as many operations
 _MOST_KNOWN = 64  # programs
 _SAMPLES = 16  # windows
 _MOST_STEPS = 1 << 16  # of all programs that are remembered
 _known = collections.OrderedDict()
-_runtime.face_seams("neighborhood", globals(), "_SAMPLES")
+_runtime.face_seams("neighborhood", globals(), "_SAMPLES", "_LARGE_WINDOW")
 _runtime.remembers(_known.clear)
 
 
@@ -49,15 +50,14 @@ def lower(caller, geometry):
     """(Program, dtype of its result) of a function for the windows of a geometry."""
     if geometry.presence:
         raise _trace.Refused("cells that may not count (mask, mode='ignore' or nan_policy='omit') cannot be compiled")
-    native = geometry.x.dtype.newbyteorder("=")
-    cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
-    trace, result = record(caller, int(cells), native)
+    native, cells = geometry.x.dtype.newbyteorder("="), geometry.cell_count()
+    trace, result = record(caller, cells, native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
     key = (trace.key, result.number, box, dense)
     found = _known.pop(key, None)
     if found is None:
         found = lowering(trace, result, box, dense).program(), result.dtype
-        if not _right_on_special_values(caller, native, int(cells), *found):
+        if not _right_on_special_values(caller, native, cells, *found):
             raise _trace.Refused("a function that gives other results for special values when it is compiled cannot be compiled")
     _known[key] = found
     while len(_known) > _MOST_KNOWN or (len(_known) > 1 and sum(made.steps for made, _ in _known.values()) > _MOST_STEPS):
@@ -65,10 +65,14 @@ def lower(caller, geometry):
     return found
 
 
+def worthwhile(geometry):
+    """Whether a program for the windows of a geometry is likely to take less time than it takes to make."""
+    return geometry.cell_count() <= _LARGE_WINDOW or math.prod(geometry.counts) >= 4 * geometry.cell_count()
+
+
 def explain(caller, geometry):
     """The text of the program of a function for the windows of a geometry."""
-    cells = math.prod(geometry.window) if geometry.cells is None else np.count_nonzero(geometry.cells)
-    trace, result = record(caller, int(cells), geometry.x.dtype.newbyteorder("="))
+    trace, result = record(caller, geometry.cell_count(), geometry.x.dtype.newbyteorder("="))
     return describe(lowering(trace, result, geometry.cells is None, geometry.step[-1] == 1))
 
 
@@ -93,7 +97,8 @@ def _sampled(geometry):
 
 
 def _windows_at(geometry, at):
-    """The windows of the outputs at some positions, shape (outputs, cells), in the order that functions see."""
+    """The windows of the outputs at some positions, shape (outputs, cells), in the order that functions see: not from the
+    engine, so that its faults would show."""
     x = geometry.arrange(geometry.x)
     ndim, places, outside = len(geometry.window), [], False
     for a in range(ndim):
@@ -118,9 +123,7 @@ def _windows_at(geometry, at):
     windows = x[tuple(places)].astype(native)
     if geometry.mode == _engine.MODES["constant"]:
         windows = np.where(outside, geometry.cval.astype(native), windows)
-    pad = ndim - len(geometry.order)
-    place = [geometry.order.index(axis) + pad for axis in geometry.axes]
-    place = [a for a in range(ndim) if a not in place] + place
+    place = geometry.footprint_axes()
     windows = windows.transpose(0, *(a + 1 for a in place)).reshape(len(windows), -1)
     if geometry.cells is not None:
         windows = windows[:, geometry.cells.transpose(place).reshape(-1)]

@@ -45,6 +45,16 @@ class Geometry(NamedTuple):
         """A view of an array of the input's dimension in this order."""
         return array.transpose(self.order)[(None,) * (len(self.window) - array.ndim)]
 
+    def footprint_axes(self):
+        """The axes in this order, such that cells in C order of them are in C order of the footprint."""
+        pad = len(self.window) - len(self.order)
+        place = [self.order.index(axis) + pad for axis in self.axes]
+        return [a for a in range(len(self.window)) if a not in place] + place
+
+    def cell_count(self):
+        """How many cells the window has."""
+        return math.prod(self.window) if self.cells is None else int(np.count_nonzero(self.cells))
+
 
 def _axes(axes, ndim):
     if axes is None:

@@ -23,7 +23,6 @@ _runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS")
 _STEPS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "bitwise_or", "all": "bitwise_and",
           "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
 _MANY = {"sum": "sum", "prod": "prod", "max": "greatest", "min": "least", "any": "greatest", "all": "least"}
-_COMMUTE = {"add", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "not_equal"}
 
 
 class TooLong(Exception):
@@ -222,10 +221,8 @@ class Lowering:
             for this, other in (operands, operands[::-1]):
                 if isinstance(this, Constant):
                     return other if bool(this.value) == (node.op == "bitwise_and") else this
-        if all(isinstance(operand, Constant) for operand in operands):
-            if node.op in ("copy", "cast"):
-                return self._constant(np.asarray(operands[0].value).astype(node.dtype), node.dtype)
-            operands[0] = self._emit("copy", kind, (operands[0],))
+        if node.op in ("copy", "cast") and isinstance(operands[0], Constant):
+            return self._constant(np.asarray(operands[0].value).astype(node.dtype), node.dtype)
         if node.op == "multiply":  # of a boolean: one of two constants
             for factor, arg in zip(operands[::-1], node.args, strict=True):
                 if arg.op == "cast" and arg.args[0].dtype == np.dtype(bool) and isinstance(factor, Constant) and code[0] != "f":

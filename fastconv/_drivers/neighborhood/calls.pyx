@@ -146,10 +146,7 @@ cdef Run *runs_of(const Lines *p, geometry, idx *count) except NULL:
     cdef int[AXES] axes
     cdef const uint8_t *cell = NULL
     cdef Run *runs
-    # Cells in C order of the footprint, whichever axis the lines lie along.
-    pad = p.ndim - len(geometry.order)
-    place = [geometry.order.index(axis) + pad for axis in geometry.axes]
-    place = [a for a in range(p.ndim) if a not in place] + place
+    place = geometry.footprint_axes()
     for a in range(p.ndim):
         axes[a] = place[a]
     if geometry.cells is not None:

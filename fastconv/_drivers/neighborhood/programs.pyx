@@ -50,7 +50,7 @@ CODES = {
     "fmin": _table.FC_DO_FMIN, "fmax": _table.FC_DO_FMAX, "power": _table.FC_DO_POWER, "hypot": _table.FC_DO_HYPOT,
     "arctan2": _table.FC_DO_ARCTAN2, "bitwise_and": _table.FC_DO_AND, "bitwise_or": _table.FC_DO_OR,
     "bitwise_xor": _table.FC_DO_XOR, "left_shift": _table.FC_DO_LEFT_SHIFT, "right_shift": _table.FC_DO_RIGHT_SHIFT,
-    "floor_divide": _table.FC_DO_FLOOR_DIVIDE, "remainder": _table.FC_DO_REMAINDER, "distance": _table.FC_DO_DISTANCE,
+    "floor_divide": _table.FC_DO_FLOOR_DIVIDE, "remainder": _table.FC_DO_REMAINDER,
     "less": _table.FC_DO_LESS, "less_equal": _table.FC_DO_LESS_EQUAL, "equal": _table.FC_DO_EQUAL,
     "not_equal": _table.FC_DO_NOT_EQUAL, "copy": _table.FC_DO_COPY, "negative": _table.FC_DO_NEGATIVE,
     "absolute": _table.FC_DO_ABSOLUTE, "sign": _table.FC_DO_SIGN, "invert": _table.FC_DO_INVERT, "sqrt": _table.FC_DO_SQRT,

@@ -87,7 +87,6 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_MAXIMUM: return (a > b) | (a != a) ? a : b;
     case FC_DO_FMIN: return (a < b) | (b != b) ? a : b;
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
-    case FC_DO_DISTANCE: return FC_CALL(__builtin_fabs, a - b);
     case FC_DO_HYPOT: return FC_N(hypot)(a, b);
     case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
     default: return FC_CALL(__builtin_pow, a, b);
@@ -289,7 +288,7 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER) FC_EACH(FC_DO_INVERT)
 #else
         FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
-        FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_DISTANCE) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
+        FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
         FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_EXP) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
         FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN) FC_EACH(FC_DO_TANH)
         FC_EACH(FC_DO_ARCTAN)
