@@ -1,5 +1,6 @@
 """The package: what it ships, exports and documents."""
 
+import importlib
 import importlib.metadata
 import inspect
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastconv
@@ -284,3 +286,13 @@ def test_docstring_examples_are_right():
         runner.run(example)
     assert runner.summarize().attempted >= 2
     assert runner.failures == 0
+
+
+def test_stations_of_the_tour_agree_and_can_be_drawn():
+    tour = importlib.import_module("fastconv.__main__")
+    photo = np.random.default_rng(0).random((48, 56, 3), np.float32)
+    for station in tour.STATIONS:
+        rows, panels = station(photo)
+        assert tour.agree(rows), rows
+        for panel in panels:
+            assert np.isfinite(np.percentile(panel.image, [0.5, 99.5])).all()

@@ -115,7 +115,7 @@ def loops(name, size, dtype, fastmath):
 
     n, side = size * size, size
     m, reach = n // 2, size // 2
-    jit = numba.njit(parallel=True, fastmath=fastmath)
+    jit, inlined = numba.njit(parallel=True, fastmath=fastmath), numba.njit(fastmath=fastmath, inline="always")
     real = np.dtype(dtype).type
     cut = n // 5
     wx, wy = (w.reshape(side, side) for w in gradients(n, dtype))
@@ -125,35 +125,42 @@ def loops(name, size, dtype, fastmath):
     small, eight, twenty, level, high_level = real(1e-6), real(8), real(20), real(0.1), real(0.95)
     count = real(n)
 
+    @inlined
+    def extremes(p, y, x):
+        low = high = p[y, x]
+        for i in range(side):
+            for j in range(side):
+                low, high = min(low, p[y + i, x + j]), max(high, p[y + i, x + j])
+        return low, high
+
+    @inlined
+    def moments(p, y, x):
+        total = squares = real(0)
+        for i in range(side):
+            for j in range(side):
+                total += p[y + i, x + j]
+        mean = total / count
+        for i in range(side):
+            for j in range(side):
+                squares += (p[y + i, x + j] - mean) ** 2
+        return mean, np.sqrt(squares / count)
+
     def spread(p, out):
         for y in numba.prange(out.shape[0]):
             for x in range(out.shape[1]):
-                low = high = p[y, x]
-                for i in range(side):
-                    for j in range(side):
-                        low, high = min(low, p[y + i, x + j]), max(high, p[y + i, x + j])
+                low, high = extremes(p, y, x)
                 out[y, x] = high - low
 
     def variation(p, out):
         for y in numba.prange(out.shape[0]):
             for x in range(out.shape[1]):
-                total = squares = real(0)
-                for i in range(side):
-                    for j in range(side):
-                        total += p[y + i, x + j]
-                mean = total / count
-                for i in range(side):
-                    for j in range(side):
-                        squares += (p[y + i, x + j] - mean) ** 2
-                out[y, x] = np.sqrt(squares / count) / mean
+                mean, deviation = moments(p, y, x)
+                out[y, x] = deviation / mean
 
     def contrast(p, out):
         for y in numba.prange(out.shape[0]):
             for x in range(out.shape[1]):
-                low = high = p[y, x]
-                for i in range(side):
-                    for j in range(side):
-                        low, high = min(low, p[y + i, x + j]), max(high, p[y + i, x + j])
+                low, high = extremes(p, y, x)
                 out[y, x] = (p[y + reach, x + reach] - low) / (high - low + small)
 
     def bilateral(p, out):
@@ -180,15 +187,8 @@ def loops(name, size, dtype, fastmath):
     def sharpen(p, out):
         for y in numba.prange(out.shape[0]):
             for x in range(out.shape[1]):
-                centre, total, squares = p[y + reach, x + reach], real(0), real(0)
-                for i in range(side):
-                    for j in range(side):
-                        total += p[y + i, x + j]
-                mean = total / count
-                for i in range(side):
-                    for j in range(side):
-                        squares += (p[y + i, x + j] - mean) ** 2
-                out[y, x] = 2 * centre - mean if np.sqrt(squares / count) < level else centre
+                centre, (mean, deviation) = p[y + reach, x + reach], moments(p, y, x)
+                out[y, x] = 2 * centre - mean if deviation < level else centre
 
     def trimmed_mean(p, out):
         for y in numba.prange(out.shape[0]):
