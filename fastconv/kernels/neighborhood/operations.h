@@ -8,6 +8,7 @@
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
+#include "neighborhood/sorts.h"
 #ifndef FC_INTEGER_TYPE
 #include "base/exponential.h"
 #endif
@@ -181,20 +182,6 @@ FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
         dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
 }
 
-FC_INLINE void FC_N(exchange)(const int nans, const fc_operation *q)
-{
-    const FC_T *a = q->a, *b = q->b;
-    const ptrdiff_t n = q->n;
-    FC_T *dst = q->dst, *more = q->more;
-#pragma GCC ivdep
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const FC_T x = a[i], y = b[i];
-        const int ordered = nans ? (x < y) | (y != y) : x < y;
-        dst[i] = ordered ? x : y;
-        more[i] = ordered ? y : x;
-    }
-}
-
 #define FC_CAST(kind, type)                                          \
     case kind: {                                                     \
         const type *restrict a = q->a;                               \
@@ -297,11 +284,14 @@ static void FC_N(operation)(const fc_operation *q)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
-    case FC_DO_EXCHANGE:
-        if (q->kind)
-            FC_N(exchange)(0, q);
-        else
-            FC_N(exchange)(1, q);
+    case FC_DO_NETWORK:
+#ifndef FC_INTEGER_TYPE
+        if (!q->kind) {
+            FC_N(run_network)(1, q);
+            return;
+        }
+#endif
+        FC_N(run_network)(0, q);
         return;
     case FC_DO_CAST: FC_N(cast)(q); return;
     case FC_DO_ADD_PRODUCT:
