@@ -48,8 +48,6 @@ def record(caller, cells, dtype):
 
 def lower(caller, geometry):
     """(Program, dtype of its result) of a function for the windows of a geometry."""
-    if geometry.presence:
-        raise _trace.Refused("cells that may not count (mask, mode='ignore' or nan_policy='omit') cannot be compiled")
     native, cells = geometry.x.dtype.newbyteorder("="), geometry.cell_count()
     trace, result = record(caller, cells, native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
@@ -68,6 +66,12 @@ def lower(caller, geometry):
 def worthwhile(geometry):
     """Whether a program for the windows of a geometry is likely to take less time than it takes to make."""
     return geometry.cell_count() <= _LARGE_WINDOW or math.prod(geometry.counts) >= 4 * geometry.cell_count()
+
+
+def whole(geometry):
+    """The geometry as if all cells counted, whatever lies outside."""
+    mode = _engine.MODES["nearest"] if geometry.mode == _engine.MODES["ignore"] else geometry.mode
+    return geometry._replace(mask=None, omit=False, presence=False, mode=mode)
 
 
 def explain(caller, geometry):

@@ -231,6 +231,26 @@ def _reaches_outside(shape, layout):
     )
 
 
+def partial_parts(geometry):
+    """(geometry of a part of the results, its slices) of parts that hold all outputs whose windows have cells that may not count:
+    those of windows that reach outside, if nothing else makes cells not count."""
+    results = [slice(0, count) for count in geometry.counts]
+    if geometry.mask is not None or geometry.omit:
+        yield geometry, tuple(results)
+        return
+    sizes = geometry.arrange(geometry.x).shape
+    for a, (n, step, count) in enumerate(zip(sizes, geometry.step, geometry.counts, strict=True)):
+        first = min(max(-(-geometry.before[a] // step), 0), count)
+        end = min(max((n - geometry.window[a] + geometry.before[a]) // step + 1, first), count)
+        for part in (slice(0, first), slice(end, count)):
+            slices = (*results[:a], part, *results[a + 1 :])
+            counts = tuple(one.stop - one.start for one in slices)
+            if 0 not in counts:
+                before = [taps - one.start * step for taps, one, step in zip(geometry.before, slices, geometry.step, strict=True)]
+                yield geometry._replace(before=tuple(before), counts=counts), slices
+        results[a] = slice(first, end)
+
+
 def plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):
     """The Geometry and the shape of the result in the input's order."""
     axes = _axes(axes, x.ndim)

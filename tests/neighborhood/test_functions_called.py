@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from test_functions_compiled import REDUCTIONS
 
 from fastconv import explain, neighborhood_reduce
 from fastconv.runtime import use_seams
@@ -74,15 +73,6 @@ def test_refusals_name_the_line():
 
     with pytest.raises(ValueError, match=rf"test_functions_called.py:{function.__code__.co_firstlineno + 2}\b"):
         neighborhood_reduce(np.ones((4, 4)), function, 3, engine="compiled")
-
-
-@pytest.mark.parametrize("options", [{"mask": np.eye(9, 40) == 0}, {"mode": "ignore"}, {"nan_policy": "omit"}])
-def test_cells_that_may_not_count_are_called(options):
-    x = np.random.default_rng(10).random((9, 40))
-    with pytest.raises(ValueError, match="cells that may not count"):
-        neighborhood_reduce(x, REDUCTIONS["var"], 3, engine="compiled", **options)
-    assert_array_equal(neighborhood_reduce(x, REDUCTIONS["var"], 3, **options),
-                       neighborhood_reduce(x, REDUCTIONS["var"], 3, engine="python", **options))  # fmt: skip
 
 
 def test_functions_that_change_are_called():
