@@ -217,9 +217,10 @@ def neighborhood_reduce(
         NumPy's mean, min, max, var, std and median themselves are not called: they stand for the names, which give the same
         to rounding in a small part of the time (the median of integers is float64, as NumPy has it).
 
-        A function whose operations are NumPy's, with no branch, loop or assignment that depends on the windows, is not called
-        for them: it is watched once, with a stand-in, and what it does is compiled to vector operations that run on all threads
-        (see `engine` and `explain`). Sums may be rounded otherwise than NumPy rounds them, and NumPy's warnings do not come.
+        A function whose operations are NumPy's, with no branch or loop that depends on the windows, is not called for them: it
+        is watched once, with a stand-in, and what it does is compiled to vector operations that run on all threads (see
+        `engine` and `explain`). Sums may be rounded otherwise than NumPy rounds them, and NumPy's warnings come, if at all,
+        from the few windows that it is called for.
 
         A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
         and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.

@@ -10,6 +10,7 @@ import numpy as np
 from .._drivers import runtime as _runtime
 from .._drivers.neighborhood import engine as _engine
 from .._drivers.neighborhood import programs as _programs
+from . import functions as _functions  # noqa: F401 (which tells recordings NumPy's functions)
 from . import geometry as _geometry
 from . import program as _program
 from . import trace as _trace

@@ -20,13 +20,14 @@ def counting(v, axis):
 
 
 def assigning(v, axis):
-    v[..., 0] = 0
+    v[:1] = v[:1]
     return v.sum(axis)
 
 
-def in_place(v, axis):
+def sharing(v, axis):
+    rows = v.reshape(-1, 3, 3)
     v -= 1
-    return v.sum(axis)
+    return rows.sum((-2, -1))
 
 
 def swallowing(v, axis):
@@ -42,11 +43,11 @@ REFUSED = {
     "float": (lambda v: float(v[0]), "a number made of windows"),
     "asarray": (lambda v, axis: np.asarray(v).max(axis), "the windows as an array"),
     "loop": (lambda v: sum(one for one in v), "a loop over windows"),
-    "assignment": (assigning, "an assignment to an array"),
-    "in place": (in_place, "an assignment to an array"),
+    "assignment": (assigning, "across windows"),
+    "in place": (sharing, "a change of an array that another may share"),
     "swallowed": (swallowing, "across windows|a branch"),
     "unknown function": (lambda v, axis: np.unwrap(v).sum(axis), "numpy.unwrap"),
-    "unknown method": (lambda v, axis: v.cumsum(axis)[..., -1], "the attribute cumsum"),
+    "unknown method": (lambda v, axis: v.argsort(axis)[..., -1], "the attribute argsort"),
     "number of windows": (lambda v, axis: v.sum(axis) / len(v) * len(v), "the number of windows"),
     "across windows": (lambda v, axis: v.sum(axis) - v[0, 0], "an index across windows"),
     "all windows": (lambda v, axis: v.sum(axis) / v.max(), "a reduction across windows"),
