@@ -144,12 +144,12 @@ def _anew(x, reductions, outs, workers, wanted, engine, options):
             targets[i][0].imag[...] = 0
         parts[0][i] = targets[i][0].real
     passed, all_names = None, [name for name, _ in names]
-    compiled = {i: made[1] for i, made in programs.items()}
+    compiled, whole = {i: made[1] for i, made in programs.items()}, None
     for geometry, arrays in zip(geometries, parts, strict=True):
         if 0 in geometry.counts:
             continue
-        whole = _compile.whole(geometry)
         if geometry.presence and compiled:
+            whole = _compile.whole(geometry)
             passes = _passes(whole, [None] * len(names), compiled) + _passes(geometry, all_names, {})
         else:
             passes = _passes(geometry, all_names, compiled)
@@ -164,7 +164,7 @@ def _anew(x, reductions, outs, workers, wanted, engine, options):
         passed = passes[0][0] if len(passes) == 1 and not programs else None
     for i, (caller, _, kind) in programs.items():
         result = targets[i][0].real
-        if not _compile.agrees(caller, whole, result, kind):
+        if not _compile.agrees(caller, whole or geometry, result, kind):
             message = (f"reduction ({_callables.describe(names[i][1])}) gives other results when it is called than when it is "
                        "compiled: it is called, as with engine='python'")
             if engine == _compile.ENGINES["compiled"]:

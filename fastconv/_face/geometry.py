@@ -2,6 +2,7 @@
 
 What moves a window over an array takes a `Geometry` from `plan`. Next hop: _drivers/neighborhood/engine.pyx, which walks it.
 """
+import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -197,6 +198,7 @@ class Layout(NamedTuple):
     counts: tuple[int, ...]
 
 
+@functools.lru_cache(256)
 def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
     ndim = len(shape)
     window, before, every, counts = [1] * ndim, [0] * ndim, [1] * ndim, list(shape)
@@ -220,6 +222,9 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
         return (fill,) * len(pad) + tuple(values[a] for a in order)
 
     return Layout(tuple(counts), order, pad, arranged(window, 1), arranged(before, 0), arranged(every, 1), arranged(counts, 1))
+
+
+_runtime.remembers(_layout.cache_clear)
 
 
 def _reaches_outside(shape, layout):

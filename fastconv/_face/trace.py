@@ -5,10 +5,12 @@ would give them: a *tail* behind the axis of outputs, where the function takes o
 which names the operation and the line of the function. Next hops: reductions.py and functions.py, which have NumPy's functions of
 windows, then program.py, which makes a program of the graph.
 """
+import contextvars
 import functools
 import math
 import operator
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +36,54 @@ _SCALED = {"deg2rad": lambda kind: kind(math.pi) / kind(180), "rad2deg": lambda 
 _SCALED |= {"radians": _SCALED["deg2rad"], "degrees": _SCALED["rad2deg"]}
 _WATCHED = {"raise", "call", "print", "log"}
 _WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
+_REALS = {"fmin", "fmax", "fmod"}  # of integers: other operations
+_MOST_INDICES, _MOST_ELEMENTS = 256, 1 << 10  # that are remembered, and of one
+_indices = {}
 _HERE = str(Path(__file__).parent)
 _NUMPY = str(Path(np.__file__).parent)
 
 
 @functools.lru_cache(1024)
 def _loop(ufunc, asked):
-    """The dtypes of the loop that NumPy takes for operands of some dtypes or types of scalars; whether all are understood."""
+    """(the dtypes of the loop that NumPy takes for operands of some dtypes or types of scalars, whether all are understood, the
+    operation that it is if it is one and no more)."""
     dtypes = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
-    return dtypes, all(supported(dtype) for dtype in dtypes)
+    name, dtype = _ALIASES.get(ufunc.__name__, ufunc.__name__), dtypes[0]
+    alone = name in _SAME and name != "power" and dtype != _BOOL and dtypes[: ufunc.nin] == (dtype,) * ufunc.nin
+    if dtype.kind != "f":
+        alone = alone and name not in _WHOLE | _REALS
+    return dtypes, all(supported(dtype) for dtype in dtypes), name if alone else None
+
+
+@functools.lru_cache(1024)
+def _scalar(value, kind, dtype):
+    """A number that is not 0, of a type `kind`, as an array of a dtype."""
+    return np.asarray(value).astype(dtype)
+
+
+def _basic(parts):
+    """What tells a basic index from others, None of one that may be none."""
+    found = []
+    for part in parts:
+        bounds = (part.start, part.stop, part.step) if type(part) is slice else (part,)
+        for bound in bounds:
+            if isinstance(bound, (int, np.integer)) and not isinstance(bound, bool):
+                found.append(int(bound))
+            elif bound is None or bound is Ellipsis:
+                found.append(bound)
+            else:
+                return None
+        found.append(len(bounds))
+    return tuple(found)
+
+
+def _shower():
+    """What warnings are handed to, where the interpreter tells."""
+    return getattr(warnings, "_showwarnmsg_impl", None)
+
+
+def _telling(filters):
+    return [one for one in filters if one[0] != "ignore"]
 
 
 class Refused(Exception):
@@ -81,6 +122,9 @@ class Trace:
     def __init__(self, cells, dtype, lead):
         self.nodes, self.known, self.lead, self.refusal = [], {}, lead, None
         self.outputs = Outputs(self)
+        self.context, self.filters, self.show = contextvars.copy_context(), list(warnings.filters), _shower()
+        if not _WATCHED.isdisjoint(np.geterr().values()):
+            self.refuse("what numpy.errstate watches")
         if not supported(dtype):
             self.refuse(f"windows of {dtype}")
         if cells > _MOST_CELLS:
@@ -103,9 +147,11 @@ class Trace:
         raise Refused(self.refusal)
 
     def watched(self):
-        """Refuses where numpy.errstate raises or calls."""
-        if not _WATCHED.isdisjoint(np.geterr().values()):
+        """Refuses where numpy.errstate raises or calls, and where the function does something with warnings but ignore them."""
+        if contextvars.copy_context() != self.context and not _WATCHED.isdisjoint(np.geterr().values()):
             self.refuse("what numpy.errstate watches")
+        if (warnings.filters != self.filters and _telling(warnings.filters) != _telling(self.filters)) or _shower() != self.show:
+            self.refuse("what watches warnings")
 
     def handled(self, handler, *args, **kwargs):
         """What a handler of NumPy's functions gives; any error of it is a refusal, whoever catches it."""
@@ -119,7 +165,7 @@ class Trace:
             raise
 
     def node(self, op, args, dtype, tail, params=(), value=None):
-        key = (op, *(arg.number for arg in args), dtype.char, tail, params)
+        key = op, tuple([arg.number for arg in args]), dtype.char, tail, params
         found = self.known.get(key)
         if found is None:
             if not supported(dtype):
@@ -130,9 +176,10 @@ class Trace:
 
     def constant(self, value):
         value = np.asarray(value)
-        if not supported(value.dtype.newbyteorder("=")):
+        native = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
+        if not supported(native):
             self.refuse(f"a constant of {value.dtype}")
-        value = np.array(value, value.dtype.newbyteorder("="), order="C")
+        value = np.array(value, native, order="C")
         return self.node("constant", (), value.dtype, value.shape, value.tobytes(), value)
 
     def operand(self, value, dtype=None):
@@ -145,7 +192,10 @@ class Trace:
             info = np.iinfo(dtype)
             if not info.min <= value <= info.max:  # an error, or compared as if the dtype could hold it
                 self.refuse(f"{value} beside {dtype}")
-        array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+        if type(value) in (int, float) and value and dtype is not None:
+            array = _scalar(value, type(value), dtype)
+        else:
+            array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
         return self.constant(array), array.ndim
 
     def cast(self, node, dtype):
@@ -167,6 +217,9 @@ class Trace:
 
         The axis of outputs must be the first of all that have one, and of length 1 in constants that reach it.
         """
+        alike = len({node.tail for node, ndim in operands if ndim}) == 1
+        if alike and all(node.op != "constant" or not node.tail for node, _ in operands):
+            return max(node.tail for node, _ in operands), [node for node, _ in operands]
         dimension = max(ndim for _, ndim in operands)
         nodes = []
         for node, ndim in operands:
@@ -197,15 +250,17 @@ class Trace:
             return self.call(np.less if name == "greater" else np.less_equal, inputs[::-1])
         if name == "matmul":
             return self.stand(self.product(*inputs))
-        asked = tuple(
-            type(value) if type(value) in (int, float) else (value if isinstance(value, Stand) else np.asarray(value)).dtype
+        asked = tuple([
+            value.dtype if type(value) is Stand else type(value) if type(value) in (int, float) else np.asarray(value).dtype
             for value in inputs
-        )
-        dtypes, known = _loop(ufunc, asked)
+        ])  # fmt: skip
+        dtypes, known, alone = _loop(ufunc, asked)
         if not known:
             given = ", ".join(str(getattr(one, "__name__", one)) for one in asked)
             self.refuse(f"{name} of {given}, which NumPy computes in {dtypes[0]},")
         operands = [self.operand(value, dtype) for value, dtype in zip(inputs, dtypes, strict=False)]
+        if alone is not None:
+            return self.stand(self.elementwise(alone, dtypes[-1], *operands))
         if name == "divmod":
             return self.call(np.floor_divide, inputs), self.call(np.remainder, inputs)
         composed = UFUNCS.get(name) or UFUNCS.get((name, dtypes[0].kind))
@@ -316,14 +371,15 @@ class Trace:
         return made
 
     def rearranged(self, what, stands, function, shared=False):
-        """What a function that only moves elements makes of stand-ins: a view of the first if it is `shared`, else a copy; None:
-        either of them."""
-        nodes = [stand.node for stand in stands]
-        made = self.moved(what, nodes, function)
+        """What a function that only moves elements makes of stand-ins."""
+        return self.chosen(stands, self.moved(what, [stand.node for stand in stands], function), shared)
+
+    def chosen(self, stands, numbers, shared):
+        """Elements of stand-ins: a view of the first of these if they are `shared`, else a copy; None: either of them."""
         if shared and not stands[0].is_number():
-            return self.view(stands[0], made)
-        dtype = np.result_type(*(node.dtype for node in nodes))
-        result = self.array(self.pick([self.cast(node, dtype) for node in nodes], made))
+            return self.view(stands[0], numbers)
+        dtype = np.result_type(*(stand.dtype for stand in stands))
+        result = self.array(self.pick([self.cast(stand.node, dtype) for stand in stands], numbers))
         if shared is None:
             stands[0].owner.unsure = result.unsure = True
         return result
@@ -344,21 +400,27 @@ class Trace:
     def index(self, stand, index):
         """Elements of a stand-in by an index that does not depend on the windows: a basic one gives a view, but for a number."""
         parts = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(part, Stand) for part in parts):
-            self.refuse("an index that depends on the windows")
-        integers = [isinstance(part, (int, np.integer)) and not isinstance(part, bool) for part in parts]
-        basic = all(number or part is None or part is Ellipsis or isinstance(part, slice)
-                    for part, number in zip(parts, integers, strict=True))  # fmt: skip
-        shared = True if basic else False if any(np.ndim(part) for part in parts) else None
-        if not self.lead and all(integers) and len(parts) == len(stand.node.tail):
-            return self.stand(self.pick([stand.node], self.moved("an index", [stand.node], lambda array, windows: array[index])))
-        return self.rearranged("an index", [stand], lambda array, windows: array[index], shared)
+        basic, tail = _basic(parts), stand.node.tail
+        made = None if basic is None else _indices.get((self.lead, tail, basic))
+        if made is None:
+            if any(isinstance(part, Stand) for part in parts):
+                self.refuse("an index that depends on the windows")
+            made = self.moved("an index", [stand.node], lambda array, windows: array[index])
+            if basic is not None and math.prod(tail) <= _MOST_ELEMENTS:
+                if len(_indices) == _MOST_INDICES:
+                    _indices.clear()
+                _indices[self.lead, tail, basic] = made
+        if basic is None:
+            return self.chosen([stand], made, False if any(np.ndim(part) for part in parts) else None)
+        if not self.lead and made.ndim == 0 and Ellipsis not in parts:
+            return self.stand(self.pick([stand.node], made))
+        return self.chosen([stand], made, True)
 
     def pick(self, nodes, numbers):
         """The elements of some nodes that are numbered so, one node after another."""
-        if len(nodes) == 1 and numbers.shape == nodes[0].tail and np.array_equal(numbers.reshape(-1), np.arange(nodes[0].size)):
-            return nodes[0]
         numbers = np.array(numbers, _INTP, order="C")
+        if len(nodes) == 1 and numbers.shape == nodes[0].tail and np.array_equal(numbers.reshape(-1), np.arange(numbers.size)):
+            return nodes[0]
         return self.node("pick", tuple(nodes), nodes[0].dtype, numbers.shape, numbers.tobytes(), numbers.reshape(-1))
 
     def axes(self, stand, axis):
