@@ -37,7 +37,8 @@ _SCALED |= {"radians": _SCALED["deg2rad"], "degrees": _SCALED["rad2deg"]}
 _WATCHED = {"raise", "call", "print", "log"}
 _WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
 _REALS = {"fmin", "fmax", "fmod"}  # of integers: other operations
-_MOST_INDICES, _MOST_ELEMENTS = 256, 1 << 10  # that are remembered, and of one
+_MOST_INDICES = 256  # that are remembered
+_MOST_ELEMENTS = 1 << 10  # of an array whose indices are
 _indices = {}
 _HERE = str(Path(__file__).parent)
 _NUMPY = str(Path(np.__file__).parent)
@@ -77,13 +78,10 @@ def _basic(parts):
     return tuple(found)
 
 
-def _shower():
-    """What warnings are handed to, where the interpreter tells."""
-    return getattr(warnings, "_showwarnmsg_impl", None)
-
-
-def _telling(filters):
-    return [one for one in filters if one[0] != "ignore"]
+def _ignored(filters):
+    """Whether filters of warnings ignore those of NumPy's ufuncs."""
+    plain = [one for one in filters if one[1] is one[3] is None and issubclass(RuntimeWarning, one[2])]
+    return bool(plain) and plain[0][0] == "ignore"
 
 
 class Refused(Exception):
@@ -122,7 +120,7 @@ class Trace:
     def __init__(self, cells, dtype, lead):
         self.nodes, self.known, self.lead, self.refusal = [], {}, lead, None
         self.outputs = Outputs(self)
-        self.context, self.filters, self.show = contextvars.copy_context(), list(warnings.filters), _shower()
+        self.context, self.filters = contextvars.copy_context(), (warnings.filters, list(warnings.filters))
         if not _WATCHED.isdisjoint(np.geterr().values()):
             self.refuse("what numpy.errstate watches")
         if not supported(dtype):
@@ -147,10 +145,11 @@ class Trace:
         raise Refused(self.refusal)
 
     def watched(self):
-        """Refuses where numpy.errstate raises or calls, and where the function does something with warnings but ignore them."""
+        """Refuses where numpy.errstate raises or calls, and in a function that does something with warnings but ignore them."""
         if contextvars.copy_context() != self.context and not _WATCHED.isdisjoint(np.geterr().values()):
             self.refuse("what numpy.errstate watches")
-        if (warnings.filters != self.filters and _telling(warnings.filters) != _telling(self.filters)) or _shower() != self.show:
+        filters, (given, before) = warnings.filters, self.filters
+        if (filters is not given or filters != before) and not _ignored(filters):
             self.refuse("what watches warnings")
 
     def handled(self, handler, *args, **kwargs):

@@ -24,7 +24,12 @@ CROSSED = {
     "neighborhood._KEPT_CELLS": "test_values_that_are_kept_or_computed_again",
     "neighborhood._LARGE_WINDOW": "test_few_outputs_of_large_windows_are_called",
     "neighborhood._SAMPLES": "test_functions_that_change_are_called",
+    "neighborhood._PROBED": "test_windows_with_nan_are_compared",
+    "neighborhood._MOST_PLACES": "test_compared_windows_are_those_of_the_image",
     "compile.py:_MOST_KNOWN": "test_programs_are_forgotten",
+    "compile.py:_NANS": "test_windows_with_nan_are_compared",
+    "trace.py:_MOST_INDICES": "test_indices_are_remembered_and_forgotten",
+    "trace.py:_MOST_ELEMENTS": "test_indices_are_remembered_and_forgotten",
 }
 DTYPES = ("?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 REALS = ("f4", "f8")
