@@ -15,10 +15,11 @@ from support import assert_same_bits
 pytestmark = kernels.needs_headers
 every_dtype = pytest.mark.parametrize("dtype", ORDER)
 
-BINARY = {"ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum}
-REALS = {"DIVIDE": np.divide, "FMIN": np.fmin, "FMAX": np.fmax}
+BINARY = {"ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum,
+          "FLOOR_DIVIDE": np.floor_divide, "REMAINDER": np.remainder}  # fmt: skip
+REALS = {"DIVIDE": np.divide, "FMIN": np.fmin, "FMAX": np.fmax, "FMOD": np.fmod, "COPYSIGN": np.copysign}
 WHOLE = {"AND": np.bitwise_and, "OR": np.bitwise_or, "XOR": np.bitwise_xor, "LEFT_SHIFT": np.left_shift,
-         "RIGHT_SHIFT": np.right_shift, "FLOOR_DIVIDE": np.floor_divide, "REMAINDER": np.remainder}  # fmt: skip
+         "RIGHT_SHIFT": np.right_shift}  # fmt: skip
 COMPARE = {"LESS": np.less, "LESS_EQUAL": np.less_equal, "EQUAL": np.equal, "NOT_EQUAL": np.not_equal}
 
 

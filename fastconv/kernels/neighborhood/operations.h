@@ -76,6 +76,19 @@ FC_INLINE FC_T FC_N(hypot)(FC_T a, FC_T b)
     return (x == infinity) | (y == infinity) ? infinity : x + y != x + y ? x + y : root;
 }
 
+/* The floor of a / b, or what is left of a with the sign of b, from the exact remainder, as Python and NumPy have them. */
+FC_INLINE FC_T FC_N(floored)(const int quotient, FC_T a, FC_T b)
+{
+    const FC_T rest = FC_CALL(__builtin_fmod, a, b);
+    if (b == 0)
+        return quotient ? a / b : rest;
+    const int other = rest != 0 && (b < 0) != (rest < 0);
+    if (!quotient)
+        return rest == 0 ? FC_CALL(__builtin_copysign, 0, b) : other ? rest + b : rest;
+    const FC_T ratio = (a - rest) / b - other, whole = FC_CALL(__builtin_floor, ratio);
+    return ratio == 0 ? FC_CALL(__builtin_copysign, 0, a / b) : ratio - whole > (FC_T)0.5 ? whole + 1 : whole;
+}
+
 /* A NaN stays one in minimum and maximum, and gives way in fmin and fmax. */
 FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
 {
@@ -90,6 +103,10 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
     case FC_DO_HYPOT: return FC_N(hypot)(a, b);
     case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
+    case FC_DO_FLOOR_DIVIDE: return FC_N(floored)(1, a, b);
+    case FC_DO_REMAINDER: return FC_N(floored)(0, a, b);
+    case FC_DO_FMOD: return FC_CALL(__builtin_fmod, a, b);
+    case FC_DO_COPYSIGN: return FC_CALL(__builtin_copysign, a, b);
     default: return FC_CALL(__builtin_pow, a, b);
     }
 }
@@ -116,6 +133,8 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_COS: return FC_CALL(__builtin_cos, a);
     case FC_DO_TAN: return FC_CALL(__builtin_tan, a);
     case FC_DO_ARCTAN: return FC_CALL(__builtin_atan, a);
+    case FC_DO_CBRT: return FC_CALL(__builtin_cbrt, a);
+    case FC_DO_EXP2: return FC_CALL(__builtin_exp2, a);
     default: return a;
     }
 }
@@ -272,8 +291,9 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_COPY) FC_EACH(FC_DO_NEGATIVE) FC_EACH(FC_DO_ABSOLUTE) FC_EACH(FC_DO_SIGN)
 #ifdef FC_INTEGER_TYPE
         FC_EACH(FC_DO_AND) FC_EACH(FC_DO_OR) FC_EACH(FC_DO_XOR) FC_EACH(FC_DO_LEFT_SHIFT) FC_EACH(FC_DO_RIGHT_SHIFT)
-        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER) FC_EACH(FC_DO_INVERT)
+        FC_EACH(FC_DO_INVERT)
 #else
+        FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_EXP2)
         FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
         FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
         FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_EXP) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
@@ -281,6 +301,7 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_ARCTAN)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
 #endif
+        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
