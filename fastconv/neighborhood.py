@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._drivers.neighborhood import box_plan as _box_plan
 from ._drivers.neighborhood import boxes as _boxes
-from ._drivers.neighborhood import engine as _engine
 from ._drivers.neighborhood import names as _names
 from ._drivers.neighborhood import programs as _programs
 from ._drivers.neighborhood import ranks as _ranks
@@ -77,8 +76,7 @@ def _passes(geometry, names, programs):
     passes = [(_boxes.Boxes(geometry), large)] if large else []
     if others:
         kinds = [names[i] for i in others if names[i] is not None]
-        width = max(_names.width(kinds, geometry), *(program.width for program in programs.values()), 0)
-        passes.append((_engine.Pass(geometry, width, _ranks.rows(kinds, geometry), _names.fewest(kinds, geometry)), others))
+        passes.append((_programs.pass_for(geometry, kinds, programs.values()), others))
     return passes
 
 

@@ -247,12 +247,17 @@ note(np.cumprod, method="cumprod")(_running(np.multiply))
 
 @note(np.sort)
 def _sort(trace, a, axis=-1, kind=None, order=None, *, stable=None):
+    return _in_order(trace, a, axis)
+
+
+def _in_order(trace, a, axis, use=()):
+    """The elements in order; with the use "quantile" it does not matter what comes where one of them is NaN."""
     a = stand_of(trace, a)
     node = a.node
     (axis,) = trace.axes(a, axis)
     numbers = np.moveaxis(np.arange(node.size).reshape(node.tail), axis, -1)
     moved = trace.pick([node], numbers)
-    made = trace.node("sort", (moved,), node.dtype, moved.tail)
+    made = trace.node("sort", (moved,), node.dtype, moved.tail, use)
     return trace.stand(trace.pick([made], np.moveaxis(np.arange(made.size).reshape(made.tail), -1, axis)))
 
 
@@ -270,7 +275,7 @@ def _quantile(trace, a, fraction, axis, keepdims, omit):
         trace.refuse("a quantile over several axes")
     if not 0 <= fraction <= 1:
         raise ValueError("Quantiles must be in the range [0, 1]")
-    ordered = _sort(trace, a, axis)
+    ordered = _in_order(trace, a, axis, () if omit else "quantile")
     count, kind = a.node.tail[axes[0]], _mean_dtype(a)
 
     def cell(i):
@@ -289,7 +294,13 @@ def _quantile(trace, a, fraction, axis, keepdims, omit):
         return of_first(count)
     if omit:
         return _by_count(trace, a, axis, keepdims, of_first)
-    return np.where(np.isnan(cell(count - 1)), cell(count - 1), of_first(count))
+    return _unless_nan(trace, a, axis, keepdims, of_first(count))
+
+
+def _unless_nan(trace, a, axis, keepdims, value):
+    """NaN where a cell is NaN."""
+    greatest = trace.reduce("max", a, axis, keepdims)
+    return np.where(np.isnan(greatest), greatest, value)
 
 
 def axis_ends(trace, a, axis):
@@ -341,7 +352,7 @@ def _medians(function, omit):
         if len(axes) != 1:
             trace.refuse("a median over several axes")
         kind = _mean_dtype(a)
-        ordered, count = _sort(trace, a, axis), a.node.tail[axes[0]]
+        ordered, count = _in_order(trace, a, axis, () if omit else "quantile"), a.node.tail[axes[0]]
 
         def cell(i):
             return _cell(trace, ordered, axes[0], i, keepdims)
@@ -354,7 +365,7 @@ def _medians(function, omit):
             return of_first(count)
         if omit:
             return _by_count(trace, a, axis, keepdims, of_first)
-        return np.where(np.isnan(cell(count - 1)), cell(count - 1), of_first(count))
+        return _unless_nan(trace, a, axis, keepdims, of_first(count))
 
     return note(function)(handler)
 
