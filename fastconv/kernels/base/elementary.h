@@ -1,9 +1,9 @@
 /* Logarithms, powers, sines and arctangents of vectors, within 4 units in the last place of any argument; next to
- * base/exponential.h. Operations on doubles (floats) with AVX-512:
+ * base/exponential.h. Operations on doubles (floats) with AVX-512, a division and a root as one, without what only strange
+ * arguments need:
  *
- *   log 30 (26), log2 and log10 38 (34), log1p 36 (32), expm1 19 (14), exp2 16 (11), sin and cos 18 (14), tan 33 (27),
- *   arctan 32 (21), arctan2 42 (31), power 80 (66), sinh 22 (17), cosh 19 (16), arcsin and arccos 46 (35); a division and a root
- *   count as one, what only strange arguments need is not counted.
+ *   log 33 (27), log2 41 (35), log10 43 (37), log1p 40 (34), exp2 20 (15), expm1 24 (19), power 88 (75), sinh 32 (25),
+ *   cosh 20 (17), sin 24 (20), cos 21 (17), tan 32 (26), arctan 32 (21), arctan2 41 (30), arcsin and arccos 45 (34).
  *
  * Logarithms take 2^e z, z in [3/4, 3/2), and s = (z - 1) / (z + 1), of which log z = 2 atanh s is an odd polynomial; powers have
  * log2 to 10 or more bits beyond the type, as a head and a tail (Dekker's sums and products), and 2^x of both. Sines have the
@@ -45,14 +45,11 @@ FC_INLINE FC_VEC FC_N(parts_of)(FC_VEC x, FC_VEC *e)
 /* The same of denormals, too: `strange` says that there are some. */
 FC_INLINE FC_VEC FC_N(parts_of_any)(FC_VEC x, FC_VEC *e, int strange)
 {
-    FC_VEC more = {0};
-    if (strange) {
-        const FC_MASK denormal = FC_N(less)(x, FC_N(splat)(FC_LEAST_NORMAL));
-        more = FC_N(choose)(denormal, FC_N(splat)(FC_REAL(-32, -64)), more);
-        x = FC_N(choose)(denormal, x * FC_REAL(0x1p32, 0x1p64), x);
-    }
-    const FC_VEC z = FC_N(parts_of)(x, e);
-    *e += more;
+    if (!strange)
+        return FC_N(parts_of)(x, e);
+    const FC_MASK denormal = FC_N(less)(x, FC_N(splat)(FC_LEAST_NORMAL));
+    const FC_VEC z = FC_N(parts_of)(FC_N(choose)(denormal, x * FC_REAL(0x1p32, 0x1p64), x), e);
+    *e += FC_N(choose)(denormal, FC_N(splat)(FC_REAL(-32, -64)), (FC_VEC){0});
     return z;
 }
 
@@ -252,17 +249,23 @@ enum { FC_N(SINE), FC_N(COSINE), FC_N(TANGENT) };
 /* y, and far elements by the C library. */
 FC_INLINE FC_VEC FC_N(with_far)(const int which, FC_VEC y, FC_VEC x)
 {
-    if (FC_N(some)(FC_N(less)(FC_N(splat)(FC_FAR), FC_N(abs)(x))))
-        for (int i = 0; i < FC_LANES; i++)
-            if (__builtin_fabs((double)x[i]) > (double)FC_FAR) {
-                if (sizeof(FC_T) == 4)
-                    y[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sinf((float)x[i]) : which == FC_N(COSINE)
-                                      ? __builtin_cosf((float)x[i]) : __builtin_tanf((float)x[i]));
-                else
-                    y[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sin((double)x[i]) : which == FC_N(COSINE)
-                                      ? __builtin_cos((double)x[i]) : __builtin_tan((double)x[i]));
-            }
-    return y;
+    if (!FC_N(some)(FC_N(less)(FC_N(splat)(FC_FAR), FC_N(abs)(x))))
+        return y;
+    FC_T from[FC_LANES], to[FC_LANES];
+    FC_N(put)(from, x);
+    FC_N(put)(to, y);
+    for (int i = 0; i < FC_LANES; i++) {
+        if (!(__builtin_fabs((double)from[i]) > (double)FC_FAR))
+            continue;
+        if (sizeof(FC_T) == 4) {
+            const float at = (float)from[i];
+            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sinf(at) : which == FC_N(COSINE) ? __builtin_cosf(at) : __builtin_tanf(at));
+        } else {
+            const double at = (double)from[i];
+            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sin(at) : which == FC_N(COSINE) ? __builtin_cos(at) : __builtin_tan(at));
+        }
+    }
+    return FC_N(load)(to);
 }
 
 /* sin(x), or cos(x) = -sin(x - pi / 2): what is left of multiples of pi, or of odd ones of pi / 2, and its sign. */
