@@ -259,10 +259,12 @@ FC_INLINE FC_VEC FC_N(with_far)(const int which, FC_VEC y, FC_VEC x)
             continue;
         if (sizeof(FC_T) == 4) {
             const float at = (float)from[i];
-            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sinf(at) : which == FC_N(COSINE) ? __builtin_cosf(at) : __builtin_tanf(at));
+            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sinf(at) : which == FC_N(COSINE) ? __builtin_cosf(at)
+                                                                                             : __builtin_tanf(at));
         } else {
             const double at = (double)from[i];
-            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sin(at) : which == FC_N(COSINE) ? __builtin_cos(at) : __builtin_tan(at));
+            to[i] = (FC_T)(which == FC_N(SINE) ? __builtin_sin(at) : which == FC_N(COSINE) ? __builtin_cos(at)
+                                                                                            : __builtin_tan(at));
         }
     }
     return FC_N(load)(to);

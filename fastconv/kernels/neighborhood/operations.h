@@ -8,6 +8,7 @@
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
+#include "neighborhood/sorts.h"
 #ifndef FC_INTEGER_TYPE
 #include "base/exponential.h"
 #include "base/elementary.h"
@@ -76,6 +77,19 @@ FC_INLINE FC_T FC_N(hypot)(FC_T a, FC_T b)
     return (x == infinity) | (y == infinity) ? infinity : x + y != x + y ? x + y : root;
 }
 
+/* The floor of a / b, or what is left of a with the sign of b, from the exact remainder, as Python and NumPy have them. */
+FC_INLINE FC_T FC_N(floored)(const int quotient, FC_T a, FC_T b)
+{
+    const FC_T rest = FC_CALL(__builtin_fmod, a, b);
+    if (b == 0)
+        return quotient ? a / b : rest;
+    const int other = rest != 0 && (b < 0) != (rest < 0);
+    if (!quotient)
+        return rest == 0 ? FC_CALL(__builtin_copysign, 0, b) : other ? rest + b : rest;
+    const FC_T ratio = (a - rest) / b - other, whole = FC_CALL(__builtin_floor, ratio);
+    return ratio == 0 ? FC_CALL(__builtin_copysign, 0, a / b) : ratio - whole > (FC_T)0.5 ? whole + 1 : whole;
+}
+
 /* A NaN stays one in minimum and maximum, and gives way in fmin and fmax. */
 FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
 {
@@ -88,6 +102,10 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_MAXIMUM: return (a > b) | (a != a) ? a : b;
     case FC_DO_FMIN: return (a < b) | (b != b) ? a : b;
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
+    case FC_DO_FLOOR_DIVIDE: return FC_N(floored)(1, a, b);
+    case FC_DO_REMAINDER: return FC_N(floored)(0, a, b);
+    case FC_DO_FMOD: return FC_CALL(__builtin_fmod, a, b);
+    case FC_DO_COPYSIGN: return FC_CALL(__builtin_copysign, a, b);
     default: return FC_N(hypot)(a, b);
     }
 }
@@ -103,6 +121,7 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_CEIL: return FC_CALL(__builtin_ceil, a);
     case FC_DO_RINT: return FC_CALL(__builtin_rint, a);
     case FC_DO_TRUNC: return FC_CALL(__builtin_trunc, a);
+    case FC_DO_CBRT: return FC_CALL(__builtin_cbrt, a);
     default: return a;
     }
 }
@@ -209,20 +228,6 @@ FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
         dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
 }
 
-FC_INLINE void FC_N(exchange)(const int nans, const fc_operation *q)
-{
-    const FC_T *a = q->a, *b = q->b;
-    const ptrdiff_t n = q->n;
-    FC_T *dst = q->dst, *more = q->more;
-#pragma GCC ivdep
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const FC_T x = a[i], y = b[i];
-        const int ordered = nans ? (x < y) | (y != y) : x < y;
-        dst[i] = ordered ? x : y;
-        more[i] = ordered ? y : x;
-    }
-}
-
 #define FC_CAST(kind, type)                                          \
     case kind: {                                                     \
         const type *restrict a = q->a;                               \
@@ -314,24 +319,29 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_COPY) FC_EACH(FC_DO_NEGATIVE) FC_EACH(FC_DO_ABSOLUTE) FC_EACH(FC_DO_SIGN)
 #ifdef FC_INTEGER_TYPE
         FC_EACH(FC_DO_AND) FC_EACH(FC_DO_OR) FC_EACH(FC_DO_XOR) FC_EACH(FC_DO_LEFT_SHIFT) FC_EACH(FC_DO_RIGHT_SHIFT)
-        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER) FC_EACH(FC_DO_INVERT)
+        FC_EACH(FC_DO_INVERT)
 #else
-        FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_HYPOT) FC_EACH(FC_DO_SQRT)
-        FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL) FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC)
+        FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN)
+        FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_HYPOT) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
+        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC)
         FC_VECTORS(FC_DO_POWER) FC_VECTORS(FC_DO_ARCTAN2) FC_VECTORS(FC_DO_EXP) FC_VECTORS(FC_DO_EXP2) FC_VECTORS(FC_DO_EXPM1)
         FC_VECTORS(FC_DO_LOG) FC_VECTORS(FC_DO_LOG2) FC_VECTORS(FC_DO_LOG10) FC_VECTORS(FC_DO_LOG1P) FC_VECTORS(FC_DO_SIN)
         FC_VECTORS(FC_DO_COS) FC_VECTORS(FC_DO_TAN) FC_VECTORS(FC_DO_SINH) FC_VECTORS(FC_DO_COSH) FC_VECTORS(FC_DO_TANH)
         FC_VECTORS(FC_DO_ARCSIN) FC_VECTORS(FC_DO_ARCCOS) FC_VECTORS(FC_DO_ARCTAN)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
 #endif
+        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
-    case FC_DO_EXCHANGE:
-        if (q->kind)
-            FC_N(exchange)(0, q);
-        else
-            FC_N(exchange)(1, q);
+    case FC_DO_NETWORK:
+#ifndef FC_INTEGER_TYPE
+        if (!q->kind) {
+            FC_N(run_network)(1, q);
+            return;
+        }
+#endif
+        FC_N(run_network)(0, q);
         return;
     case FC_DO_CAST: FC_N(cast)(q); return;
     case FC_DO_ADD_PRODUCT:
