@@ -348,7 +348,7 @@ FC_INLINE FC_VEC FC_N(arctan2)(FC_VEC y, FC_VEC x)
     const FC_MASK infinite = FC_N(equal)(less, FC_N(splat)((FC_T)__builtin_inf())), none = FC_N(equal)(more, zero);
     if (FC_N(some)(FC_N(either)(infinite, none))) {
         const FC_MASK equal = FC_N(either)((FC_MASK)(infinite & FC_N(equal)(less, more)), none);
-        less = FC_N(choose)(equal, FC_N(min)(less, one), less); /* of infinities as of ones, of zeros 0 */
+        less = FC_N(choose)(equal, FC_N(min)(one, less), less); /* of infinities as of ones, of zeros 0, or NaN */
         more = FC_N(choose)(equal, one, more);
     }
     const FC_VEC base = FC_N(choose)(steep, pi * (FC_T)0.5, FC_N(choose)(left, pi, zero));
