@@ -292,6 +292,9 @@ def neighborhood_reduce(
     the shapes of the input and the window, and in large boxes (about 80x80 and more) and rows of 512 cells and more from
     where the window lies, so the results of a part of an image may differ from those of the whole in their last bits.
 
+    In compiled functions exp and hypot are within 2 units in the last place, and exp2, expm1, log, log2, log10, log1p, power,
+    sin, cos, tan, arcsin, arccos, arctan, arctan2, sinh, cosh and tanh within 4, of denormal and huge arguments, too.
+
     Boxes of any size cost about the same, with a mask and ``nan_policy="omit"`` too, prod aside. Beside input and output a call
     takes less than 16 MiB and 4 MiB a thread, but for two: 24 bytes for each run of cells of a `footprint`, and ranks, mode and
     entropy of windows of some 4 MiB (700x700 of float64) and more, which take up to five times a window's elements a thread.

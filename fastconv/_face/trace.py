@@ -26,7 +26,8 @@ _SAME = {
     "add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "sign", "floor", "ceil", "rint", "trunc", "exp",
     "log", "log2", "log10", "expm1", "log1p", "power", "hypot", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "maximum",
     "minimum", "fmax", "fmin", "less", "less_equal", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
-    "left_shift", "right_shift", "floor_divide", "remainder", "fmod", "copysign", "cbrt", "exp2",
+    "left_shift", "right_shift", "floor_divide", "remainder", "fmod", "copysign", "cbrt", "exp2", "sinh", "cosh", "arcsin",
+    "arccos",
 }  # fmt: skip
 _TRUTHS = {"logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_xor": "bitwise_xor"}
 _OF_BOOLEANS = {"add": "bitwise_or", "multiply": "bitwise_and", "maximum": "bitwise_or", "minimum": "bitwise_and",
