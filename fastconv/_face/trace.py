@@ -406,7 +406,7 @@ class Trace:
                 self.refuse("an index that depends on the windows")
             made = self.moved("an index", [stand.node], lambda array, windows: array[index])
             if basic is not None and math.prod(tail) <= _MOST_ELEMENTS:
-                if len(_indices) == _MOST_INDICES:
+                if len(_indices) >= _MOST_INDICES:
                     _indices.clear()
                 _indices[self.lead, tail, basic] = made
         if basic is None:
