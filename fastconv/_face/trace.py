@@ -370,8 +370,9 @@ class Trace:
         return made
 
     def rearranged(self, what, stands, function, shared=False):
-        """What a function that only moves elements makes of stand-ins."""
-        return self.chosen(stands, self.moved(what, [stand.node for stand in stands], function), shared)
+        """What a function that only moves elements makes of stand-ins; `shared` may depend on the tails before and after."""
+        numbers = self.moved(what, [stand.node for stand in stands], function)
+        return self.chosen(stands, numbers, shared(stands[0].node.tail, numbers.shape) if callable(shared) else shared)
 
     def chosen(self, stands, numbers, shared):
         """Elements of stand-ins: a view of the first of these if they are `shared`, else a copy; None: either of them."""
