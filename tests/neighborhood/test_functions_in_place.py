@@ -163,6 +163,14 @@ def test_changes_that_are_not_compiled(text):
         assert_array_equal(neighborhood_reduce(x, function, 3), called)
 
 
+@pytest.mark.parametrize("text", ["m = w[1]; m.fill(2); m + w.sum()", "m = np.where(w[1] > 0, 1, 0); t = m; m += 1; t + w.sum()"])
+def test_changes_of_numbers_are_not_compiled(text):
+    x = numbers(np.random.default_rng(7), (6, 30), "f8", special=False)
+    with pytest.raises(ValueError, match="cannot be compiled"):
+        neighborhood_reduce(x, body(text, True), 3, engine="compiled")
+    assert_array_equal(neighborhood_reduce(x, body(text, True), 3), neighborhood_reduce(x, body(text, True), 3, engine="python"))
+
+
 @pytest.mark.parametrize("text", ["m = w[..., 4]; m += 1; t = m; m", "a = w[1:2]; b = a[0:1]; w[1] = 50; b.sum()"])
 def test_views_of_one_window(text):
     same(numbers(np.random.default_rng(4), (7, 60), "f8", special=False), body(text, True), 3, units=16)
