@@ -313,6 +313,9 @@ def describe(lowering):
             text = f"{step.name} of all cells of {name(step.operands[0])}, by rows and columns"
         elif step.terms:
             text = many(step)
+        elif step.name == "ranked":
+            low, high = step.weights
+            text = f"{f'sum of ranks {low} to {high}' if low < high else f'rank {low}'} of {name(step.operands[0])}"
         else:
             text = f"{step.name}({', '.join(map(name, step.operands))})"
         outputs.append(f"  {names[number]} = {text}  {step.code}")

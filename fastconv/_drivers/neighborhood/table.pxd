@@ -17,8 +17,9 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_DO_LESS, FC_DO_LESS_EQUAL, FC_DO_EQUAL, FC_DO_NOT_EQUAL,
         FC_DO_COPY, FC_DO_NEGATIVE, FC_DO_ABSOLUTE, FC_DO_SIGN, FC_DO_INVERT, FC_DO_SQRT, FC_DO_FLOOR, FC_DO_CEIL,
         FC_DO_RINT, FC_DO_TRUNC, FC_DO_EXP, FC_DO_LOG, FC_DO_LOG2, FC_DO_LOG10, FC_DO_EXPM1, FC_DO_LOG1P, FC_DO_SIN,
-        FC_DO_COS, FC_DO_TAN, FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2,
-        FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST, FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_EXCHANGE
+        FC_DO_COS, FC_DO_TAN, FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2, FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST,
+        FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK,
+        FC_MOST_WIRES
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
     ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
@@ -193,7 +194,6 @@ cdef extern from "neighborhood/table.h" nogil:
     ctypedef struct fc_operation:
         int code, scalars, kind
         void *dst
-        void *more
         const void *a
         const void *b
         const void *c

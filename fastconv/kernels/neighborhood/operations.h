@@ -8,6 +8,7 @@
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
+#include "neighborhood/sorts.h"
 #ifndef FC_INTEGER_TYPE
 #include "base/exponential.h"
 #endif
@@ -121,8 +122,6 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_CEIL: return FC_CALL(__builtin_ceil, a);
     case FC_DO_RINT: return FC_CALL(__builtin_rint, a);
     case FC_DO_TRUNC: return FC_CALL(__builtin_trunc, a);
-    case FC_DO_EXP: return FC_N(exp)(a);
-    case FC_DO_TANH: return FC_N(tanh)(a);
     case FC_DO_LOG: return FC_CALL(__builtin_log, a);
     case FC_DO_LOG2: return FC_CALL(__builtin_log2, a);
     case FC_DO_LOG10: return FC_CALL(__builtin_log10, a);
@@ -167,6 +166,28 @@ FC_INLINE void FC_N(each)(const int code, const int scalars, const fc_operation 
     }
 }
 
+#ifndef FC_INTEGER_TYPE
+/* Functions that are computed by vectors, the last of which may be a part of one: each element is what it is in any place. */
+FC_INLINE FC_VEC FC_N(function)(const int code, FC_VEC a)
+{
+    switch (code) {
+    case FC_DO_TANH: return FC_N(tanh)(a);
+    default: return FC_N(exp)(a);
+    }
+}
+
+FC_INLINE void FC_N(by_vectors)(const int code, const fc_operation *q)
+{
+    const FC_T *a = q->a;
+    const ptrdiff_t n = q->n;
+    FC_T *dst = q->dst;
+    for (ptrdiff_t i = 0; i < n; i += FC_LANES) {
+        const FC_VEC x = q->scalars ? FC_N(splat)(*a) : FC_N(load_first)(a + i, n - i);
+        FC_N(put_first)(dst + i, FC_N(function)(code, x), n - i);
+    }
+}
+#endif
+
 FC_INLINE void FC_N(elementwise)(const int code, const fc_operation *q)
 {
     if (code >= FC_DO_COPY || !q->scalars)
@@ -198,20 +219,6 @@ FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
 #pragma GCC ivdep
     for (ptrdiff_t i = 0; i < n; i++)
         dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
-}
-
-FC_INLINE void FC_N(exchange)(const int nans, const fc_operation *q)
-{
-    const FC_T *a = q->a, *b = q->b;
-    const ptrdiff_t n = q->n;
-    FC_T *dst = q->dst, *more = q->more;
-#pragma GCC ivdep
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const FC_T x = a[i], y = b[i];
-        const int ordered = nans ? (x < y) | (y != y) : x < y;
-        dst[i] = ordered ? x : y;
-        more[i] = ordered ? y : x;
-    }
 }
 
 #define FC_CAST(kind, type)                                          \
@@ -294,6 +301,7 @@ FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
 }
 
 #define FC_EACH(code) case code: FC_N(elementwise)(code, q); return;
+#define FC_VECTORS(code) case code: FC_N(by_vectors)(code, q); return;
 #define FC_OVER(code) case code: FC_N(over_terms)(code, 0, q); return;
 
 static void FC_N(operation)(const fc_operation *q)
@@ -309,20 +317,24 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_EXP2)
         FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
         FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
-        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_EXP) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
-        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN) FC_EACH(FC_DO_TANH)
+        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
+        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN)
         FC_EACH(FC_DO_ARCTAN)
+        FC_VECTORS(FC_DO_EXP) FC_VECTORS(FC_DO_TANH)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
 #endif
         FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
-    case FC_DO_EXCHANGE:
-        if (q->kind)
-            FC_N(exchange)(0, q);
-        else
-            FC_N(exchange)(1, q);
+    case FC_DO_NETWORK:
+#ifndef FC_INTEGER_TYPE
+        if (!q->kind) {
+            FC_N(run_network)(1, q);
+            return;
+        }
+#endif
+        FC_N(run_network)(0, q);
         return;
     case FC_DO_CAST: FC_N(cast)(q); return;
     case FC_DO_ADD_PRODUCT:
@@ -342,6 +354,7 @@ static void FC_N(operation)(const fc_operation *q)
 }
 
 #undef FC_EACH
+#undef FC_VECTORS
 #undef FC_OVER
 
 static void FC_N(fill)(fc_neighborhood *table) { table->elements[FC_ELEMENT].operation = FC_N(operation); }
