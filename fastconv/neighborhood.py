@@ -262,10 +262,11 @@ def neighborhood_reduce(
         cannot be, with the operation and the line that stand in the way; "python" calls them. What a function does beside its
         result (printing, counting) happens at the few calls that watch and check it. A new program is tried on windows of
         zeros, extremes, NaN and infinities; at each call the compiled function and the function itself, called twice, are
-        compared on 16 windows of the input: where they differ beyond rounding, as a function does that draws random numbers,
-        it is called, with a RuntimeWarning. Windows in which some cells do not count (`mask`, "ignore", "omit") are handed to
-        the function, and all are if its dtype depends on how many do. Functions are called for float16, where numpy.errstate
-        raises, and where windows of more than 256 cells have few outputs.
+        compared on 16 windows of the input, at its corners and spread over it, and on up to 6 where NaN are: where they differ
+        beyond rounding, as a function does that draws random numbers, it is called, with a RuntimeWarning. Windows in which
+        some cells do not count (`mask`, "ignore", "omit") are handed to the function, and all are if its dtype depends on how
+        many do. Functions are called for float16, where numpy.errstate raises, where they watch warnings, and where windows of
+        more than 256 cells have few outputs.
 
     Returns
     -------

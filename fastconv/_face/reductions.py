@@ -30,9 +30,28 @@ def stand_of(trace, value):
     return value
 
 
-def plain_options(trace, out=None, where=True, initial=None):
-    if out is not None or where is not True or initial is not None:
-        trace.refuse("out=, where= or initial= of a reduction")
+def plain_options(trace, out=None, where=True):
+    if out is not None or where is not True:
+        trace.refuse("out= or where= of this function")
+
+
+def _only(trace, a, where, instead):
+    """The elements of `a` where a condition holds, elsewhere a number."""
+    if where is True:
+        return a
+    if (where if isinstance(where, Stand) else np.asarray(where)).dtype.kind != "b":
+        trace.refuse("where= of no booleans")
+    chosen = np.where(where, a, a.dtype.type(instead))
+    if chosen.node.tail != a.node.tail:
+        trace.refuse("where= of another shape")
+    return chosen
+
+
+def _first(trace, initial, kind):
+    """The `initial` of a reduction in a dtype."""
+    if isinstance(initial, Stand) or np.ndim(initial) or kind.kind == "b" or (kind.kind in "iu" and initial != int(initial)):
+        trace.refuse(f"initial= of another kind than {kind}")
+    return kind.type(initial)
 
 
 def _sum_dtype(value, dtype):
@@ -55,31 +74,39 @@ def _cells(trace, value, axis):
 
 @note(np.sum, method="sum")
 def sum_of(trace, a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
+    plain_options(trace, out)
     a = stand_of(trace, a)
-    plain_options(trace, out, where, initial)
-    return trace.reduce("sum", a, axis, keepdims, _sum_dtype(a, dtype))
+    kind = _sum_dtype(a, dtype)
+    result = trace.reduce("sum", _only(trace, a, where, 0), axis, keepdims, kind)
+    return result if initial is None else result + _first(trace, initial, kind)
 
 
 @note(np.prod, method="prod")
 def _prod(trace, a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
+    plain_options(trace, out)
     a = stand_of(trace, a)
-    plain_options(trace, out, where, initial)
-    return trace.reduce("prod", a, axis, keepdims, _sum_dtype(a, dtype))
+    kind = _sum_dtype(a, dtype)
+    result = trace.reduce("prod", _only(trace, a, where, 1), axis, keepdims, kind)
+    return result if initial is None else result * _first(trace, initial, kind)
 
 
-def _extreme(op):
+def _extreme(op, of_two):
     def handler(trace, a, axis=None, out=None, keepdims=False, initial=None, where=True):
+        plain_options(trace, out)
         a = stand_of(trace, a)
-        plain_options(trace, out, where, initial)
+        if initial is None and where is not True:
+            raise ValueError("a reduction of no elements that has no identity")
+        first = None if initial is None else _first(trace, initial, a.dtype)
         if a.dtype.kind == "b":
             return trace.reduce({"min": "all", "max": "any"}[op], a, axis, keepdims)
-        return trace.reduce(op, a, axis, keepdims)
+        result = trace.reduce(op, _only(trace, a, where, first), axis, keepdims)
+        return result if first is None else of_two(result, first)
 
     return handler
 
 
-_min = note(np.min, np.amin, method="min")(_extreme("min"))
-_max = note(np.max, np.amax, method="max")(_extreme("max"))
+_min = note(np.min, np.amin, method="min")(_extreme("min", np.minimum))
+_max = note(np.max, np.amax, method="max")(_extreme("max", np.maximum))
 
 
 def _ignoring(op, plain):
@@ -97,14 +124,16 @@ note(np.nanmax, method="fmax")(_ignoring("fmax", "max"))
 
 @note(np.any, method="any")
 def _any(trace, a, axis=None, out=None, keepdims=False, *, where=True, dtype=None):
-    plain_options(trace, out, where)
-    return trace.reduce("any", stand_of(trace, a), axis, keepdims, np.dtype(bool))
+    plain_options(trace, out)
+    truth = trace.stand(trace.cast(stand_of(trace, a).node, np.dtype(bool)))
+    return trace.reduce("any", _only(trace, truth, where, False), axis, keepdims)
 
 
 @note(np.all, method="all")
 def _all(trace, a, axis=None, out=None, keepdims=False, *, where=True, dtype=None):
-    plain_options(trace, out, where)
-    return trace.reduce("all", stand_of(trace, a), axis, keepdims, np.dtype(bool))
+    plain_options(trace, out)
+    truth = trace.stand(trace.cast(stand_of(trace, a).node, np.dtype(bool)))
+    return trace.reduce("all", _only(trace, truth, where, True), axis, keepdims)
 
 
 @note(np.count_nonzero)
@@ -121,9 +150,12 @@ def _ptp(trace, a, axis=None, out=None, keepdims=False):
 @note(np.mean, method="mean")
 def _mean(trace, a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     a = stand_of(trace, a)
-    plain_options(trace, out, where)
+    plain_options(trace, out)
     kind = _mean_dtype(a, dtype)
-    return trace.reduce("sum", a, axis, keepdims, kind) / kind.type(_cells(trace, a, axis))
+    total = trace.reduce("sum", _only(trace, a, where, 0), axis, keepdims, kind)
+    if where is True:
+        return total / kind.type(_cells(trace, a, axis))
+    return total / trace.reduce("sum", _only(trace, np.ones_like(a, dtype=bool), where, False), axis, keepdims, kind)
 
 
 @note(np.var, method="var")

@@ -371,8 +371,9 @@ class Trace:
         return made
 
     def rearranged(self, what, stands, function, shared=False):
-        """What a function that only moves elements makes of stand-ins."""
-        return self.chosen(stands, self.moved(what, [stand.node for stand in stands], function), shared)
+        """What a function that only moves elements makes of stand-ins; `shared` may depend on the tails before and after."""
+        numbers = self.moved(what, [stand.node for stand in stands], function)
+        return self.chosen(stands, numbers, shared(stands[0].node.tail, numbers.shape) if callable(shared) else shared)
 
     def chosen(self, stands, numbers, shared):
         """Elements of stand-ins: a view of the first of these if they are `shared`, else a copy; None: either of them."""
@@ -407,7 +408,7 @@ class Trace:
                 self.refuse("an index that depends on the windows")
             made = self.moved("an index", [stand.node], lambda array, windows: array[index])
             if basic is not None and math.prod(tail) <= _MOST_ELEMENTS:
-                if len(_indices) == _MOST_INDICES:
+                if len(_indices) >= _MOST_INDICES:
                     _indices.clear()
                 _indices[self.lead, tail, basic] = made
         if basic is None:

@@ -25,9 +25,9 @@ def assigning(v, axis):
 
 
 def sharing(v, axis):
-    rows = v.reshape(-1, 3, 3)
+    same = v.reshape(-1, 3, 3).reshape(-1, 9)
     v -= 1
-    return rows.sum((-2, -1))
+    return same.sum(-1)
 
 
 def swallowing(v, axis):
