@@ -389,10 +389,10 @@ def explain(
     --------
     >>> import fastconv
     >>> print(fastconv.explain(lambda windows, axis: windows.max(axis) - windows.min(axis), 3))
-    compiled: 0 operations for each pixel, 3 for each output, 3 registers
+    compiled: 0 operations for each pixel, 3 for each output, 1 registers
     for each output:
-      v0 = greatest of all cells of pixel, by rows and columns  f8
-      v1 = least of all cells of pixel, by rows and columns  f8
+      v0 = max of all cells, by name  f8
+      v1 = min of all cells, by name  f8
       v2 = subtract(v0, v1)  f8
     """
     if not callable(function) or _callables.compiled("function", function) is not None:

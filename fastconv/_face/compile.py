@@ -12,8 +12,8 @@ from .._drivers import runtime as _runtime
 from .._drivers.neighborhood import box_plan as _box_plan
 from .._drivers.neighborhood import engine as _engine
 from .._drivers.neighborhood import programs as _programs
+from . import assembly as _assembly
 from . import functions as _functions  # noqa: F401 (which tells recordings NumPy's functions)
-from . import geometry as _geometry
 from . import program as _program
 from . import trace as _trace
 
@@ -57,12 +57,12 @@ def lower(caller, geometry):
     native, cells = geometry.x.dtype.newbyteorder("="), geometry.cell_count()
     trace, result = record(caller, cells, native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
-    names = _names_for(geometry)
-    key = (trace.key, result.number, box, dense, names)
+    names, shape = _names_for(geometry), (geometry.window, tuple(geometry.footprint_axes())) if box and dense else None
+    key = (trace.key, result.number, box, dense, names, shape)
     found = _known.pop(key, None)
     if found is None:
-        found = lowering(trace, result, box, dense, names).program(), result.dtype
-        if not _right_on_special_values(caller, native, cells, *found):
+        found = lowering(trace, result, geometry).assembly.program(), result.dtype
+        if not _right_on_special_values(caller, native, geometry, *found):
             raise _trace.Refused("a function that gives other results for special values when it is compiled cannot be compiled")
     _known[key] = found
     while len(_known) > _MOST_KNOWN or (len(_known) > 1 and sum(made.steps for made, _ in _known.values()) > _MOST_STEPS):
@@ -84,7 +84,7 @@ def whole(geometry):
 def explain(caller, geometry):
     """The text of the program of a function for the windows of a geometry."""
     trace, result = record(caller, geometry.cell_count(), geometry.x.dtype.newbyteorder("="))
-    return describe(lowering(trace, result, geometry.cells is None, geometry.step[-1] == 1, _names_for(geometry)))
+    return describe(lowering(trace, result, geometry).assembly)
 
 
 def _names_for(geometry):
@@ -94,9 +94,18 @@ def _names_for(geometry):
     return tuple(name for name in names if not _box_plan.takes(name, geometry))
 
 
-def lowering(trace, result, box, dense, names):
+def _columns(geometry):
+    """(columns of a box, where each cell stands in C order of rows and columns of the engine)."""
+    places = np.arange(geometry.cell_count()).reshape(geometry.window).transpose(geometry.footprint_axes())
+    return geometry.window[-1], places.reshape(-1)
+
+
+def lowering(trace, result, geometry):
+    """A function's steps for the windows of a geometry."""
+    box, dense = geometry.cells is None, geometry.step[-1] == 1
+    columns = _columns(geometry) if box and dense and 1 < geometry.window[-1] < geometry.cell_count() else None
     try:
-        return _program.Lowering(trace, result, box, dense, names)
+        return _program.Lowering(trace, result, box, dense, _names_for(geometry), columns)
     except _program.TooLong:
         raise _trace.Refused("a program of so many operations cannot be compiled") from None
 
@@ -252,7 +261,7 @@ def agrees(caller, geometry, result, dtype):
         return not wrong.any() or (result.dtype.kind != "f" and _ties(caller, windows, found, wrong, result.dtype))
 
 
-def _right_on_special_values(caller, dtype, cells, program, kind):
+def _right_on_special_values(caller, dtype, geometry, program, kind):
     """Whether a program gives what the function gives for windows of zeros, extremes, NaN and infinities, whatever the input
     holds; yes if the function takes no such windows, or gives other results the next time: then `agrees` says no."""
     if dtype.kind == "b":
@@ -262,11 +271,21 @@ def _right_on_special_values(caller, dtype, cells, program, kind):
     else:
         info = np.iinfo(dtype)
         values = [0, 1, info.max, 2, info.min, 3, 100, info.max - 1, 5, 7, 0, info.max // 2 + 1]
-    x = np.resize(np.array(values, dtype), cells + 90)
-    x[-40 - cells // 2 :] = np.resize(np.array([3, 1, 2, 0, 1, 5], dtype), 40 + cells // 2)
-    x[:20] = np.resize(np.array([1, 0, 1, 1], dtype), 20)
-    geometry, shape = _geometry.plan(x, cells, None, "valid", 0.0, 0, None, 1, None, "propagate")
-    windows = np.lib.stride_tricks.sliding_window_view(x, cells).copy()
+    *rest, length = geometry.window
+    counts = (*[1] * (len(rest) - 1), 2, 60)
+    shape = tuple(size + count - 1 for size, count in zip(geometry.window, counts, strict=True))
+    x = np.resize(np.array(values, dtype), shape)
+    x[..., -25 - length // 2 :] = np.resize(np.array([3, 1, 2, 0, 1, 5, 1], dtype), (*shape[:-1], 25 + length // 2))
+    x[..., :13] = np.resize(np.array([1, 0, 1, 1], dtype), (*shape[:-1], 13))
+    ndim, axes = len(shape), tuple(geometry.footprint_axes()[-len(geometry.axes) :])
+    geometry = geometry._replace(x=x, mask=None, before=(0,) * ndim, step=(1,) * ndim, counts=counts, axes=axes, omit=False,
+                                 mode=_engine.MODES["ignore"], presence=False, order=tuple(range(ndim)))  # fmt: skip
+    at = np.unravel_index(np.arange(math.prod(counts)), counts)
+    windows = np.lib.stride_tricks.sliding_window_view(x, geometry.window)[at]
+    windows = windows.transpose(0, *(a + 1 for a in geometry.footprint_axes())).reshape(len(windows), -1)
+    if geometry.cells is not None:
+        windows = windows[:, geometry.cells.transpose(geometry.footprint_axes()).reshape(-1)]
+    windows = np.ascontiguousarray(windows)
     try:
         with np.errstate(all="ignore"):
             expected, _ = caller(windows.copy(), None)
@@ -274,10 +293,11 @@ def _right_on_special_values(caller, dtype, cells, program, kind):
         return True
     if expected.dtype != kind:
         return False
-    found = np.empty(shape, kind)
+    result = np.empty(counts, kind)
     walk = _programs.pass_for(geometry, (), [program])
-    _programs.add(walk, geometry, program, found)
+    _programs.add(walk, geometry, program, result)
     walk.run(1)
+    found = result.reshape(-1)
     wrong = ~_near(found, expected, windows)
     if not wrong.any():
         return True
@@ -291,32 +311,34 @@ def _right_on_special_values(caller, dtype, cells, program, kind):
 # ---- what a program is ----
 
 
-def describe(lowering):
+def describe(assembly):
     """The text of a program: a line for each operation."""
     names = {}
 
     def name(operand):
-        if isinstance(operand, _program.Cell):
+        if isinstance(operand, _assembly.Cell):
             return f"cell {operand.cell}" + (f" of p{operand.line}" if operand.line else "")
-        if isinstance(operand, _program.Constant):
+        if isinstance(operand, _assembly.Constant):
             return f"{operand.value!s}"
-        if isinstance(operand, _program.Value):
+        if isinstance(operand, _assembly.Shifted):
+            return names[operand.number] + (f" shifted by {operand.by}" if operand.by else "")
+        if isinstance(operand, _assembly.Value):
             return names[operand.number]
         return f"p{operand}" if operand else "pixel"
 
     def many(step):
-        lines = {term.line for term in step.terms if isinstance(term, _program.Cell)}
+        lines = {term.line for term in step.terms if isinstance(term, _assembly.Cell)}
         of = name(lines.pop()) if len(lines) == 1 else "values"
         around = f" around {name(step.operands[0])}" if step.operands else ""
         return f"{step.name} of {len(step.terms)} cells of {of}{around}"
 
-    used = lowering.used_lines()
+    used = assembly.used_lines()
     pixels, outputs = [], []
     for line in used:
-        step = lowering.pixels[line - 1]
+        step = assembly.pixels[line - 1]
         pixels.append(f"  p{line} = {step.name}({', '.join(map(name, step.operands))})  {step.code}")
-    for count, number in enumerate(lowering.order):
-        step = lowering.steps[number]
+    for count, number in enumerate(assembly.order):
+        step = assembly.steps[number]
         names[number] = f"v{count}"
         if step.box:
             text = f"{step.name} of all cells of {name(step.operands[0])}, by rows and columns"
@@ -331,7 +353,7 @@ def describe(lowering):
         else:
             text = f"{step.name}({', '.join(map(name, step.operands))})"
         outputs.append(f"  {names[number]} = {text}  {step.code}")
-    parts = [f"compiled: {len(pixels)} operations for each pixel, {len(outputs)} for each output, {lowering.registers} registers"]
+    parts = [f"compiled: {len(pixels)} operations for each pixel, {len(outputs)} for each output, {assembly.registers} registers"]
     if pixels:
         parts += ["for each pixel:", *pixels]
     return "\n".join([*parts, "for each output:", *outputs])

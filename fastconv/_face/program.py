@@ -4,16 +4,16 @@ Elements of the recording's arrays are operands: cells, constants and values. Wh
 pixels once, into lines of its own. What the named reductions compute of all cells of a window they do, ahead of the program; a
 sum, product or extreme over all cells of a box else goes by rows and columns; one over cells alone is one operation of many
 operands. All else is done cell by cell, reductions of one depth together, so that few values live at a time.
-Next hop: _drivers/neighborhood/programs.pyx, which runs programs.
+What is made of a column of cells of a box is done once for all windows that see it. Next hop: assembly.py, which leaves out what
+nothing needs.
 """
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from .._drivers import runtime as _runtime
-from .._drivers.neighborhood.programs import CODES, KINDS, MOST_WIRES, STEP_FIELDS, Program
-from . import wiring as _wiring
+from .._drivers.neighborhood.programs import MOST_WIRES
+from .assembly import Assembly, Cell, Constant, Shifted, Step, Value
 from .trace import KINDS as _CODES
 
 _MOST_STEPS = 1 << 15
@@ -32,45 +32,6 @@ class TooLong(Exception):
     """The program would have more steps than are worth it."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    line: int
-    cell: int
-
-
-@dataclass(frozen=True)
-class Constant:
-    code: str  # dtype
-    word: int
-    value: object = field(compare=False)
-
-
-@dataclass(frozen=True)
-class Value:
-    number: int
-
-
-@dataclass
-class Step:
-    """An operation: its kernel's dtype, what it makes, of which operands; of many operands `terms`, with `weights`.
-
-    A "network" sorts its terms, and what it makes are steps of their own: each "ranked" is the sum of some of its ranks, of which
-    `weights` are the first and the last. The `weights` of what is "named" are the name of a reduction, its parameter and the
-    dtype that it gives.
-    """
-
-    name: str
-    kind: str
-    code: str
-    operands: tuple
-    terms: tuple = ()
-    weights: tuple = ()
-    box: bool = False
-    raw: bool = False  # all that it depends on are cells of the array
-    source: str = "u1"
-    register: int = -1
-
-
 class Lowering:
     """The program of a recording.
 
@@ -82,9 +43,11 @@ class Lowering:
     dense : bool
         Whether outputs lie next to each other along the lines.
     names : of the named reductions that are at hand
+    columns : None, or (columns of a box, where each cell stands in C order of rows and columns)
     """
 
-    def __init__(self, trace, result, box, dense, names):
+    def __init__(self, trace, result, box, dense, names, columns):
+        self.columns = columns
         self.cells, self.names, self.named = trace.nodes[0].size, names, {}
         self.box, self.boxes = box, box and dense
         self.lines = [_CODES[trace.nodes[0].dtype]]
@@ -97,9 +60,13 @@ class Lowering:
         for depth in sorted({self.depth(node) for node in reductions}):
             self._lower_depth([node for node in reductions if self.depth(node) == depth])
         self.result = self.element(result, 0)
+        if isinstance(self.result, Shifted) and not self.result.by:
+            self.result = Value(self.result.number)
+        if isinstance(self.result, Shifted):
+            self.result = self._make("copy", _CODES[result.dtype], (self.result,), _CODES[result.dtype])
         if not isinstance(self.result, Value) or self.steps[self.result.number].name == "named":
             self.result = self._emit("copy", _CODES[result.dtype], (self.result,))
-        self._drop_dead()
+        self.assembly = Assembly(self.lines, self.pixels, self.steps, self.result)
 
     # ---- the recording ----
 
@@ -181,6 +148,41 @@ class Lowering:
     def _emit(self, name, code, operands, kind=None, **more):
         """The value of an operation, made once for the same operands."""
         kind = kind or code
+        if any(isinstance(operand, Shifted) for operand in operands) and all(
+            isinstance(operand, (Shifted, Constant)) for operand in operands
+        ):
+            return self._by_column(name, code, operands, kind, **more)
+        return self._make(name, code, operands, kind, **more)
+
+    def _by_column(self, name, code, operands, kind, **more):
+        """The value of an operation on what each window has a column further than the window before it: once for all windows."""
+        terms = more.pop("terms", ())
+        places = [self._column(operand) for operand in (*operands, *terms)]
+        first = min(place for place, _ in places if place is not None)
+        wide = min(last - (place - first) for place, last in places if place is not None)
+        moved = (tuple(self._moved(operand, -first) for operand in some) for some in (operands, terms))
+        operands, terms = moved
+        more = more | ({"terms": terms} if terms else {})
+        return Shifted(self._make(name, code, operands, kind, wide=wide, **more).number, first)
+
+    def _column(self, operand):
+        """(in which column an operand is, the last in which it could be); no column is that of a constant."""
+        if isinstance(operand, Constant):
+            return None, 0
+        if isinstance(operand, Shifted):
+            return operand.by, self.steps[operand.number].wide
+        width, places = self.columns
+        return int(places[operand.cell]) % width, width - 1
+
+    def _moved(self, operand, by):
+        if isinstance(operand, Shifted):
+            return Shifted(operand.number, operand.by + by)
+        if isinstance(operand, Cell):
+            places = self.columns[1]
+            return Cell(operand.line, int(np.flatnonzero(places == places[operand.cell] + by)[0])) if by else operand
+        return operand
+
+    def _make(self, name, code, operands, kind, **more):
         constants = [isinstance(operand, Constant) for operand in operands[:2]]
         alone = constants == [True, True] or (name == "add_product" and constants[0])
         if alone and name not in ("copy", "select", "cast"):  # kernels take one operand that is the same for all outputs
@@ -264,64 +266,116 @@ class Lowering:
         sizes = {}
         for number, _ in self.memo:
             sizes[number] = sizes.get(number, 0) + 1
-        self.memo = {key: value for key, value in self.memo.items() if sizes[key[0]] <= _KEPT_CELLS}
+        self.memo = {key: value for key, value in self.memo.items() if sizes[key[0]] <= _KEPT_CELLS or isinstance(value, Shifted)}
         self.made = {}
 
-    def _many(self, node, number, what):
-        """The pointwise line and the cells of the terms of an element of a reduction, None if they are not cells."""
+    def _terms(self, node, number):
+        """(the node that has the terms of an element of a reduction, behind all that only picks from it, which they are)."""
+        what, terms = node.args[0], node.args[0].size // node.size
+        at = np.arange(number * terms, (number + 1) * terms)
+        while what.op == "pick" and len(what.args) == 1:
+            what, at = what.args[0], what.value[at]
+        return what, at
+
+    def _cells_of(self, what, at):
+        """(line, cells) of elements of a node, None if they are not cells."""
         found = self.pointwise(what)
-        if found is None:
-            return None
-        terms = node.args[0].size // node.size
-        where = self._map(what, node.args[0])[number * terms : (number + 1) * terms]
-        return found[0], found[1][where]
+        return found and (found[0], found[1][at])
 
     def _at_once(self, node, number):
         """An element of a reduction as one operation, None if it must go one term by one."""
-        arg, op, code = node.args[0], node.params, _CODES[node.dtype]
-        found = self._many(node, number, arg)
-        if found is not None and op in _MANY:
-            line, cells = found
-            every = self._all(cells)
-            name = {"any": "max", "all": "min"}.get(op, op)
-            least = _NAMED_SUMS if op == "sum" else 1 if self.box else _NAMED_CELLS
-            if every and name in self.names and self.cells >= least and (self._plain(line, node) if op == "sum" else line == 0):
-                return self._by_name(name, 0.0, code)
-            if self.boxes and every:
-                return self._emit(_MANY[op], code, (line,), box=True)
-            if len(cells) > 1:
-                return self._emit(_MANY[op], code, (), terms=tuple(Cell(line, int(cell)) for cell in cells))
-        terms = arg.size // node.size
-        if op == "sum" and node.dtype.kind in "iu" and arg.op == "multiply":
-            return self._choices(node, number, terms)
-        if op != "sum" or node.dtype.kind != "f":
-            return None
-        if arg.op in ("pick", "sort"):
-            return self._sum_of_ranked(node, number, terms)
-        if arg.op not in ("multiply", "absolute"):
-            return None
-        if arg.op == "multiply" and arg.args[0] is not arg.args[1]:
-            for x, y in (arg.args, arg.args[::-1]):
-                found = self._many(node, number, x)
-                if found is not None and y.op == "constant":
-                    weights = y.value.reshape(-1)[self._map(y, arg)[number * terms : (number + 1) * terms]]
-                    cells = tuple(Cell(found[0], int(cell)) for cell in found[1])
-                    return self._emit("dot", code, (), terms=cells, weights=tuple(weights.tolist()))
-            return None
-        inner = arg.args[0]
+        op, (what, at) = node.params, self._terms(node, number)
+        if op in _MANY and self.pointwise(what):
+            found = self._of_cells(node, *self._cells_of(what, at), node.size > 1)
+            if found is not None:
+                return found
+        found, real = None, node.dtype.kind == "f"
+        if op == "sum" and what.op == "multiply" and what.args[0] is not what.args[1]:
+            found = self._weighted(node, what, at) if real else self._choices(node, what, at)
+        elif op == "sum" and what.op in ("multiply", "absolute") and real:
+            found = self._around(node, what, at)
+        elif op == "sum" and what.op == "sort" and real:
+            found = self._sum_of_ranked(what, at)
+        if found is None and op in _MANY:
+            shifted = self._all_shifted(what, at)
+            found = shifted and self._over(_MANY[op], _CODES[node.dtype], shifted)
+        return found
+
+    def _of_cells(self, node, line, cells, several):
+        """A reduction of cells, by name or as one operation."""
+        op, code, every = node.params, _CODES[node.dtype], self._all(cells)
+        name = {"any": "max", "all": "min"}.get(op, op)
+        least = _NAMED_SUMS if op == "sum" else 1 if self.box else _NAMED_CELLS
+        if every and name in self.names and self.cells >= least and (self._plain(line, node) if op == "sum" else line == 0):
+            return self._by_name(name, 0.0, code)
+        if self.boxes and every:
+            return self._emit(_MANY[op], code, (line,), box=True)
+        if len(cells) > 1:
+            return self._over(_MANY[op], code, _as_cells(line, cells), several)
+        return None
+
+    def _weighted(self, node, what, at):
+        """A sum of cells, or of what columns have, times constants."""
+        for x, y in (what.args, what.args[::-1]):
+            if y.op != "constant":
+                continue
+            of, weights = self._map(x, what)[at], y.value.reshape(-1)[self._map(y, what)[at]]
+            if self.pointwise(x):
+                return self._dot(_CODES[node.dtype], _as_cells(*self._cells_of(x, of)), weights, node.size > 1)
+            shifted = self._all_shifted(x, of)
+            if shifted:
+                return self._over("dot", _CODES[node.dtype], shifted, weights=tuple(weights.tolist()))
+        return None
+
+    def _around(self, node, what, at):
+        """A sum of squares or absolute values of the differences between cells and one value."""
+        inner, code = what.args[0], _CODES[node.dtype]
         if inner.op != "subtract":
             return None
         for x, y in (inner.args, inner.args[::-1]):
-            found = self._many(node, number, x)
-            if found is not None and y.size == node.size and found[1].size == terms and self._same(y, arg, number, terms):
-                variance = arg.op == "multiply" and self.cells >= _NAMED_VARIANCES and "var" in self.names
-                if variance and self._is_mean(y, found, node):
-                    size = self._constant(self.cells, node.dtype)
-                    return self._emit("multiply", code, (self._by_name("var", 0.0, code), size))
-                centre = self.element(y, int(self._map(y, arg)[number * terms]))
-                name = "squares" if arg.op == "multiply" else "distances"
-                return self._emit(name, code, (centre,), terms=tuple(Cell(found[0], int(cell)) for cell in found[1]))
+            found, of = self._cells_of(x, self._map(x, inner)[at]), self._map(y, inner)[at]
+            if found is None or y.size != node.size or (of != of[0]).any():
+                continue
+            variance = what.op == "multiply" and self.cells >= _NAMED_VARIANCES and "var" in self.names
+            if variance and self._is_mean(y, found, node):
+                size = self._constant(self.cells, node.dtype)
+                return self._emit("multiply", code, (self._by_name("var", 0.0, code), size))
+            name = "squares" if what.op == "multiply" else "distances"
+            return self._emit(name, code, (self.element(y, int(of[0])),), terms=_as_cells(*found))
         return None
+
+    def _over(self, name, code, terms, several=False, **more):
+        """An operation over many operands: of columns, if there are several of them or operands are."""
+        if self.columns is not None and (several or isinstance(terms[0], Shifted)):
+            return self._by_column(name, code, (), code, terms=terms, **more)
+        return self._make(name, code, (), code, terms=terms, **more)
+
+    def _dot(self, code, cells, weights, several):
+        """A weighted sum: of a box by columns and rows if its weights are products, to rounding."""
+        if self.columns is not None and self._all(np.array([cell.cell for cell in cells])):
+            width, places = self.columns
+            order = np.argsort([places[cell.cell] for cell in cells])
+            matrix = weights[order].reshape(-1, width)
+            row, column = np.unravel_index(np.abs(matrix).argmax(), matrix.shape)
+            down, along = matrix[:, column], matrix[row] / matrix[row, column] if matrix[row, column] else matrix[row]
+            rounding = 4 * np.finfo(weights.dtype).eps * abs(matrix[row, column])
+            with np.errstate(all="ignore"):
+                product = bool((np.abs(np.outer(down, along) - matrix) <= rounding).all())
+            if product and sum(matrix.shape) < matrix.size:
+                first = tuple(cells[i] for i in order[::width])
+                sums = self._by_column("dot", code, (), code, terms=first, weights=tuple(down.tolist()))
+                terms = tuple(self._moved(sums, by) for by in range(width))
+                return self._over("dot", code, terms, weights=tuple(along.tolist()))
+        return self._over("dot", code, cells, several, weights=tuple(weights.tolist()))
+
+    def _all_shifted(self, what, at):
+        """Elements of a node if all are shifted values."""
+        if self.columns is None or what.op == "constant" or len(at) < 2:
+            return None
+        if not isinstance(self.element(what, int(at[0])), Shifted):  # then those of the others are not made here
+            return None
+        found = tuple(self.element(what, int(i)) for i in at)
+        return found if all(isinstance(operand, Shifted) for operand in found) else None
 
     def _all(self, cells):
         """Whether these are all cells of a window, each once."""
@@ -344,7 +398,7 @@ class Lowering:
         mean, size = _picked(node.args[0]), node.args[1]
         if mean.op != "reduce" or mean.params != "sum" or mean.size > 1 or size.op != "constant":
             return False
-        same = self._many(mean, 0, mean.args[0])
+        same = self._cells_of(*self._terms(mean, 0))
         return same is not None and same[0] == found[0] and self._all(same[1]) and bool((size.value == self.cells).all())
 
     def _by_name(self, name, value, code):
@@ -354,30 +408,24 @@ class Lowering:
             self.named[key] = self._emit("named", code, (), weights=key)
         return self.named[key]
 
-    def _choices(self, node, number, terms):
+    def _choices(self, node, what, at):
         """The sum of whole constants that booleans choose, in as few bytes as hold it."""
-        arg = node.args[0]
-        for truth, factor in (arg.args, arg.args[::-1]):
+        for truth, factor in (what.args, what.args[::-1]):
             if truth.op != "cast" or truth.args[0].dtype != np.dtype(bool) or factor.op != "constant":
                 continue
-            at = range(number * terms, (number + 1) * terms)
-            factors = [int(factor.value.reshape(-1)[self._map(factor, arg)[i]]) for i in at]
+            factors = [int(value) for value in factor.value.reshape(-1)[self._map(factor, what)[at]]]
             kind = next((np.dtype(code) for code in ("u1", "u2", "u4") if sum(factors) <= np.iinfo(code).max), None)
             if min(factors) < 0 or kind is None or kind.itemsize >= node.dtype.itemsize:
                 continue
             total, code = None, _CODES[kind]
-            for i, value in zip(at, factors, strict=True):
-                chosen = self.element(truth.args[0], int(self._map(truth, arg)[i]))
+            for i, value in zip(self._map(truth, what)[at], factors, strict=True):
+                chosen = self.element(truth.args[0], int(i))
                 if isinstance(chosen, Constant):
                     chosen = self._emit("copy", "?", (chosen,))
                 x = self._emit("select", code, (self._constant(value, kind), self._constant(0, kind), chosen))
                 total = x if total is None else self._emit("add", code, (total, x))
             return self._emit("cast", _CODES[node.dtype], (total,), source=code)
         return None
-
-    def _same(self, y, arg, number, terms):
-        where = self._map(y, arg)[number * terms : (number + 1) * terms]
-        return bool((where == where[0]).all())
 
     def _one_by_one(self, waiting):
         """Elements of reductions, term by term, all of them side by side."""
@@ -418,26 +466,18 @@ class Lowering:
 
     def _sort(self, node, number):
         row, wire = divmod(number, node.tail[-1])
-        found = self.pointwise(node.args[0])
-        if node.params == "quantile" and "rank" in self.names and found is not None and found[0] == 0 and self._all(found[1]):
+        found = self.pointwise(node.args[0]) if node.params == "quantile" and "rank" in self.names else None
+        if found is not None and found[0] == 0 and node.tail[-1] == self.cells and self._all(found[1]):
             return self._by_name("rank", (-1, wire), _CODES[node.dtype])
         return self._emit("ranked", _CODES[node.dtype], (self._network(node, row),), weights=(wire, wire))
 
-    def _sum_of_ranked(self, node, number, terms):
-        """The sum of elements of one sorted row that follow each other, None if the terms are others."""
-        found = set()
-        for i in range(number * terms, (number + 1) * terms):
-            arg = node.args[0]
-            while arg.op == "pick" and len(arg.args) == 1:
-                arg, i = arg.args[0], int(arg.value[i])
-            if arg.op != "sort":
-                return None
-            found.add((arg, *divmod(i, arg.tail[-1])))
-        ranks = sorted(rank for _, _, rank in found)
-        if len({found_in[:2] for found_in in found}) > 1 or ranks != list(range(ranks[0], ranks[0] + terms)):
+    def _sum_of_ranked(self, node, at):
+        """The sum of elements of one sorted row that follow each other, None if these are others."""
+        rows, ranks = np.divmod(np.sort(at), node.tail[-1])
+        if (rows != rows[0]).any() or not np.array_equal(ranks, np.arange(ranks[0], ranks[0] + len(ranks))):
             return None
-        network = self._network(*next(iter(found))[:2])
-        return self._emit("ranked", _CODES[node.dtype], (network,), weights=(ranks[0], ranks[-1]))
+        network = self._network(node, int(rows[0]))
+        return self._emit("ranked", _CODES[node.dtype], (network,), weights=(int(ranks[0]), int(ranks[-1])))
 
     def _position(self, node, number):
         """argmin and argmax: the first of the cells that are the extreme, or NaN: then that is NaN, too."""
@@ -455,133 +495,9 @@ class Lowering:
             where = self._emit("select", "i8", (self._constant(i, np.dtype(np.int64)), where, found))
         return where
 
-    # ---- slots ----
 
-    def _drop_dead(self):
-        """Keeps the steps that the result needs, and gives them registers."""
-        alive, last = set(), {}
-        waiting = [self.result.number]
-        while waiting:
-            number = waiting.pop()
-            if number in alive:
-                continue
-            alive.add(number)
-            waiting += [operand.number for operand in self._used(self.steps[number]) if isinstance(operand, Value)]
-        order = sorted(alive, key=lambda number: (self._made_at(number), number))
-        for number in order:
-            for operand in self._used(self.steps[number]):
-                if isinstance(operand, Value):
-                    last[operand.number] = self._made_at(number)
-        free, self.registers, ends = [], 0, {}
-        for number in order:
-            if self.steps[number].name not in ("network", "named"):
-                if not free:
-                    free.append(self.registers)
-                    self.registers += 1
-                self.steps[number].register = free.pop()
-                ends.setdefault(last.get(number), []).append(number)
-            for ended in ends.pop(number, ()):
-                free.append(self.steps[ended].register)
-        self.order = order
-
-    def _made_at(self, number):
-        """The step that computes what a step makes: a network computes all that is ranked."""
-        step = self.steps[number]
-        return step.operands[0].number if step.name == "ranked" else number
-
-    @staticmethod
-    def _used(step):
-        return (*step.operands, *step.terms)
-
-    def needed_lines(self):
-        """The lines whose cells outputs see, and the array's."""
-        needed = {0}
-        for number in self.order:
-            step = self.steps[number]
-            needed |= {operand.line for operand in self._used(step) if isinstance(operand, Cell)}
-            needed |= {step.operands[0]} if step.box else set()
-        return needed
-
-    def used_lines(self):
-        """The lines that are computed, in the order in which they are."""
-        used = self.needed_lines()
-        for line in range(len(self.lines) - 1, 0, -1):
-            if line in used:
-                used |= {operand for operand in self.pixels[line - 1].operands if isinstance(operand, int)}
-        return sorted(used - {0})
-
-    def program(self):
-        """The Program that the driver runs."""
-        needed = self.needed_lines()
-        kept = sorted(needed)
-        used = self.used_lines()
-        lines = kept + [line for line in used if line not in needed]
-        place = {line: i for i, line in enumerate(lines)}
-        constants, cells = {}, {}
-        for number in self.order:
-            for operand in self._used(self.steps[number]):
-                if isinstance(operand, Cell):
-                    cells.setdefault(operand, len(cells))
-                elif isinstance(operand, Constant):
-                    constants.setdefault(operand.word, len(constants))
-        for line in used:
-            for operand in self.pixels[line - 1].operands:
-                if isinstance(operand, Constant):
-                    constants.setdefault(operand.word, len(constants))
-
-        place_of_named = {Value(number): i for i, number in enumerate(n for n in self.order if self.steps[n].name == "named")}
-
-        def slot(operand):
-            if isinstance(operand, Value) and operand in place_of_named:
-                return self.registers + len(constants) + len(cells) + place_of_named[operand]
-            if isinstance(operand, Value):
-                return self.steps[operand.number].register
-            if isinstance(operand, Constant):
-                return self.registers + constants[operand.word]
-            return self.registers + len(constants) + cells[operand]
-
-        terms, weights, outputs, pixels = [], bytearray(), [], []
-        for number in self.order:
-            step = self.steps[number]
-            if step.name in ("ranked", "named"):
-                continue
-            row = self._row(step, [place[step.operands[0]]] if step.box else [slot(operand) for operand in step.operands])
-            row["dst"] = max(step.register, 0)
-            table, outputs_of = np.array(step.weights, step.code), []
-            if step.name == "network":
-                ranked = [self.steps[other] for other in self.order if self.steps[other].operands == (Value(number),)
-                          and self.steps[other].name == "ranked"]  # fmt: skip
-                row["source"], row["outputs"], outputs_of = step.raw, len(ranked), [one.register for one in ranked]
-                table = _wiring.wiring(len(step.terms), [one.weights for one in ranked])
-            if step.name in ("least", "greatest"):
-                read = {cell.line for cell in step.terms} if step.terms else {step.operands[0]}
-                row["source"] = read == {0}
-            if step.terms:
-                row["terms"], row["count"], row["b"] = len(terms), len(step.terms), len(weights)
-                terms += [slot(term) for term in step.terms] + outputs_of
-                weights += table.tobytes()
-                weights += bytes(-len(weights) % 8)
-            outputs.append([row[name] for name in STEP_FIELDS])
-        for line in used:
-            step = self.pixels[line - 1]
-            operands = [place[operand] if isinstance(operand, int) else len(lines) + constants[operand.word]
-                        for operand in step.operands]  # fmt: skip
-            row = self._row(step, operands)
-            row["dst"] = place[line]
-            pixels.append([row[name] for name in STEP_FIELDS])
-        listed = [(place[cell.line], cell.cell) for cell in cells]
-        weights = np.frombuffer(bytes(weights), np.uint8)
-        codes = [self.lines[line] for line in lines]
-        result = slot(self.result), self.steps[self.result.number].code
-        named = [self.steps[value.number].weights for value in place_of_named]
-        return Program(pixels, outputs, terms, list(constants), weights, listed, codes, len(kept), self.registers, named, result)
-
-    def _row(self, step, slots):
-        row = dict.fromkeys(STEP_FIELDS, 0)
-        row["code"], row["kind"], row["source"], row["box"] = CODES[step.name], KINDS[step.kind], KINDS[step.source], step.box
-        row.update(zip("abc", slots, strict=False))
-        row["scalars"] = sum(bit for bit, operand in zip((1, 2), step.operands, strict=False) if isinstance(operand, Constant))
-        return row
+def _as_cells(line, cells):
+    return tuple(Cell(line, int(cell)) for cell in cells)
 
 
 def _picked(node):

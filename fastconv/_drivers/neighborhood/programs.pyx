@@ -72,7 +72,7 @@ KINDS = {
     "?": FC_U8, "u1": FC_U8, "i1": FC_I8, "u2": FC_U16, "i2": FC_I16, "u4": FC_U32, "i4": FC_I32, "u8": FC_U64, "i8": FC_I64,
     "f4": FC_F32, "f8": FC_F64,
 }
-STEP_FIELDS = ("code", "kind", "scalars", "source", "dst", "a", "b", "c", "terms", "count", "outputs", "box")
+STEP_FIELDS = ("code", "kind", "scalars", "source", "dst", "a", "b", "c", "terms", "count", "outputs", "box", "wide")
 SORTED_WIRES, MOST_WIRES = _table.FC_REGISTER_CELLS, _table.FC_MOST_WIRES
 
 # ---- programs ----
@@ -84,6 +84,7 @@ cdef struct Op:                  # an operation, by what STEP_FIELDS names
     int64_t terms, count         # of many operands: where their slots stand in the program's list; 0: not many
     int64_t outputs              # of a network: their slots follow
     int64_t box                  # over all cells of the window, of the line a
+    int64_t wide                 # so many outputs beyond those of a strip, which others see further on
 
 
 cdef struct Plan:                # of a program, then of what it runs on
@@ -95,6 +96,8 @@ cdef struct Plan:                # of a program, then of what it runs on
     const char *constant         # words
     const char *weights
     const idx *bytes             # of the elements of each line
+    const idx *view              # of each slot of a view: its register, its first byte
+    idx views, most_wide
     idx widest                   # of them
     idx widest_register          # bytes of an element
     bint direct                  # whether the last operation writes results exactly, and can where they belong
@@ -122,6 +125,8 @@ cdef class Program:
     registers : int
     named : list of (name, parameter, dtype code)
         Named reductions of all cells, whose results are the slots behind those of cells.
+    views : list of (register, bytes)
+        Slots behind these, each a register from a byte on.
     result : (slot, dtype code)
     """
     cdef Plan plan
@@ -129,17 +134,19 @@ cdef class Program:
     cdef readonly list named
     cdef readonly double cost
 
-    def __cinit__(self, pixels, outputs, terms, constants, weights, cells, lines, idx kept, idx registers, named, result):
+    def __cinit__(self, pixels, outputs, terms, constants, weights, cells, lines, idx kept, idx registers, named, views, result):
         cdef Plan *p = &self.plan
         sizes = [kind_bytes(KINDS[code]) for code in lines]
         self.arrays = [np.ascontiguousarray(pixels, np.int64).reshape(-1, len(STEP_FIELDS)),
                        np.ascontiguousarray(outputs, np.int64).reshape(-1, len(STEP_FIELDS)), np.array(terms, np.int64),
                        np.array(cells, np.int64), np.array(constants, np.uint64), np.array(weights, np.uint8),
-                       np.array(sizes, np.intp)]
+                       np.array(sizes, np.intp), np.array(views, np.intp)]
         at = [<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>array) for array in self.arrays]
         p.pixel, p.output, p.terms = <const Op *><uintptr_t>at[0], <const Op *><uintptr_t>at[1], <const int64_t *><uintptr_t>at[2]
         p.cell, p.constant = <const int64_t *><uintptr_t>at[3], <const char *><uintptr_t>at[4]
         p.weights, p.bytes = <const char *><uintptr_t>at[5], <const idx *><uintptr_t>at[6]
+        p.view, p.views = <const idx *><uintptr_t>at[7], len(views)
+        p.most_wide = int(self.arrays[1][:, STEP_FIELDS.index("wide")].max(initial=0))
         p.pixel_steps, p.output_steps, p.lines, p.kept = len(self.arrays[0]), len(self.arrays[1]), len(lines), kept
         p.registers, p.constants, p.cells, p.named = registers, len(constants), len(cells), len(named)
         self.named = named
@@ -181,7 +188,7 @@ cdef struct Tables:              # of one thread
 
 
 cdef inline idx register_bytes(const Plan *q) noexcept nogil:
-    return q.widest_register * q.strip + 64   # not a power of 2, so that registers share no place in the cache
+    return q.widest_register * (q.strip + q.most_wide) + 64   # not a power of 2, so that registers share no place in the cache
 
 
 cdef inline idx line_pitch(const Plan *q, const Lines *p) noexcept nogil:
@@ -199,7 +206,7 @@ cdef inline bint is_extreme(const Op *op) noexcept nogil:
 cdef idx place_tables(const Plan *q, const Lines *p, char *memory, Tables *t) noexcept nogil:
     """Where the tables of a thread are in its memory; returns the bytes of it."""
     cdef char *at = memory
-    cdef idx slots = q.registers + q.constants + q.cells + q.named
+    cdef idx slots = q.registers + q.constants + q.cells + q.named + q.views
     t.registers = at
     at += q.registers * register_bytes(q)
     t.copies = at
@@ -321,7 +328,7 @@ cdef void run_strip(const Plan *q, const Lines *p, const Block *b, Tables *t, id
     cdef const char *stack
     for s in range(q.output_steps):
         op = q.output + s
-        o.code, o.scalars, o.kind, o.n = op.code, op.scalars, op.source, n
+        o.code, o.scalars, o.kind, o.n = op.code, op.scalars, op.source, n + op.wide
         o.dst = t.registers + op.dst * register_bytes(q)
         if out != NULL and s == q.output_steps - 1:
             o.dst = out
@@ -376,7 +383,7 @@ cdef void copy_cells(const Plan *q, const Lines *p, const Block *b, Tables *t, i
 cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
     cdef const Plan *q = <const Plan *>r.own
     cdef Tables t
-    cdef idx i, x, n, line, step = p.step[p.ndim - 1], item = kind_bytes(q.result_kind), stacked
+    cdef idx i, x, n, line, slot, step = p.step[p.ndim - 1], item = kind_bytes(q.result_kind), stacked
     cdef char *out
     cdef bint direct = q.direct and r.out_kind == q.result_kind and r.out_step[p.ndim - 1] == item
     cdef fc_put put
@@ -385,6 +392,9 @@ cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scrat
         t.base[i], t.advance[i] = t.registers + i * register_bytes(q), 0
     for i in range(q.constants):
         t.base[q.registers + i], t.advance[q.registers + i] = q.constant + 8 * i, 0
+    slot = q.registers + q.constants + q.cells + q.named
+    for i in range(q.views):
+        t.base[slot + i], t.advance[slot + i] = t.base[q.view[2 * i]] + q.view[2 * i + 1], 0
     compute_pixels(q, p, b, &t)
     put.source, put.kind, put.src_step, put.dst_step = q.result_kind, r.out_kind, item, r.out_step[p.ndim - 1]
     x = 0
@@ -444,7 +454,7 @@ def add(Pass pass_, geometry, Program program, cnp.ndarray out):
     for i in range(p.ndim - 1):
         rows *= p.window[i]
     strip = max(REGISTER_BYTES // (q.widest_register * q.registers) // 64 * 64, LEAST_STRIP)
-    lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, LEAST_STRIP // 2)
+    lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, max(LEAST_STRIP // 2, 1))
     for i in range(q.output_steps):
         alone = alone and not q.output[i].box
         if q.output[i].box:
