@@ -17,7 +17,7 @@ MANY = 20000
 
 
 def call(name, dtype, n, scalars=0, **operands):
-    dst = np.zeros(n, dtype)
+    dst = place(np.zeros(n, dtype), at_end=True)
     code = kernels.constant(f"FC_DO_{name.upper()}")
     elements(dtype).operation(kernels.arguments("fc_operation", code=code, scalars=scalars, dst=dst, n=n, **operands))
     return dst
