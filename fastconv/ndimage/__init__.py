@@ -15,11 +15,13 @@ Where the answers differ:
   the windows that hold them; SciPy's running sum carries them to the end of the line.
 - Drift. Each mean of `uniform_filter` is a sum of its own; SciPy's running sum gathers rounding errors along a line, so that an
   integer result may be one less than the mean cut off, where the mean is an integer.
-- Rounding. Sums are formed in double precision, as SciPy forms them; where they go into integers, which are cut off, in its order,
-  elsewhere in another. Integers beyond a dtype wrap around, as they do there.
+- Rounding. Sums are formed in double precision, as SciPy forms them; where they go into integers, which are cut off, in SciPy's
+  order, elsewhere in another. Integers beyond a dtype wrap around, as they do there.
+- Ranks on one axis. SciPy (1.17) ignores the cells of a footprint there, and writes into an output of another dtype as if it had
+  the input's.
 - float16 is an input and an output of all functions; SciPy raises RuntimeError.
-- Overlap. `laplace`, `gaussian_laplace`, `generic_laplace`, the gradient magnitudes, `morphological_laplace` and the top-hats into
-  their own input, and complex correlations, too, give what they give without overlap.
+- Overlap. `laplace`, `gaussian_laplace`, `generic_laplace`, the gradient magnitudes, `morphological_laplace`, the top-hats and
+  complex correlations into their own input give what they give without overlap.
 - Functions. `generic_filter` and `vectorized_filter` compile functions that can be (`fastconv.explain`) and call them for few
   windows then: what they do beside their result is not done for each pixel. A function with a parameter `axis` gets blocks of
   windows from `generic_filter`. `vectorized_filter` does not copy the input, and "grid-mirror" is "reflect" there as elsewhere.

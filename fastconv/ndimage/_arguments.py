@@ -187,8 +187,8 @@ def check_origins(origins, shape):
     """ValueError for an origin that moves a window of a shape off its pixel."""
     for number, length in zip(origins, shape, strict=True):
         if not 0 <= length // 2 + number < length:
-            raise ValueError(f"invalid origin: {number} is not between {-(length // 2)} and {(length - 1) // 2}, as it must for a "
-                             f"window of {length}")
+            raise ValueError(f"invalid origin: {number}; for a window of {length} it must be from {-(length // 2)} to "
+                             f"{(length - 1) // 2}")
 
 
 def mirrored(cells, origins):
@@ -247,12 +247,12 @@ def outside(x, mode, cval, as_input=False):
 
 
 def converted(values, dtype):
-    """What C makes of doubles where they are stored as another dtype: integers are cut off, and wrap around. In functions that
-    are compiled."""
+    """What C makes of doubles where they are stored as another dtype: integers are cut off, and wrap around if they are few bits
+    too large. In functions that are compiled."""
     if dtype.kind == "b":
-        return values.astype(np.int64).astype(np.uint8) != 0
-    if dtype.kind in "iu" and dtype != np.uint64:
-        values = values.astype(np.int64)
+        return values.astype(np.int32).astype(np.uint8) != 0
+    if dtype.kind in "iu" and dtype.itemsize < 8:
+        values = values.astype(np.int64 if dtype == np.uint32 else np.int32)
     return values.astype(dtype.newbyteorder("="))
 
 

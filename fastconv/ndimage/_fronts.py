@@ -10,7 +10,7 @@ def _along(structure):
     middle = tuple(n // 2 for n in structure.shape)
     for axis in reversed(range(structure.ndim)):
         if structure.shape[axis] > 1:
-            line = structure[middle[:axis] + (slice(None),) + middle[axis + 1 :]]
+            line = structure[(*middle[:axis], slice(None), *middle[axis + 1 :])]
             if line[middle[axis] - 1] and line[middle[axis] + 1]:
                 return axis
     return None

@@ -199,7 +199,7 @@ def generic_filter1d(
     leading = lines.shape[:-1]
     for first in range(0, math.prod(leading), many):
         at = np.unravel_index(np.arange(first, min(first + many, math.prod(leading))), leading) if leading else ()
-        extended = np.atleast_2d(lines[at])[:, places].astype(np.float64)
+        extended = np.atleast_2d(lines[at])[:, places].astype(np.float64, order="C")
         if mode in ("constant", "grid-constant"):
             extended[:, outer] = float(cval)
         filled = np.zeros((len(extended), lines.shape[-1]))
@@ -284,7 +284,7 @@ def vectorized_filter(
     axes_given = tuple(range(x.ndim)) if axes is None else (axes,) if np.isscalar(axes) else tuple(axes)
     count = len(axes_given)
     if count > x.ndim:
-        raise ValueError(f"The length of `axes` ({count}) may not exceed the dimensionality of `input` ({x.ndim}).")
+        raise ValueError(f"The length of `axes` may not exceed the dimensionality of `input` ({x.ndim}), got {axes!r}")
     if size is not None:
         size = _integers("size", (size,) * count if np.isscalar(size) else tuple(size), 1)
     else:
@@ -312,7 +312,7 @@ def vectorized_filter(
     if not x.size:
         return x
     if not count:
-        result = np.asarray(function(x) if footprint is None else function(x[footprint]))
+        result = np.asarray(function(x if footprint is None else x[footprint], axis=()))
     else:
         axes_given = _args.axes_of(axes_given, x.ndim)
         result = _vectorized(x, function, size, footprint, mode, cval, origins, axes_given, batch_memory, workers)

@@ -32,14 +32,20 @@ def _dilation(input, window, output, mode, cval, origin, axes, workers, stacklev
     if len(shape) >= len(origins):
         origins = _args.mirrored_origins(shape[: len(origins)], origins)
     footprint, structure = (None if one is None else one[(slice(None, None, -1),) * one.ndim] for one in (footprint, structure))
-    return extremes(x, "max", window[0], footprint, structure, output, mode, cval, origins, axes, "propagate", workers, stacklevel)
+    return extremes(x, "max", window[0], footprint, structure, output, mode, cval, origins, axes, "propagate", workers,
+                    stacklevel)
 
 
 def _both(input, window, stacklevel=3):
-    """The input as an array; SciPy warns here, and again in what is called, where a size is ignored."""
+    """(the input as an array, what its first step sees and returns).
+
+    SciPy warns here, and again in what is called, where a size is ignored. Booleans become integers where something is added to
+    them: what the first step leaves may be more than 1.
+    """
     if window[0] is not None and window[1] is not None:
         warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=stacklevel)
-    return _args.array("input", input)
+    x = _args.array("input", input)
+    return x, x.view(np.uint8) if x.dtype == np.bool_ and window[2] is not None else x
 
 
 @documented
@@ -118,8 +124,9 @@ def grey_opening(
     {returns}
     """
     window = (size, footprint, structure)
-    eroded = _erosion(_both(input, window), window, None, mode, cval, origin, axes, workers)
-    return _dilation(eroded, window, output, mode, cval, origin, axes, workers)
+    x, seen = _both(input, window)
+    eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
+    return _dilation(eroded, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -146,8 +153,9 @@ def grey_closing(
     {returns}
     """
     window = (size, footprint, structure)
-    dilated = _dilation(_both(input, window), window, None, mode, cval, origin, axes, workers)
-    return _erosion(dilated, window, output, mode, cval, origin, axes, workers)
+    x, seen = _both(input, window)
+    dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
+    return _erosion(dilated, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -214,11 +222,14 @@ def morphological_laplace(
     return np.subtract(result, x, result)
 
 
-def _difference(x, other, sign):
-    """``sign * (x - other)`` in `other`."""
-    if x.dtype == np.bool_ and other.dtype == np.bool_:
-        return np.bitwise_xor(x, other, out=other)
-    return np.subtract(x, other, out=other) if sign > 0 else np.subtract(other, x, out=other)
+def _difference(x, first, second, window, output, mode, cval, origin, axes, workers):
+    """The image minus the second step after `first`, or the other way round if that is an erosion."""
+    if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
+        x = x.copy()
+    result = second(first, window, x.dtype if output is None else output, mode, cval, origin, axes, workers, 5)
+    if x.dtype == np.bool_ and result.dtype == np.bool_:
+        return np.bitwise_xor(x, result, out=result)
+    return np.subtract(x, result, out=result) if second is _dilation else np.subtract(result, x, out=result)
 
 
 @documented
@@ -245,11 +256,9 @@ def white_tophat(
     {returns}
     """
     window = (size, footprint, structure)
-    x = _both(input, window)
-    if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
-        x = x.copy()
-    eroded = _erosion(x, window, None, mode, cval, origin, axes, workers)
-    return _difference(x, _dilation(eroded, window, output, mode, cval, origin, axes, workers), 1)
+    x, seen = _both(input, window)
+    eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
+    return _difference(x, eroded, _dilation, window, output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -276,8 +285,6 @@ def black_tophat(
     {returns}
     """
     window = (size, footprint, structure)
-    x = _both(input, window)
-    if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
-        x = x.copy()
-    dilated = _dilation(x, window, None, mode, cval, origin, axes, workers)
-    return _difference(x, _erosion(dilated, window, output, mode, cval, origin, axes, workers), -1)
+    x, seen = _both(input, window)
+    dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
+    return _difference(x, dilated, _erosion, window, output, mode, cval, origin, axes, workers)

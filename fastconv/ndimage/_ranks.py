@@ -43,20 +43,26 @@ def _along(input, name, size, axis, output, mode, cval, origin, nan_policy, work
 
 
 def _raised(structure, dtype, sign):
-    """The function of windows that takes the extreme of cells plus (sign 1) or minus (-1) a structure, each sum converted to the
-    dtype of the image."""
-    if dtype.kind in "iu" and (structure == np.trunc(structure)).all() and (np.abs(structure) < 2.0**53).all():
-        whole = (sign * structure).astype(np.int64).astype(dtype)
+    """The function of windows that takes the extreme of cells plus (sign 1) or minus (-1) a structure.
 
-        def function(windows, axis):
-            sums = windows + whole
-            return sums.max(axis) if sign > 0 else sums.min(axis)
+    To integers the structure is added as integers, which wrap around, but to the first cell as a double: so SciPy has it. To
+    64-bit integers whole numbers are added exactly.
+    """
+    added = sign * structure
+    exact = dtype.kind == "f" or (dtype.itemsize == 8 and (added == np.trunc(added)).all())
+    others = added if dtype.kind == "f" else _args.converted(added, dtype)
 
-        return function
+    def extreme(cells, axis):
+        return cells.max(axis) if sign > 0 else cells.min(axis)
 
     def function(windows, axis):
-        sums = _args.converted(windows.astype(np.float64) + sign * structure, dtype)
-        return sums.max(axis) if sign > 0 else sums.min(axis)
+        if exact:
+            return extreme(windows + others, axis).astype(dtype)
+        first = windows[..., 0].astype(np.float64) + added[0]
+        if len(added) > 1:
+            rest = extreme(windows[..., 1:] + others[1:], axis)
+            first = np.maximum(first, rest) if sign > 0 else np.minimum(first, rest)
+        return _args.converted(first, dtype)
 
     return function
 
@@ -102,6 +108,7 @@ def extremes(input, name, size, footprint, structure, output, mode, cval, origin
         raised = structure.reshape(whole.shape)[whole]
         if raised.any():
             _args.supported("input", x)
+            x = x.view(np.uint8) if x.dtype.kind == "b" else x  # as SciPy adds to booleans
             reduction = _raised(raised, x.dtype.newbyteorder("="), 1 if name == "max" else -1)
     if not isinstance(mode, str) and np.iterable(mode):
         raise RuntimeError(f"A sequence of modes is not supported for non-separable footprints, got {mode!r}")

@@ -8,6 +8,7 @@ FASTCONV_CONFORMANCE names, one line for each test: its outcome and its id.
 import functools
 import os
 
+import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.spatial.distance
@@ -15,9 +16,26 @@ import scipy.spatial.distance
 import fastconv
 import fastconv.ndimage
 
-_DISTANCES = ("cdist", "pdist", "squareform")
+
+def in_double_precision(function):
+    """Our cdist or pdist with SciPy's dtype of results; "test_", which asks SciPy for a metric in Python, asks for the metric."""
+
+    @functools.wraps(function)
+    def distances(*args, **kwargs):
+        names = [arg.removeprefix("test_") if isinstance(arg, str) else arg for arg in args]
+        if isinstance(kwargs.get("metric"), str):
+            kwargs["metric"] = kwargs["metric"].removeprefix("test_")
+        return function(*names, dtype=np.float64, **kwargs)
+
+    return distances
+
+
 OURS = {getattr(scipy.ndimage, name): getattr(fastconv.ndimage, name) for name in fastconv.ndimage.__all__}
-OURS |= {getattr(scipy.spatial.distance, name): getattr(fastconv, name) for name in _DISTANCES}
+OURS |= {
+    scipy.spatial.distance.cdist: in_double_precision(fastconv.cdist),
+    scipy.spatial.distance.pdist: in_double_precision(fastconv.pdist),
+    scipy.spatial.distance.squareform: fastconv.squareform,
+}
 
 
 def replaced(value):
