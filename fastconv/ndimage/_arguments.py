@@ -148,7 +148,7 @@ def axes_of(axes, ndim):
     axes = tuple(operator.index(axis) for axis in axes)
     for axis in axes:
         if not -ndim <= axis < ndim:
-            raise ValueError(f"specified axis: {axis} is out of range for an input of {ndim} axes")
+            raise np.exceptions.AxisError(f"specified axis: {axis} is out of range for an input of {ndim} axes")
     axes = tuple(axis % ndim for axis in axes)
     if len(set(axes)) != len(axes):
         raise ValueError(f"axes must be unique, got {axes}")
@@ -229,6 +229,8 @@ def check_mode(mode):
 def outside(x, mode, cval, as_input=False):
     """(x, cval) such that cval is a number that an element of x can be: x in double precision if need be, or, where that is
     asked for, cval converted to its dtype."""
+    if isinstance(cval, (str, bytes)):
+        raise TypeError(f"cval must be a real number, got {cval!r}")
     number = cval if type(cval) is int else float(cval)
     if mode not in ("constant", "grid-constant"):
         return x, 0

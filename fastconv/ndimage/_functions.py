@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .._drivers import runtime as _runtime
 from .._face import callables as _callables
 from ..neighborhood import neighborhood_reduce
 from . import _arguments as _args
@@ -21,6 +22,7 @@ _LINES_BYTES = 1 << 20  # of extended lines that are made at once
 _NAMED = (np.mean, np.min, np.max, np.var, np.std, np.median)
 _PADDING = {"nearest": "edge", "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "wrap": "wrap",
             "grid-wrap": "wrap", "constant": "constant", "grid-constant": "constant"}  # fmt: skip
+_runtime.face_seams("ndimage", globals(), "_LINES_BYTES")
 
 
 # ---- generic_filter ----

@@ -1,41 +1,35 @@
 """A plugin for pytest that runs SciPy's own tests with our functions in the place of SciPy's.
 
-After collection, when SciPy's decorators have looked at its own functions, ours take their names in scipy.ndimage and
-scipy.spatial.distance, in the test modules that bound them, and in the parameters of tests. Results go to the file that
-FASTCONV_CONFORMANCE names, one line for each test: its outcome and its id.
+After collection, when SciPy's decorators have looked at its own functions, those of fastconv.ndimage take their names in
+scipy.ndimage, in the test modules that bound them, and in the parameters of tests: ours alone, whatever they are given. For the
+distances this is `fastconv.patch.patch_scipy`, whose results are float64 as SciPy's, and which hands to SciPy what ours do not
+take. The file that FASTCONV_CONFORMANCE names gets a line for each test: its outcome, how many calls SciPy has answered, its id.
 """
 
 import functools
+import logging
 import os
 
-import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.spatial.distance
 
-import fastconv
 import fastconv.ndimage
-
-
-def in_double_precision(function):
-    """Our cdist or pdist with SciPy's dtype of results; "test_", which asks SciPy for a metric in Python, asks for the metric."""
-
-    @functools.wraps(function)
-    def distances(*args, **kwargs):
-        names = [arg.removeprefix("test_") if isinstance(arg, str) else arg for arg in args]
-        if isinstance(kwargs.get("metric"), str):
-            kwargs["metric"] = kwargs["metric"].removeprefix("test_")
-        return function(*names, dtype=np.float64, **kwargs)
-
-    return distances
-
+from fastconv.patch import patch_scipy
 
 OURS = {getattr(scipy.ndimage, name): getattr(fastconv.ndimage, name) for name in fastconv.ndimage.__all__}
-OURS |= {
-    scipy.spatial.distance.cdist: in_double_precision(fastconv.cdist),
-    scipy.spatial.distance.pdist: in_double_precision(fastconv.pdist),
-    scipy.spatial.distance.squareform: fastconv.squareform,
-}
+
+
+class Answers(logging.Handler):
+    """Counts the calls that went to SciPy's own functions."""
+
+    scipys = 0
+
+    def emit(self, record):
+        self.scipys += record.getMessage().partition(": ")[2].startswith("SciPy")
+
+
+answers = Answers()
 
 
 def replaced(value):
@@ -58,16 +52,19 @@ def replace_in(namespace):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session):
-    for module in {item.module for item in session.items} | {scipy.ndimage, scipy.spatial.distance}:
+    for module in {item.module for item in session.items} | {scipy.ndimage}:
         replace_in(module)
     for item in session.items:
         if hasattr(item, "callspec"):
-            for name, value in item.callspec.params.items():
-                item.callspec.params[name] = replaced(value)
-            item.funcargs.update({name: replaced(value) for name, value in item.funcargs.items()})
+            item.callspec.params.update({name: replaced(value) for name, value in item.callspec.params.items()})
+    patch_scipy(("cdist", "pdist", "squareform"))
+    logger = logging.getLogger("fastconv.patch")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(answers)
 
 
 def pytest_runtest_logreport(report):
     if report.when == "call" or report.outcome != "passed":
         with open(os.environ["FASTCONV_CONFORMANCE"], "a", encoding="utf-8") as file:
-            file.write(f"{report.outcome} {report.nodeid.rpartition('/')[2]}\n")
+            file.write(f"{report.outcome} {answers.scipys} {report.nodeid.rpartition('/')[2]}\n")
+        answers.scipys = 0

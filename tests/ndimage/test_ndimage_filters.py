@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from oracle import COMPLEX, MODES, REAL, SHAPES, image, near, same, scipy_ndimage
 
 import fastconv.ndimage as ndi
-from oracle import COMPLEX, MODES, REAL, SHAPES, image, near, same, scipy_ndimage
 
 
 def draw(rng, dtype):
@@ -157,7 +157,8 @@ def test_ranks(rng, dtype):
         rank = int(rng.integers(-footprint.sum(), footprint.sum()))
         few = x.dtype.kind == "f" or x.dtype.itemsize < 4
         same("rank_filter", x, rank, None, footprint, output(rng, dtype, few), mode, cval, origins, axes=axes)
-        same("percentile_filter", x, float(rng.choice([-30, 0, 20, 50, 99, 100])), sizes, None, None, mode, cval, origins, axes=axes)
+        percentile = float(rng.choice([-30, 0, 20, 50, 99, 100]))
+        same("percentile_filter", x, percentile, sizes, None, None, mode, cval, origins, axes=axes)
         same("median_filter", x, sizes, None, output(rng, dtype, few), mode, cval, origins, axes=axes)
         line = image(rng, (9,), dtype)
         same("rank_filter", line, -2, 5, None, None, mode, cval, 1)
@@ -192,10 +193,13 @@ def test_derivatives_by_functions(rng):
         same(name, x, derivative, axes=())
 
 
-@pytest.mark.parametrize("name", ["correlate", "gaussian_filter", "uniform_filter", "maximum_filter", "median_filter", "sobel", "laplace"])
-def test_numbers_without_axes(name):
-    args = {"correlate": [np.array(2.0)], "gaussian_filter": [1.0], "maximum_filter": [3], "median_filter": [3]}.get(name, [])
-    same(name, np.array(3.0), *args)
+def test_numbers_without_axes():
+    for name, args in {
+        "correlate": [np.array(2.0)], "gaussian_filter": [1.0], "maximum_filter": [3], "median_filter": [3], "uniform_filter": [],
+        "sobel": [], "laplace": [], "gaussian_gradient_magnitude": [1.0], "binary_erosion": [], "grey_erosion": [3],
+        "correlate1d": [[1]], "minimum_filter1d": [3],
+    }.items():  # fmt: skip
+        same(name, np.array(3.0), *args)
 
 
 OVERLAPPING = {
@@ -213,7 +217,9 @@ OVERLAPPING = {
 @pytest.mark.parametrize("name", OVERLAPPING)
 def test_the_output_may_overlap_the_input(rng, name):
     memory = (rng.random((14, 13)) * 2).astype(int).astype(float) if name.startswith("binary") else rng.random((14, 13))
-    for source, target in [(np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1, ::2], np.s_[1:, ::2]), (np.s_[::-1], np.s_[:])]:
+    itself, shifted, strided, flipped = (np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1, ::2], np.s_[1:, ::2]), (
+        np.s_[::-1], np.s_[:])  # fmt: skip
+    for source, target in (itself, shifted, strided, flipped):
         base = memory.copy()
         expected = np.zeros_like(base[source])
         getattr(scipy_ndimage, name)(base[source].copy(), *OVERLAPPING[name], output=expected)

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-
-import fastconv.ndimage as ndi
 from oracle import MODES, REAL, SHAPES, image, near, same, scipy_ndimage
 from test_ndimage_filters import some_axes, window
+
+import fastconv.ndimage as ndi
 
 
 def spread(window):
@@ -116,8 +116,10 @@ def test_mistakes_with_lines(rng):
 
 
 FUNCTIONS = {
-    "mean": np.mean, "max": np.max, "median": np.median, "std": np.std, "percentile": lambda w, axis: np.percentile(w, 30, axis=axis),
-    "range": lambda w, axis: w.max(axis=axis) - w.min(axis=axis), "argmax": lambda w, axis: np.argmax(w.reshape(*w.shape[: w.ndim - np.size(axis)], -1), axis=-1),
+    "mean": np.mean, "max": np.max, "median": np.median, "std": np.std,
+    "percentile": lambda w, axis: np.percentile(w, 30, axis=axis),
+    "range": lambda w, axis: w.max(axis=axis) - w.min(axis=axis),
+    "argmax": lambda w, axis: np.argmax(w.reshape(*w.shape[: w.ndim - np.size(axis)], -1), axis=-1),
     "root": lambda w, axis: np.sqrt(np.abs(w.astype(float)).sum(axis=axis)), "count": lambda w, axis: (w > 0).sum(axis=axis),
 }  # fmt: skip
 
@@ -156,7 +158,8 @@ def test_vectorized_functions_see_the_axes_of_the_window(rng):
     x = rng.random((9, 10))
     same("vectorized_filter", x, function, size=(3, 4))
     output = np.zeros((9, 10), np.float32)
-    near(ndi.vectorized_filter(x, function, size=(3, 4), output=output), scipy_ndimage.vectorized_filter(x, function, size=(3, 4)).astype("f4"))
+    expected = scipy_ndimage.vectorized_filter(x, function, size=(3, 4)).astype("f4")
+    near(ndi.vectorized_filter(x, function, size=(3, 4), output=output), expected)
     near(ndi.vectorized_filter(x, np.mean, size=3, mode="grid-mirror"), ndi.vectorized_filter(x, np.mean, size=3))
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from oracle import MODES, REAL, SHAPES, image, near, same, scipy_ndimage
+from test_ndimage_filters import some_axes, window
 
 import fastconv.ndimage as ndi
 from fastconv.ndimage import _fronts
-from oracle import MODES, REAL, SHAPES, image, near, same, scipy_ndimage
-from test_ndimage_filters import some_axes, window
 
 GREY = ["grey_erosion", "grey_dilation", "grey_opening", "grey_closing", "morphological_gradient", "morphological_laplace",
         "white_tophat", "black_tophat"]  # fmt: skip
