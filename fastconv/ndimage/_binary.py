@@ -7,9 +7,13 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._drivers import runtime as _runtime
 from . import _arguments as _args
 from . import _fronts
 from ._arguments import documented
+
+_MOST_LINES = 128  # of a structure that stands for several iterations
+_runtime.face_seams("ndimage", globals(), "_MOST_LINES")
 
 
 @documented
@@ -73,17 +77,53 @@ def iterate_structure(structure: ArrayLike, iterations: int, origin: int | tuple
 # ---- erosion and dilation ----
 
 
-def _step(x, name, structure, mask, outer, origins, workers):
-    """A new array of bool: "all" or "any" of the windows of pixels that may change, the others as they are."""
+def _step(x, name, structure, mask, outer, origins, workers, result=None):
+    """An array of bool, `result` or a new one: "all" or "any" of the windows of pixels that may change, others as they are."""
+    result = np.empty(x.shape, bool) if result is None else result
     if structure.any():
-        result = np.empty(x.shape, bool)
+        kept = None if mask is None else x.copy() if np.may_share_memory(x, result) else x
         _args.reduce(x, name, result, footprint=structure, mode="constant", cval=int(outer), origin=tuple(origins),
                      workers=workers)
     else:
-        result = np.full(x.shape, name == "all")
+        kept = x.copy()
+        result[...] = name == "all"
     if mask is not None:
-        np.copyto(result, x, where=mask == 0, casting="unsafe")
+        np.copyto(result, kept, where=mask == 0, casting="unsafe")
     return result
+
+
+def _connectivity(structure, origins):
+    """c if a structure is generate_binary_structure(n, c) on the axes where it is longer than 1, else 0."""
+    shape = [n for n in structure.shape if n > 1]
+    if any(origins) or set(shape) != {3}:
+        return 0
+    cells = structure.reshape(shape)
+    matches = (c for c in range(1, len(shape) + 1) if np.array_equal(cells, generate_binary_structure(len(shape), c)))
+    return next(matches, 0)
+
+
+def _iterated(structure, origins, mask, iterations):
+    """Structures, one after another, that do what `iterations` times this one does.
+
+    That of pixels at most c steps away, each a neighbour on its axis, grows into that of n steps and n c neighbours, and a window
+    of it costs little more; all its pixels are reached by ways inside the image, so that what lies outside counts as if step
+    followed step. With a mask it is not so.
+    """
+    connectivity = _connectivity(structure, origins) if mask is None and iterations > 1 else 0
+    if not connectivity:
+        yield from (structure for _ in range(iterations))
+        return
+    axes = [axis for axis, n in enumerate(structure.shape) if n > 1]
+    most = iterations
+    while most > 1 and (2 * most + 1) ** (len(axes) - 1) > _MOST_LINES:
+        most -= 1
+    while iterations:
+        n = min(iterations, most)
+        away = np.zeros((1,) * structure.ndim, np.intp)
+        for axis in axes:
+            away = away + np.abs(np.arange(-n, n + 1)).reshape([-1 if a == axis else 1 for a in range(structure.ndim)])
+        yield away <= n * connectivity
+        iterations -= n
 
 
 def _morph(input, name, structure, iterations, mask, output, border_value, origin, axes, workers, mirror=None):
@@ -108,8 +148,6 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
         mask = np.asarray(mask)
         if mask.shape != x.shape:
             raise RuntimeError(f"mask and input must have equal sizes: {mask.shape} and {x.shape}")
-    middle = tuple(n // 2 + number for n, number in zip(structure.shape, origins, strict=True))
-    centred = bool(structure[middle])
     _args.check_origins(origins, structure.shape)
     if isinstance(output, np.ndarray):
         if np.iscomplexobj(output):
@@ -118,16 +156,29 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
         output = bool
     output = _args.output_for(output, x)
     _args.supported("input", x)
-    step = _step(x, name, structure, mask, border_value, origins, workers)
-    if iterations < 1 and centred and _fronts.fits(structure, origins):
-        step = _fronts.spread(step, mask, structure, name == "any")
-    else:
-        before, done = x, 1
-        while done < iterations or (iterations < 1 and not np.array_equal(step, before != 0)):
-            before, step = step, _step(step, name, structure, mask, border_value, origins, workers)
-            done += 1
-    output[...] = step
+    options = mask, border_value, origins, workers
+    if iterations < 1:
+        output[...] = _until_nothing_changes(x, name, structure, *options)
+        return output
+    passes, spare, result = list(_iterated(structure, origins, mask, iterations)), [None, None], x
+    for i, cells in enumerate(passes):
+        last = i == len(passes) - 1 and output.dtype == np.bool_
+        spare[i % 2] = result = _step(result, name, cells, *options, output if last else spare[i % 2])
+    if result is not output:
+        output[...] = result
     return output
+
+
+def _until_nothing_changes(x, name, structure, mask, border_value, origins, workers):
+    """Erosion or dilation as often as it changes something."""
+    result = _step(x, name, structure, mask, border_value, origins, workers)
+    middle = tuple(n // 2 + number for n, number in zip(structure.shape, origins, strict=True))
+    if structure[middle] and _fronts.fits(structure, origins):
+        return _fronts.spread(result, mask, structure, name == "any")
+    before = x
+    while not np.array_equal(result, before != 0):
+        before, result = result, _step(result, name, structure, mask, border_value, origins, workers)
+    return result
 
 
 @documented

@@ -45,25 +45,28 @@ def _in_order(cells, weights, along):
     return total
 
 
+def _sum_kind(x, weights, dtype):
+    """(dtype in which the sums of windows of `x` for results of a dtype are formed, whether their order matters)."""
+    total = np.abs(weights).sum()
+    if x.dtype.kind in "bui" and total < 2.0**62 and (weights == np.trunc(weights)).all():
+        if x.dtype.itemsize <= 2 and total < 2**15:
+            return np.int32, False
+        if x.dtype.itemsize == 8 and dtype.kind in "iu":
+            return np.int64, False
+        if x.dtype.itemsize < 8 and total < 2**20:
+            return np.float64, False  # which holds them exactly
+    return np.float64, dtype.kind != "f"
+
+
 def _weighted(weights, x, output, along):
-    """The function of windows that sums cells times weights in double precision, converted to the dtype of `output`.
-
-    64-bit integers with weights that are integers are summed as such.
-    """
-    dtype = output.dtype
-    if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and dtype.kind in "iu":
-        whole = weights.astype(np.int64)
-        if np.array_equal(whole, weights):
-
-            def exact(windows, axis):
-                return (windows.astype(np.int64) * whole).sum(axis).astype(dtype.newbyteorder("="))
-
-            return exact
+    """The function of windows that sums cells times weights, converted to the dtype of `output`."""
+    kind, in_order = _sum_kind(x, weights, output.dtype)
+    factors = weights.astype(kind)
 
     def function(windows, axis):
-        cells = windows.astype(np.float64)
-        total = (cells * weights).sum(axis) if dtype.kind == "f" else _in_order(cells, weights, along)
-        return _args.converted(total, dtype)
+        cells = windows.astype(kind)
+        total = _in_order(cells, factors, along) if in_order else (cells * factors).sum(axis)
+        return _args.converted(total, output.dtype)
 
     return function
 
