@@ -19,6 +19,8 @@ Where the answers differ:
   order, elsewhere in another. Integers beyond a dtype wrap around, as they do there.
 - Ranks on one axis. SciPy (1.17) ignores the cells of a footprint there, and writes into an output of another dtype as if it had
   the input's.
+- Binary morphology. Results in an output of floats are those in an output of booleans; SciPy's are not, with a mask and several
+  iterations.
 - float16 is an input and an output of all functions; SciPy raises RuntimeError.
 - Overlap. `laplace`, `gaussian_laplace`, `generic_laplace`, the gradient magnitudes, `morphological_laplace`, the top-hats and
   complex correlations into their own input give what they give without overlap.

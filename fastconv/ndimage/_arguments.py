@@ -129,6 +129,11 @@ def output_for(output, input, complex_output=False, stacklevel=3):
     return output
 
 
+def between(output):
+    """Where results lie between the axes: `output`, or bytes for booleans, since negative numbers and sums are none there."""
+    return np.zeros(output.shape, np.uint8) if output.dtype == np.bool_ else output
+
+
 # ---- axes, and what there is one of for each ----
 
 

@@ -18,9 +18,12 @@ def _smoothed_difference(input, axis, output, mode, cval, across, workers):
     axis = _args.axis_of(axis, x.ndim)
     output = _args.output_for(output, x, stacklevel=4)
     modes = _args.each("mode", mode, x.ndim)
-    _weights.correlation1d(x, [-1, 0, 1], axis, output, modes[axis], cval, 0, workers)
+    between = _args.between(output)
+    _weights.correlation1d(x, [-1, 0, 1], axis, between, modes[axis], cval, 0, workers)
     for other in (other for other in range(x.ndim) if other != axis):
-        _weights.correlation1d(output, across, other, output, modes[other], cval, 0, workers)
+        _weights.correlation1d(between, across, other, between, modes[other], cval, 0, workers)
+    if between is not output:
+        output[...] = between
     return output
 
 

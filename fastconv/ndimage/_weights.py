@@ -362,9 +362,12 @@ def gaussian_filter(
     chosen = [one for one in zip(axes, *values, strict=True) if one[2] > 1e-15]
     if not chosen:
         output[...] = x
+        return output
+    target = _args.between(output)
     for axis, number, deviation, word, reach in chosen:
-        _gaussian_filter1d(x, deviation, axis, number, output, word, cval, truncate, reach, workers)
-        x = output
+        x = _gaussian_filter1d(x, deviation, axis, number, target, word, cval, truncate, reach, workers)
+    if target is not output:
+        output[...] = target
     return output
 
 

@@ -85,8 +85,17 @@ def test_binary(rng, name, iterations):
         mask = rng.random(x.shape) < 0.7 if rng.random() < 0.5 else None
         kwargs = {"mask": mask, "border_value": int(rng.integers(2)), "origin": origins, "axes": axes}
         if rng.random() < 0.3:
-            kwargs["output"] = np.zeros(x.shape, ["?", "u1", "f4", "i8"][rng.integers(4)])
+            kwargs["output"] = np.zeros(x.shape, ["?", "u1", "i2", "i8"][rng.integers(4)])
         same(name, x, structure, iterations, **kwargs)
+
+
+def test_results_in_floats_are_those_in_booleans(rng):
+    x, mask = rng.random((9, 10)) < 0.8, rng.random((9, 10)) < 0.7
+    for iterations in (1, 3, -1):
+        for border in (0, 1):
+            output = np.zeros(x.shape, np.float32)
+            expected = same("binary_erosion", x, None, iterations, mask, None, border)
+            np.testing.assert_array_equal(ndi.binary_erosion(x, None, iterations, mask, output, border), expected)
 
 
 def test_structures_without_their_middle(rng):
