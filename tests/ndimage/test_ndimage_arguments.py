@@ -1,8 +1,10 @@
 """Signatures, docstrings, outputs and mistakes of fastconv.ndimage beside scipy.ndimage."""
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +142,18 @@ def test_workers():
             ndi.gaussian_filter(X, 1.0, workers=value)
     for name, args in (("binary_opening", []), ("grey_opening", [3]), ("sobel", []), ("generic_filter", [np.max, 3])):
         np.testing.assert_array_equal(getattr(ndi, name)(X, *args, workers=2), getattr(ndi, name)(X, *args, workers=1))
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="needs the README, which is not beside the tests")
+def test_the_readmes_examples_run():
+    section = README.read_text().partition("## In SciPy's place")[2].partition("\n## ")[0]
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)
+    assert names["shapes"].dtype == bool
+    assert names["calm"].shape == (1080, 1920)
