@@ -3,7 +3,6 @@ _drivers/neighborhood/engine.pyx, whose reducers stand in names.pyx and ranks.py
 for functions of the user that are compiled, _face/callables.py for those that are called."""
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 
@@ -145,26 +144,35 @@ def _anew(x, reductions, outs, workers, wanted, engine, options):
             targets[i][0].imag[...] = 0
         parts[0][i] = targets[i][0].real
     passed, all_names = None, [name for name, _ in names]
+    compiled, whole = {i: made[1] for i, made in programs.items()}, None
     for geometry, arrays in zip(geometries, parts, strict=True):
-        passes = _passes(geometry, all_names, {i: made[1] for i, made in programs.items()}) if math.prod(geometry.counts) else []
+        if 0 in geometry.counts:
+            continue
+        if geometry.presence and compiled:
+            whole = _compile.whole(geometry)
+            passes = _passes(whole, [None] * len(names), compiled) + _passes(geometry, all_names, {})
+        else:
+            passes = _passes(geometry, all_names, compiled)
         for one, members in passes:
             for i in members:
                 name, value = names[i]
                 if name is None:
-                    _programs.add(one, geometry, programs[i][1], arrays[i])
+                    _programs.add(one, geometry, compiled[i], arrays[i])
                 else:
                     _DRIVERS[name].add(one, name, value, arrays[i])
             one.run(workers)
         passed = passes[0][0] if len(passes) == 1 and not programs else None
     for i, (caller, _, kind) in programs.items():
-        function = names[i][1]
-        if not _compile.agrees(caller, geometry, targets[i][0].real, kind):
-            message = (f"reduction ({_callables.describe(function)}) gives other results when it is called than when it is "
+        result = targets[i][0].real
+        if not _compile.agrees(caller, whole or geometry, result, kind):
+            message = (f"reduction ({_callables.describe(names[i][1])}) gives other results when it is called than when it is "
                        "compiled: it is called, as with engine='python'")
             if engine == _compile.ENGINES["compiled"]:
                 raise ValueError(message)
             warnings.warn(message, RuntimeWarning, stacklevel=3)
-            targets[i] = call(i)
+        elif not geometry.presence or _callables.complete(caller, geometry, result, kind, workers) == kind:
+            continue
+        targets[i] = call(i)
     return targets, None if any(target.dtype.kind == "c" for target, _ in targets) else passed
 
 
@@ -209,9 +217,10 @@ def neighborhood_reduce(
         NumPy's mean, min, max, var, std and median themselves are not called: they stand for the names, which give the same
         to rounding in a small part of the time (the median of integers is float64, as NumPy has it).
 
-        A function whose operations are NumPy's, with no branch, loop or assignment that depends on the windows, is not called
-        for them: it is watched once, with a stand-in, and what it does is compiled to vector operations that run on all threads
-        (see `engine` and `explain`). Sums may be rounded otherwise than NumPy rounds them, and NumPy's warnings do not come.
+        A function whose operations are NumPy's, with no branch or loop that depends on the windows, is not called for them: it
+        is watched once, with a stand-in, and what it does is compiled to vector operations that run on all threads (see
+        `engine` and `explain`). Sums may be rounded otherwise than NumPy rounds them, and NumPy's warnings come, if at all,
+        from the few windows that it is called for.
 
         A compiled function has the signature ``int (double *window, npy_intp cells, double *result, void *user_data)``
         and returns 0 for an error: a scipy.LowLevelCallable, a PyCapsule, a function of ctypes or cffi, a cfunc of numba.
@@ -256,8 +265,9 @@ def neighborhood_reduce(
         result (printing, counting) happens at the few calls that watch and check it. A new program is tried on windows of
         zeros, extremes, NaN and infinities; at each call the compiled function and the function itself, called twice, are
         compared on 16 windows of the input: where they differ beyond rounding, as a function does that draws random numbers,
-        it is called, with a RuntimeWarning. Functions are called where cells may not count (`mask`, "ignore", "omit"), for
-        float16, where numpy.errstate raises, and where windows of more than 256 cells have few outputs.
+        it is called, with a RuntimeWarning. Windows in which some cells do not count (`mask`, "ignore", "omit") are handed to
+        the function, and all are if its dtype depends on how many do. Functions are called for float16, where numpy.errstate
+        raises, and where windows of more than 256 cells have few outputs.
 
     Returns
     -------

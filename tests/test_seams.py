@@ -55,11 +55,12 @@ REASONS = {
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS
         neighborhood/rank_networks.h:ROOM
-        neighborhood/rank_lists.h:FC_COMPARATORS""",
+        neighborhood/networks.h:FC_COMPARATORS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "a limit beyond which functions are called, see test_functions_called": """
-        compile.py:_MOST_STEPS program.py:_MOST_SORTED program.py:_MOST_STEPS trace.py:_MOST_CELLS""",
+        compile.py:_MOST_STEPS program.py:_MOST_STEPS trace.py:_MOST_CELLS
+        neighborhood/table.h:FC_MOST_WIRES""",
     "time between two looks at signals, see the tests of Ctrl-C": """
         neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
     "the size of a cache line": "args.py:LINE_BYTES",
@@ -72,7 +73,7 @@ NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}
 
 def crossed():
     """Return [(seam or "file:NAME", test, list it stands on)] of all lists."""
-    paths = [*sorted(TESTS.rglob("test_*seams.py")), *TESTS.rglob("test_functions_compiled.py")]
+    paths = [*sorted(TESTS.rglob("test_*seams.py")), *sorted(TESTS.rglob("test_functions_*.py"))]
     lists = [importlib.import_module(path.stem) for path in paths]
     return [(name, test, module.__name__) for module in lists for name, test in getattr(module, "CROSSED", {}).items()]
 

@@ -21,6 +21,7 @@ import numpy as np
 from .._drivers import runtime as _runtime
 from .._drivers.neighborhood.calls import Windows, capsule
 from . import args as _args
+from . import geometry as _geometry
 
 _BLOCK_BYTES = 680 << 10  # windows handed over at once: they and as much of temporaries stay in a second-level cache of 2 MiB
 _THREAD_BLOCK_BYTES = 1 << 20  # several threads take turns with the interpreter's lock: fewer, longer turns
@@ -197,17 +198,13 @@ def _run_python(function, geometry, shape, source, target, workers):
         windows = np.empty((0, geometry.cell_count()), source)
         return np.empty(shape, function(windows, None)[0].dtype) if target is None else target
     threads = workers or 1
-    block_bytes = _THREAD_BLOCK_BYTES if threads > 1 else _BLOCK_BYTES
-    windows = Windows(geometry, source, block_bytes if function.blocks else _WINDOW_BYTES)
-    window_bytes = windows.cells * source.itemsize
-    function.by_cells = function.blocks and window_bytes <= _BY_CELLS_BYTES
-    function.alone = window_bytes >= max(_BLOCK_BYTES, _THREAD_BLOCK_BYTES)
+    block_bytes = function.block_bytes(geometry.cell_count() * source.itemsize, threads)
+    windows = Windows(geometry, source, block_bytes)
     fixed = target is not None
     waiting = set()  # whether the result had a NaN when windows came in which no value counts, None: there was none yet
 
     def leave(piece, blank):
-        nothing = np.full(piece.outputs, np.nan if target.dtype.kind in "fc" else 0, target.dtype)
-        _store(windows, piece, nothing, geometry.arrange(target), blank)
+        _store(windows, piece, _nothing(piece.outputs, target.dtype), geometry.arrange(target), blank)
 
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
@@ -241,15 +238,58 @@ def _run_python(function, geometry, shape, source, target, workers):
     return target
 
 
+def complete(function, geometry, target, kind, workers):
+    """Calls a function for the windows in which some cells do not count; `target` has the results of the others.
+
+    Returns what the dtype of all results would be: `kind`, unless some that are called have another, or no cell counts anywhere.
+    """
+    source, threads, blanks = geometry.x.dtype.newbyteorder("="), workers or 1, 0
+    window_bytes = geometry.cell_count() * source.itemsize
+    most = max(function.block_bytes(window_bytes, threads) // window_bytes, 1)
+
+    def batches():
+        for part, slices in _geometry.partial_parts(geometry):
+            windows, out = Windows(part, source, window_bytes), geometry.arrange(target)[slices]
+            for batch in windows.partial(most):
+                yield windows, out, *batch
+
+    def task(windows, out, at, cells, counted):
+        return windows, out, at, *function(cells, counted)
+
+    try:
+        with contextlib.closing(in_order(task, batches(), threads)) as results:
+            for get in results:
+                windows, out, at, result, blank = get()
+                if result is not None:
+                    if result.dtype != kind:
+                        return np.result_type(result, kind)
+                    windows.put_at(at, _numbers(result), out)
+                if blank is not None:
+                    at = at[blank]
+                    windows.put_at(at, _numbers(_nothing(at.size, target.dtype)), out)
+                    blanks += at.size
+    finally:
+        function.stopped = True
+    return kind if blanks < target.size else np.dtype(np.float64)
+
+
+def _nothing(count, dtype):
+    """The results of windows in which no cell counts."""
+    return np.full(count, np.nan if dtype.kind in "fc" else 0, dtype)
+
+
+def _numbers(result):
+    """Real results as kernels read them."""
+    kind = np.dtype(np.float32) if result.dtype.char == "e" else result.dtype.newbyteorder("=")
+    return np.ascontiguousarray(result, kind)
+
+
 def _store(windows, piece, result, out, only=None):
     if out.dtype.kind == "c":
         windows.put(piece, np.ascontiguousarray(result.real), out.real, only)
         windows.put(piece, np.ascontiguousarray(result.imag), out.imag, only)
     else:
-        if result.dtype.kind == "c":
-            result = result.astype(out.dtype)
-        kind = np.dtype(np.float32) if result.dtype.char == "e" else result.dtype.newbyteorder("=")
-        windows.put(piece, np.ascontiguousarray(result, kind), out, only)
+        windows.put(piece, _numbers(result.astype(out.dtype) if result.dtype.kind == "c" else result), out, only)
 
 
 class Python:
@@ -264,6 +304,14 @@ class Python:
         self.blocks = takes_axis(function, dtype)
         self.by_cells = self.alone = False
         self.stopped = False
+
+    def block_bytes(self, window_bytes, threads):
+        """How many bytes of windows go together, of some bytes each; settles how they lie."""
+        self.by_cells = self.blocks and window_bytes <= _BY_CELLS_BYTES
+        self.alone = window_bytes >= max(_BLOCK_BYTES, _THREAD_BLOCK_BYTES)
+        if not self.blocks:
+            return _WINDOW_BYTES
+        return _THREAD_BLOCK_BYTES if threads > 1 else _BLOCK_BYTES
 
     def __call__(self, windows, counted):
         """(the function's value of each row of `windows`, which rows have none: None for no row).

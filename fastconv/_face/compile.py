@@ -3,6 +3,7 @@
 Next hops: trace.py, which records; program.py, which makes the program; _drivers/neighborhood/programs.pyx, which runs it.
 """
 import collections
+import functools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .._drivers import runtime as _runtime
 from .._drivers.neighborhood import engine as _engine
 from .._drivers.neighborhood import programs as _programs
+from . import functions as _functions  # noqa: F401 (which tells recordings NumPy's functions)
 from . import geometry as _geometry
 from . import program as _program
 from . import trace as _trace
@@ -20,9 +22,12 @@ Refused = _trace.Refused
 _LARGE_WINDOW = 256  # cells, from which on few outputs are not worth a program, which has as many operations
 _MOST_KNOWN = 64  # programs
 _SAMPLES = 16  # windows
+_NANS = 3  # and as many more where a NaN is, and where results are NaN
+_PROBED = 1 << 12  # elements in which these are sought
+_MOST_PLACES = 1 << 12  # cells, of windows whose elements' places are remembered
 _MOST_STEPS = 1 << 16  # of all programs that are remembered
 _known = collections.OrderedDict()
-_runtime.face_seams("neighborhood", globals(), "_SAMPLES", "_LARGE_WINDOW")
+_runtime.face_seams("neighborhood", globals(), "_SAMPLES", "_LARGE_WINDOW", "_PROBED", "_MOST_PLACES")
 _runtime.remembers(_known.clear)
 
 
@@ -48,8 +53,6 @@ def record(caller, cells, dtype):
 
 def lower(caller, geometry):
     """(Program, dtype of its result) of a function for the windows of a geometry."""
-    if geometry.presence:
-        raise _trace.Refused("cells that may not count (mask, mode='ignore' or nan_policy='omit') cannot be compiled")
     native, cells = geometry.x.dtype.newbyteorder("="), geometry.cell_count()
     trace, result = record(caller, cells, native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
@@ -70,6 +73,12 @@ def worthwhile(geometry):
     return geometry.cell_count() <= _LARGE_WINDOW or math.prod(geometry.counts) >= 4 * geometry.cell_count()
 
 
+def whole(geometry):
+    """The geometry as if all cells counted, whatever lies outside."""
+    mode = _engine.MODES["nearest"] if geometry.mode == _engine.MODES["ignore"] else geometry.mode
+    return geometry._replace(mask=None, omit=False, presence=False, mode=mode)
+
+
 def explain(caller, geometry):
     """The text of the program of a function for the windows of a geometry."""
     trace, result = record(caller, geometry.cell_count(), geometry.x.dtype.newbyteorder("="))
@@ -86,25 +95,43 @@ def lowering(trace, result, box, dense):
 # ---- checks ----
 
 
-def _sampled(geometry):
-    """Positions of some outputs, those at the ends of the last axes among them, and others spread over the result."""
-    counts = geometry.counts
+@functools.lru_cache(64)
+def _spread(counts, samples):
+    """Numbers of some results in C order, those at the corners among them, and others spread over all."""
     total = math.prod(counts)
-    spread = (np.arange(_SAMPLES) * 0.6180339887498949 % 1 * total).astype(np.int64)
-    row = min(counts[-1] - 1, total - 1)
-    spread[-4:] = row, total - 1 - row, total - 1, total // 2
-    return np.unravel_index(spread, counts)
+    spread = (np.arange(samples) * 0.6180339887498949 % 1 * total).astype(np.int64)
+    corners, apart = [total - 1], total
+    for count in counts:
+        apart //= count
+        corners += [(count - 1) * apart, total - 1 - (count - 1) * apart]
+    corners = list(dict.fromkeys(corners))[: samples // 2]
+    spread[samples - len(corners) :] = corners
+    return spread
 
 
-def _windows_at(geometry, at):
-    """The windows of the outputs at some positions, shape (outputs, cells), in the order that functions see: not from the
-    engine, so that its faults would show."""
-    x = geometry.arrange(geometry.x)
-    ndim, places, outside = len(geometry.window), [], False
-    for a in range(ndim):
-        n = x.shape[a]
-        taps = at[a][:, None] * geometry.step[a] - geometry.before[a] + np.arange(geometry.window[a])
-        mode = geometry.mode
+def _nans(array):
+    """Where some elements of an array are NaN, an index for each axis: all or many, spread over it, are looked at."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return None
+    if array.size > _PROBED:
+        places = np.unravel_index(_spread((array.size,), _PROBED), array.shape)
+        found = np.flatnonzero(np.isnan(array[places]))
+        return [place[found[_few(found.size)]] for place in places] if found.size else None
+    found = np.isnan(array)
+    return [place[_few(place.size)] for place in np.nonzero(found)] if found.any() else None
+
+
+def _few(count):
+    return np.arange(_NANS) * count // _NANS
+
+
+def _places(shape, window, before, step, counts, mode, numbers):
+    """(indices of some results, indices of the elements of their windows, shape (outputs, *window) together, which of these lie
+    outside in mode "constant"): not from the engine, so that its faults would show."""
+    at = np.unravel_index(numbers, counts)
+    places, outside = [], None
+    for a, n in enumerate(shape):
+        taps = at[a][:, None] * step[a] - before[a] + np.arange(window[a])
         if mode == _engine.MODES["reflect"]:
             taps = taps % (2 * n)
             taps = np.where(taps < n, taps, 2 * n - 1 - taps)
@@ -113,25 +140,58 @@ def _windows_at(geometry, at):
             taps = np.where(taps < n, taps, 2 * n - 2 - taps)
         elif mode == _engine.MODES["wrap"]:
             taps = taps % n
-        shape = [len(taps)] + [1] * ndim
-        shape[a + 1] = geometry.window[a]
         inside = np.minimum(np.maximum(taps, 0), n - 1)
-        places.append(inside.reshape(shape))
-        if geometry.mode == _engine.MODES["constant"]:
-            outside = outside | (taps != inside).reshape(shape)
-    native = x.dtype.newbyteorder("=")
-    windows = x[tuple(places)].astype(native)
-    if geometry.mode == _engine.MODES["constant"]:
-        windows = np.where(outside, geometry.cval.astype(native), windows)
-    place = geometry.footprint_axes()
-    windows = windows.transpose(0, *(a + 1 for a in place)).reshape(len(windows), -1)
+        along = [len(taps)] + [1] * len(window)
+        along[a + 1] = window[a]
+        places.append(inside.reshape(along))
+        if mode == _engine.MODES["constant"]:
+            beyond = (taps != inside).reshape(along)
+            outside = beyond if outside is None else outside | beyond
+    return at, tuple(places), outside
+
+
+@functools.lru_cache(64)
+def _spread_places(*numbers):
+    *numbers, samples = numbers
+    return _places(*numbers, _spread(numbers[4], samples))
+
+
+_runtime.remembers(_spread_places.cache_clear)
+
+
+def _sampled(geometry, result):
+    """(the windows of some outputs, shape (outputs, cells), in the order that functions see, the outputs' results): spread ones,
+    and some where a NaN is."""
+    x, out = geometry.arrange(geometry.x), geometry.arrange(result)
+    native, order = x.dtype.newbyteorder("="), geometry.footprint_axes()
+    known = x.shape, geometry.window, geometry.before, geometry.step, geometry.counts, geometry.mode
+    small = geometry.cell_count() * _SAMPLES <= _MOST_PLACES
+    parts = [(_spread_places if small else _spread_places.__wrapped__)(*known, _SAMPLES)]
+    at = _nans(x)
+    if at is not None:  # the windows that have the NaN about their middle
+        steps = zip(at, geometry.before, geometry.window, geometry.step, geometry.counts, strict=True)
+        at = [np.clip((place + before - size // 2) // step, 0, count - 1) for place, before, size, step, count in steps]
+    for found in (at, _nans(out)):
+        if found is not None:
+            parts.append(_places(*known, np.ravel_multi_index(found, geometry.counts)))
+    windows = []
+    for at, places, outside in parts:
+        cells = x[places].astype(native, copy=False)
+        if outside is not None:
+            cells = np.where(outside, geometry.cval.astype(native), cells)
+        windows.append(cells.transpose(0, *(a + 1 for a in order)).reshape(len(at[0]), -1))
     if geometry.cells is not None:
-        windows = windows[:, geometry.cells.transpose(place).reshape(-1)]
-    return np.ascontiguousarray(windows)
+        chosen = geometry.cells.transpose(order).reshape(-1)
+        windows = [cells[:, chosen] for cells in windows]
+    if len(parts) == 1:
+        return windows[0], out[parts[0][0]]
+    return np.concatenate(windows), np.concatenate([out[at] for at, _, _ in parts])
 
 
 def _stored(values, dtype):
     """Results of a function as an array of another dtype holds them."""
+    if values.dtype == dtype:
+        return values
     if dtype.kind == "b":
         return values != 0
     if dtype.kind in "iu" and values.dtype.kind == "f":
@@ -144,10 +204,13 @@ def _near(found, expected, windows):
     """Which results are the same but for rounding: of the result, or of a sum of a window's cells."""
     if expected.dtype.kind != "f" and found.dtype.kind != "f":
         return found == expected
-    largest = np.abs(np.where(np.isfinite(windows), windows, 0)).max(axis=-1)
     precision = 1e-3 if np.float32 in (expected.dtype, found.dtype) or found.dtype == np.float16 else 1e-7
     unit = 1 if found.dtype.kind in "iu" else 0  # halves may be rounded to either side
     with np.errstate(all="ignore"):
+        near = np.abs(found.astype(float) - expected) <= precision * np.abs(expected)
+        if near.all():
+            return near
+        largest = np.abs(np.where(np.isfinite(windows), windows, 0)).max(axis=-1)
         near = np.abs(found.astype(float) - expected) <= precision * np.maximum(np.abs(expected), largest) + unit
     return near | (found == expected) | (np.isnan(found) & np.isnan(expected))
 
@@ -160,18 +223,23 @@ def _ties(caller, windows, found, wrong, dtype):
     return bool(all((near[0] == found)[wrong] | (near[1] == found)[wrong]))
 
 
+def _equal(values, others):
+    return values.tobytes() == others.tobytes() or np.array_equal(values, others, equal_nan=values.dtype.kind == "f")
+
+
 def agrees(caller, geometry, result, dtype):
     """Whether what a program of results of `dtype` left in `result`, an array of the input's dimension, is what the function
     gives for some windows, but for rounding, and gives again."""
-    at = _sampled(geometry)
-    windows = _windows_at(geometry, at)
+    windows, found = _sampled(geometry, result)
     with np.errstate(all="ignore"):
         values, _ = caller(windows.copy(), None)
         again, _ = caller(windows.copy(), None)
-        if values.dtype != dtype or not np.array_equal(values, again, equal_nan=values.dtype.kind == "f"):
+        if values.dtype != dtype or not _equal(values, again):
             return False
-        found = geometry.arrange(result)[at]
-        wrong = ~_near(found, _stored(values, result.dtype), windows)
+        expected = _stored(values, result.dtype)
+        if _equal(found, expected):
+            return True
+        wrong = ~_near(found, expected, windows)
         return not wrong.any() or (result.dtype.kind != "f" and _ties(caller, windows, found, wrong, result.dtype))
 
 
@@ -245,6 +313,9 @@ def describe(lowering):
             text = f"{step.name} of all cells of {name(step.operands[0])}, by rows and columns"
         elif step.terms:
             text = many(step)
+        elif step.name == "ranked":
+            low, high = step.weights
+            text = f"{f'sum of ranks {low} to {high}' if low < high else f'rank {low}'} of {name(step.operands[0])}"
         else:
             text = f"{step.name}({', '.join(map(name, step.operands))})"
         outputs.append(f"  {names[number]} = {text}  {step.code}")

@@ -2,6 +2,7 @@
 
 What moves a window over an array takes a `Geometry` from `plan`. Next hop: _drivers/neighborhood/engine.pyx, which walks it.
 """
+import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -197,6 +198,7 @@ class Layout(NamedTuple):
     counts: tuple[int, ...]
 
 
+@functools.lru_cache(256)
 def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
     ndim = len(shape)
     window, before, every, counts = [1] * ndim, [0] * ndim, [1] * ndim, list(shape)
@@ -222,6 +224,9 @@ def _layout(shape, axes, sizes, first, whole, valid, origins, steps):
     return Layout(tuple(counts), order, pad, arranged(window, 1), arranged(before, 0), arranged(every, 1), arranged(counts, 1))
 
 
+_runtime.remembers(_layout.cache_clear)
+
+
 def _reaches_outside(shape, layout):
     """Whether a window has a cell outside an array of a shape."""
     sizes = (1,) * len(layout.pad) + tuple(shape[a] for a in layout.order)
@@ -229,6 +234,26 @@ def _reaches_outside(shape, layout):
         before > 0 or (count - 1) * step - before + window > n
         for n, window, before, step, count in zip(sizes, layout.window, layout.before, layout.step, layout.counts, strict=True)
     )
+
+
+def partial_parts(geometry):
+    """(geometry of a part of the results, its slices) of parts that hold all outputs whose windows have cells that may not count:
+    those of windows that reach outside, if nothing else makes cells not count."""
+    results = [slice(0, count) for count in geometry.counts]
+    if geometry.mask is not None or geometry.omit:
+        yield geometry, tuple(results)
+        return
+    sizes = geometry.arrange(geometry.x).shape
+    for a, (n, step, count) in enumerate(zip(sizes, geometry.step, geometry.counts, strict=True)):
+        first = min(max(-(-geometry.before[a] // step), 0), count)
+        end = min(max((n - geometry.window[a] + geometry.before[a]) // step + 1, first), count)
+        for part in (slice(0, first), slice(end, count)):
+            slices = (*results[:a], part, *results[a + 1 :])
+            counts = tuple(one.stop - one.start for one in slices)
+            if 0 not in counts:
+                before = [taps - one.start * step for taps, one, step in zip(geometry.before, slices, geometry.step, strict=True)]
+                yield geometry._replace(before=tuple(before), counts=counts), slices
+        results[a] = slice(first, end)
 
 
 def plan(x, size, footprint, mode, cval, origin, axes, step, mask, nan_policy):

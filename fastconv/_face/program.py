@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._drivers import runtime as _runtime
-from .._drivers.neighborhood.programs import CODES, KINDS, STEP_FIELDS, Program
+from .._drivers.neighborhood.programs import CODES, KINDS, MOST_WIRES, STEP_FIELDS, Program
+from . import wiring as _wiring
 from .trace import KINDS as _CODES
 
 _MOST_STEPS = 1 << 15
-_MOST_SORTED = 128  # cells
 _KEPT_CELLS = 16  # values of larger arrays are computed again for the next depth, rather than kept
 _runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS")
 
@@ -49,7 +49,11 @@ class Value:
 
 @dataclass
 class Step:
-    """An operation: its kernel's dtype, what it makes, of which operands; of many operands `terms`, with `weights`."""
+    """An operation: its kernel's dtype, what it makes, of which operands; of many operands `terms`, with `weights`.
+
+    A "network" sorts its terms, and what it makes are steps of their own: each "ranked" is the sum of some of its ranks, of which
+    `weights` are the first and the last.
+    """
 
     name: str
     kind: str
@@ -280,7 +284,11 @@ class Lowering:
         terms = arg.size // node.size
         if op == "sum" and node.dtype.kind in "iu" and arg.op == "multiply":
             return self._choices(node, number, terms)
-        if op != "sum" or node.dtype.kind != "f" or arg.op not in ("multiply", "absolute"):
+        if op != "sum" or node.dtype.kind != "f":
+            return None
+        if arg.op in ("pick", "sort"):
+            return self._sum_of_ranked(node, number, terms)
+        if arg.op not in ("multiply", "absolute"):
             return None
         if arg.op == "multiply" and arg.args[0] is not arg.args[1]:
             for x, y in (arg.args, arg.args[::-1]):
@@ -351,24 +359,37 @@ class Lowering:
                 sums[i] = x if sums[i] is None else self._emit(_STEPS[node.params], code, (sums[i], x))
         return sums
 
-    def _sort(self, node, number):
-        """Elements in order by a network of exchanges, whose results are the lesser and then, a step of its own, the greater."""
-        count = node.tail[-1]
-        row = number // count
+    def _network(self, node, row):
+        """What sorts a row of a node's elements."""
+        count, code = node.tail[-1], _CODES[node.dtype]
         if (node.number, row) not in self.sorted:
-            if count > _MOST_SORTED:
+            if count > MOST_WIRES:
                 raise TooLong
-            code = _CODES[node.dtype]
             values = [self.element(node.args[0], row * count + i) for i in range(count)]
             raw = all(isinstance(value, Cell) and value.line == 0 for value in values)
-            for i, j in _network(count):
-                pair = values[i], values[j]
-                if any(isinstance(value, Constant) for value in pair):
-                    pair = tuple(self._emit("copy", code, (v,)) if isinstance(v, Constant) else v for v in pair)
-                values[i] = self._emit("exchange", code, pair, raw=raw)
-                values[j] = self._emit("greater", code, (values[i],))
-            self.sorted[node.number, row] = values
-        return self.sorted[node.number, row][number % count]
+            values = [self._emit("copy", code, (v,)) if isinstance(v, Constant) else v for v in values]
+            self.sorted[node.number, row] = self._emit("network", code, (), terms=tuple(values), raw=raw)
+        return self.sorted[node.number, row]
+
+    def _sort(self, node, number):
+        row, wire = divmod(number, node.tail[-1])
+        return self._emit("ranked", _CODES[node.dtype], (self._network(node, row),), weights=(wire, wire))
+
+    def _sum_of_ranked(self, node, number, terms):
+        """The sum of elements of one sorted row that follow each other, None if the terms are others."""
+        found = set()
+        for i in range(number * terms, (number + 1) * terms):
+            arg = node.args[0]
+            while arg.op == "pick" and len(arg.args) == 1:
+                arg, i = arg.args[0], int(arg.value[i])
+            if arg.op != "sort":
+                return None
+            found.add((arg, *divmod(i, arg.tail[-1])))
+        ranks = sorted(rank for _, _, rank in found)
+        if len({found_in[:2] for found_in in found}) > 1 or ranks != list(range(ranks[0], ranks[0] + terms)):
+            return None
+        network = self._network(*next(iter(found))[:2])
+        return self._emit("ranked", _CODES[node.dtype], (network,), weights=(ranks[0], ranks[-1]))
 
     def _position(self, node, number):
         """argmin and argmax: the first of the cells that are the extreme, or NaN: then that is NaN, too."""
@@ -398,24 +419,27 @@ class Lowering:
                 continue
             alive.add(number)
             waiting += [operand.number for operand in self._used(self.steps[number]) if isinstance(operand, Value)]
-        order = sorted(alive)
+        order = sorted(alive, key=lambda number: (self._made_at(number), number))
         for number in order:
-            step = self.steps[number]
-            if step.name == "exchange" and number + 1 not in alive:
-                step.name = "fmin" if step.code[0] == "f" else "minimum"
             for operand in self._used(self.steps[number]):
                 if isinstance(operand, Value):
-                    last[operand.number] = number
+                    last[operand.number] = self._made_at(number)
         free, self.registers, ends = [], 0, {}
         for number in order:
-            if not free:
-                free.append(self.registers)
-                self.registers += 1
-            self.steps[number].register = free.pop()
-            ends.setdefault(last.get(number), []).append(number)
-            for ended in ends.get(number, ()):
+            if self.steps[number].name != "network":
+                if not free:
+                    free.append(self.registers)
+                    self.registers += 1
+                self.steps[number].register = free.pop()
+                ends.setdefault(last.get(number), []).append(number)
+            for ended in ends.pop(number, ()):
                 free.append(self.steps[ended].register)
         self.order = order
+
+    def _made_at(self, number):
+        """The step that computes what a step makes: a network computes all that is ranked."""
+        step = self.steps[number]
+        return step.operands[0].number if step.name == "ranked" else number
 
     @staticmethod
     def _used(step):
@@ -467,19 +491,23 @@ class Lowering:
         terms, weights, outputs, pixels = [], bytearray(), [], []
         for number in self.order:
             step = self.steps[number]
-            if step.name == "greater":
+            if step.name == "ranked":
                 continue
             row = self._row(step, [place[step.operands[0]]] if step.box else [slot(operand) for operand in step.operands])
-            row["dst"] = step.register
-            if step.name == "exchange":
-                row["c"], row["source"] = self.steps[number + 1].register, step.raw
+            row["dst"] = max(step.register, 0)
+            table, outputs_of = np.array(step.weights, step.code), []
+            if step.name == "network":
+                ranked = [self.steps[other] for other in self.order if self.steps[other].operands == (Value(number),)
+                          and self.steps[other].name == "ranked"]  # fmt: skip
+                row["source"], row["outputs"], outputs_of = step.raw, len(ranked), [one.register for one in ranked]
+                table = _wiring.wiring(len(step.terms), [one.weights for one in ranked])
             if step.name in ("least", "greatest"):
                 read = {cell.line for cell in step.terms} if step.terms else {step.operands[0]}
                 row["source"] = read == {0}
             if step.terms:
                 row["terms"], row["count"], row["b"] = len(terms), len(step.terms), len(weights)
-                terms += [slot(term) for term in step.terms]
-                weights += np.array(step.weights, step.code).tobytes() if step.weights else b""
+                terms += [slot(term) for term in step.terms] + outputs_of
+                weights += table.tobytes()
                 weights += bytes(-len(weights) % 8)
             outputs.append([row[name] for name in STEP_FIELDS])
         for line in used:
@@ -501,19 +529,3 @@ class Lowering:
         row.update(zip("abc", slots, strict=False))
         row["scalars"] = sum(bit for bit, operand in zip((1, 2), step.operands, strict=False) if isinstance(operand, Constant))
         return row
-
-
-def _network(count):
-    """The pairs that Batcher's merge exchange (Knuth, volume 3, 5.2.2 M) compares, for any number of elements."""
-    top = 1 << max(count - 1, 1).bit_length() - 1
-    p = top
-    while p:
-        q, r, d = top, 0, p
-        while True:
-            for i in range(count - d):
-                if i & p == r:
-                    yield i, i + d
-            if q == p:
-                break
-            d, q, r = q - p, q >> 1, p
-        p >>= 1

@@ -1,17 +1,21 @@
 """What a function of windows does, recorded by calling it once with a stand-in for them.
 
-The stand-in implements NumPy's protocols: ufuncs, functions, operators, methods and indices of it are written down as nodes of a
-graph, whose values have the shape that the window alone would give them: a *tail* behind the axis of outputs, where the function
-takes one. What cannot be written down raises `Refused`, which names the operation and the line of the function. Next hop:
-reductions.py, which has NumPy's functions of windows, then program.py, which makes a program of the graph.
+What the stand-in (stand.py) is used for is written down as nodes of a graph, whose values have the shape that the window alone
+would give them: a *tail* behind the axis of outputs, where the function takes one. What cannot be written down raises `Refused`,
+which names the operation and the line of the function. Next hops: reductions.py and functions.py, which have NumPy's functions of
+windows, then program.py, which makes a program of the graph.
 """
+import contextvars
 import functools
 import math
 import operator
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
+
+from .stand import UFUNCS, Outputs, Stand
 
 KINDS = {np.dtype(code): code for code in ("?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")}
 _MOST_CELLS = 1 << 16
@@ -22,42 +26,66 @@ _SAME = {
     "add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "sign", "floor", "ceil", "rint", "trunc", "exp",
     "log", "log2", "log10", "expm1", "log1p", "power", "hypot", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "maximum",
     "minimum", "fmax", "fmin", "less", "less_equal", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
-    "left_shift", "right_shift", "floor_divide", "remainder",
+    "left_shift", "right_shift", "floor_divide", "remainder", "fmod", "copysign", "cbrt", "exp2",
 }  # fmt: skip
 _TRUTHS = {"logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_xor": "bitwise_xor"}
 _OF_BOOLEANS = {"add": "bitwise_or", "multiply": "bitwise_and", "maximum": "bitwise_or", "minimum": "bitwise_and",
                 "fmax": "bitwise_or", "fmin": "bitwise_and", "invert": "not", "absolute": "copy"}  # fmt: skip
-_REDUCES = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
-            "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
+_ALIASES = {"true_divide": "divide", "conjugate": "positive", "float_power": "power"}
+_SCALED = {"deg2rad": lambda kind: kind(math.pi) / kind(180), "rad2deg": lambda kind: kind(180) / kind(math.pi)}
+_SCALED |= {"radians": _SCALED["deg2rad"], "degrees": _SCALED["rad2deg"]}
 _WATCHED = {"raise", "call", "print", "log"}
 _WHOLE = {"floor", "ceil", "rint", "trunc"}  # of integers: as they are
+_REALS = {"fmin", "fmax", "fmod"}  # of integers: other operations
+_MOST_INDICES = 256  # that are remembered
+_MOST_ELEMENTS = 1 << 10  # of an array whose indices are
+_indices = {}
 _HERE = str(Path(__file__).parent)
 _NUMPY = str(Path(np.__file__).parent)
 
 
 @functools.lru_cache(1024)
 def _loop(ufunc, asked):
-    """The dtypes of the loop that NumPy takes for operands of some dtypes or types of scalars; whether all are understood."""
+    """(the dtypes of the loop that NumPy takes for operands of some dtypes or types of scalars, whether all are understood, the
+    operation that it is if it is one and no more)."""
     dtypes = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
-    return dtypes, all(supported(dtype) for dtype in dtypes)
+    name, dtype = _ALIASES.get(ufunc.__name__, ufunc.__name__), dtypes[0]
+    alone = name in _SAME and name != "power" and dtype != _BOOL and dtypes[: ufunc.nin] == (dtype,) * ufunc.nin
+    if dtype.kind != "f":
+        alone = alone and name not in _WHOLE | _REALS
+    return dtypes, all(supported(dtype) for dtype in dtypes), name if alone else None
+
+
+@functools.lru_cache(1024)
+def _scalar(value, kind, dtype):
+    """A number that is not 0, of a type `kind`, as an array of a dtype."""
+    return np.asarray(value).astype(dtype)
+
+
+def _basic(parts):
+    """What tells a basic index from others, None of one that may be none."""
+    found = []
+    for part in parts:
+        bounds = (part.start, part.stop, part.step) if type(part) is slice else (part,)
+        for bound in bounds:
+            if isinstance(bound, (int, np.integer)) and not isinstance(bound, bool):
+                found.append(int(bound))
+            elif bound is None or bound is Ellipsis:
+                found.append(bound)
+            else:
+                return None
+        found.append(len(bounds))
+    return tuple(found)
+
+
+def _ignored(filters):
+    """Whether filters of warnings ignore those of NumPy's ufuncs."""
+    plain = [one for one in filters if one[1] is one[3] is None and issubclass(RuntimeWarning, one[2])]
+    return bool(plain) and plain[0][0] == "ignore"
 
 
 class Refused(Exception):
     """Why a function is not compiled."""
-
-
-class Outputs:
-    """The number of outputs, which a function must not depend on."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def refuse(self, *_):
-        self.trace.refuse("the number of windows")
-
-    __index__ = __int__ = __float__ = __bool__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = refuse
-    __floordiv__ = __rfloordiv__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = refuse
-    __hash__ = None
 
 
 class Node:
@@ -92,6 +120,9 @@ class Trace:
     def __init__(self, cells, dtype, lead):
         self.nodes, self.known, self.lead, self.refusal = [], {}, lead, None
         self.outputs = Outputs(self)
+        self.context, self.filters = contextvars.copy_context(), (warnings.filters, list(warnings.filters))
+        if not _WATCHED.isdisjoint(np.geterr().values()):
+            self.refuse("what numpy.errstate watches")
         if not supported(dtype):
             self.refuse(f"windows of {dtype}")
         if cells > _MOST_CELLS:
@@ -114,9 +145,12 @@ class Trace:
         raise Refused(self.refusal)
 
     def watched(self):
-        """Refuses where numpy.errstate raises or calls."""
-        if not _WATCHED.isdisjoint(np.geterr().values()):
+        """Refuses where numpy.errstate raises or calls, and in a function that does something with warnings but ignore them."""
+        if contextvars.copy_context() != self.context and not _WATCHED.isdisjoint(np.geterr().values()):
             self.refuse("what numpy.errstate watches")
+        filters, (given, before) = warnings.filters, self.filters
+        if (filters is not given or filters != before) and not _ignored(filters):
+            self.refuse("what watches warnings")
 
     def handled(self, handler, *args, **kwargs):
         """What a handler of NumPy's functions gives; any error of it is a refusal, whoever catches it."""
@@ -130,7 +164,7 @@ class Trace:
             raise
 
     def node(self, op, args, dtype, tail, params=(), value=None):
-        key = (op, *(arg.number for arg in args), dtype.char, tail, params)
+        key = op, tuple([arg.number for arg in args]), dtype.char, tail, params
         found = self.known.get(key)
         if found is None:
             if not supported(dtype):
@@ -141,9 +175,10 @@ class Trace:
 
     def constant(self, value):
         value = np.asarray(value)
-        if not supported(value.dtype.newbyteorder("=")):
+        native = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
+        if not supported(native):
             self.refuse(f"a constant of {value.dtype}")
-        value = np.array(value, value.dtype.newbyteorder("="), order="C")
+        value = np.array(value, native, order="C")
         return self.node("constant", (), value.dtype, value.shape, value.tobytes(), value)
 
     def operand(self, value, dtype=None):
@@ -156,7 +191,10 @@ class Trace:
             info = np.iinfo(dtype)
             if not info.min <= value <= info.max:  # an error, or compared as if the dtype could hold it
                 self.refuse(f"{value} beside {dtype}")
-        array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+        if type(value) in (int, float) and value and dtype is not None:
+            array = _scalar(value, type(value), dtype)
+        else:
+            array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
         return self.constant(array), array.ndim
 
     def cast(self, node, dtype):
@@ -178,6 +216,9 @@ class Trace:
 
         The axis of outputs must be the first of all that have one, and of length 1 in constants that reach it.
         """
+        alike = len({node.tail for node, ndim in operands if ndim}) == 1
+        if alike and all(node.op != "constant" or not node.tail for node, _ in operands):
+            return max(node.tail for node, _ in operands), [node for node, _ in operands]
         dimension = max(ndim for _, ndim in operands)
         nodes = []
         for node, ndim in operands:
@@ -203,21 +244,27 @@ class Trace:
 
     def call(self, ufunc, inputs):
         """A ufunc of stand-ins, scalars and arrays, by NumPy's own rules of promotion."""
-        name = {"true_divide": "divide", "conjugate": "positive"}.get(ufunc.__name__, ufunc.__name__)
+        name = _ALIASES.get(ufunc.__name__, ufunc.__name__)
         if name in ("greater", "greater_equal"):
             return self.call(np.less if name == "greater" else np.less_equal, inputs[::-1])
         if name == "matmul":
             return self.stand(self.product(*inputs))
-        asked = tuple(
-            type(value) if type(value) in (int, float) else (value if isinstance(value, Stand) else np.asarray(value)).dtype
+        asked = tuple([
+            value.dtype if type(value) is Stand else type(value) if type(value) in (int, float) else np.asarray(value).dtype
             for value in inputs
-        )
-        dtypes, known = _loop(ufunc, asked)
+        ])  # fmt: skip
+        dtypes, known, alone = _loop(ufunc, asked)
         if not known:
-            self.refuse(f"{name} of {', '.join(str(getattr(d, '__name__', d)) for d in asked)}")
+            given = ", ".join(str(getattr(one, "__name__", one)) for one in asked)
+            self.refuse(f"{name} of {given}, which NumPy computes in {dtypes[0]},")
         operands = [self.operand(value, dtype) for value, dtype in zip(inputs, dtypes, strict=False)]
+        if alone is not None:
+            return self.stand(self.elementwise(alone, dtypes[-1], *operands))
         if name == "divmod":
             return self.call(np.floor_divide, inputs), self.call(np.remainder, inputs)
+        composed = UFUNCS.get(name) or UFUNCS.get((name, dtypes[0].kind))
+        if composed is not None:
+            return composed(*(node.value if node.op == "constant" else self.stand(node) for node, _ in operands))
         return self.stand(self.ufunc(name, dtypes, operands))
 
     def ufunc(self, name, dtypes, operands):
@@ -231,6 +278,8 @@ class Trace:
             return self.elementwise("equal", _BOOL, *operands, (self.constant(np.zeros((), dtype)), 0))
         if name == "square":
             return self.elementwise("multiply" if dtype != _BOOL else "bitwise_and", result, operands[0], operands[0])
+        if name in _SCALED and real:
+            return self.elementwise("multiply", result, *operands, (self.constant(_SCALED[name](dtype.type)), 0))
         if name == "reciprocal" and real:
             return self.elementwise("divide", result, (self.constant(np.ones((), dtype)), 0), *operands)
         if name in ("isnan", "isinf") and not real:
@@ -257,7 +306,7 @@ class Trace:
             name = {"fmin": "minimum", "fmax": "maximum"}.get(name, name)
         if name == "not":
             return self.elementwise("equal", _BOOL, *operands, (self.constant(np.zeros((), _BOOL)), 0))
-        if name not in _SAME | {"copy"} or (name in ("floor_divide", "remainder") and real):
+        if name not in _SAME | {"copy"}:
             self.refuse(f"{name} of {dtype}")
         return self.elementwise(name, result, *operands)
 
@@ -284,16 +333,16 @@ class Trace:
         if not supported(dtype):
             self.refuse(f"where of {dtype}")
         operands = [self.operand(yes, dtype), self.operand(no, dtype)]
-        return self.stand(self.elementwise("select", dtype, *operands, self.operand(condition, _BOOL)))
+        return self.array(self.elementwise("select", dtype, *operands, self.operand(condition, _BOOL)))
 
     # ---- shapes ----
 
     def shape(self, node):
         return ((self.outputs,) if self.lead else ()) + node.tail
 
-    def rearranged(self, what, stands, function):
-        """What a function that only moves elements makes of stand-ins: it is tried on arrays of their elements' numbers."""
-        nodes = [stand.node for stand in stands]
+    def moved(self, what, nodes, function):
+        """Which elements of some nodes, numbered one after another, a function that only moves elements leaves where: it is tried
+        on arrays of their numbers."""
         total = sum(node.size for node in nodes)
         primes = [prime for prime in (11, 13, 17, 19, 53, 59, 61, 67) if total % prime]
         results = []
@@ -305,7 +354,7 @@ class Trace:
                     numbers = numbers + total * np.arange(windows).reshape(-1, *[1] * len(node.tail))
                 arrays.append(numbers)
                 begin += node.size
-            made = function(*arrays, windows)
+            made = np.asarray(function(*arrays, windows))
             if self.lead:
                 apart = total * np.arange(windows).reshape(-1, *[1] * (made.ndim - 1)) if made.ndim else None
                 if apart is None or made.shape[0] != windows or made.size == 0 or not np.array_equal(made, made[:1] + apart):
@@ -318,15 +367,59 @@ class Trace:
             self.refuse(f"{what} across windows")
         if made.size == 0:
             self.refuse(f"{what} that leaves nothing")
-        dtype = np.result_type(*(node.dtype for node in nodes))
-        nodes = [self.cast(node, dtype) for node in nodes]
-        return self.stand(self.pick(nodes, made))
+        return made
+
+    def rearranged(self, what, stands, function, shared=False):
+        """What a function that only moves elements makes of stand-ins."""
+        return self.chosen(stands, self.moved(what, [stand.node for stand in stands], function), shared)
+
+    def chosen(self, stands, numbers, shared):
+        """Elements of stand-ins: a view of the first of these if they are `shared`, else a copy; None: either of them."""
+        if shared and not stands[0].is_number():
+            return self.view(stands[0], numbers)
+        dtype = np.result_type(*(stand.dtype for stand in stands))
+        result = self.array(self.pick([self.cast(stand.node, dtype) for stand in stands], numbers))
+        if shared is None:
+            stands[0].owner.unsure = result.unsure = True
+        return result
+
+    def view(self, stand, numbers):
+        """A view of some elements of a stand-in."""
+        if stand.base is not None:
+            numbers = stand.numbers.reshape(-1)[numbers]
+        owner = stand.owner
+        return Stand(self, self.pick([owner.node], numbers), owner, numbers)
+
+    def array(self, node):
+        """A stand-in for an array of its own; where it has no axes it may be a number, whose names do not share changes."""
+        stand = Stand(self, node)
+        stand.unsure = not self.lead and node.tail == ()
+        return stand
+
+    def index(self, stand, index):
+        """Elements of a stand-in by an index that does not depend on the windows: a basic one gives a view, but for a number."""
+        parts = index if isinstance(index, tuple) else (index,)
+        basic, tail = _basic(parts), stand.node.tail
+        made = None if basic is None else _indices.get((self.lead, tail, basic))
+        if made is None:
+            if any(isinstance(part, Stand) for part in parts):
+                self.refuse("an index that depends on the windows")
+            made = self.moved("an index", [stand.node], lambda array, windows: array[index])
+            if basic is not None and math.prod(tail) <= _MOST_ELEMENTS:
+                if len(_indices) == _MOST_INDICES:
+                    _indices.clear()
+                _indices[self.lead, tail, basic] = made
+        if basic is None:
+            return self.chosen([stand], made, False if any(np.ndim(part) for part in parts) else None)
+        if not self.lead and made.ndim == 0 and Ellipsis not in parts:
+            return self.stand(self.pick([stand.node], made))
+        return self.chosen([stand], made, True)
 
     def pick(self, nodes, numbers):
         """The elements of some nodes that are numbered so, one node after another."""
-        if len(nodes) == 1 and numbers.shape == nodes[0].tail and np.array_equal(numbers.reshape(-1), np.arange(nodes[0].size)):
-            return nodes[0]
         numbers = np.array(numbers, _INTP, order="C")
+        if len(nodes) == 1 and numbers.shape == nodes[0].tail and np.array_equal(numbers.reshape(-1), np.arange(numbers.size)):
+            return nodes[0]
         return self.node("pick", tuple(nodes), nodes[0].dtype, numbers.shape, numbers.tobytes(), numbers.reshape(-1))
 
     def axes(self, stand, axis):
@@ -395,87 +488,3 @@ class Trace:
             self.reduce("sum", self.stand(self.node("multiply", (node, column), dtype, node.tail)), -1).node for column in columns
         ]
         return sums[0] if matrix.ndim == 1 else self.pick(sums, np.arange(len(sums)))
-
-
-class Stand(np.lib.mixins.NDArrayOperatorsMixin):
-    """A stand-in for windows, or for what a function has made of them."""
-
-    __hash__ = None
-
-    def __init__(self, trace, node):
-        self.trace, self.node = trace, node
-
-    __class__ = property(lambda self: np.ndarray)  # what functions find that ask
-    dtype = property(lambda self: self.node.dtype)
-    shape = property(lambda self: self.trace.shape(self.node))
-    ndim = property(lambda self: len(self.node.tail) + self.trace.lead)
-    itemsize = property(lambda self: self.node.dtype.itemsize)
-    real = property(lambda self: self)
-
-    @property
-    def size(self):
-        return self.trace.outputs if self.trace.lead else self.node.size
-
-    @property
-    def T(self):
-        return self.transpose()
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        self.trace.watched()
-        where, out = options.pop("where", True), options.pop("out", None)
-        if out is not None:
-            self.trace.refuse("an assignment to an array")
-        if where is not True:
-            self.trace.refuse(f"where= of {ufunc.__name__}")
-        if method == "__call__" and not options:
-            return self.trace.call(ufunc, inputs)
-        if method == "reduce" and ufunc.__name__ in _REDUCES and not set(options) - {"axis", "dtype", "keepdims"}:
-            return getattr(self, _REDUCES[ufunc.__name__])(**{"axis": 0, **options})
-        self.trace.refuse(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}({', '.join(options)})")
-
-    def __array_function__(self, function, types, args, kwargs):
-        from .reductions import FUNCTIONS
-
-        handler = FUNCTIONS.get(function)
-        if handler is None:
-            self.trace.refuse(f"{function.__module__}.{function.__name__}")
-        return self.trace.handled(handler, *args, **kwargs)
-
-    def __array__(self, *_, **__):
-        self.trace.refuse("the windows as an array")
-
-    def __getattr__(self, name):
-        from .reductions import METHODS
-
-        if name in METHODS:
-            return lambda *args, **kwargs: self.trace.handled(METHODS[name], self, *args, **kwargs)
-        if name in ("__array_interface__", "__array_struct__", "__dlpack__"):
-            self.trace.refuse("the windows as an array")
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self.trace.refuse(f"the attribute {name}")
-
-    def __getitem__(self, index):
-        numbers = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(one, Stand) for one in numbers):
-            self.trace.refuse("an index that depends on the windows")
-        return self.trace.rearranged("an index", [self], lambda array, windows: array[index])
-
-    def __setitem__(self, index, value):
-        self.trace.refuse("an assignment to an array")
-
-    def __bool__(self):
-        self.trace.refuse("a branch that depends on the windows")
-
-    def __iter__(self):
-        self.trace.refuse("a loop over windows")
-
-    def __len__(self):
-        if self.trace.lead:
-            self.trace.refuse("the number of windows")
-        return self.node.tail[0]
-
-    def _number(self):
-        self.trace.refuse("a number made of windows")
-
-    __float__ = __int__ = __index__ = __complex__ = __round__ = _number

@@ -24,7 +24,12 @@ CROSSED = {
     "neighborhood._KEPT_CELLS": "test_values_that_are_kept_or_computed_again",
     "neighborhood._LARGE_WINDOW": "test_few_outputs_of_large_windows_are_called",
     "neighborhood._SAMPLES": "test_functions_that_change_are_called",
+    "neighborhood._PROBED": "test_windows_with_nan_are_compared",
+    "neighborhood._MOST_PLACES": "test_compared_windows_are_those_of_the_image",
     "compile.py:_MOST_KNOWN": "test_programs_are_forgotten",
+    "compile.py:_NANS": "test_windows_with_nan_are_compared",
+    "trace.py:_MOST_INDICES": "test_indices_are_remembered_and_forgotten",
+    "trace.py:_MOST_ELEMENTS": "test_indices_are_remembered_and_forgotten",
 }
 DTYPES = ("?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 REALS = ("f4", "f8")
@@ -75,7 +80,8 @@ UNARY = {
     "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc, "exp": np.exp, "log": np.log, "log2": np.log2,
     "log10": np.log10, "expm1": np.expm1, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh,
     "arctan": np.arctan, "reciprocal": np.reciprocal, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
-    "invert": np.invert, "logical_not": np.logical_not, "positive": np.positive,
+    "invert": np.invert, "logical_not": np.logical_not, "positive": np.positive, "cbrt": np.cbrt, "exp2": np.exp2,
+    "deg2rad": np.deg2rad, "rad2deg": np.rad2deg, "degrees": np.degrees, "radians": np.radians, "signbit": np.signbit,
 }  # fmt: skip
 BINARY = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "minimum": np.minimum,
@@ -84,9 +90,12 @@ BINARY = {
     "right_shift": np.right_shift, "floor_divide": np.floor_divide, "remainder": np.remainder, "less": np.less,
     "less_equal": np.less_equal, "greater": np.greater, "greater_equal": np.greater_equal, "equal": np.equal,
     "not_equal": np.not_equal, "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
+    "fmod": np.fmod, "copysign": np.copysign, "heaviside": np.heaviside, "logaddexp": np.logaddexp,
+    "float_power": np.float_power,
 }  # fmt: skip
-UNITS = {"exp": 3, "tanh": 3, "hypot": 4}  # the others are the C library's, or exact
-ROUNDED = {"exp", "log", "log2", "log10", "expm1", "log1p", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "hypot", "power"}
+UNITS = {"exp": 3, "tanh": 3, "hypot": 4, "logaddexp": 4}  # the others are the C library's, or exact
+ROUNDED = {"exp", "log", "log2", "log10", "expm1", "log1p", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "hypot", "power",
+           "cbrt", "exp2", "logaddexp", "float_power"}  # fmt: skip
 
 
 def units_of(name):
@@ -94,8 +103,7 @@ def units_of(name):
 
 
 def taken(ufunc, dtype, *more):
-    """Whether the library understands a ufunc of a dtype: NumPy has it, without float16, and it is no power or modulo of the
-    other kind."""
+    """Whether the library understands a ufunc of a dtype: NumPy has it, without float16, and it is no power of integers."""
     try:
         loop = ufunc.resolve_dtypes((np.dtype(dtype),) * ufunc.nin + (None,) * ufunc.nout)
     except TypeError:
@@ -103,7 +111,7 @@ def taken(ufunc, dtype, *more):
     kind = loop[0].kind
     if any(one.char not in "?bBhHiIlLqQfd" for one in loop):
         return False
-    if (ufunc in (np.floor_divide, np.remainder) and kind == "f") or (ufunc is np.power and kind != "f"):
+    if ufunc is np.power and kind != "f":
         return False
     return not (ufunc is np.reciprocal and kind != "f") and not (kind == "b" and loop[-1].kind == "b" and ufunc in (np.sign,))
 
@@ -288,8 +296,8 @@ def test_functions_of_one_window(function, dtype):
 # ---- random expressions ----
 
 LEAVES = st.sampled_from(["v", "v[..., :1]", "v.max(-1, keepdims=True)", "v.mean(-1, keepdims=True)", "k", "2", "0.5"])
-PAIRS = ("+", "-", "*", "<", ">=", "==")
-CALLS = ("np.minimum", "np.maximum", "np.fmax", "np.hypot")
+PAIRS = ("+", "-", "*", "//", "%", "<", ">=", "==")
+CALLS = ("np.minimum", "np.maximum", "np.fmax", "np.hypot", "np.fmod", "np.copysign", "np.heaviside")
 ONES = ("np.abs", "np.sqrt", "np.exp", "np.isnan", "np.sign", "np.floor", "-1 *", "np.square")
 
 

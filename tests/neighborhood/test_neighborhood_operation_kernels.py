@@ -8,16 +8,18 @@ import pytest
 from kernel_calls import ORDER, drawn, elements, filled, kind_of, pointers, vector_bytes
 
 import kernels
+from fastconv._face.wiring import wiring
 from guarded import place
 from support import assert_same_bits
 
 pytestmark = kernels.needs_headers
 every_dtype = pytest.mark.parametrize("dtype", ORDER)
 
-BINARY = {"ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum}
-REALS = {"DIVIDE": np.divide, "FMIN": np.fmin, "FMAX": np.fmax}
+BINARY = {"ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum,
+          "FLOOR_DIVIDE": np.floor_divide, "REMAINDER": np.remainder}  # fmt: skip
+REALS = {"DIVIDE": np.divide, "FMIN": np.fmin, "FMAX": np.fmax, "FMOD": np.fmod, "COPYSIGN": np.copysign}
 WHOLE = {"AND": np.bitwise_and, "OR": np.bitwise_or, "XOR": np.bitwise_xor, "LEFT_SHIFT": np.left_shift,
-         "RIGHT_SHIFT": np.right_shift, "FLOOR_DIVIDE": np.floor_divide, "REMAINDER": np.remainder}  # fmt: skip
+         "RIGHT_SHIFT": np.right_shift}  # fmt: skip
 COMPARE = {"LESS": np.less, "LESS_EQUAL": np.less_equal, "EQUAL": np.equal, "NOT_EQUAL": np.not_equal}
 
 
@@ -51,7 +53,7 @@ def test_operations_of_two(dtype, isa, rng):
 
 
 @every_dtype
-def test_choices_products_and_exchanges(dtype, isa, rng):
+def test_choices_and_products(dtype, isa, rng):
     for n in lengths(dtype):
         a, b, c = (place(x, at_end=True) for x in drawn(rng, dtype, (3, n)))
         truth = place(rng.integers(0, 2, n).astype(np.uint8), at_end=True)
@@ -62,16 +64,49 @@ def test_choices_products_and_exchanges(dtype, isa, rng):
         dst = place(np.zeros(n, dtype), at_end=True)
         assert_same_bits(call(dtype, "ADD_PRODUCT", dst, n, a=a, b=b, c=c), a * b + c)
         assert_same_bits(call(dtype, "ADD_PRODUCT", dst, n, a=a, b=b[-1:].copy(), c=c, scalars=2), a * b[-1] + c)
-        more = place(np.zeros(n, dtype), at_end=True)
-        for kind in (0, 1):
-            call(dtype, "EXCHANGE", dst, n, a=a, b=b, more=more, kind=kind)
-            np.testing.assert_array_equal(dst, np.minimum(a, b))
-            np.testing.assert_array_equal(more, np.maximum(a, b))
-        if dtype[0] == "f":
-            a[rng.random(n) < 0.3] = np.nan
-            b[rng.random(n) < 0.3] = np.nan
-            call(dtype, "EXCHANGE", dst, n, a=a, b=b, more=more)
-            np.testing.assert_array_equal(np.stack([dst, more]), np.sort(np.stack([a, b]), axis=0))
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 15, 16, 17, 32, 33, 49, 81, 128])
+@every_dtype
+def test_networks(dtype, isa, count, rng):
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    sums = [(0, count - 1), (count // 5, count - 1 - count // 5)]
+    ranks = [(rank, rank) for rank in range(count)]
+    for n in (1, 2 * lanes, 3 * lanes + 1):
+        values = drawn(rng, dtype, (count, n))
+        values[:, n // 2 :] = values[0, n // 2]  # equal ones
+        special = [0, -0.0, 1, -1, np.inf, -np.inf, np.nan, np.nan] if dtype[0] == "f" else [0, 1]
+        for x, kind in ((values, 1), (values, 0), (rng.choice(np.array(special, dtype), (count, n)), 0)):
+            for asked in ([sums[1]], sums[:1], [ranks[count // 2]], [ranks[0], ranks[-1]], ranks, [*sums, *ranks[:3]]):
+                terms = [filled(row, lanes, 1) for row in x]
+                found = [filled(np.zeros(n, dtype), lanes, 0) for _ in asked]
+                at, table = pointers(terms + found), place(wiring(count, asked), at_end=True)
+                common = {"terms": ctypes.addressof(at), "count": count, "weights": table}
+                call(dtype, "NETWORK", found[0], n, kind=kind, **common)
+                ordered = np.sort(x, axis=0)
+                for (low, high), result in zip(asked, found, strict=True):
+                    with np.errstate(all="ignore"):
+                        expected = ordered[low : high + 1].sum(0, dtype=dtype)
+                    np.testing.assert_array_equal(result[:n], expected)
+
+
+@every_dtype
+def test_networks_into_their_operands(dtype, isa, rng):
+    count, n = 9, 64
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    x = drawn(rng, dtype, (count, n))
+    terms = [filled(row, lanes, 1) for row in x]
+    at = pointers(terms + terms)
+    table = wiring(count, [(rank, rank) for rank in range(count)])
+    call(dtype, "NETWORK", terms[0], n, terms=ctypes.addressof(at), count=count, weights=table)
+    np.testing.assert_array_equal([term[:n] for term in terms], np.sort(x, axis=0))
+
+
+def test_comparators_that_nothing_needs_are_left_out():
+    ranks = [(rank, rank) for rank in range(32)]
+    assert wiring(32, ranks)[0] == 65
+    assert wiring(32, [(0, 31)])[0] == wiring(25, [(12, 12)])[0] == wiring(32, [(0, 31)] * 2 + [(0, 31)])[0] - 65 == 0
+    assert wiring(64, ranks[:1] * 3)[0] < wiring(64, ranks[:3])[0] < wiring(64, ranks)[0]
 
 
 @every_dtype

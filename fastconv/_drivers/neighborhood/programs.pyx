@@ -50,7 +50,8 @@ CODES = {
     "fmin": _table.FC_DO_FMIN, "fmax": _table.FC_DO_FMAX, "power": _table.FC_DO_POWER, "hypot": _table.FC_DO_HYPOT,
     "arctan2": _table.FC_DO_ARCTAN2, "bitwise_and": _table.FC_DO_AND, "bitwise_or": _table.FC_DO_OR,
     "bitwise_xor": _table.FC_DO_XOR, "left_shift": _table.FC_DO_LEFT_SHIFT, "right_shift": _table.FC_DO_RIGHT_SHIFT,
-    "floor_divide": _table.FC_DO_FLOOR_DIVIDE, "remainder": _table.FC_DO_REMAINDER,
+    "floor_divide": _table.FC_DO_FLOOR_DIVIDE, "remainder": _table.FC_DO_REMAINDER, "fmod": _table.FC_DO_FMOD,
+    "copysign": _table.FC_DO_COPYSIGN, "cbrt": _table.FC_DO_CBRT, "exp2": _table.FC_DO_EXP2,
     "less": _table.FC_DO_LESS, "less_equal": _table.FC_DO_LESS_EQUAL, "equal": _table.FC_DO_EQUAL,
     "not_equal": _table.FC_DO_NOT_EQUAL, "copy": _table.FC_DO_COPY, "negative": _table.FC_DO_NEGATIVE,
     "absolute": _table.FC_DO_ABSOLUTE, "sign": _table.FC_DO_SIGN, "invert": _table.FC_DO_INVERT, "sqrt": _table.FC_DO_SQRT,
@@ -58,7 +59,7 @@ CODES = {
     "exp": _table.FC_DO_EXP, "log": _table.FC_DO_LOG, "log2": _table.FC_DO_LOG2, "log10": _table.FC_DO_LOG10,
     "expm1": _table.FC_DO_EXPM1, "log1p": _table.FC_DO_LOG1P, "sin": _table.FC_DO_SIN, "cos": _table.FC_DO_COS,
     "tan": _table.FC_DO_TAN, "tanh": _table.FC_DO_TANH, "arctan": _table.FC_DO_ARCTAN, "select": _table.FC_DO_SELECT,
-    "add_product": _table.FC_DO_ADD_PRODUCT, "cast": _table.FC_DO_CAST, "exchange": _table.FC_DO_EXCHANGE,
+    "add_product": _table.FC_DO_ADD_PRODUCT, "cast": _table.FC_DO_CAST, "network": _table.FC_DO_NETWORK,
     "sum": _table.FC_DO_SUM, "prod": _table.FC_DO_PROD,
     "least": _table.FC_DO_LEAST, "greatest": _table.FC_DO_GREATEST, "dot": _table.FC_DO_DOT,
     "squares": _table.FC_DO_SQUARES, "distances": _table.FC_DO_DISTANCES,
@@ -67,15 +68,17 @@ KINDS = {
     "?": FC_U8, "u1": FC_U8, "i1": FC_I8, "u2": FC_U16, "i2": FC_I16, "u4": FC_U32, "i4": FC_I32, "u8": FC_U64, "i8": FC_I64,
     "f4": FC_F32, "f8": FC_F64,
 }
-STEP_FIELDS = ("code", "kind", "scalars", "source", "dst", "a", "b", "c", "terms", "count", "box")
+STEP_FIELDS = ("code", "kind", "scalars", "source", "dst", "a", "b", "c", "terms", "count", "outputs", "box")
+SORTED_WIRES, MOST_WIRES = _table.FC_REGISTER_CELLS, _table.FC_MOST_WIRES
 
 # ---- programs ----
 
 cdef struct Op:                  # an operation, by what STEP_FIELDS names
     int64_t code, kind, scalars
-    int64_t source               # of a cast: the kind of a; of extremes and exchanges: whether they see the array's cells alone
-    int64_t dst, a, b, c         # slots; of an exchange, c gets the greater
+    int64_t source               # of a cast: the kind of a; of extremes and networks: whether they see the array's cells alone
+    int64_t dst, a, b, c         # slots
     int64_t terms, count         # of many operands: where their slots stand in the program's list; 0: not many
+    int64_t outputs              # of a network: their slots follow
     int64_t box                  # over all cells of the window, of the line a
 
 
@@ -136,9 +139,9 @@ cdef class Program:
         kinds = self.arrays[1][:, STEP_FIELDS.index("kind")]
         p.widest_register = max(p.widest, *(kind_bytes(kind) for kind in np.unique(kinds).tolist()))   # cells may be copied there
         last = p.output[p.output_steps - 1]
-        p.direct = last.dst == p.result and not last.count and not last.box and last.code != _table.FC_DO_EXCHANGE
-        counts = self.arrays[1][:, STEP_FIELDS.index("count")]
-        p.most_terms = int(counts.max(initial=1))
+        p.direct = last.dst == p.result and not last.count and not last.box
+        counts, outputs = (self.arrays[1][:, STEP_FIELDS.index(name)] for name in ("count", "outputs"))
+        p.most_terms = int((counts + outputs).max(initial=1))
         self.cost = 4 + 2 * p.pixel_steps + 2 * p.output_steps + int(counts.sum())
 
     @property
@@ -313,7 +316,7 @@ cdef void run_strip(const Plan *q, const Lines *p, const Block *b, Tables *t, id
         o.dst = t.registers + op.dst * register_bytes(q)
         if out != NULL and s == q.output_steps - 1:
             o.dst = out
-        if is_extreme(op) or op.code == _table.FC_DO_EXCHANGE:
+        if is_extreme(op) or op.code == _table.FC_DO_NETWORK:
             o.kind = op.source and not b.flags & FC_LINE_NAN
         if op.box:
             stack = NULL
@@ -325,12 +328,11 @@ cdef void run_strip(const Plan *q, const Lines *p, const Block *b, Tables *t, id
         o.a, o.c = t.base[op.a] + x * t.advance[op.a], t.base[op.c] + x * t.advance[op.c]
         if op.count:
             o.weights, o.count, o.terms = q.weights + op.b, op.count, t.terms
-            for i in range(op.count):
+            for i in range(op.count + op.outputs):
                 slot = q.terms[op.terms + i]
                 t.terms[i] = t.base[slot] + x * t.advance[slot]
         else:
             o.b = t.base[op.b] + x * t.advance[op.b]
-            o.more = <void *>o.c
         elements(p, op.kind).operation(&o)
 
 

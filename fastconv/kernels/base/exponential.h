@@ -1,60 +1,56 @@
-/* e^x and tanh, lane by lane in loops that compilers vectorize: some 20 operations on doubles, 14 on floats. */
+/* e^x and tanh of vectors: on AVX-512 e^x takes 19 operations on doubles and 14 on floats; elsewhere 7 more, which scale by 2^n.
+ *
+ * x = n ln 2 + r, as Cody and Waite split ln 2; the polynomials in r are minimax by Remez' algorithm, of degree 11 on doubles and
+ * 6 on floats, for a relative error of e^r below 2^-56 (2^-27).
+ */
 
-/* e^x = 2^n (1 + the value returned): x = n ln 2 + r, a Taylor polynomial in r. x in -800..720 (-120..90). */
-FC_INLINE FC_T FC_N(exp_parts)(FC_T x, FC_INT *n)
+/* c[0] + c[1] x + .. c[count - 1] x^(count - 1), even and odd powers apart, so that two sums are on their way. */
+FC_INLINE FC_VEC FC_N(polynomial)(const double *c, const int count, FC_VEC x, FC_VEC square)
 {
-    const int is_float = sizeof(FC_T) == 4;
-    const FC_T magic = is_float ? (FC_T)0x1.8p23 : (FC_T)0x1.8p52;
-    const FC_T ln2_hi = is_float ? (FC_T)0x1.62ep-1 : (FC_T)0x1.62e42feep-1;
-    const FC_T ln2_lo = is_float ? (FC_T)0x1.0bfbe8p-15 : (FC_T)0x1.a39ef35793c76p-33;
-    const FC_T whole = x * (FC_T)1.4426950408889634 + magic; /* whose last bits are n */
-    FC_INT bits, zero;
-    memcpy(&bits, &whole, sizeof(FC_T));
-    memcpy(&zero, &magic, sizeof(FC_T));
-    *n = bits - zero;
-    const FC_T r = (x - (whole - magic) * ln2_hi) - (whole - magic) * ln2_lo;
-    FC_T p = is_float ? (FC_T)(1 / 5040.) : (FC_T)(1 / 6227020800.);
-    if (!is_float) {
-        p = p * r + (FC_T)(1 / 479001600.);
-        p = p * r + (FC_T)(1 / 39916800.);
-        p = p * r + (FC_T)(1 / 3628800.);
-        p = p * r + (FC_T)(1 / 362880.);
-        p = p * r + (FC_T)(1 / 40320.);
-        p = p * r + (FC_T)(1 / 5040.);
-    }
-    p = p * r + (FC_T)(1 / 720.);
-    p = p * r + (FC_T)(1 / 120.);
-    p = p * r + (FC_T)(1 / 24.);
-    p = p * r + (FC_T)(1 / 6.);
-    p = p * r + (FC_T)0.5;
-    return p * r * r + r;
+    FC_VEC even = FC_N(splat)((FC_T)c[(count - 1) / 2 * 2]), odd = FC_N(splat)((FC_T)c[count / 2 * 2 - 1]);
+#pragma GCC unroll 16
+    for (int i = (count - 1) / 2 * 2 - 2; i >= 0; i -= 2)
+        even = even * square + (FC_T)c[i];
+#pragma GCC unroll 16
+    for (int i = count / 2 * 2 - 3; i >= 0; i -= 2)
+        odd = odd * square + (FC_T)c[i];
+    return odd * x + even;
 }
 
-/* 2^n, a normal number. */
-FC_INLINE FC_T FC_N(power_of_2)(FC_INT n)
+/* e^x = 2^n (1 + the value returned). x in -800..720 (-120..90). */
+FC_INLINE FC_VEC FC_N(exp_parts)(FC_VEC x, FC_VEC *n)
 {
-    const FC_INT bits = (FC_INT)(n + FC_N(BIAS)) << FC_N(MANTISSA);
-    FC_T y;
-    memcpy(&y, &bits, sizeof(FC_T));
-    return y;
+    static const double of_float[] = {0x1.fffffcp-2, 0x1.555492p-3, 0x1.5558f2p-5, 0x1.1239d4p-7, 0x1.6a244cp-10};
+    static const double of_double[] = {0x1.000000000000ap-1, 0x1.55555555554fap-3, 0x1.555555555088cp-5, 0x1.1111111127b9ep-7,
+                                       0x1.6c16c18426764p-10, 0x1.a01a012a68d17p-13, 0x1.a0199a16c72b1p-16,
+                                       0x1.71df253c32d9bp-19, 0x1.28ad68bc9a2b9p-22, 0x1.ad7f77be60876p-26};
+    const int is_float = sizeof(FC_T) == 4;
+    *n = (x * (FC_T)1.4426950408889634 + FC_MAGIC) - FC_MAGIC;
+    const FC_VEC r = (x - *n * FC_REAL(0x1.62ep-1, 0x1.62e42feep-1)) - *n * FC_REAL(0x1.0bfbe8p-15, 0x1.a39ef35793c76p-33);
+    const FC_VEC square = r * r;
+    return FC_N(polynomial)(is_float ? of_float : of_double, is_float ? 5 : 10, r, square) * square + r;
 }
 
 /* e^x of any x, within 2 units in the last place. */
-FC_INLINE FC_T FC_N(exp)(FC_T x)
+FC_INLINE FC_VEC FC_N(exp)(FC_VEC x)
 {
-    const FC_T most = sizeof(FC_T) == 4 ? (FC_T)89 : (FC_T)710, least = sizeof(FC_T) == 4 ? (FC_T)-105 : (FC_T)-747;
-    FC_INT n;
-    const FC_T p = FC_N(exp_parts)(x > most ? most : x < least ? least : x, &n);
-    const FC_INT half = n >> 1; /* 2^n itself may be no normal number */
-    return (1 + p) * FC_N(power_of_2)(half) * FC_N(power_of_2)(n - half);
+    FC_VEC n;
+    x = FC_N(max)(FC_N(splat)(FC_REAL(-105, -747)), FC_N(min)(FC_N(splat)(FC_REAL(89, 710)), x));
+    const FC_VEC p = FC_N(exp_parts)(x, &n);
+    return FC_N(scale)(1 + p, n);
 }
 
-FC_INLINE FC_T FC_N(tanh)(FC_T x)
+/* The size of y with the sign of x. */
+FC_INLINE FC_VEC FC_N(signed_as)(FC_VEC y, FC_VEC x)
 {
-    const FC_T lo = sizeof(FC_T) == 4 ? (FC_T)-87 : (FC_T)-708, size = 2 * (x < 0 ? x : -x);
-    FC_INT n;
-    const FC_T p = FC_N(exp_parts)(size > lo ? size : lo, &n), scale = FC_N(power_of_2)(n);
-    const FC_T e = p * scale + (scale - 1); /* e^-2|x| - 1 */
-    const FC_T y = -e / (e + 2);
-    return x < 0 ? -y : x > 0 ? y : x;
+    return FC_N(pick)((FC_IVEC)FC_N(splat)((FC_T)-0.0), x, y);
+}
+
+/* Within 3 units in the last place. */
+FC_INLINE FC_VEC FC_N(tanh)(FC_VEC x)
+{
+    FC_VEC n;
+    const FC_VEC p = FC_N(exp_parts)(FC_N(max)(FC_N(splat)(FC_REAL(-87, -708)), FC_N(abs)(x) * (FC_T)-2), &n);
+    const FC_VEC power = FC_N(power_of_2)(n), e = p * power + (power - 1); /* e^-2|x| - 1 */
+    return FC_N(signed_as)(FC_N(quotient)(e, e + 2), x);
 }

@@ -83,6 +83,22 @@ typedef FC_T FC_UVEC __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligne
 FC_INLINE FC_VEC FC_N(splat)(FC_T x) { return x - (FC_VEC){0}; }
 FC_INLINE FC_VEC FC_N(load)(const FC_T *p) { return *(const FC_UVEC *)p; }
 FC_INLINE void FC_N(put)(FC_T *p, FC_VEC v) { *(FC_UVEC *)p = v; }
+/* The first n lanes alone, the others 0, if there are not so many. */
+FC_INLINE FC_VEC FC_N(load_first)(const FC_T *p, ptrdiff_t n)
+{
+    FC_VEC v = {0};
+    if (n >= FC_LANES)
+        return FC_N(load)(p);
+    memcpy(&v, p, (size_t)n * sizeof(FC_T));
+    return v;
+}
+FC_INLINE void FC_N(put_first)(FC_T *p, FC_VEC v, ptrdiff_t n)
+{
+    if (n >= FC_LANES)
+        FC_N(put)(p, v);
+    else
+        memcpy(p, &v, (size_t)n * sizeof(FC_T));
+}
 /* Sums of neighbouring lanes: those of u, then those of v. */
 FC_INLINE FC_VEC FC_N(pair_sums)(FC_VEC u, FC_VEC v)
 {
@@ -213,6 +229,36 @@ FC_INLINE FC_VEC FC_N(abs)(FC_VEC x)
     return FC_N(masked)(x, FC_N(isplat)(sizeof(FC_T) == 4 ? (FC_INT)INT32_MAX : (FC_INT)INT64_MAX));
 }
 
+/* What comparisons give where lanes are chosen by them: a register of bits, or as many bits as there are lanes. */
+#undef FC_MASK
+#define FC_MASK FC_N(mask)
+#if defined(__AVX512F__)
+typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) == 4, (__mmask16)0, (__mmask8)0)) FC_MASK;
+#define FC_COMPARED(which, c)                                                                                        \
+    return sizeof(FC_T) == 4 ? (FC_MASK)_mm512_cmp_ps_mask((__m512)a, (__m512)b, c)                                  \
+                             : (FC_MASK)_mm512_cmp_pd_mask((__m512d)a, (__m512d)b, c);
+#else
+typedef FC_IVEC FC_MASK;
+#define FC_COMPARED(which, c) return (FC_MASK)(a which b);
+#endif
+FC_INLINE FC_MASK FC_N(less)(FC_VEC a, FC_VEC b) { FC_COMPARED(<, _CMP_LT_OQ) }
+FC_INLINE FC_MASK FC_N(equal)(FC_VEC a, FC_VEC b) { FC_COMPARED(==, _CMP_EQ_OQ) }
+#undef FC_COMPARED
+
+FC_INLINE FC_VEC FC_N(choose)(FC_MASK mask, FC_VEC yes, FC_VEC no)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_mask_blend_ps((__mmask16)mask, (__m512)no, (__m512)yes)
+                             : (FC_VEC)_mm512_mask_blend_pd((__mmask8)mask, (__m512d)no, (__m512d)yes);
+#elif defined(__AVX2__)
+    return (FC_VEC)_mm256_blendv_epi8((__m256i)no, (__m256i)yes, (__m256i)mask);
+#elif defined(__SSE4_1__)
+    return (FC_VEC)_mm_blendv_epi8((__m128i)no, (__m128i)yes, (__m128i)mask);
+#else
+    return FC_N(pick)(mask, yes, no);
+#endif
+}
+
 /* a > b ? a : b in each lane, so b where either is NaN. */
 FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
 {
@@ -252,6 +298,26 @@ FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
 }
 
 enum { FC_N(MANTISSA) = sizeof(FC_T) == 4 ? 23 : 52, FC_N(BIAS) = sizeof(FC_T) == 4 ? 127 : 1023 };
+
+/* A number by the type. Added to a number, FC_MAGIC leaves the nearest integer, n, in the last bits. */
+#undef FC_REAL
+#undef FC_MAGIC
+#define FC_REAL(of_float, of_double) (sizeof(FC_T) == 4 ? (FC_T)(of_float) : (FC_T)(of_double))
+#define FC_MAGIC FC_REAL(0x1.8p23, 0x1.8p52)
+
+/* 2^n, a normal number, of an integer n. */
+FC_INLINE FC_VEC FC_N(power_of_2)(FC_VEC n) { return (FC_VEC)((FC_IVEC)(n + (FC_MAGIC + FC_N(BIAS))) << FC_N(MANTISSA)); }
+
+/* x * 2^n, rounded once, of x about 1 and an integer n in -2100..2000 (-300..200). */
+FC_INLINE FC_VEC FC_N(scale)(FC_VEC x, FC_VEC n)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_scalef_ps((__m512)x, (__m512)n) : (FC_VEC)_mm512_scalef_pd((__m512d)x, (__m512d)n);
+#else
+    const FC_VEC half = (n * (FC_T)0.5 + FC_MAGIC) - FC_MAGIC; /* 2^n itself may be no normal number */
+    return x * FC_N(power_of_2)(half) * FC_N(power_of_2)(n - half);
+#endif
+}
 
 #if defined(__AVX512F__)
 #undef FC_LOOKUPS

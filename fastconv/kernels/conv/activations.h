@@ -5,33 +5,39 @@
 
 /* t * sigmoid(x). Where some x are beyond FC_FAR, the factor 2^n of e^-|x| comes in two parts, of which only the last may lead
  * out of the normal numbers; where nothing is left it is 0, so that -infinity times it is NaN, as in the formula. */
-FC_INLINE FC_T FC_N(times_sigmoid)(const int far, FC_T t, FC_T x)
+FC_INLINE FC_VEC FC_N(times_sigmoid)(const int far, FC_VEC t, FC_VEC x)
 {
-    const int is_float = sizeof(FC_T) == 4;
-    const FC_T lo = !far ? FC_FAR : is_float ? (FC_T)-120 : (FC_T)-800, size = x < 0 ? x : -x;
-    FC_INT n;
-    const FC_T e = 1 + FC_N(exp_parts)(size > lo ? size : lo, &n);
-    const int small = far && size < FC_FAR;
-    const FC_T first = FC_N(power_of_2)(n + (small ? is_float ? 64 : 512 : 0));
-    const FC_T last = far && size < lo ? 0 : small ? is_float ? (FC_T)0x1p-64 : (FC_T)0x1p-512 : 1;
-    const FC_T y = (x < 0 ? t * first * e : t) / (1 + first * e * last);
-    return x == x ? (x < 0 ? y * last : y) : x;
+    const FC_VEC lo = FC_N(splat)(!far ? FC_FAR : FC_REAL(-120, -800)), one = FC_N(splat)(1), size = -FC_N(abs)(x);
+    const FC_MASK negative = FC_N(less)(x, (FC_VEC){0});
+    FC_VEC n, last = one;
+    const FC_VEC e = 1 + FC_N(exp_parts)(FC_N(max)(lo, size), &n);
+    if (far) {
+        const FC_MASK small = FC_N(less)(size, FC_N(splat)(FC_FAR));
+        n = FC_N(choose)(small, n + FC_REAL(64, 512), n);
+        last = FC_N(choose)(small, FC_N(splat)(FC_REAL(0x1p-64, 0x1p-512)), last);
+        last = FC_N(choose)(FC_N(less)(size, lo), (FC_VEC){0}, last);
+    }
+    const FC_VEC part = FC_N(power_of_2)(n) * e, y = FC_N(choose)(negative, t * part, t) / (1 + part * last);
+    return far ? FC_N(choose)(negative, y * last, y) : y;
 }
 
-static void FC_N(sigmoids)(const int silu, FC_T *restrict y, ptrdiff_t n)
+FC_INLINE void FC_N(sigmoids)(const int far, const int silu, FC_T *y, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i += FC_LANES) {
+        const FC_VEC x = FC_N(load_first)(y + i, n - i);
+        FC_N(put_first)(y + i, FC_N(times_sigmoid)(far, silu ? x : FC_N(splat)(1), x), n - i);
+    }
+}
+
+static void FC_N(logistic)(const int silu, FC_T *y, ptrdiff_t n)
 {
     FC_INT far = 0;
     for (ptrdiff_t i = 0; i < n; i++)
         far |= y[i] < FC_FAR;
     if (far)
-        for (ptrdiff_t i = 0; i < n; i++)
-            y[i] = FC_N(times_sigmoid)(1, silu ? y[i] : 1, y[i]);
-    else if (silu)
-        for (ptrdiff_t i = 0; i < n; i++)
-            y[i] = FC_N(times_sigmoid)(0, y[i], y[i]);
+        FC_N(sigmoids)(1, silu, y, n);
     else
-        for (ptrdiff_t i = 0; i < n; i++)
-            y[i] = FC_N(times_sigmoid)(0, 1, y[i]);
+        FC_N(sigmoids)(0, silu, y, n);
 }
 
 #undef FC_FAR
@@ -42,9 +48,12 @@ static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
     switch (activation) {
     case FC_RELU: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i]; break;
     case FC_RELU6: for (i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i] > 6 ? 6 : y[i]; break;
-    case FC_SILU: FC_N(sigmoids)(1, y, n); break;
-    case FC_SIGMOID: FC_N(sigmoids)(0, y, n); break;
-    case FC_TANH: for (i = 0; i < n; i++) y[i] = FC_N(tanh)(y[i]); break;
+    case FC_SILU: FC_N(logistic)(1, y, n); break;
+    case FC_SIGMOID: FC_N(logistic)(0, y, n); break;
+    case FC_TANH:
+        for (i = 0; i < n; i += FC_LANES)
+            FC_N(put_first)(y + i, FC_N(tanh)(FC_N(load_first)(y + i, n - i)), n - i);
+        break;
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
+#include "neighborhood/sorts.h"
 #ifndef FC_INTEGER_TYPE
 #include "base/exponential.h"
 #endif
@@ -75,6 +76,19 @@ FC_INLINE FC_T FC_N(hypot)(FC_T a, FC_T b)
     return (x == infinity) | (y == infinity) ? infinity : x + y != x + y ? x + y : root;
 }
 
+/* The floor of a / b, or what is left of a with the sign of b, from the exact remainder, as Python and NumPy have them. */
+FC_INLINE FC_T FC_N(floored)(const int quotient, FC_T a, FC_T b)
+{
+    const FC_T rest = FC_CALL(__builtin_fmod, a, b);
+    if (b == 0)
+        return quotient ? a / b : rest;
+    const int other = rest != 0 && (b < 0) != (rest < 0);
+    if (!quotient)
+        return rest == 0 ? FC_CALL(__builtin_copysign, 0, b) : other ? rest + b : rest;
+    const FC_T ratio = (a - rest) / b - other, whole = FC_CALL(__builtin_floor, ratio);
+    return ratio == 0 ? FC_CALL(__builtin_copysign, 0, a / b) : ratio - whole > (FC_T)0.5 ? whole + 1 : whole;
+}
+
 /* A NaN stays one in minimum and maximum, and gives way in fmin and fmax. */
 FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
 {
@@ -89,6 +103,10 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
     case FC_DO_HYPOT: return FC_N(hypot)(a, b);
     case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
+    case FC_DO_FLOOR_DIVIDE: return FC_N(floored)(1, a, b);
+    case FC_DO_REMAINDER: return FC_N(floored)(0, a, b);
+    case FC_DO_FMOD: return FC_CALL(__builtin_fmod, a, b);
+    case FC_DO_COPYSIGN: return FC_CALL(__builtin_copysign, a, b);
     default: return FC_CALL(__builtin_pow, a, b);
     }
 }
@@ -104,8 +122,6 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_CEIL: return FC_CALL(__builtin_ceil, a);
     case FC_DO_RINT: return FC_CALL(__builtin_rint, a);
     case FC_DO_TRUNC: return FC_CALL(__builtin_trunc, a);
-    case FC_DO_EXP: return FC_N(exp)(a);
-    case FC_DO_TANH: return FC_N(tanh)(a);
     case FC_DO_LOG: return FC_CALL(__builtin_log, a);
     case FC_DO_LOG2: return FC_CALL(__builtin_log2, a);
     case FC_DO_LOG10: return FC_CALL(__builtin_log10, a);
@@ -115,6 +131,8 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_COS: return FC_CALL(__builtin_cos, a);
     case FC_DO_TAN: return FC_CALL(__builtin_tan, a);
     case FC_DO_ARCTAN: return FC_CALL(__builtin_atan, a);
+    case FC_DO_CBRT: return FC_CALL(__builtin_cbrt, a);
+    case FC_DO_EXP2: return FC_CALL(__builtin_exp2, a);
     default: return a;
     }
 }
@@ -148,6 +166,28 @@ FC_INLINE void FC_N(each)(const int code, const int scalars, const fc_operation 
     }
 }
 
+#ifndef FC_INTEGER_TYPE
+/* Functions that are computed by vectors, the last of which may be a part of one: each element is what it is in any place. */
+FC_INLINE FC_VEC FC_N(function)(const int code, FC_VEC a)
+{
+    switch (code) {
+    case FC_DO_TANH: return FC_N(tanh)(a);
+    default: return FC_N(exp)(a);
+    }
+}
+
+FC_INLINE void FC_N(by_vectors)(const int code, const fc_operation *q)
+{
+    const FC_T *a = q->a;
+    const ptrdiff_t n = q->n;
+    FC_T *dst = q->dst;
+    for (ptrdiff_t i = 0; i < n; i += FC_LANES) {
+        const FC_VEC x = q->scalars ? FC_N(splat)(*a) : FC_N(load_first)(a + i, n - i);
+        FC_N(put_first)(dst + i, FC_N(function)(code, x), n - i);
+    }
+}
+#endif
+
 FC_INLINE void FC_N(elementwise)(const int code, const fc_operation *q)
 {
     if (code >= FC_DO_COPY || !q->scalars)
@@ -179,20 +219,6 @@ FC_INLINE void FC_N(add_product)(const int scalars, const fc_operation *q)
 #pragma GCC ivdep
     for (ptrdiff_t i = 0; i < n; i++)
         dst[i] = FC_N(binary)(FC_DO_ADD, FC_N(binary)(FC_DO_MULTIPLY, a[i], scalars & 2 ? b0 : b[i]), c[i]);
-}
-
-FC_INLINE void FC_N(exchange)(const int nans, const fc_operation *q)
-{
-    const FC_T *a = q->a, *b = q->b;
-    const ptrdiff_t n = q->n;
-    FC_T *dst = q->dst, *more = q->more;
-#pragma GCC ivdep
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const FC_T x = a[i], y = b[i];
-        const int ordered = nans ? (x < y) | (y != y) : x < y;
-        dst[i] = ordered ? x : y;
-        more[i] = ordered ? y : x;
-    }
 }
 
 #define FC_CAST(kind, type)                                          \
@@ -275,6 +301,7 @@ FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
 }
 
 #define FC_EACH(code) case code: FC_N(elementwise)(code, q); return;
+#define FC_VECTORS(code) case code: FC_N(by_vectors)(code, q); return;
 #define FC_OVER(code) case code: FC_N(over_terms)(code, 0, q); return;
 
 static void FC_N(operation)(const fc_operation *q)
@@ -285,23 +312,29 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_COPY) FC_EACH(FC_DO_NEGATIVE) FC_EACH(FC_DO_ABSOLUTE) FC_EACH(FC_DO_SIGN)
 #ifdef FC_INTEGER_TYPE
         FC_EACH(FC_DO_AND) FC_EACH(FC_DO_OR) FC_EACH(FC_DO_XOR) FC_EACH(FC_DO_LEFT_SHIFT) FC_EACH(FC_DO_RIGHT_SHIFT)
-        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER) FC_EACH(FC_DO_INVERT)
+        FC_EACH(FC_DO_INVERT)
 #else
+        FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_EXP2)
         FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
         FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
-        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_EXP) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
-        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN) FC_EACH(FC_DO_TANH)
+        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
+        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN)
         FC_EACH(FC_DO_ARCTAN)
+        FC_VECTORS(FC_DO_EXP) FC_VECTORS(FC_DO_TANH)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
 #endif
+        FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
     case FC_DO_LEAST: FC_N(extreme)(FC_DO_LEAST, q); return;
     case FC_DO_GREATEST: FC_N(extreme)(FC_DO_GREATEST, q); return;
-    case FC_DO_EXCHANGE:
-        if (q->kind)
-            FC_N(exchange)(0, q);
-        else
-            FC_N(exchange)(1, q);
+    case FC_DO_NETWORK:
+#ifndef FC_INTEGER_TYPE
+        if (!q->kind) {
+            FC_N(run_network)(1, q);
+            return;
+        }
+#endif
+        FC_N(run_network)(0, q);
         return;
     case FC_DO_CAST: FC_N(cast)(q); return;
     case FC_DO_ADD_PRODUCT:
@@ -321,6 +354,7 @@ static void FC_N(operation)(const fc_operation *q)
 }
 
 #undef FC_EACH
+#undef FC_VECTORS
 #undef FC_OVER
 
 static void FC_N(fill)(fc_neighborhood *table) { table->elements[FC_ELEMENT].operation = FC_N(operation); }

@@ -4,24 +4,17 @@
  * list, rank t of the whole is one of ranks t - (n - cells) .. t of the list. `sort_cells` sorts up to 16 cells in registers
  * (56 comparators, 112 operations, for 15); `merge` is a bitonic merger without the comparators whose results nobody
  * reads: log2(n) operations for an element, a load and a store for each two to four of them; `rank_of` finds one rank of two
- * lists with two operations for each way to split it. Next hop: base/simd.h.
+ * lists with two operations for each way to split it. Next hop: networks.h.
  */
+
+#include "neighborhood/networks.h"
 
 #ifndef FC_SORTED_ONCE
 #define FC_SORTED_ONCE
 
 _Static_assert(2 * FC_VEC_BYTES <= FC_SELECT_ROOM, "lines have room for an element");
 
-enum { FC_ABREAST = 2, FC_COMPARATORS = 60, FC_BEHIND = 32 };
-
-/* Green's network for 16 cells. The first n cells sort themselves without the others, as if those were infinite. */
-static const uint8_t fc_network[FC_COMPARATORS][2] = {
-    {0, 1}, {2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}, {12, 13}, {14, 15}, {0, 2}, {4, 6}, {8, 10}, {12, 14}, {1, 3}, {5, 7},
-    {9, 11}, {13, 15}, {0, 4}, {8, 12}, {1, 5}, {9, 13}, {2, 6}, {10, 14}, {3, 7}, {11, 15}, {0, 8}, {1, 9}, {2, 10}, {3, 11},
-    {4, 12}, {5, 13}, {6, 14}, {7, 15}, {5, 10}, {6, 9}, {3, 12}, {13, 14}, {4, 8}, {7, 11}, {1, 2}, {1, 4}, {7, 13}, {2, 8},
-    {11, 14}, {2, 4}, {5, 6}, {9, 10}, {11, 13}, {3, 8}, {7, 12}, {6, 8}, {10, 12}, {3, 5}, {7, 9}, {3, 4}, {5, 6}, {7, 8},
-    {9, 10}, {11, 12}, {6, 7}, {8, 9},
-};
+enum { FC_ABREAST = 2, FC_BEHIND = 32 };
 
 #endif
 
@@ -82,26 +75,6 @@ FC_INLINE ptrdiff_t FC_N(end_rank)(const FC_N(aim) *aim, ptrdiff_t cells)
 FC_INLINE ptrdiff_t FC_N(count_of)(const FC_N(aim) *aim, FC_N(list) list)
 {
     return FC_N(end_rank)(aim, list.cells) - FC_N(first_rank)(aim, list.cells);
-}
-
-/* Of two wide integers the greatest is what the least leaves of both: vpternlog, which other ports than vpmin take. */
-FC_INLINE void FC_N(order)(FC_VEC *a, FC_VEC *b)
-{
-    const FC_VEC least = FC_N(min)(*a, *b);
-#if defined(FC_INTEGER_TYPE) && FC_VEC_BYTES == 64
-    *b ^= *a ^ least;
-#else
-    *b = FC_N(max)(*a, *b);
-#endif
-    *a = least;
-}
-
-FC_INLINE void FC_N(sort_vectors)(FC_VEC *v, const int n)
-{
-#pragma GCC unroll 60
-    for (int i = 0; i < FC_COMPARATORS; i++)
-        if (fc_network[i][1] < n)
-            FC_N(order)(&v[fc_network[i][0]], &v[fc_network[i][1]]);
 }
 
 FC_INLINE void FC_N(sort_registers)(FC_N(element) *to, const FC_T *from, const ptrdiff_t *offset, const int n)

@@ -276,30 +276,37 @@ typedef struct fc_finish_parts {
 /* ---- operations of compiled functions (operations.h) ----
  *
  * dst[i] = a[i] op b[i], i < n, as NumPy computes it for arrays of this type: integers modulo 2^bits, quotients by 0 that are
- * floored and their remainders 0. `scalars`: 1 and 2 say that a and b are one element for all i. Comparisons write bytes of 0 and
- * 1. FC_DO_SELECT: a[i] where the byte c[i] is not 0, else b[i]; FC_DO_ADD_PRODUCT: a[i] b[i] + c[i], c of this type;
- * FC_DO_CAST: a[i], of `kind`, in this type; FC_DO_EXCHANGE: the lesser, and the greater in more[i], a NaN the greatest. `dst`
- * and `more` may be a, b or c, if their elements are of one size. exp and hypot are within 2 units in the last place, tanh
- * within 3, other functions as the C library has them.
+ * floored and their remainders 0; FC_DO_FMOD and FC_DO_COPYSIGN are of floats alone. `scalars`: 1 and 2 say that a and b are one
+ * element for all i. Comparisons write bytes of 0 and 1. FC_DO_SELECT: a[i] where the byte c[i] is not 0, else b[i];
+ * FC_DO_ADD_PRODUCT: a[i] b[i] + c[i], c of this type; FC_DO_CAST: a[i], of `kind`, in this type. `dst` may be a, b or c, if
+ * their elements are of one size. exp and hypot are within 2 units in the last place, tanh within 3, other functions as the C
+ * library has them.
  *
  * From FC_DO_SUM on the operation is over count > 0 operands, terms[t][i], t < count, and reads and writes up to a vector beyond
  * n: FC_DO_DOT: times weights[t]; FC_DO_SQUARES and FC_DO_DISTANCES: of (terms[t][i] - a[i])^2 and |terms[t][i] - a[i]|, where
  * `scalars` 1 says that a is one element. Of integers there are sum to greatest. `kind` 1: no operand of least, greatest or
- * FC_DO_EXCHANGE is NaN. */
+ * FC_DO_NETWORK is NaN.
+ *
+ * FC_DO_NETWORK: the operands, wires 0 .. count - 1, at most FC_MOST_WIRES, are sorted, each FC_REGISTER_CELLS of them alone, NaN last.
+ * Then `weights`, of 16 bits, tells how many comparators there are, how many outputs, and how many wires, n; the two wires of
+ * each comparator, of which the first gets the lesser; n wires that are in order then, and the other wires in their order; for
+ * each output of which rank to which it is the sum: NaN if the last is. Outputs go to terms[count] and so on, which may be
+ * operands. */
 enum {
     FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX, FC_DO_POWER,
     FC_DO_HYPOT, FC_DO_ARCTAN2, FC_DO_AND, FC_DO_OR, FC_DO_XOR, FC_DO_LEFT_SHIFT, FC_DO_RIGHT_SHIFT, FC_DO_FLOOR_DIVIDE,
-    FC_DO_REMAINDER,
+    FC_DO_REMAINDER, FC_DO_FMOD, FC_DO_COPYSIGN,
     FC_DO_LESS, FC_DO_LESS_EQUAL, FC_DO_EQUAL, FC_DO_NOT_EQUAL,
     FC_DO_COPY, FC_DO_NEGATIVE, FC_DO_ABSOLUTE, FC_DO_SIGN, FC_DO_INVERT, FC_DO_SQRT, FC_DO_FLOOR, FC_DO_CEIL, FC_DO_RINT,
     FC_DO_TRUNC, FC_DO_EXP, FC_DO_LOG, FC_DO_LOG2, FC_DO_LOG10, FC_DO_EXPM1, FC_DO_LOG1P, FC_DO_SIN, FC_DO_COS, FC_DO_TAN,
-    FC_DO_TANH, FC_DO_ARCTAN,
-    FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST, FC_DO_EXCHANGE,
-    FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES
+    FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2,
+    FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST,
+    FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK
 };
+enum { FC_MOST_WIRES = 128 };
 typedef struct fc_operation {
     int code, scalars, kind;
-    void *dst, *more;
+    void *dst;
     const void *a, *b, *c;
     const void *const *terms;
     const void *weights;
