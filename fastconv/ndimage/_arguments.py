@@ -238,16 +238,16 @@ def outside(x, mode, cval, as_input=False):
         raise TypeError(f"cval must be a real number, got {cval!r}")
     number = cval if type(cval) is int else float(cval)
     if mode not in ("constant", "grid-constant"):
-        return x, 0
+        return x, 0.0
     if x.dtype.kind not in "bui":
         return x, float(number)
     low, high = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
     if low <= number <= high and number == int(number):
-        return x, int(number)
+        return x, float(number) if abs(number) < 2**53 else int(number)  # floats are what plans are remembered by
     if not as_input:
         return x.astype(np.float64), float(number)
     with np.errstate(invalid="ignore"):
-        return x, int(np.float64(number).astype(x.dtype))
+        return x, float(np.float64(number).astype(x.dtype))
 
 
 # ---- windows ----

@@ -82,7 +82,7 @@ def _step(x, name, structure, mask, outer, origins, workers, result=None):
     result = np.empty(x.shape, bool) if result is None else result
     if structure.any():
         kept = None if mask is None else x.copy() if np.may_share_memory(x, result) else x
-        _args.reduce(x, name, result, footprint=structure, mode="constant", cval=int(outer), origin=tuple(origins),
+        _args.reduce(x, name, result, footprint=structure, mode="constant", cval=1.0 if outer else 0.0, origin=tuple(origins),
                      workers=workers)
     else:
         kept = x.copy()

@@ -19,8 +19,9 @@ def _named(x, reduction, output, mode, cval, **window):
 
 
 def _boxes(x, name, sizes, axes, output, modes, cval, origins, nan_policy, workers):
-    """The extremes of boxes, whose axes are one pass where they have one mode."""
-    together = [list(range(len(axes)))] if len(set(modes)) == 1 else [[i] for i in range(len(axes))]
+    """The extremes of boxes, whose axes are one pass where they have one mode and nothing is lost between them."""
+    one_pass = len(set(modes)) == 1 and np.can_cast(x.dtype, output.dtype)
+    together = [list(range(len(axes)))] if one_pass else [[i] for i in range(len(axes))]
     for members in together:
         _args.check_mode(modes[members[0]])
         y, outer = _args.outside(x, modes[members[0]], cval)
