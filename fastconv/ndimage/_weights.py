@@ -32,8 +32,8 @@ def _order(weights):
 
 
 def _in_order(cells, weights, along):
-    """The sum of the products in the order in which SciPy adds them up, so that what is cut off to an integer is the same: along
-    an axis the middle cell, then pairs around it; or the last cell first where weights have no symmetry."""
+    """The sum of the products in the order in which SciPy adds them up, so that it is the same to the bit: along an axis the
+    middle cell, then pairs around it; or the last cell first where weights have no symmetry."""
     last, order = len(weights) - 1, _order(weights) if along else 0
     first = last // 2 if order else last if along else 0
     total = cells[..., first] * weights[first]
@@ -45,8 +45,11 @@ def _in_order(cells, weights, along):
     return total
 
 
-def _sum_kind(x, weights, dtype):
-    """(dtype in which the sums of windows of `x` for results of a dtype are formed, whether their order matters)."""
+def _sum_kind(x, weights, dtype, along):
+    """(dtype in which the sums of windows of `x` for results of a dtype are formed, whether they are formed in SciPy's order).
+
+    Along an axis the order shows in floats, too: pairs around the middle cancel where an image is flat.
+    """
     total = np.abs(weights).sum()
     if x.dtype.kind in "bui" and total < 2.0**62 and (weights == np.trunc(weights)).all():
         if x.dtype.itemsize <= 2 and total < 2**15:
@@ -55,12 +58,12 @@ def _sum_kind(x, weights, dtype):
             return np.int64, False
         if x.dtype.itemsize < 8 and total < 2**20:
             return np.float64, False  # which holds them exactly
-    return np.float64, dtype.kind != "f"
+    return np.float64, along or dtype.kind != "f"
 
 
 def _weighted(weights, x, output, along):
     """The function of windows that sums cells times weights, converted to the dtype of `output`."""
-    kind, in_order = _sum_kind(x, weights, output.dtype)
+    kind, in_order = _sum_kind(x, weights, output.dtype, along)
     factors = weights.astype(kind)
 
     def function(windows, axis):

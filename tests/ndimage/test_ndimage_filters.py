@@ -1,5 +1,7 @@
 """Filters of weights, extremes and ranks beside scipy.ndimage: dtypes, modes, origins, axes, outputs, sizes."""
 
+import platform
+
 import numpy as np
 import pytest
 from oracle import COMPLEX, MODES, REAL, SHAPES, image, near, same, scipy_ndimage
@@ -90,6 +92,24 @@ def test_flat_parts_of_integers_stay_flat(isa):
     x[20:, :] = 7
     for sigma in (0.4, 1, 2.3, 7):
         same("gaussian_filter", x, sigma)
+
+
+def test_sums_along_an_axis_are_scipys_to_the_bit(rng, isa):
+    # Elsewhere SciPy may be compiled to multiply and add at once.
+    equal = np.testing.assert_array_equal if platform.machine() == "x86_64" else near
+    for dtype in ("f4", "f8", "u1", "i8"):
+        x = image(rng, (30, 70), dtype)
+        for axis in (0, 1):
+            for weights in (rng.random(5), [0.1, 0.7, 0.1], [0.3, 0.2, -0.2, -0.3], [-0.3, 0, 0.3], [-0.1, -0.3, 0.3, 0.1], [0.7]):
+                for output in (np.float64, np.float32):
+                    expected = scipy_ndimage.correlate1d(x, weights, axis, output)
+                    equal(ndi.correlate1d(x, weights, axis, output), expected)
+        expected = scipy_ndimage.gaussian_filter(x, 3.7, 1)
+        equal(ndi.gaussian_filter(x, 3.7, 1), expected)
+    for value in (0.1, 1.0, 3.3):
+        flat = np.full((9, 10), value)
+        assert not ndi.gaussian_filter(flat, 1.3, (0, 1)).any()
+        equal(ndi.gaussian_filter(flat, 2.0), scipy_ndimage.gaussian_filter(flat, 2.0))
 
 
 @pytest.mark.parametrize("dtype", [*REAL, *COMPLEX])
