@@ -1,7 +1,8 @@
 """Reductions that are functions of the user: which kind a function is, and how a Python function gets its windows.
 
 None of the packages that make compiled functions is imported: an object of theirs shows that it is loaded already.
-Next hop: _drivers/neighborhood/calls.pyx, which gathers windows and calls compiled functions.
+Next hops: _drivers/neighborhood/calls.pyx, which gathers windows and calls compiled functions, and partial.pyx, which gathers
+those in which some cells do not count.
 """
 import contextlib
 import contextvars
@@ -20,6 +21,7 @@ import numpy as np
 
 from .._drivers import runtime as _runtime
 from .._drivers.neighborhood.calls import Windows, capsule
+from .._drivers.neighborhood.partial import Partial
 from . import args as _args
 from . import geometry as _geometry
 
@@ -204,7 +206,8 @@ def _run_python(function, geometry, shape, source, target, workers):
     waiting = set()  # whether the result had a NaN when windows came in which no value counts, None: there was none yet
 
     def leave(piece, blank):
-        _store(windows, piece, _nothing(piece.outputs, target.dtype), geometry.arrange(target), blank)
+        nothing = np.full(piece.outputs, np.nan if target.dtype.kind in "fc" else 0, target.dtype)
+        _store(windows, piece, nothing, geometry.arrange(target), blank)
 
     def task(unit, part):
         piece = windows.gather(unit, part, function.by_cells)
@@ -244,38 +247,30 @@ def complete(function, geometry, target, kind, workers):
     Returns what the dtype of all results would be: `kind`, unless some that are called have another, or no cell counts anywhere.
     """
     source, threads, blanks = geometry.x.dtype.newbyteorder("="), workers or 1, 0
-    window_bytes = geometry.cell_count() * source.itemsize
-    most = max(function.block_bytes(window_bytes, threads) // window_bytes, 1)
+    most_bytes = 2 * function.block_bytes(geometry.cell_count() * source.itemsize, threads)  # half of them hold no windows
 
     def batches():
         for part, slices in _geometry.partial_parts(geometry):
-            windows, out = Windows(part, source, window_bytes), geometry.arrange(target)[slices]
-            for batch in windows.partial(most):
+            windows, out = Partial(part), geometry.arrange(target)[slices]
+            for batch in windows.batches(most_bytes):
                 yield windows, out, *batch
 
     def task(windows, out, at, cells, counted):
-        return windows, out, at, *function(cells, counted)
+        return windows, out, at, None if cells is None else function(cells, counted)[0]
 
     try:
         with contextlib.closing(in_order(task, batches(), threads)) as results:
             for get in results:
-                windows, out, at, result, blank = get()
-                if result is not None:
-                    if result.dtype != kind:
-                        return np.result_type(result, kind)
-                    windows.put_at(at, _numbers(result), out)
-                if blank is not None:
-                    at = at[blank]
-                    windows.put_at(at, _numbers(_nothing(at.size, target.dtype)), out)
+                windows, out, at, result = get()
+                if result is None:
+                    result = np.full(at.size, np.nan if target.dtype.kind in "fc" else 0, target.dtype)
                     blanks += at.size
+                elif result.dtype != kind:
+                    return np.result_type(result, kind)
+                windows.put(at, _numbers(result), out)
     finally:
         function.stopped = True
     return kind if blanks < target.size else np.dtype(np.float64)
-
-
-def _nothing(count, dtype):
-    """The results of windows in which no cell counts."""
-    return np.full(count, np.nan if dtype.kind in "fc" else 0, dtype)
 
 
 def _numbers(result):

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from .._drivers import runtime as _runtime
+from .._drivers.neighborhood import box_plan as _box_plan
 from .._drivers.neighborhood import engine as _engine
 from .._drivers.neighborhood import programs as _programs
 from . import functions as _functions  # noqa: F401 (which tells recordings NumPy's functions)
@@ -56,10 +57,11 @@ def lower(caller, geometry):
     native, cells = geometry.x.dtype.newbyteorder("="), geometry.cell_count()
     trace, result = record(caller, cells, native)
     box, dense = geometry.cells is None, geometry.step[-1] == 1
-    key = (trace.key, result.number, box, dense)
+    names = _names_for(geometry)
+    key = (trace.key, result.number, box, dense, names)
     found = _known.pop(key, None)
     if found is None:
-        found = lowering(trace, result, box, dense).program(), result.dtype
+        found = lowering(trace, result, box, dense, names).program(), result.dtype
         if not _right_on_special_values(caller, native, cells, *found):
             raise _trace.Refused("a function that gives other results for special values when it is compiled cannot be compiled")
     _known[key] = found
@@ -82,12 +84,19 @@ def whole(geometry):
 def explain(caller, geometry):
     """The text of the program of a function for the windows of a geometry."""
     trace, result = record(caller, geometry.cell_count(), geometry.x.dtype.newbyteorder("="))
-    return describe(lowering(trace, result, geometry.cells is None, geometry.step[-1] == 1))
+    return describe(lowering(trace, result, geometry.cells is None, geometry.step[-1] == 1, _names_for(geometry)))
 
 
-def lowering(trace, result, box, dense):
+def _names_for(geometry):
+    """The named reductions that go beside a program: not those of large boxes, which have a pass of their own; of other windows
+    there are extremes and ranks."""
+    names = ("min", "max", "rank") if geometry.cells is not None else ("min", "max", "rank", "sum", "var")
+    return tuple(name for name in names if not _box_plan.takes(name, geometry))
+
+
+def lowering(trace, result, box, dense, names):
     try:
-        return _program.Lowering(trace, result, box, dense)
+        return _program.Lowering(trace, result, box, dense, names)
     except _program.TooLong:
         raise _trace.Refused("a program of so many operations cannot be compiled") from None
 
@@ -266,7 +275,7 @@ def _right_on_special_values(caller, dtype, cells, program, kind):
     if expected.dtype != kind:
         return False
     found = np.empty(shape, kind)
-    walk = _engine.Pass(geometry, program.width)
+    walk = _programs.pass_for(geometry, (), [program])
     _programs.add(walk, geometry, program, found)
     walk.run(1)
     wrong = ~_near(found, expected, windows)
@@ -313,6 +322,9 @@ def describe(lowering):
             text = f"{step.name} of all cells of {name(step.operands[0])}, by rows and columns"
         elif step.terms:
             text = many(step)
+        elif step.name == "named":
+            what, value, _ = step.weights
+            text = f"{f'rank {value[1]}' if what == 'rank' else what} of all cells, by name"
         elif step.name == "ranked":
             low, high = step.weights
             text = f"{f'sum of ranks {low} to {high}' if low < high else f'rank {low}'} of {name(step.operands[0])}"

@@ -314,12 +314,25 @@ def _without(trace, value, windows):
     return value
 
 
+def _only_cut(old, new):
+    """Whether a reshape cuts axes and joins none, which gives a view however the elements lie."""
+    new = list(new)
+    for length in old:
+        product = 1
+        while product < length and new:
+            product *= new.pop(0)
+        if product != length:
+            return False
+    return True
+
+
 for _function in (np.take, np.roll, np.concatenate, np.stack, np.repeat):
     _moves(_function, False)
 for _function in (np.flip, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.rot90, np.transpose):
     _moves(_function, True)
-for _function in (np.reshape, np.ravel, np.broadcast_to):
+for _function in (np.ravel, np.broadcast_to):
     _moves(_function, None)
+_moves(np.reshape, lambda old, new: _only_cut(old, new) or None)
 for _function, _name in ((np.take, "take"), (np.swapaxes, "swapaxes"), (np.squeeze, "squeeze"), (np.ravel, "ravel")):
     METHODS[_name] = FUNCTIONS[_function]
 METHODS["flatten"] = lambda trace, a, order="C": trace.rearranged("flatten", [a], lambda array, windows: array.flatten(order))

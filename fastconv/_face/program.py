@@ -1,9 +1,9 @@
 """A program of operations from the recording of a function (trace.py): which are done for each pixel, which for each output.
 
 Elements of the recording's arrays are operands: cells, constants and values. What depends on a single cell is done for all
-pixels once, into lines of its own; a sum, product or extreme over all cells of a box goes by rows and columns; one over cells
-alone is one operation of many operands. All else is done cell by cell, reductions of one depth together, so that few values live
-at a time.
+pixels once, into lines of its own. What the named reductions compute of all cells of a window they do, ahead of the program; a
+sum, product or extreme over all cells of a box else goes by rows and columns; one over cells alone is one operation of many
+operands. All else is done cell by cell, reductions of one depth together, so that few values live at a time.
 Next hop: _drivers/neighborhood/programs.pyx, which runs programs.
 """
 import math
@@ -18,7 +18,10 @@ from .trace import KINDS as _CODES
 
 _MOST_STEPS = 1 << 15
 _KEPT_CELLS = 16  # values of larger arrays are computed again for the next depth, rather than kept
-_runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS")
+_NAMED_CELLS = 25  # of windows that are no boxes, from which on named reductions find extremes of all of them
+_NAMED_SUMS = 225  # of boxes, from which on named reductions sum all of them
+_NAMED_VARIANCES = 49  # and squares around their mean
+_runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS", "_NAMED_CELLS", "_NAMED_SUMS", "_NAMED_VARIANCES")
 
 _STEPS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "bitwise_or", "all": "bitwise_and",
           "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
@@ -52,7 +55,8 @@ class Step:
     """An operation: its kernel's dtype, what it makes, of which operands; of many operands `terms`, with `weights`.
 
     A "network" sorts its terms, and what it makes are steps of their own: each "ranked" is the sum of some of its ranks, of which
-    `weights` are the first and the last.
+    `weights` are the first and the last. The `weights` of what is "named" are the name of a reduction, its parameter and the
+    dtype that it gives.
     """
 
     name: str
@@ -77,11 +81,12 @@ class Lowering:
         Whether the window is a box.
     dense : bool
         Whether outputs lie next to each other along the lines.
+    names : of the named reductions that are at hand
     """
 
-    def __init__(self, trace, result, box, dense):
-        self.cells = trace.nodes[0].size
-        self.boxes = box and dense
+    def __init__(self, trace, result, box, dense, names):
+        self.cells, self.names, self.named = trace.nodes[0].size, names, {}
+        self.box, self.boxes = box, box and dense
         self.lines = [_CODES[trace.nodes[0].dtype]]
         self.pixels = []  # a Step for each line but the first
         self.line_of = {}
@@ -92,7 +97,7 @@ class Lowering:
         for depth in sorted({self.depth(node) for node in reductions}):
             self._lower_depth([node for node in reductions if self.depth(node) == depth])
         self.result = self.element(result, 0)
-        if not isinstance(self.result, Value):
+        if not isinstance(self.result, Value) or self.steps[self.result.number].name == "named":
             self.result = self._emit("copy", _CODES[result.dtype], (self.result,))
         self._drop_dead()
 
@@ -253,7 +258,7 @@ class Lowering:
         for (node, number), value in zip(waiting, self._one_by_one(waiting), strict=True):
             self.memo[node.number, number] = value
         for node in nodes:
-            if node.op != "reduce":
+            if node.op == "position":
                 for number in range(node.size):
                     self.element(node, number)
         sizes = {}
@@ -277,7 +282,12 @@ class Lowering:
         found = self._many(node, number, arg)
         if found is not None and op in _MANY:
             line, cells = found
-            if self.boxes and len(cells) == self.cells and np.array_equal(np.sort(cells), np.arange(self.cells)):
+            every = self._all(cells)
+            name = {"any": "max", "all": "min"}.get(op, op)
+            least = _NAMED_SUMS if op == "sum" else 1 if self.box else _NAMED_CELLS
+            if every and name in self.names and self.cells >= least and (self._plain(line, node) if op == "sum" else line == 0):
+                return self._by_name(name, 0.0, code)
+            if self.boxes and every:
                 return self._emit(_MANY[op], code, (line,), box=True)
             if len(cells) > 1:
                 return self._emit(_MANY[op], code, (), terms=tuple(Cell(line, int(cell)) for cell in cells))
@@ -304,10 +314,45 @@ class Lowering:
         for x, y in (inner.args, inner.args[::-1]):
             found = self._many(node, number, x)
             if found is not None and y.size == node.size and found[1].size == terms and self._same(y, arg, number, terms):
+                variance = arg.op == "multiply" and self.cells >= _NAMED_VARIANCES and "var" in self.names
+                if variance and self._is_mean(y, found, node):
+                    size = self._constant(self.cells, node.dtype)
+                    return self._emit("multiply", code, (self._by_name("var", 0.0, code), size))
                 centre = self.element(y, int(self._map(y, arg)[number * terms]))
                 name = "squares" if arg.op == "multiply" else "distances"
                 return self._emit(name, code, (centre,), terms=tuple(Cell(found[0], int(cell)) for cell in found[1]))
         return None
+
+    def _all(self, cells):
+        """Whether these are all cells of a window, each once."""
+        return len(cells) == self.cells and np.array_equal(np.sort(cells), np.arange(self.cells))
+
+    def _plain(self, line, node):
+        """Whether named reductions see what stands in a line: the array, or numbers of it that doubles hold, too; their sums of
+        integers are exact where NumPy's would not be of those of 64 bits."""
+        if line == 0:
+            return True
+        step, source = self.pixels[line - 1], np.dtype(self.lines[0])
+        return step.name == "cast" and step.operands == (0,) and source.itemsize < 8 and node.dtype.itemsize == 8
+
+    def _is_mean(self, node, found, total):
+        """Whether a node is the mean of all cells of a box, which `found` has as their line and numbers, and the sum of squares
+        around it so what "var" computes."""
+        node = _picked(node)
+        if not self.box or not self._all(found[1]) or not self._plain(found[0], total) or node.op != "divide":
+            return False
+        mean, size = _picked(node.args[0]), node.args[1]
+        if mean.op != "reduce" or mean.params != "sum" or mean.size > 1 or size.op != "constant":
+            return False
+        same = self._many(mean, 0, mean.args[0])
+        return same is not None and same[0] == found[0] and self._all(same[1]) and bool((size.value == self.cells).all())
+
+    def _by_name(self, name, value, code):
+        """The value of a named reduction of all cells."""
+        key = name, value, code
+        if key not in self.named:
+            self.named[key] = self._emit("named", code, (), weights=key)
+        return self.named[key]
 
     def _choices(self, node, number, terms):
         """The sum of whole constants that booleans choose, in as few bytes as hold it."""
@@ -373,6 +418,9 @@ class Lowering:
 
     def _sort(self, node, number):
         row, wire = divmod(number, node.tail[-1])
+        found = self.pointwise(node.args[0])
+        if node.params == "quantile" and "rank" in self.names and found is not None and found[0] == 0 and self._all(found[1]):
+            return self._by_name("rank", (-1, wire), _CODES[node.dtype])
         return self._emit("ranked", _CODES[node.dtype], (self._network(node, row),), weights=(wire, wire))
 
     def _sum_of_ranked(self, node, number, terms):
@@ -426,7 +474,7 @@ class Lowering:
                     last[operand.number] = self._made_at(number)
         free, self.registers, ends = [], 0, {}
         for number in order:
-            if self.steps[number].name != "network":
+            if self.steps[number].name not in ("network", "named"):
                 if not free:
                     free.append(self.registers)
                     self.registers += 1
@@ -481,7 +529,11 @@ class Lowering:
                 if isinstance(operand, Constant):
                     constants.setdefault(operand.word, len(constants))
 
+        place_of_named = {Value(number): i for i, number in enumerate(n for n in self.order if self.steps[n].name == "named")}
+
         def slot(operand):
+            if isinstance(operand, Value) and operand in place_of_named:
+                return self.registers + len(constants) + len(cells) + place_of_named[operand]
             if isinstance(operand, Value):
                 return self.steps[operand.number].register
             if isinstance(operand, Constant):
@@ -491,7 +543,7 @@ class Lowering:
         terms, weights, outputs, pixels = [], bytearray(), [], []
         for number in self.order:
             step = self.steps[number]
-            if step.name == "ranked":
+            if step.name in ("ranked", "named"):
                 continue
             row = self._row(step, [place[step.operands[0]]] if step.box else [slot(operand) for operand in step.operands])
             row["dst"] = max(step.register, 0)
@@ -521,7 +573,8 @@ class Lowering:
         weights = np.frombuffer(bytes(weights), np.uint8)
         codes = [self.lines[line] for line in lines]
         result = slot(self.result), self.steps[self.result.number].code
-        return Program(pixels, outputs, terms, list(constants), weights, listed, codes, len(kept), self.registers, result)
+        named = [self.steps[value.number].weights for value in place_of_named]
+        return Program(pixels, outputs, terms, list(constants), weights, listed, codes, len(kept), self.registers, named, result)
 
     def _row(self, step, slots):
         row = dict.fromkeys(STEP_FIELDS, 0)
@@ -529,3 +582,10 @@ class Lowering:
         row.update(zip("abc", slots, strict=False))
         row["scalars"] = sum(bit for bit, operand in zip((1, 2), step.operands, strict=False) if isinstance(operand, Constant))
         return row
+
+
+def _picked(node):
+    """What a single element is picked from, if that is one itself."""
+    while node.op == "pick" and len(node.args) == 1 and node.args[0].size == 1:
+        node = node.args[0]
+    return node

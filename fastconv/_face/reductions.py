@@ -30,9 +30,28 @@ def stand_of(trace, value):
     return value
 
 
-def plain_options(trace, out=None, where=True, initial=None):
-    if out is not None or where is not True or initial is not None:
-        trace.refuse("out=, where= or initial= of a reduction")
+def plain_options(trace, out=None, where=True):
+    if out is not None or where is not True:
+        trace.refuse("out= or where= of this function")
+
+
+def _only(trace, a, where, instead):
+    """The elements of `a` where a condition holds, elsewhere a number."""
+    if where is True:
+        return a
+    if (where if isinstance(where, Stand) else np.asarray(where)).dtype.kind != "b":
+        trace.refuse("where= of no booleans")
+    chosen = np.where(where, a, a.dtype.type(instead))
+    if chosen.node.tail != a.node.tail:
+        trace.refuse("where= of another shape")
+    return chosen
+
+
+def _first(trace, initial, kind):
+    """The `initial` of a reduction in a dtype."""
+    if isinstance(initial, Stand) or np.ndim(initial) or kind.kind == "b" or (kind.kind in "iu" and initial != int(initial)):
+        trace.refuse(f"initial= of another kind than {kind}")
+    return kind.type(initial)
 
 
 def _sum_dtype(value, dtype):
@@ -55,31 +74,39 @@ def _cells(trace, value, axis):
 
 @note(np.sum, method="sum")
 def sum_of(trace, a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
+    plain_options(trace, out)
     a = stand_of(trace, a)
-    plain_options(trace, out, where, initial)
-    return trace.reduce("sum", a, axis, keepdims, _sum_dtype(a, dtype))
+    kind = _sum_dtype(a, dtype)
+    result = trace.reduce("sum", _only(trace, a, where, 0), axis, keepdims, kind)
+    return result if initial is None else result + _first(trace, initial, kind)
 
 
 @note(np.prod, method="prod")
 def _prod(trace, a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
+    plain_options(trace, out)
     a = stand_of(trace, a)
-    plain_options(trace, out, where, initial)
-    return trace.reduce("prod", a, axis, keepdims, _sum_dtype(a, dtype))
+    kind = _sum_dtype(a, dtype)
+    result = trace.reduce("prod", _only(trace, a, where, 1), axis, keepdims, kind)
+    return result if initial is None else result * _first(trace, initial, kind)
 
 
-def _extreme(op):
+def _extreme(op, of_two):
     def handler(trace, a, axis=None, out=None, keepdims=False, initial=None, where=True):
+        plain_options(trace, out)
         a = stand_of(trace, a)
-        plain_options(trace, out, where, initial)
+        if initial is None and where is not True:
+            raise ValueError("a reduction of no elements that has no identity")
+        first = None if initial is None else _first(trace, initial, a.dtype)
         if a.dtype.kind == "b":
             return trace.reduce({"min": "all", "max": "any"}[op], a, axis, keepdims)
-        return trace.reduce(op, a, axis, keepdims)
+        result = trace.reduce(op, _only(trace, a, where, first), axis, keepdims)
+        return result if first is None else of_two(result, first)
 
     return handler
 
 
-_min = note(np.min, np.amin, method="min")(_extreme("min"))
-_max = note(np.max, np.amax, method="max")(_extreme("max"))
+_min = note(np.min, np.amin, method="min")(_extreme("min", np.minimum))
+_max = note(np.max, np.amax, method="max")(_extreme("max", np.maximum))
 
 
 def _ignoring(op, plain):
@@ -97,14 +124,16 @@ note(np.nanmax, method="fmax")(_ignoring("fmax", "max"))
 
 @note(np.any, method="any")
 def _any(trace, a, axis=None, out=None, keepdims=False, *, where=True, dtype=None):
-    plain_options(trace, out, where)
-    return trace.reduce("any", stand_of(trace, a), axis, keepdims, np.dtype(bool))
+    plain_options(trace, out)
+    truth = trace.stand(trace.cast(stand_of(trace, a).node, np.dtype(bool)))
+    return trace.reduce("any", _only(trace, truth, where, False), axis, keepdims)
 
 
 @note(np.all, method="all")
 def _all(trace, a, axis=None, out=None, keepdims=False, *, where=True, dtype=None):
-    plain_options(trace, out, where)
-    return trace.reduce("all", stand_of(trace, a), axis, keepdims, np.dtype(bool))
+    plain_options(trace, out)
+    truth = trace.stand(trace.cast(stand_of(trace, a).node, np.dtype(bool)))
+    return trace.reduce("all", _only(trace, truth, where, True), axis, keepdims)
 
 
 @note(np.count_nonzero)
@@ -121,9 +150,12 @@ def _ptp(trace, a, axis=None, out=None, keepdims=False):
 @note(np.mean, method="mean")
 def _mean(trace, a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     a = stand_of(trace, a)
-    plain_options(trace, out, where)
+    plain_options(trace, out)
     kind = _mean_dtype(a, dtype)
-    return trace.reduce("sum", a, axis, keepdims, kind) / kind.type(_cells(trace, a, axis))
+    total = trace.reduce("sum", _only(trace, a, where, 0), axis, keepdims, kind)
+    if where is True:
+        return total / kind.type(_cells(trace, a, axis))
+    return total / trace.reduce("sum", _only(trace, np.ones_like(a, dtype=bool), where, False), axis, keepdims, kind)
 
 
 @note(np.var, method="var")
@@ -247,12 +279,17 @@ note(np.cumprod, method="cumprod")(_running(np.multiply))
 
 @note(np.sort)
 def _sort(trace, a, axis=-1, kind=None, order=None, *, stable=None):
+    return _in_order(trace, a, axis)
+
+
+def _in_order(trace, a, axis, use=()):
+    """The elements in order; with the use "quantile" it does not matter what comes where one of them is NaN."""
     a = stand_of(trace, a)
     node = a.node
     (axis,) = trace.axes(a, axis)
     numbers = np.moveaxis(np.arange(node.size).reshape(node.tail), axis, -1)
     moved = trace.pick([node], numbers)
-    made = trace.node("sort", (moved,), node.dtype, moved.tail)
+    made = trace.node("sort", (moved,), node.dtype, moved.tail, use)
     return trace.stand(trace.pick([made], np.moveaxis(np.arange(made.size).reshape(made.tail), -1, axis)))
 
 
@@ -270,7 +307,7 @@ def _quantile(trace, a, fraction, axis, keepdims, omit):
         trace.refuse("a quantile over several axes")
     if not 0 <= fraction <= 1:
         raise ValueError("Quantiles must be in the range [0, 1]")
-    ordered = _sort(trace, a, axis)
+    ordered = _in_order(trace, a, axis, () if omit else "quantile")
     count, kind = a.node.tail[axes[0]], _mean_dtype(a)
 
     def cell(i):
@@ -289,7 +326,13 @@ def _quantile(trace, a, fraction, axis, keepdims, omit):
         return of_first(count)
     if omit:
         return _by_count(trace, a, axis, keepdims, of_first)
-    return np.where(np.isnan(cell(count - 1)), cell(count - 1), of_first(count))
+    return _unless_nan(trace, a, axis, keepdims, of_first(count))
+
+
+def _unless_nan(trace, a, axis, keepdims, value):
+    """NaN where a cell is NaN."""
+    greatest = trace.reduce("max", a, axis, keepdims)
+    return np.where(np.isnan(greatest), greatest, value)
 
 
 def axis_ends(trace, a, axis):
@@ -341,7 +384,7 @@ def _medians(function, omit):
         if len(axes) != 1:
             trace.refuse("a median over several axes")
         kind = _mean_dtype(a)
-        ordered, count = _sort(trace, a, axis), a.node.tail[axes[0]]
+        ordered, count = _in_order(trace, a, axis, () if omit else "quantile"), a.node.tail[axes[0]]
 
         def cell(i):
             return _cell(trace, ordered, axes[0], i, keepdims)
@@ -354,7 +397,7 @@ def _medians(function, omit):
             return of_first(count)
         if omit:
             return _by_count(trace, a, axis, keepdims, of_first)
-        return np.where(np.isnan(cell(count - 1)), cell(count - 1), of_first(count))
+        return _unless_nan(trace, a, axis, keepdims, of_first(count))
 
     return note(function)(handler)
 

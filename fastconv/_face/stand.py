@@ -211,6 +211,8 @@ def take_over(trace, out, result):
 
 def _put(trace, stand, index, value):
     """stand[index] = value"""
+    if stand.is_number():
+        trace.refuse("a change of a number")
     if isinstance(index, Stand):
         stand.assign(_where_put(trace, stand, index, value))
         return

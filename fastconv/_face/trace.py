@@ -26,7 +26,8 @@ _SAME = {
     "add", "subtract", "multiply", "divide", "negative", "absolute", "sqrt", "sign", "floor", "ceil", "rint", "trunc", "exp",
     "log", "log2", "log10", "expm1", "log1p", "power", "hypot", "sin", "cos", "tan", "tanh", "arctan", "arctan2", "maximum",
     "minimum", "fmax", "fmin", "less", "less_equal", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
-    "left_shift", "right_shift", "floor_divide", "remainder", "fmod", "copysign", "cbrt", "exp2",
+    "left_shift", "right_shift", "floor_divide", "remainder", "fmod", "copysign", "cbrt", "exp2", "sinh", "cosh", "arcsin",
+    "arccos",
 }  # fmt: skip
 _TRUTHS = {"logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_xor": "bitwise_xor"}
 _OF_BOOLEANS = {"add": "bitwise_or", "multiply": "bitwise_and", "maximum": "bitwise_or", "minimum": "bitwise_and",
@@ -370,8 +371,9 @@ class Trace:
         return made
 
     def rearranged(self, what, stands, function, shared=False):
-        """What a function that only moves elements makes of stand-ins."""
-        return self.chosen(stands, self.moved(what, [stand.node for stand in stands], function), shared)
+        """What a function that only moves elements makes of stand-ins; `shared` may depend on the tails before and after."""
+        numbers = self.moved(what, [stand.node for stand in stands], function)
+        return self.chosen(stands, numbers, shared(stands[0].node.tail, numbers.shape) if callable(shared) else shared)
 
     def chosen(self, stands, numbers, shared):
         """Elements of stand-ins: a view of the first of these if they are `shared`, else a copy; None: either of them."""
@@ -406,7 +408,7 @@ class Trace:
                 self.refuse("an index that depends on the windows")
             made = self.moved("an index", [stand.node], lambda array, windows: array[index])
             if basic is not None and math.prod(tail) <= _MOST_ELEMENTS:
-                if len(_indices) == _MOST_INDICES:
+                if len(_indices) >= _MOST_INDICES:
                     _indices.clear()
                 _indices[self.lead, tail, basic] = made
         if basic is None:

@@ -25,9 +25,9 @@ def assigning(v, axis):
 
 
 def sharing(v, axis):
-    rows = v.reshape(-1, 3, 3)
+    same = v.reshape(-1, 3, 3).reshape(-1, 9)
     v -= 1
-    return rows.sum((-2, -1))
+    return same.sum(-1)
 
 
 def swallowing(v, axis):
@@ -171,10 +171,11 @@ def test_programs_are_forgotten(monkeypatch):
 
 def test_too_much_is_called():
     x = np.random.default_rng(20).random((3, 300))
-    assert explain(lambda v, axis: np.median(v, axis), (1, 128)).startswith("compiled")
+    median = lambda v, axis: np.median(v - v[..., :1], axis)  # noqa: E731 (of differences, which no name gives)
+    assert explain(median, (1, 128)).startswith("compiled")
     for size in ((1, 129), (1, 200)):
         with pytest.raises(ValueError, match="so many operations"):
-            neighborhood_reduce(x, lambda v, axis: np.median(v, axis), size, engine="compiled")
+            neighborhood_reduce(x, median, size, engine="compiled")
     with pytest.raises(ValueError, match="more than 65536 cells"):
         neighborhood_reduce(np.zeros((3, 3)), lambda v, axis: v.sum(axis), (300, 300), engine="compiled")
     with np.errstate(divide="raise"), pytest.raises(ValueError, match="errstate"):

@@ -38,6 +38,11 @@ OF_REALS = {
     "isclose": lambda v, axis: np.isclose(v, v[..., 4:5], atol=0.3).sum(axis),
     "divmod": lambda v, axis: sum(part.max(axis) for part in np.divmod(v, C)),
     "sinks": lambda v, axis: np.heaviside(v - v[..., 4:5], 0.5).sum(axis),
+    "sum where": lambda v, axis: v.sum(axis, where=v > v[..., :1]) + np.sum(v, axis, where=C > 3, initial=2),
+    "prod where": lambda v, axis: np.prod(v, axis, where=v > 2, initial=3),
+    "mean where": lambda v, axis: np.mean(v, axis, where=v >= v[..., :1], keepdims=True)[..., 0] + v.mean(axis, where=C > 2),
+    "extremes where": lambda v, axis: v.max(axis, where=v > 1, initial=1) - np.min(v, axis, initial=2),
+    "truths where": lambda v, axis: v.any(axis, where=v < 3) + 2 * np.all(v > 1, axis, where=C > 7),
     "trapezoid": lambda v, axis: np.trapezoid(v, axis=axis),
     "trapezoid by x": lambda v, axis: np.trapezoid(v, C**2, axis=axis),
 }
@@ -121,6 +126,7 @@ def test_quotients_and_remainders(isa):
 
 
 REFUSED = {
+    "deviation where": lambda v, axis: np.var(v, axis, where=v > -100),
     "einsum of one": lambda v, axis: np.einsum("ij->ij", v)[..., 0],
     "diagonal": lambda v, axis: np.einsum("nii,i->n", v.reshape(-1, 3, 3), C[:3]),
     "einsum over windows": lambda v, axis: np.einsum("ij,ij->", v, v) + 0 * v.sum(axis),

@@ -1,8 +1,7 @@
 """Driver of reductions that are functions of the user: gathers windows, and calls compiled functions.
 
 `Windows` cuts the blocks of lines (engine.pyx) into pieces and copies the windows of a piece into an array, cell by cell or
-window by window; _face/callables.py hands it to a Python function and brings the results back to `put`. Where a program has
-computed what whole windows give, it copies the others alone, which `put_at` takes back. A function compiled by others is
+window by window; _face/callables.py hands it to a Python function and brings the results back to `put`. A compiled function is
 called from here, for small batches of windows that stay in the first-level cache: on a team (runtime.pyx) where `workers` says
 that it may be, else by the calling thread, which keeps the interpreter's lock, as no region of a team does, and gives it up
 between rounds of its own. Next hop: engine.pyx, which loads the blocks.
@@ -31,16 +30,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     place_block,
     result_kind,
 )
-from fastconv._drivers.neighborhood.table cimport (
-    FC_DO_LEAST,
-    FC_GATHER,
-    FC_LINE_MASKED,
-    FC_LINE_SLACK,
-    fc_line,
-    fc_neighborhood,
-    fc_operation,
-    fc_put,
-)
+from fastconv._drivers.neighborhood.table cimport FC_GATHER, FC_LINE_MASKED, fc_line, fc_neighborhood, fc_put
 from fastconv._drivers.runtime cimport Worker, crew, now, run_team, seam, stopped, team
 
 import numpy as np
@@ -115,29 +105,6 @@ cdef void gather_windows(const fc_neighborhood *k, char *dst, idx pitch, const f
         dst += size
 
 
-cdef void least_of_cells(const Lines *p, const Run *runs, idx count, const fc_line *lines, idx n, const uint8_t **terms,
-                         uint8_t *rows, uint8_t *whole) noexcept nogil:
-    """whole[x] = whether all cells of the window at x < n count, of a line; of a box by rows, then along them."""
-    cdef fc_operation o
-    cdef idx r, c, width = p.window[p.ndim - 1]
-    memset(&o, 0, sizeof(o))
-    o.code, o.kind, o.terms, o.n, o.dst = FC_DO_LEAST, 1, <const void **>terms, n, whole
-    if p.box:
-        for r in range(p.runs):
-            terms[r] = lines[p.run_line[r]].present
-        o.count, o.n, o.dst = p.runs, n + width - 1, rows
-        p.k.elements[0].operation(&o)
-        for c in range(width):
-            terms[c] = rows + c
-        o.count, o.n, o.dst = width, n, whole
-    else:
-        for r in range(count):
-            for c in range(runs[r].cells):
-                terms[o.count] = lines[runs[r].line].present + runs[r].first + c
-                o.count += 1
-    p.k.elements[0].operation(&o)
-
-
 cdef idx list_cells(const Lines *p, const int *axes, const uint8_t *cell, Run *runs) noexcept:
     """The runs of the cells of a window, all or those of a footprint, in C order of some axes, which are all of them; returns how
     many there are. NULL: only that."""
@@ -195,9 +162,6 @@ cdef Run *runs_of(const Lines *p, geometry, idx *count) except NULL:
 cdef class Loaded:
     """Memory for a block of lines that outlives the region of a team: of a thread that calls Python between two pieces, or that
     keeps the interpreter's lock."""
-    cdef Block block
-    cdef char *memory
-    cdef char *at                # from a cache line on
 
     def __cinit__(self, idx size):
         self.memory = <char *>PyMem_RawMalloc(size + 64)
@@ -352,67 +316,6 @@ cdef class Windows:
             if some != NULL:
                 some += piece.count
 
-    def partial(self, idx most):
-        """Yields (positions in C order of the results, windows, which of their cells count) of the outputs whose windows have
-        cells that do not count, at most `most` at once."""
-        cdef Lines *p = &self.plan.p
-        cdef idx step = p.step[p.ndim - 1], room = p.region[p.ndim - 1] + FC_LINE_SLACK, count = 0, unit, i, first, x, n
-        cdef idx terms = max(self.cells if not p.box else p.runs, p.window[p.ndim - 1]) * sizeof(void *)
-        cdef Loaded loaded = Loaded(block_bytes(p) + terms + 2 * room)
-        cdef Block *b = &loaded.block
-        cdef const uint8_t **term = <const uint8_t **>(loaded.at + block_bytes(p))
-        cdef uint8_t *whole = <uint8_t *>term + terms
-        cdef Reducer numbered    # its places are numbers
-        cdef char *place
-        cdef cnp.ndarray at, windows, counted
-        memset(&numbered, 0, sizeof(Reducer))
-        number_results(p, &numbered)
-        place_block(p, b, loaded.at)
-        for unit in range(self.units):
-            PyErr_CheckSignals()
-            with nogil:
-                load(p, b, unit)
-            n = b.count[p.ndim - 1]
-            for i in range(out_lines(p, b) if b.flags & FC_LINE_MASKED else 0):
-                first = locate(p, b, &numbered, i, &place)
-                with nogil:
-                    least_of_cells(p, self.runs, self.run_count, b.line + first, (n - 1) * step + 1, term, whole + room, whole)
-                for x in range(n):
-                    if whole[x * step]:
-                        continue
-                    if count == 0:
-                        at, counted = np.empty(most, np.int64), np.empty((most, self.cells + FC_GATHER), np.bool_)
-                        windows = np.empty((most, self.cells + FC_GATHER // p.item), self.native)
-                    (<idx *>cnp.PyArray_DATA(at))[count] = <idx>place + x
-                    gather_windows(p.k, <char *>cnp.PyArray_DATA(windows) + count * cnp.PyArray_STRIDE(windows, 0), 0,
-                                   b.line + first, False, self.runs, self.run_count, x, 1, step, p.item)
-                    gather_windows(p.k, <char *>cnp.PyArray_DATA(counted) + count * cnp.PyArray_STRIDE(counted, 0), 0,
-                                   b.line + first, True, self.runs, self.run_count, x, 1, step, 1)
-                    count += 1
-                    if count == most:
-                        yield at, windows[:, : self.cells], counted[:, : self.cells]
-                        count = 0
-        if count:
-            yield at[:count], windows[:count, : self.cells], counted[:count, : self.cells]
-
-    def put_at(self, cnp.ndarray at, cnp.ndarray result, cnp.ndarray out):
-        """Stores results, real numbers, at positions in C order of `out`, arranged as the geometry says."""
-        cdef const Lines *p = &self.plan.p
-        cdef Reducer r
-        cdef fc_put q
-        cdef idx i, rest
-        cdef int a
-        aim(p, &r, out)
-        q.src, q.src_step, q.source, q.n = <const char *>cnp.PyArray_DATA(result), 0, kind_of(result), 1
-        q.dst_step, q.kind = 0, r.out_kind
-        for i in range(len(at)):
-            q.dst, rest = r.out, (<const idx *>cnp.PyArray_DATA(at))[i]
-            for a in range(p.ndim - 1, -1, -1):
-                q.dst += rest % p.results[a] * r.out_step[a]
-                rest //= p.results[a]
-            p.k.put_line(&q)
-            q.src += cnp.PyArray_ITEMSIZE(result)
-
     def call(self, uintptr_t function, uintptr_t data, cnp.ndarray out, workers):
         """Stores what a compiled function gives for each window in `out`, arranged as the geometry says.
 
@@ -475,15 +378,6 @@ cdef void aim(const Lines *p, Reducer *r, cnp.ndarray out) except *:
     r.out, r.out_kind = <char *>cnp.PyArray_DATA(out), result_kind(out)
     for a in range(p.ndim):
         r.out_step[a] = cnp.PyArray_STRIDE(out, a)
-
-
-cdef void number_results(const Lines *p, Reducer *r) noexcept:
-    """Lets the places of results be their numbers in C order."""
-    cdef int a
-    cdef idx apart = 1
-    for a in range(p.ndim - 1, -1, -1):
-        r.out_step[a] = apart
-        apart *= p.results[a]
 
 
 # ---- compiled functions ----

@@ -84,6 +84,8 @@ cdef struct Reducer:
     char *out
     idx out_step[AXES]           # in bytes
     int out_kind
+    idx stage                    # where its results of a block begin in memory of the thread, to which `out` leads then; -1: they
+    # go to an array
 
 ctypedef void (*reduce_t)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
 
@@ -153,4 +155,5 @@ cdef class Walk:
 
 
 cdef class Pass(Walk):
-    pass
+    cdef idx staged              # bytes of all results that are
+    cdef void stage(self, idx item) noexcept

@@ -363,33 +363,58 @@ cdef struct Plan:
     const Lines *lines
     const Reducer *reducers
     int count
+    idx staged
 
 
 cdef struct Thread:
     Worker worker
     Block block
+    Reducer *reducers            # those of the plan, with where their results go in this thread
+    char *stage
+
+
+cdef inline idx reducers_bytes(int count) noexcept nogil:
+    return round_up(count * sizeof(Reducer), 64)
 
 
 cdef void prepare(const void *plan, void *worker) noexcept nogil:
+    cdef const Plan *p = <const Plan *>plan
     cdef Thread *t = <Thread *>worker
-    place_block((<const Plan *>plan).lines, &t.block, t.worker.memory)
+    place_block(p.lines, &t.block, t.worker.memory)
     t.block.clock = &t.worker.clock
+    t.reducers = <Reducer *>t.block.scratch
+    memcpy(t.reducers, p.reducers, p.count * sizeof(Reducer))
+    t.stage = t.block.scratch + reducers_bytes(p.count)
+    t.block.scratch = t.stage + p.staged
+
+
+cdef void lead_to_stage(const Lines *p, const Block *b, Reducer *r, char *stage) noexcept nogil:
+    """Lets the results of a block go to where they are kept for reducers behind."""
+    cdef int a
+    r.out = stage + r.stage
+    for a in range(p.ndim):
+        r.out -= b.at[a] * r.out_step[a]
 
 
 cdef void run(const void *plan, void *worker) noexcept nogil:
     """The blocks of one thread."""
     cdef const Plan *p = <const Plan *>plan
     cdef Thread *t = <Thread *>worker
+    cdef Reducer *r
     cdef char *scratch
     cdef int i
     while t.worker.first < t.worker.last and not must_end(&t.block):
         load(p.lines, &t.block, t.worker.first)   # which may take as long as it is between two looks at signals
         scratch = t.block.scratch
+        for i in range(p.count):   # before any runs: some compute what others of their group deliver
+            if t.reducers[i].stage >= 0:
+                lead_to_stage(p.lines, &t.block, t.reducers + i, t.stage)
         for i in range(p.count):
             if must_end(&t.block):
                 return
-            p.reducers[i].reduce(p.lines, &t.block, &p.reducers[i], scratch)
-            scratch += p.reducers[i].scratch
+            r = t.reducers + i
+            r.reduce(p.lines, &t.block, r, scratch)
+            scratch += r.scratch
         t.worker.first += 1
 
 
@@ -471,7 +496,7 @@ cdef class Walk:
         self.reducers = <Reducer *>grown
         r = &self.reducers[self.count]
         memset(r, 0, sizeof(Reducer))
-        r.own = own
+        r.own, r.stage = own, -1
         self.count += 1
         self.keep.append(out)
         r.reduce, r.scratch = reduce, round_up(scratch, 64)
@@ -501,6 +526,18 @@ cdef class Pass(Walk):
     def __dealloc__(self):
         PyMem_RawFree(self.p.run_line)
 
+    cdef void stage(self, idx item) noexcept:
+        """Keeps the results of the last reducer, elements of `item` bytes, for those behind it: output lines of a block, one after
+        the other, in memory of its thread."""
+        cdef Reducer *r = self.reducers + self.count - 1
+        cdef int a, last = self.p.ndim - 1
+        cdef idx pitch = round_up(self.p.block[last] * item, 64) + FC_LINE_SLACK
+        r.stage, r.out_step[last] = self.staged, item
+        for a in range(last - 1, -1, -1):
+            r.out_step[a] = pitch
+            pitch *= self.p.block[a]
+        self.staged += pitch
+
     def run(self, workers):
         """Runs all reducers, once over the array, and then lets go of the arrays."""
         cdef const Lines *p = &self.p
@@ -515,7 +552,8 @@ cdef class Pass(Walk):
         self.p.in_place = can_stay(p, self.reducers, self.count)
         for i in range(self.count):
             scratch += self.reducers[i].scratch
-        plan.lines, plan.reducers, plan.count = p, self.reducers, self.count
+        plan.lines, plan.reducers, plan.count, plan.staged = p, self.reducers, self.count, self.staged
+        scratch += reducers_bytes(self.count) + self.staged
         try:
             run_team(&plan, sizeof(Thread), block_bytes(p) + scratch, p.units, crew(team(workers, work), p.units), prepare, run)
         finally:

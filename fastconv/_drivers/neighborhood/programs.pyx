@@ -15,10 +15,11 @@ from fastconv._drivers.common cimport idx, round_up
 from fastconv._drivers.neighborhood cimport table as _table
 from fastconv._drivers.neighborhood.calls cimport Run, copy_apart, runs_of
 from fastconv._drivers.neighborhood.engine cimport (
+    IN_PLACE,
     Block,
     Lines,
+    Pass,
     Reducer,
-    Walk,
     locate,
     must_end,
     out_lines,
@@ -27,6 +28,8 @@ from fastconv._drivers.neighborhood.engine cimport (
 from fastconv._drivers.neighborhood.plain cimport kind_bytes, region_line, region_lines, span
 from fastconv._drivers.neighborhood.table cimport FC_LINE_NAN, FC_LINE_SLACK, fc_elements, fc_operation, fc_put
 from fastconv._drivers.runtime cimport seam
+
+from fastconv._drivers.neighborhood import names as _names, ranks as _ranks
 
 import numpy as np
 
@@ -58,7 +61,8 @@ CODES = {
     "floor": _table.FC_DO_FLOOR, "ceil": _table.FC_DO_CEIL, "rint": _table.FC_DO_RINT, "trunc": _table.FC_DO_TRUNC,
     "exp": _table.FC_DO_EXP, "log": _table.FC_DO_LOG, "log2": _table.FC_DO_LOG2, "log10": _table.FC_DO_LOG10,
     "expm1": _table.FC_DO_EXPM1, "log1p": _table.FC_DO_LOG1P, "sin": _table.FC_DO_SIN, "cos": _table.FC_DO_COS,
-    "tan": _table.FC_DO_TAN, "tanh": _table.FC_DO_TANH, "arctan": _table.FC_DO_ARCTAN, "select": _table.FC_DO_SELECT,
+    "tan": _table.FC_DO_TAN, "tanh": _table.FC_DO_TANH, "arctan": _table.FC_DO_ARCTAN, "sinh": _table.FC_DO_SINH,
+    "cosh": _table.FC_DO_COSH, "arcsin": _table.FC_DO_ARCSIN, "arccos": _table.FC_DO_ARCCOS, "select": _table.FC_DO_SELECT,
     "add_product": _table.FC_DO_ADD_PRODUCT, "cast": _table.FC_DO_CAST, "network": _table.FC_DO_NETWORK,
     "sum": _table.FC_DO_SUM, "prod": _table.FC_DO_PROD,
     "least": _table.FC_DO_LEAST, "greatest": _table.FC_DO_GREATEST, "dot": _table.FC_DO_DOT,
@@ -83,7 +87,7 @@ cdef struct Op:                  # an operation, by what STEP_FIELDS names
 
 
 cdef struct Plan:                # of a program, then of what it runs on
-    idx registers, constants, cells, lines, kept, pixel_steps, output_steps, most_terms
+    idx registers, constants, cells, named, lines, kept, pixel_steps, output_steps, most_terms
     const Op *pixel
     const Op *output
     const int64_t *terms
@@ -116,13 +120,16 @@ cdef class Program:
     cells : int64 array, shape (slots, 2), the line and the cell of the window of each
     lines : list of dtype codes; line 0 is the array's, the first `kept` of them are kept for all pixels of a block
     registers : int
+    named : list of (name, parameter, dtype code)
+        Named reductions of all cells, whose results are the slots behind those of cells.
     result : (slot, dtype code)
     """
     cdef Plan plan
     cdef list arrays
+    cdef readonly list named
     cdef readonly double cost
 
-    def __cinit__(self, pixels, outputs, terms, constants, weights, cells, lines, idx kept, idx registers, result):
+    def __cinit__(self, pixels, outputs, terms, constants, weights, cells, lines, idx kept, idx registers, named, result):
         cdef Plan *p = &self.plan
         sizes = [kind_bytes(KINDS[code]) for code in lines]
         self.arrays = [np.ascontiguousarray(pixels, np.int64).reshape(-1, len(STEP_FIELDS)),
@@ -134,7 +141,8 @@ cdef class Program:
         p.cell, p.constant = <const int64_t *><uintptr_t>at[3], <const char *><uintptr_t>at[4]
         p.weights, p.bytes = <const char *><uintptr_t>at[5], <const idx *><uintptr_t>at[6]
         p.pixel_steps, p.output_steps, p.lines, p.kept = len(self.arrays[0]), len(self.arrays[1]), len(lines), kept
-        p.registers, p.constants, p.cells = registers, len(constants), len(cells)
+        p.registers, p.constants, p.cells, p.named = registers, len(constants), len(cells), len(named)
+        self.named = named
         p.widest, p.result, p.result_kind = max(sizes), result[0], KINDS[result[1]]
         kinds = self.arrays[1][:, STEP_FIELDS.index("kind")]
         p.widest_register = max(p.widest, *(kind_bytes(kind) for kind in np.unique(kinds).tolist()))   # cells may be copied there
@@ -153,7 +161,8 @@ cdef class Program:
     def width(self):
         """Bytes beside an element of a block, for the engine's plan."""
         boxes = int(self.arrays[1][:, STEP_FIELDS.index("box")].sum())   # whose rows may be doubled, for a strip
-        return (self.plan.kept - 1) * self.plan.widest + boxes * self.plan.widest // 4
+        named = sum(kind_bytes(KINDS[code]) for _, _, code in self.named)
+        return (self.plan.kept - 1) * self.plan.widest + boxes * self.plan.widest // 4 + named
 
 
 # ---- blocks ----
@@ -190,7 +199,7 @@ cdef inline bint is_extreme(const Op *op) noexcept nogil:
 cdef idx place_tables(const Plan *q, const Lines *p, char *memory, Tables *t) noexcept nogil:
     """Where the tables of a thread are in its memory; returns the bytes of it."""
     cdef char *at = memory
-    cdef idx slots = q.registers + q.constants + q.cells
+    cdef idx slots = q.registers + q.constants + q.cells + q.named
     t.registers = at
     at += q.registers * register_bytes(q)
     t.copies = at
@@ -345,6 +354,15 @@ cdef void place_cells(const Plan *q, const Lines *p, const Block *b, Tables *t, 
         t.advance[slot + i] = q.bytes[d]
 
 
+cdef void place_named(const Plan *q, const Lines *p, const Block *b, const Reducer *r, Tables *t, idx i) noexcept nogil:
+    """Where the results of named reductions, the reducers before this one, are of output line i."""
+    cdef idx j, slot = q.registers + q.constants + q.cells
+    cdef char *at
+    for j in range(q.named):
+        locate(p, b, r - q.named + j, i, &at)
+        t.base[slot + j], t.advance[slot + j] = at, (r - q.named + j).out_step[p.ndim - 1]
+
+
 cdef void copy_cells(const Plan *q, const Lines *p, const Block *b, Tables *t, idx line, idx x, idx n) noexcept nogil:
     """Cells of outputs x .. x + n - 1, which are a step apart, to where they lie next to each other."""
     cdef idx i, slot = q.registers + q.constants, step = p.step[p.ndim - 1]
@@ -382,6 +400,7 @@ cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scrat
                 copy_cells(q, p, b, &t, line, x, n)
             else:
                 place_cells(q, p, b, &t, line)
+            place_named(q, p, b, r, &t, i)
             put.src, put.dst, put.n = t.base[q.result], out + x * put.dst_step, n
             if direct and <size_t>out % item == 0:
                 run_strip(q, p, b, &t, line, x, n, put.dst)
@@ -393,13 +412,21 @@ cdef void reduce_program(const Lines *p, Block *b, const Reducer *r, char *scrat
         x += n
 
 
-def add(Walk pass_, geometry, Program program, cnp.ndarray out):
+def pass_for(geometry, kinds, programs):
+    """A Pass for named reductions of some kinds and for programs."""
+    kinds = [*kinds, *(name for program in programs for name, _, _ in program.named)]
+    width = max((program.width for program in programs), default=0)
+    return Pass(geometry, max(width, _names.width(kinds, geometry)), _ranks.rows(kinds, geometry), _names.fewest(kinds, geometry))
+
+
+def add(Pass pass_, geometry, Program program, cnp.ndarray out):
     """Adds a program to a pass. Where outputs are a step apart along the lines, it must have no boxes."""
     cdef Lines *p = &pass_.p
     cdef Plan *q
     cdef Tables t
     cdef idx count, i, cell, run, rows = 1, strip, lines
     cdef idx cells = program.plan.cells
+    cdef bint alone = cells == 0 and program.plan.pixel_steps == 0   # only named reductions see the array
     cdef Run *runs = runs_of(p, geometry, &count)
     q = <Plan *>PyMem_RawCalloc(1, sizeof(Plan) + 2 * cells * sizeof(idx))
     if q == NULL:
@@ -419,6 +446,7 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
     strip = max(REGISTER_BYTES // (q.widest_register * q.registers) // 64 * 64, LEAST_STRIP)
     lines = max(REGISTER_BYTES // (q.widest * rows) // 64 * 64, LEAST_STRIP // 2)
     for i in range(q.output_steps):
+        alone = alone and not q.output[i].box
         if q.output[i].box:
             strip = min(strip, lines)   # which go over all rows of a window
     # Whole vectors of all types: kernels write so many.
@@ -426,5 +454,10 @@ def add(Walk pass_, geometry, Program program, cnp.ndarray out):
     if p.lines == p.region[p.ndim - 2] and p.window[p.ndim - 2] >= max(STACKED, 3):   # rows are the lines of a region
         for i in range(q.output_steps):
             q.stacks += q.output[i].box and is_extreme(q.output + i)
+    for name, value, code in program.named:
+        made = np.empty((1,) * cnp.PyArray_NDIM(out), code)
+        (_ranks if name == "rank" else _names).add(pass_, name, value, made)
+        pass_.stage(kind_bytes(KINDS[code]))
     pass_.add(reduce_program, q, place_tables(q, p, NULL, &t), out, program.cost)
+    pass_.reducers[pass_.count - 1].in_place = IN_PLACE if alone else 0
     pass_.keep.append(program)

@@ -229,36 +229,6 @@ FC_INLINE FC_VEC FC_N(abs)(FC_VEC x)
     return FC_N(masked)(x, FC_N(isplat)(sizeof(FC_T) == 4 ? (FC_INT)INT32_MAX : (FC_INT)INT64_MAX));
 }
 
-/* What comparisons give where lanes are chosen by them: a register of bits, or as many bits as there are lanes. */
-#undef FC_MASK
-#define FC_MASK FC_N(mask)
-#if defined(__AVX512F__)
-typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) == 4, (__mmask16)0, (__mmask8)0)) FC_MASK;
-#define FC_COMPARED(which, c)                                                                                        \
-    return sizeof(FC_T) == 4 ? (FC_MASK)_mm512_cmp_ps_mask((__m512)a, (__m512)b, c)                                  \
-                             : (FC_MASK)_mm512_cmp_pd_mask((__m512d)a, (__m512d)b, c);
-#else
-typedef FC_IVEC FC_MASK;
-#define FC_COMPARED(which, c) return (FC_MASK)(a which b);
-#endif
-FC_INLINE FC_MASK FC_N(less)(FC_VEC a, FC_VEC b) { FC_COMPARED(<, _CMP_LT_OQ) }
-FC_INLINE FC_MASK FC_N(equal)(FC_VEC a, FC_VEC b) { FC_COMPARED(==, _CMP_EQ_OQ) }
-#undef FC_COMPARED
-
-FC_INLINE FC_VEC FC_N(choose)(FC_MASK mask, FC_VEC yes, FC_VEC no)
-{
-#if defined(__AVX512F__)
-    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_mask_blend_ps((__mmask16)mask, (__m512)no, (__m512)yes)
-                             : (FC_VEC)_mm512_mask_blend_pd((__mmask8)mask, (__m512d)no, (__m512d)yes);
-#elif defined(__AVX2__)
-    return (FC_VEC)_mm256_blendv_epi8((__m256i)no, (__m256i)yes, (__m256i)mask);
-#elif defined(__SSE4_1__)
-    return (FC_VEC)_mm_blendv_epi8((__m128i)no, (__m128i)yes, (__m128i)mask);
-#else
-    return FC_N(pick)(mask, yes, no);
-#endif
-}
-
 /* a > b ? a : b in each lane, so b where either is NaN. */
 FC_INLINE FC_VEC FC_N(max)(FC_VEC a, FC_VEC b)
 {
@@ -299,29 +269,30 @@ FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
 
 enum { FC_N(MANTISSA) = sizeof(FC_T) == 4 ? 23 : 52, FC_N(BIAS) = sizeof(FC_T) == 4 ? 127 : 1023 };
 
-/* A number by the type. Added to a number, FC_MAGIC leaves the nearest integer, n, in the last bits. */
-#undef FC_REAL
-#undef FC_MAGIC
-#define FC_REAL(of_float, of_double) (sizeof(FC_T) == 4 ? (FC_T)(of_float) : (FC_T)(of_double))
-#define FC_MAGIC FC_REAL(0x1.8p23, 0x1.8p52)
-
-/* 2^n, a normal number, of an integer n. */
-FC_INLINE FC_VEC FC_N(power_of_2)(FC_VEC n) { return (FC_VEC)((FC_IVEC)(n + (FC_MAGIC + FC_N(BIAS))) << FC_N(MANTISSA)); }
-
-/* x * 2^n, rounded once, of x about 1 and an integer n in -2100..2000 (-300..200). */
-FC_INLINE FC_VEC FC_N(scale)(FC_VEC x, FC_VEC n)
+/* x - a * b, rounded once, or all but, of x near a * b, which neither overflows nor is near the denormals. */
+FC_INLINE FC_VEC FC_N(less_product)(FC_VEC x, FC_VEC a, FC_VEC b)
 {
 #if defined(__AVX512F__)
-    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_scalef_ps((__m512)x, (__m512)n) : (FC_VEC)_mm512_scalef_pd((__m512d)x, (__m512d)n);
-#else
-    const FC_VEC half = (n * (FC_T)0.5 + FC_MAGIC) - FC_MAGIC; /* 2^n itself may be no normal number */
-    return x * FC_N(power_of_2)(half) * FC_N(power_of_2)(n - half);
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)x)
+                             : (FC_VEC)_mm512_fnmadd_pd((__m512d)a, (__m512d)b, (__m512d)x);
+#elif defined(__FMA__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)x)
+                             : (FC_VEC)_mm256_fnmadd_pd((__m256d)a, (__m256d)b, (__m256d)x);
+#elif defined(__FP_FAST_FMA) || defined(__aarch64__)
+    for (int i = 0; i < FC_LANES; i++)
+        x[i] = sizeof(FC_T) == 4 ? (FC_T)__builtin_fmaf((float)-a[i], (float)b[i], (float)x[i])
+                                 : (FC_T)__builtin_fma((double)-a[i], (double)b[i], (double)x[i]);
+    return x;
+#else /* by Dekker: halves have exact products */
+    const FC_IVEC upper = FC_N(isplat)((FC_INT)((uint64_t)-1 << (FC_N(MANTISSA) / 2 + 1)));
+    const FC_VEC a1 = FC_N(masked)(a, upper), b1 = FC_N(masked)(b, upper), a2 = a - a1, b2 = b - b1, product = a * b;
+    return (x - product) - (((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2);
 #endif
 }
 
 #if defined(__AVX512F__)
 #undef FC_LOOKUPS
-#define FC_LOOKUPS /* registers can be tables */
+#define FC_LOOKUPS /* registers can be tables, and exponents are taken apart and added by an instruction */
 
 /* z of x = 2^e z, z in [3/4, 3/2). */
 FC_INLINE FC_VEC FC_N(fraction)(FC_VEC x, FC_VEC *e)
@@ -335,6 +306,12 @@ FC_INLINE FC_VEC FC_N(fraction)(FC_VEC x, FC_VEC *e)
         *e = (FC_VEC)_mm512_getexp_pd((__m512d)x) - (FC_VEC)_mm512_getexp_pd((__m512d)z);
     }
     return z;
+}
+
+/* x * 2^n, rounded once, of an integer n. */
+FC_INLINE FC_VEC FC_N(scale)(FC_VEC x, FC_VEC n)
+{
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_scalef_ps((__m512)x, (__m512)n) : (FC_VEC)_mm512_scalef_pd((__m512d)x, (__m512d)n);
 }
 
 /* table[index mod 16]; the table begins on a 64-byte boundary. */
@@ -361,6 +338,38 @@ FC_INLINE int FC_N(any)(FC_IVEC mask)
     for (int i = 0; i < FC_LANES; i++)
         all |= mask[i];
     return all != 0;
+#endif
+}
+
+/* What comparisons give where lanes are chosen by them: a register of bits, or as many bits as there are lanes. */
+#undef FC_MASK
+#define FC_MASK FC_N(mask)
+#if defined(__AVX512F__)
+typedef __typeof__(__builtin_choose_expr(sizeof(FC_T) == 4, (__mmask16)0, (__mmask8)0)) FC_MASK;
+#define FC_COMPARED(which, c)                                                       \
+    return sizeof(FC_T) == 4 ? (FC_MASK)_mm512_cmp_ps_mask((__m512)a, (__m512)b, c) \
+                             : (FC_MASK)_mm512_cmp_pd_mask((__m512d)a, (__m512d)b, c);
+FC_INLINE int FC_N(some)(FC_MASK mask) { return mask != 0; }
+#else
+typedef FC_IVEC FC_MASK;
+FC_INLINE int FC_N(some)(FC_MASK mask) { return FC_N(any)(mask); }
+#define FC_COMPARED(which, c) return (FC_MASK)(a which b);
+#endif
+FC_INLINE FC_MASK FC_N(less)(FC_VEC a, FC_VEC b) { FC_COMPARED(<, _CMP_LT_OQ) }
+FC_INLINE FC_MASK FC_N(equal)(FC_VEC a, FC_VEC b) { FC_COMPARED(==, _CMP_EQ_OQ) }
+#undef FC_COMPARED
+
+FC_INLINE FC_VEC FC_N(choose)(FC_MASK mask, FC_VEC yes, FC_VEC no)
+{
+#if defined(__AVX512F__)
+    return sizeof(FC_T) == 4 ? (FC_VEC)_mm512_mask_blend_ps((__mmask16)mask, (__m512)no, (__m512)yes)
+                             : (FC_VEC)_mm512_mask_blend_pd((__mmask8)mask, (__m512d)no, (__m512d)yes);
+#elif defined(__AVX2__)
+    return (FC_VEC)_mm256_blendv_epi8((__m256i)no, (__m256i)yes, (__m256i)mask);
+#elif defined(__SSE4_1__)
+    return (FC_VEC)_mm_blendv_epi8((__m128i)no, (__m128i)yes, (__m128i)mask);
+#else
+    return FC_N(pick)(mask, yes, no);
 #endif
 }
 

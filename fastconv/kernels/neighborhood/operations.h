@@ -2,8 +2,8 @@
  *
  * Counts for a vector of outputs: two loads, the operation and a store, less a load for each operand that is one element; over
  * many operands a load each, one operation, four for least and greatest of floats where a NaN may be, which must stay, two for
- * weighted sums (one with FMA) and squares of differences, and one store in all. Included once for each type, with a part of its
- * own.
+ * weighted sums (one with FMA) and squares of differences, and one store in all. Functions go by vectors (base/exponential.h,
+ * base/elementary.h count theirs). Included once for each type, with a part of its own.
  */
 
 #include "neighborhood/table.h"
@@ -11,6 +11,7 @@
 #include "neighborhood/sorts.h"
 #ifndef FC_INTEGER_TYPE
 #include "base/exponential.h"
+#include "base/elementary.h"
 #endif
 
 #ifdef FC_INTEGER_TYPE
@@ -101,13 +102,11 @@ FC_INLINE FC_T FC_N(binary)(const int code, FC_T a, FC_T b)
     case FC_DO_MAXIMUM: return (a > b) | (a != a) ? a : b;
     case FC_DO_FMIN: return (a < b) | (b != b) ? a : b;
     case FC_DO_FMAX: return (a > b) | (b != b) ? a : b;
-    case FC_DO_HYPOT: return FC_N(hypot)(a, b);
-    case FC_DO_ARCTAN2: return FC_CALL(__builtin_atan2, a, b);
     case FC_DO_FLOOR_DIVIDE: return FC_N(floored)(1, a, b);
     case FC_DO_REMAINDER: return FC_N(floored)(0, a, b);
     case FC_DO_FMOD: return FC_CALL(__builtin_fmod, a, b);
     case FC_DO_COPYSIGN: return FC_CALL(__builtin_copysign, a, b);
-    default: return FC_CALL(__builtin_pow, a, b);
+    default: return FC_N(hypot)(a, b);
     }
 }
 
@@ -122,17 +121,7 @@ FC_INLINE FC_T FC_N(unary)(const int code, FC_T a)
     case FC_DO_CEIL: return FC_CALL(__builtin_ceil, a);
     case FC_DO_RINT: return FC_CALL(__builtin_rint, a);
     case FC_DO_TRUNC: return FC_CALL(__builtin_trunc, a);
-    case FC_DO_LOG: return FC_CALL(__builtin_log, a);
-    case FC_DO_LOG2: return FC_CALL(__builtin_log2, a);
-    case FC_DO_LOG10: return FC_CALL(__builtin_log10, a);
-    case FC_DO_EXPM1: return FC_CALL(__builtin_expm1, a);
-    case FC_DO_LOG1P: return FC_CALL(__builtin_log1p, a);
-    case FC_DO_SIN: return FC_CALL(__builtin_sin, a);
-    case FC_DO_COS: return FC_CALL(__builtin_cos, a);
-    case FC_DO_TAN: return FC_CALL(__builtin_tan, a);
-    case FC_DO_ARCTAN: return FC_CALL(__builtin_atan, a);
     case FC_DO_CBRT: return FC_CALL(__builtin_cbrt, a);
-    case FC_DO_EXP2: return FC_CALL(__builtin_exp2, a);
     default: return a;
     }
 }
@@ -168,22 +157,40 @@ FC_INLINE void FC_N(each)(const int code, const int scalars, const fc_operation 
 
 #ifndef FC_INTEGER_TYPE
 /* Functions that are computed by vectors, the last of which may be a part of one: each element is what it is in any place. */
-FC_INLINE FC_VEC FC_N(function)(const int code, FC_VEC a)
+FC_INLINE FC_VEC FC_N(function)(const int code, FC_VEC a, FC_VEC b)
 {
     switch (code) {
+    case FC_DO_POWER: return FC_N(power)(a, b);
+    case FC_DO_ARCTAN2: return FC_N(arctan2)(a, b);
+    case FC_DO_EXP: return FC_N(exp)(a);
+    case FC_DO_EXP2: return FC_N(exp2)(a);
+    case FC_DO_EXPM1: return FC_N(expm1)(a);
+    case FC_DO_LOG: return FC_N(log)(FC_N(NATURAL), a);
+    case FC_DO_LOG2: return FC_N(log)(FC_N(BINARY), a);
+    case FC_DO_LOG10: return FC_N(log)(FC_N(DECIMAL), a);
+    case FC_DO_LOG1P: return FC_N(log1p)(a);
+    case FC_DO_SIN: return FC_N(sine)(FC_N(SINE), a);
+    case FC_DO_COS: return FC_N(sine)(FC_N(COSINE), a);
+    case FC_DO_TAN: return FC_N(tan)(a);
+    case FC_DO_SINH: return FC_N(hyperbolic)(1, a);
+    case FC_DO_COSH: return FC_N(hyperbolic)(0, a);
     case FC_DO_TANH: return FC_N(tanh)(a);
-    default: return FC_N(exp)(a);
+    case FC_DO_ARCSIN: return FC_N(angle_of)(FC_N(SINE), a);
+    case FC_DO_ARCCOS: return FC_N(angle_of)(FC_N(COSINE), a);
+    default: return FC_N(arctan)(a);
     }
 }
 
 FC_INLINE void FC_N(by_vectors)(const int code, const fc_operation *q)
 {
-    const FC_T *a = q->a;
+    const FC_T *a = q->a, *b = code < FC_DO_COPY ? q->b : a;
     const ptrdiff_t n = q->n;
+    const FC_VEC a0 = FC_N(splat)(*a), b0 = FC_N(splat)(*b);
     FC_T *dst = q->dst;
     for (ptrdiff_t i = 0; i < n; i += FC_LANES) {
-        const FC_VEC x = q->scalars ? FC_N(splat)(*a) : FC_N(load_first)(a + i, n - i);
-        FC_N(put_first)(dst + i, FC_N(function)(code, x), n - i);
+        const FC_VEC x = q->scalars & 1 ? a0 : FC_N(load_first)(a + i, n - i);
+        const FC_VEC y = code >= FC_DO_COPY ? x : q->scalars & 2 ? b0 : FC_N(load_first)(b + i, n - i);
+        FC_N(put_first)(dst + i, FC_N(function)(code, x, y), n - i);
     }
 }
 #endif
@@ -314,13 +321,13 @@ static void FC_N(operation)(const fc_operation *q)
         FC_EACH(FC_DO_AND) FC_EACH(FC_DO_OR) FC_EACH(FC_DO_XOR) FC_EACH(FC_DO_LEFT_SHIFT) FC_EACH(FC_DO_RIGHT_SHIFT)
         FC_EACH(FC_DO_INVERT)
 #else
-        FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_EXP2)
-        FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN) FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_POWER) FC_EACH(FC_DO_HYPOT)
-        FC_EACH(FC_DO_ARCTAN2) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
-        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC) FC_EACH(FC_DO_LOG) FC_EACH(FC_DO_LOG2) FC_EACH(FC_DO_LOG10)
-        FC_EACH(FC_DO_EXPM1) FC_EACH(FC_DO_LOG1P) FC_EACH(FC_DO_SIN) FC_EACH(FC_DO_COS) FC_EACH(FC_DO_TAN)
-        FC_EACH(FC_DO_ARCTAN)
-        FC_VECTORS(FC_DO_EXP) FC_VECTORS(FC_DO_TANH)
+        FC_EACH(FC_DO_FMOD) FC_EACH(FC_DO_COPYSIGN) FC_EACH(FC_DO_CBRT) FC_EACH(FC_DO_DIVIDE) FC_EACH(FC_DO_FMIN)
+        FC_EACH(FC_DO_FMAX) FC_EACH(FC_DO_HYPOT) FC_EACH(FC_DO_SQRT) FC_EACH(FC_DO_FLOOR) FC_EACH(FC_DO_CEIL)
+        FC_EACH(FC_DO_RINT) FC_EACH(FC_DO_TRUNC)
+        FC_VECTORS(FC_DO_POWER) FC_VECTORS(FC_DO_ARCTAN2) FC_VECTORS(FC_DO_EXP) FC_VECTORS(FC_DO_EXP2) FC_VECTORS(FC_DO_EXPM1)
+        FC_VECTORS(FC_DO_LOG) FC_VECTORS(FC_DO_LOG2) FC_VECTORS(FC_DO_LOG10) FC_VECTORS(FC_DO_LOG1P) FC_VECTORS(FC_DO_SIN)
+        FC_VECTORS(FC_DO_COS) FC_VECTORS(FC_DO_TAN) FC_VECTORS(FC_DO_SINH) FC_VECTORS(FC_DO_COSH) FC_VECTORS(FC_DO_TANH)
+        FC_VECTORS(FC_DO_ARCSIN) FC_VECTORS(FC_DO_ARCCOS) FC_VECTORS(FC_DO_ARCTAN)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
 #endif
         FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)

@@ -279,8 +279,9 @@ typedef struct fc_finish_parts {
  * floored and their remainders 0; FC_DO_FMOD and FC_DO_COPYSIGN are of floats alone. `scalars`: 1 and 2 say that a and b are one
  * element for all i. Comparisons write bytes of 0 and 1. FC_DO_SELECT: a[i] where the byte c[i] is not 0, else b[i];
  * FC_DO_ADD_PRODUCT: a[i] b[i] + c[i], c of this type; FC_DO_CAST: a[i], of `kind`, in this type. `dst` may be a, b or c, if
- * their elements are of one size. exp and hypot are within 2 units in the last place, tanh within 3, other functions as the C
- * library has them.
+ * their elements are of one size. exp and hypot are within 2 units in the last place, other functions within 4 (cbrt, and beyond
+ * 1e8, of floats 1e5, sin, cos and tan are the C library's), zeros, infinities and NaN as C has them; what they give of an element
+ * does not depend on where it is.
  *
  * From FC_DO_SUM on the operation is over count > 0 operands, terms[t][i], t < count, and reads and writes up to a vector beyond
  * n: FC_DO_DOT: times weights[t]; FC_DO_SQUARES and FC_DO_DISTANCES: of (terms[t][i] - a[i])^2 and |terms[t][i] - a[i]|, where
@@ -299,7 +300,7 @@ enum {
     FC_DO_LESS, FC_DO_LESS_EQUAL, FC_DO_EQUAL, FC_DO_NOT_EQUAL,
     FC_DO_COPY, FC_DO_NEGATIVE, FC_DO_ABSOLUTE, FC_DO_SIGN, FC_DO_INVERT, FC_DO_SQRT, FC_DO_FLOOR, FC_DO_CEIL, FC_DO_RINT,
     FC_DO_TRUNC, FC_DO_EXP, FC_DO_LOG, FC_DO_LOG2, FC_DO_LOG10, FC_DO_EXPM1, FC_DO_LOG1P, FC_DO_SIN, FC_DO_COS, FC_DO_TAN,
-    FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2,
+    FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2, FC_DO_SINH, FC_DO_COSH, FC_DO_ARCSIN, FC_DO_ARCCOS,
     FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST,
     FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK
 };
