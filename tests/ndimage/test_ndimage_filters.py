@@ -100,7 +100,7 @@ def test_sums_along_an_axis_are_scipys_to_the_bit(rng, isa):
     for dtype in ("f4", "f8", "u1", "i8"):
         x = image(rng, (30, 70), dtype)
         for axis in (0, 1):
-            for weights in (rng.random(5), [0.1, 0.7, 0.1], [0.3, 0.2, -0.2, -0.3], [-0.3, 0, 0.3], [-0.1, -0.3, 0.3, 0.1], [0.7]):
+            for weights in (rng.random(5), [0.1, 0.7, 0.1], [0.3, 0.2, -0.2, -0.3], [-0.3, 0, 0.3], [-0.1, -0.3, 0.3, 0.1], [7]):
                 for output in (np.float64, np.float32):
                     expected = scipy_ndimage.correlate1d(x, weights, axis, output)
                     equal(ndi.correlate1d(x, weights, axis, output), expected)
