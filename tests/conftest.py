@@ -42,6 +42,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: wide sweeps, run with --run-slow or -m slow")
+    config.addinivalue_line("markers", "conformance: SciPy's own tests, run with -m conformance")
     settings.load_profile("slow" if wants_slow(config) else "default")
 
 
@@ -50,11 +51,11 @@ def wants_slow(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if wants_slow(config):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    items[:] = [item for item in items if item not in slow]
-    config.hook.pytest_deselected(items=slow)
+    unwanted = [] if wants_slow(config) else ["slow"]
+    unwanted += [] if "conformance" in config.getoption("markexpr") else ["conformance"]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(params=ISAS)

@@ -7,6 +7,7 @@ import pytest
 
 SOURCES = Path(__file__).parent.parent / "fastconv"
 STEMS = ("conv", "contraction", "distance", "neighborhood")
+OTHERS = ("ndimage", "patch.py")  # other people's names
 SHARED = {"runtime", "common", "base", "table"}  # modules of _drivers that all stems may use
 pytestmark = pytest.mark.skipif(not (SOURCES / "kernels").exists(), reason="needs the sources, which are not beside the tests")
 
@@ -37,6 +38,8 @@ def wrong_import(file, name):
         return parts[0] not in ("_face", "_version", "runtime") and parts[:2] != ["_drivers", "runtime"]
     if file.stem in STEMS:  # faces
         return parts[0] not in ("_face", "runtime") and not (parts[0] == "_drivers" and parts[1] in {file.stem, "runtime"})
+    if floor in OTHERS:  # which stand on the faces
+        return parts[0] in {"_drivers", "dask", "patch", "torch"} - {file.stem} and parts[:2] != ["_drivers", "runtime"]
     return False
 
 
@@ -81,6 +84,9 @@ def test_kernels_know_no_python_and_no_other_stem():
         ("conv.py", "from ._drivers.distance import pairs as _pairs"),
         ("conv.py", "from .distance import cdist"),
         ("runtime/__init__.py", "from .._drivers.conv import run"),
+        ("ndimage/_ranks.py", "from .._drivers.neighborhood import ranks"),
+        ("ndimage/_ranks.py", "from ..patch import patch_scipy"),
+        ("patch.py", "from ._drivers.distance import pairs"),
     ],
 )
 def test_a_wrong_import_is_found(file, text):

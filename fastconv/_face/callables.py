@@ -51,19 +51,19 @@ class Compiled:
     owner: object
 
 
-def compiled(name, value):
+def compiled(name, value, signature=SIGNATURE):
     """`value` as a Compiled, None if it is no compiled function; ValueError if it has another signature."""
     for kind in (_low_level, _capsule, _numba, _ctypes, _cffi):
         found = kind(value)
         if found is not None:
-            signature, address, user_data = found
-            if not _fits(signature):
+            given, address, user_data = found
+            if given is not None and not _fits(given, signature):
                 raise ValueError(
-                    f"{name} is a compiled function of the signature {signature!r}; it must be {SIGNATURE!r}, where npy_intp "
+                    f"{name} is a compiled function of the signature {given!r}; it must be {signature!r}, where npy_intp "
                     f"may be spelled {', '.join(sorted(_SPELLINGS - {'npy_intp'}))}"
                 )
             if not address:
-                raise ValueError(f"{name} is a null pointer; it must point to a function {SIGNATURE!r}")
+                raise ValueError(f"{name} is a null pointer; it must point to a function {signature!r}")
             return Compiled(address, user_data, value)
     return None
 
@@ -100,18 +100,17 @@ def describe(function):
     return getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or repr(function)
 
 
-def _fits(signature):
+def _words(signature):
+    """The types of a signature, the result's first, each of one spelling; None for what is no signature."""
     match = re.fullmatch(r"([^()]+)\(([^()]*)\)", signature)
     if not match:
-        return False
-    result, *arguments = (re.sub(r"\s*\*", "*", " ".join(part.split())) for part in (match[1], *match[2].split(",")))
-    return (
-        result == "int"
-        and len(arguments) == 4
-        and arguments[0] == arguments[2] == "double*"
-        and arguments[1] in _SPELLINGS
-        and arguments[3] == "void*"
-    )
+        return None
+    words = (re.sub(r"\s*\*", "*", " ".join(part.split())) for part in (match[1], *match[2].split(",")))
+    return [word if i == 0 or word not in _SPELLINGS else "npy_intp" for i, word in enumerate(words)]
+
+
+def _fits(given, signature):
+    return _words(given) == _words(signature)
 
 
 def _low_level(value):
@@ -122,9 +121,8 @@ def _low_level(value):
 
 
 def _capsule(value):
-    """A PyCapsule, named by its signature; one without a name is trusted to have it, as SciPy trusts it."""
-    found = capsule(value)
-    return (SIGNATURE, *found[1:]) if found is not None and found[0] is None else found
+    """A PyCapsule, named by its signature; one without a name is trusted to have the right one, as SciPy trusts it."""
+    return capsule(value)
 
 
 def _numba(value):

@@ -1,0 +1,290 @@
+"""Grey morphology: erosion and dilation are extremes of windows, and the rest is made of them as SciPy makes it."""
+from __future__ import annotations
+
+import operator
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _arguments as _args
+from ._arguments import documented
+from ._ranks import extremes
+
+
+def _erosion(input, window, output, mode, cval, origin, axes, workers, stacklevel=4):
+    """grey_erosion's body; `window` is (size, footprint, structure)."""
+    if all(one is None for one in window):
+        raise ValueError("size, footprint, or structure must be specified")
+    return extremes(input, "min", *window, output, mode, cval, origin, axes, "propagate", workers, stacklevel)
+
+
+def _dilation(input, window, output, mode, cval, origin, axes, workers, stacklevel=4):
+    """grey_dilation's body: the maximum of the mirrored window."""
+    if all(one is None for one in window):
+        raise ValueError("size, footprint, or structure must be specified")
+    size, footprint, structure = (None if one is None else np.asarray(one) for one in window)
+    x = _args.array("input", input)
+    axes = _args.axes_of(axes, x.ndim)
+    origins = [operator.index(number) for number in _args.each("origin", origin, len(axes))]
+    cells = structure if footprint is None else footprint
+    shape = _args.each("size", size if size is None or size.ndim else size[()], len(axes)) if cells is None else cells.shape
+    if len(shape) >= len(origins):
+        origins = _args.mirrored_origins(shape[: len(origins)], origins)
+    footprint, structure = (None if one is None else one[(slice(None, None, -1),) * one.ndim] for one in (footprint, structure))
+    return extremes(x, "max", window[0], footprint, structure, output, mode, cval, origins, axes, "propagate", workers,
+                    stacklevel)
+
+
+def _both(input, window, stacklevel=3):
+    """(the input as an array, what its first step sees and returns).
+
+    SciPy warns here, and again in what is called, where a size is ignored. Booleans become integers where something is added to
+    them: what the first step leaves may be more than 1.
+    """
+    if window[0] is not None and window[1] is not None:
+        warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=stacklevel)
+    x = _args.array("input", input)
+    return x, x.view(np.uint8) if x.dtype == np.bool_ and window[2] is not None else x
+
+
+@documented
+def grey_erosion(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Erode a grey image: ``out[i] = min(input[i + k] - structure[k] for the cells k of the window)``.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    return _erosion(input, (size, footprint, structure), output, mode, cval, origin, axes, workers)
+
+
+@documented
+def grey_dilation(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Dilate a grey image: ``out[i] = max(input[i - k] + structure[k] for the cells k of the window)``.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    return _dilation(input, (size, footprint, structure), output, mode, cval, origin, axes, workers)
+
+
+@documented
+def grey_opening(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Open a grey image: erode it, then dilate it.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    window = (size, footprint, structure)
+    x, seen = _both(input, window)
+    eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
+    return _dilation(eroded, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+
+
+@documented
+def grey_closing(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Close a grey image: dilate it, then erode it.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    window = (size, footprint, structure)
+    x, seen = _both(input, window)
+    dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
+    return _erosion(dilated, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+
+
+@documented
+def morphological_gradient(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Subtract a grey image's erosion from its dilation.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    window = (size, footprint, structure)
+    target = output if isinstance(output, np.ndarray) else None
+    dilated = _dilation(input, window, None, mode, cval, origin, axes, workers)
+    eroded = _erosion(input, window, target, mode, cval, origin, axes, workers)
+    return np.subtract(dilated, eroded, target)
+
+
+@documented
+def morphological_laplace(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Add a grey image's dilation and erosion, and subtract the image twice.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    x, window = _args.array("input", input), (size, footprint, structure)
+    target = output if isinstance(output, np.ndarray) else None
+    if target is not None and np.may_share_memory(x, target):
+        x = x.copy()
+    dilated = _dilation(x, window, None, mode, cval, origin, axes, workers)
+    result = _erosion(x, window, target, mode, cval, origin, axes, workers)
+    np.add(dilated, result, result)
+    np.subtract(result, x, result)
+    return np.subtract(result, x, result)
+
+
+def _difference(x, first, second, window, output, mode, cval, origin, axes, workers):
+    """The image minus the second step after `first`, or the other way round if that is an erosion."""
+    if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
+        x = x.copy()
+    result = second(first, window, x.dtype if output is None else output, mode, cval, origin, axes, workers, 5)
+    if x.dtype == np.bool_ and result.dtype == np.bool_:
+        return np.bitwise_xor(x, result, out=result)
+    return np.subtract(x, result, out=result) if second is _dilation else np.subtract(result, x, out=result)
+
+
+@documented
+def white_tophat(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Subtract a grey image's opening from it.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    window = (size, footprint, structure)
+    x, seen = _both(input, window)
+    eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
+    return _difference(x, eroded, _dilation, window, output, mode, cval, origin, axes, workers)
+
+
+@documented
+def black_tophat(
+    input: ArrayLike, size: int | tuple[int, ...] | None = None, footprint: ArrayLike | None = None,
+    structure: ArrayLike | None = None, output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect",
+    cval: float = 0.0, origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Subtract a grey image from its closing.
+
+    Parameters
+    ----------
+    {input}
+    {size_footprint}
+    {structure}
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    window = (size, footprint, structure)
+    x, seen = _both(input, window)
+    dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
+    return _difference(x, dilated, _erosion, window, output, mode, cval, origin, axes, workers)

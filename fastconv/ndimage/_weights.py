@@ -1,0 +1,488 @@
+"""Weighted sums of windows: correlation, Gaussian and uniform filters.
+
+All sums along one axis go through `_sums_along`, all others through `_sums`. Both hand `fastconv.neighborhood_reduce` a function
+that it compiles.
+"""
+from __future__ import annotations
+
+import numbers
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _arguments as _args
+from ._arguments import documented
+
+# Weights that SciPy takes for nothing, and differences between them that it does not see.
+_EPSILON = np.finfo(np.float64).eps
+
+
+# ---- sums ----
+
+
+def _order(weights):
+    """1 for weights that are symmetric about the middle one, -1 for antisymmetric ones, 0 for others."""
+    if len(weights) % 2:
+        for sign in (1, -1):
+            middle = len(weights) // 2
+            if (np.abs(weights[middle + 1 :] - sign * weights[:middle][::-1]) <= _EPSILON).all():
+                return sign
+    return 0
+
+
+def _in_order(cells, weights, along):
+    """The sum of the products in the order in which SciPy adds them up, so that it is the same to the bit: along an axis the
+    middle cell, then pairs around it; or the last cell first where weights have no symmetry."""
+    last, order = len(weights) - 1, _order(weights) if along else 0
+    first = last // 2 if order else last if along else 0
+    total = cells[..., first] * weights[first]
+    for i in range(first) if along else range(1, last + 1):
+        cell = cells[..., i]
+        if order:
+            cell = cell + cells[..., last - i] if order > 0 else cell - cells[..., last - i]
+        total = total + cell * weights[i]
+    return total
+
+
+def _sum_kind(x, weights, dtype, along):
+    """(dtype in which the sums of windows of `x` for results of a dtype are formed, whether they are formed in SciPy's order).
+
+    Along an axis the order shows in floats, too: pairs around the middle cancel where an image is flat.
+    """
+    total = np.abs(weights).sum()
+    if x.dtype.kind in "bui" and total < 2.0**62 and (weights == np.trunc(weights)).all():
+        if x.dtype.itemsize <= 2 and total < 2**15:
+            return np.int32, False
+        if x.dtype.itemsize == 8 and dtype.kind in "iu":
+            return np.int64, False
+        if x.dtype.itemsize < 8 and total < 2**20:
+            return np.float64, False  # which holds them exactly
+    return np.float64, along or dtype.kind != "f"
+
+
+def _weighted(weights, x, output, along):
+    """The function of windows that sums cells times weights, converted to the dtype of `output`."""
+    kind, in_order = _sum_kind(x, weights, output.dtype, along)
+    factors = weights.astype(kind)
+
+    def function(windows, axis):
+        cells = windows.astype(kind)
+        total = _in_order(cells, factors, along) if in_order else (cells * factors).sum(axis)
+        return _args.converted(total, output.dtype)
+
+    return function
+
+
+def _sums_along(x, weights, axis, output, mode, cval, origin, workers):
+    """Fill `output`, which may overlap `x`, with the sums of windows along one axis."""
+    x, cval = _args.outside(x, mode, cval)
+    _args.reduce(x, _weighted(weights, x, output, True), output, size=len(weights), mode=mode, cval=cval, origin=origin,
+                 axes=axis, workers=workers)
+
+
+def _sums(x, weights, output, mode, cval, origins, workers):
+    """Fill `output`, which may overlap `x`, with the sums of windows along all axes."""
+    cells = np.abs(weights) > _EPSILON
+    if not cells.any():
+        output[...] = 0
+        return
+    x, cval = _args.outside(x, mode, cval)
+    _args.reduce(x, _weighted(weights[cells], x, output, False), output, footprint=cells, mode=mode, cval=cval,
+                 origin=tuple(origins), workers=workers)
+
+
+def _by_parts(sums, x, weights, output, cval):
+    """Fill a complex `output` by sums(part of x, part of the weights, output, cval) of real numbers."""
+    if x.dtype.kind != "c":
+        if np.iscomplexobj(cval):
+            raise ValueError("Cannot provide a complex-valued cval when the input is real.")
+        x = x.copy() if np.may_share_memory(x, output) else x
+        sums(x, weights.real, output.real, cval)
+        sums(x, weights.imag, output.imag, cval)
+        return output
+    if weights.dtype.kind != "c":
+        sums(x.real, weights, output.real, np.real(cval))
+        sums(x.imag, weights, output.imag, np.imag(cval))
+        return output
+    x = x.copy() if np.may_share_memory(x, output) else x
+    part = np.empty_like(output.real)
+    sums(x.real, weights.real, output.real, np.real(cval))
+    sums(x.imag, weights.imag, part, np.imag(cval))
+    output.real -= part
+    sums(x.real, weights.imag, output.imag, np.real(cval))
+    sums(x.imag, weights.real, part, np.imag(cval))
+    output.imag += part
+    return output
+
+
+def correlation1d(input, weights, axis, output, mode, cval, origin, workers):
+    """The body of `correlate1d`."""
+    x, weights = _args.array("input", input), np.asarray(weights)
+    any_complex = "c" in (x.dtype.kind, weights.dtype.kind)
+    if weights.dtype.kind == "c":
+        weights = weights.conj()
+    output = _args.output_for(output, x, any_complex, stacklevel=4)
+
+    def sums(x, weights, output, cval):
+        weights = np.asarray(weights, np.float64)
+        if weights.ndim != 1 or not weights.size:
+            raise RuntimeError(f"no filter weights given: weights must have one axis and not be empty, got shape {weights.shape}")
+        place = _args.axis_of(axis, x.ndim)
+        number = operator.index(origin)
+        _args.check_origins([number], weights.shape)
+        _args.check_mode(mode)
+        _args.supported("input", x)
+        _args.supported("output", output)
+        _sums_along(x, weights, place, output, mode, cval, number, workers)
+
+    if any_complex:
+        return _by_parts(sums, x, weights, output, cval)
+    sums(x, weights, output, cval)
+    return output
+
+
+def _correlate(input, weights, output, mode, cval, origin, axes, convolution, workers):
+    x, weights = _args.array("input", input), np.asarray(weights)
+    any_complex = "c" in (x.dtype.kind, weights.dtype.kind)
+    if weights.dtype.kind == "c" and not convolution:
+        weights = weights.conj()
+    axes = _args.axes_of(axes, x.ndim)
+    origins = _args.all_origins(origin, axes, x.ndim)
+    weights = _args.all_axes("weights", weights, axes, x.ndim)
+    if convolution:
+        weights, origins = _args.mirrored(weights, origins)
+    _args.check_origins(origins, weights.shape)
+    output = _args.output_for(output, x, any_complex, stacklevel=4)
+    mode = _args.one_mode(mode)
+
+    def sums(x, weights, output, cval):
+        _args.supported("input", x)
+        _args.supported("output", output)
+        _sums(x, np.asarray(weights, np.float64), output, mode, cval, origins, workers)
+
+    if any_complex:
+        return _by_parts(sums, x, weights, output, cval)
+    sums(x, weights, output, cval)
+    return output
+
+
+@documented
+def correlate1d(
+    input: ArrayLike, weights: ArrayLike, axis: int = -1, output: np.ndarray | DTypeLike | None = None, mode: str = "reflect",
+    cval: float = 0.0, origin: int = 0, *, workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Correlate along one axis: ``out[i] = sum_k input[i + k - len(weights) // 2 - origin] * weights[k]``.
+
+    Parameters
+    ----------
+    {input_complex}
+    weights : array_like
+        One axis, real or complex.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {workers}
+
+    {returns}
+    """
+    return correlation1d(input, weights, axis, output, mode, cval, origin, workers)
+
+
+@documented
+def convolve1d(
+    input: ArrayLike, weights: ArrayLike, axis: int = -1, output: np.ndarray | DTypeLike | None = None, mode: str = "reflect",
+    cval: float = 0.0, origin: int = 0, *, workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Convolve along one axis: `correlate1d` with the weights in reverse order.
+
+    Parameters
+    ----------
+    {input_complex}
+    weights : array_like
+        One axis, real or complex.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {workers}
+
+    {returns}
+    """
+    weights = np.asarray(weights)[::-1]
+    if weights.dtype.kind == "c":
+        weights = weights.conj()  # which correlation undoes
+    return correlation1d(input, weights, axis, output, mode, cval, -origin - (0 if len(weights) & 1 else 1), workers)
+
+
+@documented
+def correlate(
+    input: ArrayLike, weights: ArrayLike, output: np.ndarray | DTypeLike | None = None, mode: str = "reflect", cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None, workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Correlate with weights of any number of axes.
+
+    Parameters
+    ----------
+    {input_complex}
+    weights : array_like
+        As many axes as `axes`, real or complex; those of complex numbers are conjugated.
+    {output}
+    {mode}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    return _correlate(input, weights, output, mode, cval, origin, axes, False, workers)
+
+
+@documented
+def convolve(
+    input: ArrayLike, weights: ArrayLike, output: np.ndarray | DTypeLike | None = None, mode: str = "reflect", cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0, *, axes: int | tuple[int, ...] | None = None, workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Convolve with weights of any number of axes: `correlate` with the weights in reverse order.
+
+    Parameters
+    ----------
+    {input_complex}
+    weights : array_like
+        As many axes as `axes`, real or complex.
+    {output}
+    {mode}
+    {cval}
+    {origins}
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    return _correlate(input, weights, output, mode, cval, origin, axes, True, workers)
+
+
+# ---- Gaussian and uniform ----
+
+
+def _gaussian(sigma, order, radius):
+    """The weights of a Gaussian from -radius to radius, or of its derivative of an order: q(x) exp(-x^2 / (2 sigma^2)), where
+    q of the next derivative is q' - q x / sigma^2."""
+    if order < 0:
+        raise ValueError(f"order must be non-negative, got {order!r}")
+    variance = sigma * sigma
+    x = np.arange(-radius, radius + 1)
+    bell = np.exp(-0.5 / variance * x**2)
+    bell /= bell.sum()
+    if order == 0:
+        return bell
+    powers = np.arange(order + 1)
+    q = np.zeros(order + 1)
+    q[0] = 1
+    for _ in range(order):
+        slope = np.zeros(order + 1)
+        slope[:-1] = q[1:] * powers[1:]
+        slope[1:] += q[:-1] * (1.0 / -variance)
+        q = slope
+    return (x[:, None] ** powers).dot(q) * bell
+
+
+def _gaussian_filter1d(input, sigma, axis, order, output, mode, cval, truncate, radius, workers):
+    reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
+    if not isinstance(reach, numbers.Integral) or reach < 0:
+        raise ValueError(f"Radius must be a nonnegative integer, got {reach!r}")
+    return correlation1d(input, _gaussian(sigma, order, reach)[::-1], axis, output, mode, cval, 0, workers)
+
+
+@documented
+def gaussian_filter1d(
+    input: ArrayLike, sigma: float, axis: int = -1, order: int = 0, output: np.ndarray | DTypeLike | None = None,
+    mode: str = "reflect", cval: float = 0.0, truncate: float = 4.0, *, radius: int | None = None, workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Convolve along one axis with a Gaussian or with a derivative of it.
+
+    Parameters
+    ----------
+    {input_complex}
+    sigma : float
+        Its standard deviation.
+    {axis}
+    order : int, default 0
+        Of the derivative.
+    {output}
+    {mode}
+    {cval}
+    truncate : float, default 4.0
+        Standard deviations after which it is cut off.
+    radius : int, optional
+        Where it is cut off, in pixels, in place of `truncate`.
+    {workers}
+
+    {returns}
+    """
+    return _gaussian_filter1d(input, sigma, axis, order, output, mode, cval, truncate, radius, workers)
+
+
+@documented
+def gaussian_filter(
+    input: ArrayLike, sigma: float | tuple[float, ...], order: int | tuple[int, ...] = 0,
+    output: np.ndarray | DTypeLike | None = None, mode: str | tuple[str, ...] = "reflect", cval: float = 0.0,
+    truncate: float = 4.0, *, radius: int | tuple[int, ...] | None = None, axes: int | tuple[int, ...] | None = None,
+    workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Convolve with a Gaussian, or with derivatives of it, one axis after another.
+
+    What lies between the axes is stored in the dtype of the output.
+
+    Parameters
+    ----------
+    {input_complex}
+    sigma : float or sequence of float
+        Standard deviations, one for each of `axes`, or for all; an axis where it is 0 is left out.
+    order : int or sequence of int, default 0
+        Of the derivatives.
+    {output}
+    {modes}
+    {cval}
+    truncate : float, default 4.0
+        Standard deviations after which it is cut off.
+    radius : int or sequence of int, optional
+        Where it is cut off, in pixels, in place of `truncate`.
+    {axes}
+    {workers}
+
+    {returns}
+    """
+    x = _args.array("input", input)
+    output = _args.output_for(output, x)
+    axes = _args.axes_of(axes, x.ndim)
+    values = [_args.each(name, value, len(axes)) for name, value in
+              (("order", order), ("sigma", sigma), ("mode", mode), ("radius", radius))]
+    chosen = [one for one in zip(axes, *values, strict=True) if one[2] > 1e-15]
+    if not chosen:
+        output[...] = x
+        return output
+    target = _args.between(output)
+    for axis, number, deviation, word, reach in chosen:
+        x = _gaussian_filter1d(x, deviation, axis, number, target, word, cval, truncate, reach, workers)
+    if target is not output:
+        output[...] = target
+    return output
+
+
+def _mean(size):
+    """The mean of windows in double precision, as a dtype of integers holds it."""
+
+    def made(x, output):
+        # 8-byte integers would wrap around in their sum.
+        kind = np.int64 if x.dtype.kind in "bui" and x.dtype.itemsize < 8 else np.float64
+
+        def function(windows, axis):
+            return _args.converted(windows.astype(kind).sum(axis) / np.float64(size), output.dtype)
+
+        return function
+
+    return made
+
+
+def _means(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
+    """Fill `output` with the means of boxes."""
+    _args.check_mode(mode)
+    _args.supported("input", x)
+    _args.supported("output", output)
+    x, cval = _args.outside(x, mode, cval)
+    reduction = "mean" if output.dtype.kind == "f" else _mean(np.prod(sizes))(x, output)
+    _args.reduce(x, reduction, output, size=tuple(sizes), mode=mode, cval=cval, origin=tuple(origins), axes=tuple(axes),
+                 nan_policy=nan_policy, workers=workers)
+
+
+def _uniform(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
+    """The means of boxes of real or complex numbers in `output`, which may overlap `x`."""
+    for size in sizes:
+        if size < 1:
+            raise RuntimeError(f"incorrect filter size: {size!r}; it must be positive")
+    sizes, origins = [operator.index(size) for size in sizes], [operator.index(origin) for origin in origins]
+    _args.check_origins(origins, sizes)
+    if x.dtype.kind != "c":
+        _means(x, sizes, axes, output, mode, cval, origins, nan_policy, workers)
+    else:
+        _means(x.real, sizes, axes, output.real, mode, np.real(cval), origins, nan_policy, workers)
+        _means(x.imag, sizes, axes, output.imag, mode, np.imag(cval), origins, nan_policy, workers)
+    return output
+
+
+@documented
+def uniform_filter1d(
+    input: ArrayLike, size: int, axis: int = -1, output: np.ndarray | DTypeLike | None = None, mode: str = "reflect",
+    cval: float = 0.0, origin: int = 0, *, nan_policy: str = "propagate", workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Set each pixel to the mean of `size` pixels along one axis.
+
+    Parameters
+    ----------
+    {input_complex}
+    size : int
+        Length of the window.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {nan_policy}
+    {workers}
+
+    {returns}
+    """
+    x = _args.array("input", input)
+    axis = _args.axis_of(axis, x.ndim)
+    output = _args.output_for(output, x, x.dtype.kind == "c")
+    return _uniform(x, [size], [axis], output, mode, cval, [origin], nan_policy, workers)
+
+
+@documented
+def uniform_filter(
+    input: ArrayLike, size: int | tuple[int, ...] = 3, output: np.ndarray | DTypeLike | None = None,
+    mode: str | tuple[str, ...] = "reflect", cval: float = 0.0, origin: int | tuple[int, ...] = 0, *,
+    axes: int | tuple[int, ...] | None = None, nan_policy: str = "propagate", workers: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Set each pixel to the mean of a box.
+
+    Integers are cut off after each axis, as SciPy does it.
+
+    Parameters
+    ----------
+    {input_complex}
+    size : int or sequence of int, default 3
+        Lengths of the box, one for each of `axes`, or for all.
+    {output}
+    {modes}
+    {cval}
+    {origins}
+    {axes}
+    {nan_policy}
+    {workers}
+
+    {returns}
+    """
+    x = _args.array("input", input)
+    output = _args.output_for(output, x, x.dtype.kind == "c")
+    axes = _args.axes_of(axes, x.ndim)
+    values = [_args.each(name, value, len(axes)) for name, value in (("size", size), ("origin", origin), ("mode", mode))]
+    chosen = [one for one in zip(axes, *values, strict=True) if one[1] > 1]
+    if not chosen:
+        output[...] = x
+        return output
+    axes, sizes, origins, modes = (list(values) for values in zip(*chosen, strict=True))
+    sizes = [int(size) for size in sizes]
+    if output.dtype.kind in "fc" and len(set(modes)) == 1:
+        return _uniform(x, sizes, axes, output, modes[0], cval, origins, nan_policy, workers)
+    if nan_policy == "omit" and len(axes) > 1:
+        raise ValueError('nan_policy="omit" needs one mode for all axes and an output that is no integer')
+    for axis, number, shift, word in zip(axes, sizes, origins, modes, strict=True):
+        _uniform(x, [number], [axis], output, word, cval, [shift], nan_policy, workers)
+        x = output
+    return output
