@@ -82,7 +82,7 @@ FC_INLINE void FC_N(sort_wires)(const int nans, const int vectors, const fc_oper
 {
     const uint16_t *table = q->weights, *at = table + 3;
     const ptrdiff_t count = q->count;
-    FC_VEC v[2][FC_MOST_WIRES], missing[2] = {{0}};
+    FC_VEC v[2][FC_MOST_WIRES + 8], missing[2] = {{0}}; /* places that differ by no power of 2 */
     for (ptrdiff_t first = 0; first < count; first += FC_REGISTER_CELLS)
         for (int p = 0; p < vectors; p++) {
             FC_VEC block[FC_REGISTER_CELLS];
