@@ -21,7 +21,8 @@ _KEPT_CELLS = 16  # values of larger arrays are computed again for the next dept
 _NAMED_CELLS = 25  # of windows that are no boxes, from which on named reductions find extremes of all of them
 _NAMED_SUMS = 225  # of boxes, from which on named reductions sum all of them
 _NAMED_VARIANCES = 49  # and squares around their mean
-_runtime.face_seams("neighborhood", globals(), "_KEPT_CELLS", "_NAMED_CELLS", "_NAMED_SUMS", "_NAMED_VARIANCES")
+_LEAST_CHAIN = 3  # products that one operation adds up
+_runtime.face_seams("neighborhood", globals(), "_LEAST_CHAIN", "_KEPT_CELLS", "_NAMED_CELLS", "_NAMED_SUMS", "_NAMED_VARIANCES")
 
 _STEPS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "bitwise_or", "all": "bitwise_and",
           "fmax": "fmax", "fmin": "fmin"}  # fmt: skip
@@ -48,7 +49,7 @@ class Lowering:
 
     def __init__(self, trace, result, box, dense, names, columns):
         self.columns = columns
-        self.cells, self.names, self.named = trace.nodes[0].size, names, {}
+        self.cells, self.names, self.named, self.chains = trace.nodes[0].size, names, {}, {}
         self.box, self.boxes = box, box and dense
         self.lines = [_CODES[trace.nodes[0].dtype]]
         self.pixels = []  # a Step for each line but the first
@@ -222,6 +223,10 @@ class Lowering:
             return self._one_by_one([(node, number)])[0]
         if node.op == "position":
             return self._position(node, number)
+        if node.op == "add" and node.dtype.kind == "f":
+            found = self._chain(node, number)
+            if found is not None:
+                return found
         operands = [self.element(arg, int(self._map(arg, node)[number])) for arg in node.args]
         code, kind = _CODES[node.dtype], _CODES[node.args[0].dtype]
         if node.op == "select":
@@ -243,6 +248,27 @@ class Lowering:
         if node.op == "cast":
             return self._emit("cast", code, tuple(operands), source=kind)
         return self._emit(node.op, code, tuple(operands), kind=kind)
+
+    def _chain(self, node, number):
+        """A sum of products with constants, written out, as one operation that rounds each: of a first value and of sums or
+        differences of two, or of any values; None if there are too few."""
+        if node.number not in self.chains:
+            self.chains[node.number] = _products(node)
+        name, leaves = self.chains[node.number]
+        if len(leaves) < _LEAST_CHAIN:
+            return None
+        terms, weights = [], []
+        for values, weight, product in leaves:
+            for value, inner in values:
+                terms.append(self.element(value, int(self._map(value, inner)[number])))
+            weights.append(float(weight.value.reshape(-1)[self._map(weight, product)[number]]))
+        if any(isinstance(term, Constant) for term in terms):
+            return None
+        placed = all(isinstance(term, (Cell, Shifted)) for term in terms)
+        shared = placed and (node.size > 1 or all(isinstance(term, Shifted) for term in terms))
+        if shared and self.columns is not None:
+            return self._by_column(name, _CODES[node.dtype], (), _CODES[node.dtype], terms=tuple(terms), weights=tuple(weights))
+        return self._make(name, _CODES[node.dtype], (), _CODES[node.dtype], terms=tuple(terms), weights=tuple(weights))
 
     # ---- reductions ----
 
@@ -494,6 +520,43 @@ class Lowering:
                 found = self._emit("bitwise_or", "?", (found, self._emit("not_equal", "?", (cells[i], cells[i]), kind=code)))
             where = self._emit("select", "i8", (self._constant(i, np.dtype(np.int64)), where, found))
         return where
+
+
+def _products(node):
+    """(name of the operation, what it is of) of a sum of products with constants, from the first on: for each product its values,
+    each with the node it is an operand of, the constant, and the product."""
+    tail, products = node.tail, []
+    while node.op == "add" and node.tail == tail:
+        product, rest = node.args[1], node.args[0]
+        if _factors(product, tail) is None:
+            product, rest = rest, product
+        if _factors(product, tail) is None:
+            return "", []
+        products.append(product)
+        node = rest
+    if _factors(node, tail) is None:
+        return "", []
+    products.append(node)
+    products.reverse()
+    values = [_factors(product, tail)[0] for product in products]
+    single = [[(value, product)] for value, product in zip(values, products, strict=True)]
+    name = "products"
+    for op, of_pairs in (("add", "pair_sums"), ("subtract", "pair_differences")):
+        if all(value.op == op and value.tail == tail for value in values[1:]):
+            name = of_pairs
+            single[1:] = [[(arg, value) for arg in value.args] for value in values[1:]]
+    weights = [_factors(product, tail)[1] for product in products]
+    return name, list(zip(single, weights, products, strict=True))
+
+
+def _factors(node, tail):
+    """(value, constant) of a product of them, else None."""
+    if node.op != "multiply" or node.tail != tail:
+        return None
+    for value, weight in (node.args, node.args[::-1]):
+        if weight.op == "constant" and value.op != "constant":
+            return value, weight
+    return None
 
 
 def _as_cells(line, cells):

@@ -66,6 +66,7 @@ CODES = {
     "add_product": _table.FC_DO_ADD_PRODUCT, "cast": _table.FC_DO_CAST, "network": _table.FC_DO_NETWORK,
     "sum": _table.FC_DO_SUM, "prod": _table.FC_DO_PROD,
     "least": _table.FC_DO_LEAST, "greatest": _table.FC_DO_GREATEST, "dot": _table.FC_DO_DOT,
+    "products": _table.FC_DO_PRODUCTS, "pair_sums": _table.FC_DO_PAIR_SUMS, "pair_differences": _table.FC_DO_PAIR_DIFFERENCES,
     "squares": _table.FC_DO_SQUARES, "distances": _table.FC_DO_DISTANCES,
 }
 KINDS = {

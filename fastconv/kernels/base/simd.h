@@ -269,6 +269,17 @@ FC_INLINE FC_VEC FC_N(max_size)(FC_VEC a, FC_VEC b)
 
 enum { FC_N(MANTISSA) = sizeof(FC_T) == 4 ? 23 : 52, FC_N(BIAS) = sizeof(FC_T) == 4 ? 127 : 1023 };
 
+/* x, rounded as its own type, whatever is done with it then. */
+FC_INLINE FC_VEC FC_N(rounded)(FC_VEC x)
+{
+#if defined(__x86_64__) && FC_VEC_BYTES >= 16
+    __asm__("" : "+v"(x)); /* a register, for all that the compiler knows another number */
+#else
+    __asm__("" : "+m"(x));
+#endif
+    return x;
+}
+
 /* x - a * b, rounded once, or all but, of x near a * b, which neither overflows nor is near the denormals. */
 FC_INLINE FC_VEC FC_N(less_product)(FC_VEC x, FC_VEC a, FC_VEC b)
 {

@@ -296,6 +296,41 @@ FC_INLINE void FC_N(over_terms)(const int code, const int nans, const fc_operati
         FC_N(reduce_terms)(code, nans, 1, q, i);
 }
 
+#ifndef FC_INTEGER_TYPE
+/* Weighted sums, each product and sum rounded: of terms, or of a first one and sums or differences of two. */
+FC_INLINE void FC_N(chain)(const int code, const int vectors, const fc_operation *q, ptrdiff_t i)
+{
+    const FC_T *weights = q->weights;
+    const int apart = code == FC_DO_PRODUCTS ? 1 : 2;
+    FC_VEC acc[4];
+    for (int j = 0; j < vectors; j++)
+        acc[j] = FC_N(load)((const FC_T *)q->terms[0] + i + j * FC_LANES) * weights[0];
+    for (ptrdiff_t t = 1, k = 1; t < q->count; t += apart, k++) {
+        const FC_T *a = (const FC_T *)q->terms[t] + i, *b = (const FC_T *)q->terms[t + apart - 1] + i;
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            FC_VEC x = FC_N(load)(a + j * FC_LANES);
+            if (code == FC_DO_PAIR_SUMS)
+                x += FC_N(load)(b + j * FC_LANES);
+            else if (code == FC_DO_PAIR_DIFFERENCES)
+                x -= FC_N(load)(b + j * FC_LANES);
+            acc[j] = FC_N(rounded)(acc[j]) + FC_N(rounded)(x * weights[k]);
+        }
+    }
+    for (int j = 0; j < vectors; j++)
+        FC_N(put)((FC_T *)q->dst + i + j * FC_LANES, acc[j]);
+}
+
+FC_INLINE void FC_N(over_chain)(const int code, const fc_operation *q)
+{
+    ptrdiff_t i = 0;
+    for (; i + 3 * FC_LANES < q->n; i += 4 * FC_LANES)
+        FC_N(chain)(code, 4, q, i);
+    for (; i < q->n; i += FC_LANES)
+        FC_N(chain)(code, 1, q, i);
+}
+#endif
+
 FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
 {
 #ifndef FC_INTEGER_TYPE
@@ -309,6 +344,7 @@ FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
 
 #define FC_EACH(code) case code: FC_N(elementwise)(code, q); return;
 #define FC_VECTORS(code) case code: FC_N(by_vectors)(code, q); return;
+#define FC_CHAIN(code) case code: FC_N(over_chain)(code, q); return;
 #define FC_OVER(code) case code: FC_N(over_terms)(code, 0, q); return;
 
 static void FC_N(operation)(const fc_operation *q)
@@ -329,6 +365,7 @@ static void FC_N(operation)(const fc_operation *q)
         FC_VECTORS(FC_DO_COS) FC_VECTORS(FC_DO_TAN) FC_VECTORS(FC_DO_SINH) FC_VECTORS(FC_DO_COSH) FC_VECTORS(FC_DO_TANH)
         FC_VECTORS(FC_DO_ARCSIN) FC_VECTORS(FC_DO_ARCCOS) FC_VECTORS(FC_DO_ARCTAN)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
+        FC_CHAIN(FC_DO_PRODUCTS) FC_CHAIN(FC_DO_PAIR_SUMS) FC_CHAIN(FC_DO_PAIR_DIFFERENCES)
 #endif
         FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
@@ -362,6 +399,7 @@ static void FC_N(operation)(const fc_operation *q)
 
 #undef FC_EACH
 #undef FC_VECTORS
+#undef FC_CHAIN
 #undef FC_OVER
 
 static void FC_N(fill)(fc_neighborhood *table) { table->elements[FC_ELEMENT].operation = FC_N(operation); }

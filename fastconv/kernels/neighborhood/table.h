@@ -288,6 +288,9 @@ typedef struct fc_finish_parts {
  * `scalars` 1 says that a is one element. Of integers there are sum to greatest. `kind` 1: no operand of least, greatest or
  * FC_DO_NETWORK is NaN.
  *
+ * Of floats: FC_DO_PRODUCTS, the sum of terms[t][i] weights[t] from the first on, each product and sum rounded; FC_DO_PAIR_SUMS
+ * and FC_DO_PAIR_DIFFERENCES, the same of terms[0], terms[1] + terms[2] and so on, or terms[1] - terms[2].
+ *
  * FC_DO_NETWORK: the operands, wires 0 .. count - 1, at most FC_MOST_WIRES, are sorted, each FC_REGISTER_CELLS of them alone, NaN last.
  * Then `weights`, of 16 bits, tells how many comparators there are, how many outputs, and how many wires, n; the two wires of
  * each comparator, of which the first gets the lesser; n wires that are in order then, and the other wires in their order; for
@@ -302,7 +305,8 @@ enum {
     FC_DO_TRUNC, FC_DO_EXP, FC_DO_LOG, FC_DO_LOG2, FC_DO_LOG10, FC_DO_EXPM1, FC_DO_LOG1P, FC_DO_SIN, FC_DO_COS, FC_DO_TAN,
     FC_DO_TANH, FC_DO_ARCTAN, FC_DO_CBRT, FC_DO_EXP2, FC_DO_SINH, FC_DO_COSH, FC_DO_ARCSIN, FC_DO_ARCCOS,
     FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST,
-    FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK
+    FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK,
+    FC_DO_PRODUCTS, FC_DO_PAIR_SUMS, FC_DO_PAIR_DIFFERENCES
 };
 enum { FC_MOST_WIRES = 128 };
 typedef struct fc_operation {
