@@ -145,7 +145,7 @@ def _rebind(functions):
             continue
         namespace = vars(module)
         for key, value in list(namespace.items()):
-            new = functions.get(id(value)) if isinstance(value, types.FunctionType) else None
+            new = functions.get(id(value))  # nothing else of a value is touched: some warn of it
             if new is not None:
                 namespace[key] = new
 

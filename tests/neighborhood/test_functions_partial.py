@@ -162,8 +162,8 @@ def test_errors_of_windows_with_fewer_cells_come_out():
 
 def test_memory_is_bounded():
     rng = np.random.default_rng(9)
-    x, out = rng.random((600, 4000)), np.empty((600, 4000))
-    for size, options in itertools.product((3, 9, (1, 255)), ({"mode": "ignore"}, {"mask": rng.random(x.shape) > 0.01})):
+    x, out = rng.random((300, 4000)), np.empty((300, 4000))
+    for size, options in itertools.product((3, (1, 255)), ({"mode": "ignore"}, {"mask": rng.random(x.shape) > 0.01})):
         options = {"engine": "compiled", "workers": 2, **options}
         neighborhood_reduce(x, FUNCTIONS["mean"], size, out=out, **options)
         tracemalloc.start()
