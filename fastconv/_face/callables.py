@@ -68,12 +68,25 @@ def compiled(name, value, signature=SIGNATURE):
     return None
 
 
+class Keyed:
+    """A function of windows along an axis of which all follows from `key`, and that is right when it is compiled: it is watched
+    once for a key, a dtype and a window, and not compared again."""
+
+    def __init__(self, function, *key):
+        self.function, self.key = function, key
+
+    def __call__(self, windows, axis=-1):
+        return self.function(windows, axis)
+
+
 def takes_axis(function, dtype):
     """Whether `function` is called as ``function(windows, axis=-1)`` rather than once a window.
 
     The signature decides: a parameter `axis` that can be given by name, or ``**kwargs``. A builtin that has no signature is
     tried on a block of two windows of ones.
     """
+    if type(function) is Keyed:
+        return True
     if type(function) is types.FunctionType and not function.__dict__ and not function.__code__.co_flags & _SEVERAL:
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         if not function.__code__.co_kwonlyargcount and len(names) in (1, 2) and function.__code__.co_posonlyargcount < 2:

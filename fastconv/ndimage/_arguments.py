@@ -13,7 +13,8 @@ import numpy as np
 from .._face import args as _args
 from ..neighborhood import neighborhood_reduce
 
-_MODES = {"reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap", "constant", "grid-constant"}
+REPEATING = {"reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap"}  # modes in which outside is what is inside
+_MODES = REPEATING | {"constant", "grid-constant"}
 
 # What parameters of one name have in common, for docstrings: {name} on a line of its own stands for these.
 _PARAMETERS = {

@@ -1,4 +1,4 @@
-"""Derivatives of images: sums of differences and of derivatives of Gaussians, through `_weights.correlation1d`."""
+"""Derivatives of images: sums of differences and of derivatives of Gaussians, through `_weights`."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,9 +19,8 @@ def _smoothed_difference(input, axis, output, mode, cval, across, workers):
     output = _args.output_for(output, x, stacklevel=4)
     modes = _args.each("mode", mode, x.ndim)
     between = _args.between(output)
-    _weights.correlation1d(x, [-1, 0, 1], axis, between, modes[axis], cval, 0, workers)
-    for other in (other for other in range(x.ndim) if other != axis):
-        _weights.correlation1d(between, across, other, between, modes[other], cval, 0, workers)
+    others = [(other, across, modes[other]) for other in range(x.ndim) if other != axis]
+    _weights.correlations(x, [(axis, [-1, 0, 1], modes[axis]), *others], between, cval, workers)
     if between is not output:
         output[...] = between
     return output

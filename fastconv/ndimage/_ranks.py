@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .._face.callables import Keyed
 from . import _arguments as _args
 from ._arguments import documented
 
@@ -65,7 +66,7 @@ def _raised(structure, dtype, sign):
             first = np.maximum(first, rest) if sign > 0 else np.minimum(first, rest)
         return _args.converted(first, dtype)
 
-    return function
+    return Keyed(function, "raised", structure.tobytes(), structure.dtype.str, dtype.str, sign)
 
 
 def extremes(input, name, size, footprint, structure, output, mode, cval, origin, axes, nan_policy, workers, stacklevel=3):

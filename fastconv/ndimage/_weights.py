@@ -1,7 +1,7 @@
 """Weighted sums of windows: correlation, Gaussian and uniform filters.
 
-All sums along one axis go through `_sums_along`, all others through `_sums`. Both hand `fastconv.neighborhood_reduce` a function
-that it compiles.
+Sums along one axis go through `_sums_along`, those along one axis and then another through `correlations`, all others through
+`_sums`. Each hands `fastconv.neighborhood_reduce` a function that it compiles, with the order of additions that SciPy has.
 """
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .._face.callables import Keyed
 from . import _arguments as _args
 from ._arguments import documented
 
 # Weights that SciPy takes for nothing, and differences between them that it does not see.
 _EPSILON = np.finfo(np.float64).eps
+_TOGETHER = 1 << 10  # cells of windows along two axes, up to which they are one pass
 
 
 # ---- sums ----
@@ -71,7 +73,22 @@ def _weighted(weights, x, output, along):
         total = _in_order(cells, factors, along) if in_order else (cells * factors).sum(axis)
         return _args.converted(total, output.dtype)
 
-    return function
+    return Keyed(function, "weighted", factors.tobytes(), factors.dtype.str, in_order, along, output.dtype.str)
+
+
+def _weighted_twice(steps, output):
+    """The function of boxes that does what `_weighted` does along one axis and then the other; steps are (axis, weights)."""
+    first = steps[0][0] < steps[1][0]
+    sizes = [len(weights) for _, weights in sorted(steps, key=lambda step: step[0])]
+    factors = [np.asarray(weights, np.float64) for _, weights in steps]
+
+    def function(windows, axis):
+        cells = windows.reshape(-1, *sizes)
+        cells = (np.swapaxes(cells, 1, 2) if first else cells).astype(np.float64)
+        between = _args.converted(_in_order(cells, factors[0], True), output.dtype)
+        return _args.converted(_in_order(between.astype(np.float64), factors[1], True), output.dtype)
+
+    return Keyed(function, "weighted twice", first, *(weights.tobytes() for weights in factors), output.dtype.str)
 
 
 def _sums_along(x, weights, axis, output, mode, cval, origin, workers):
@@ -140,6 +157,24 @@ def correlation1d(input, weights, axis, output, mode, cval, origin, workers):
         return _by_parts(sums, x, weights, output, cval)
     sums(x, weights, output, cval)
     return output
+
+
+def correlations(x, steps, output, cval, workers):
+    """`correlation1d` for each (axis, weights, mode) of steps in turn, from `x` to `output`; the last two in one pass if they can
+    be."""
+    pair = steps[-2:]
+    # Integers of 64 bits are exact only where they are summed as such.
+    simple = all(kind in (np.float32, np.float64, bool) or (kind.kind in "iu" and kind.itemsize < 8)
+                 for kind in (x.dtype.newbyteorder("="), output.dtype.newbyteorder("=")))  # fmt: skip
+    one_mode = len({mode for _, _, mode in pair}) == 1 and pair[0][2] in _args.REPEATING
+    together = len(pair) == 2 and simple and one_mode and len(pair[0][1]) * len(pair[1][1]) <= _TOGETHER
+    for axis, weights, mode in steps[:-2] if together else steps:
+        x = correlation1d(x, weights, axis, output, mode, cval, 0, workers)
+    if together:
+        axes = sorted(axis for axis, _, _ in pair)
+        size = [len(weights) for _, weights, _ in sorted(pair, key=lambda step: step[0])]
+        function = _weighted_twice([(axis, weights) for axis, weights, _ in pair], output)
+        _args.reduce(x, function, output, size=tuple(size), mode=pair[0][2], axes=tuple(axes), workers=workers)
 
 
 def _correlate(input, weights, output, mode, cval, origin, axes, convolution, workers):
@@ -291,11 +326,11 @@ def _gaussian(sigma, order, radius):
     return (x[:, None] ** powers).dot(q) * bell
 
 
-def _gaussian_filter1d(input, sigma, axis, order, output, mode, cval, truncate, radius, workers):
+def _gaussian_weights(sigma, order, truncate, radius):
     reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
     if not isinstance(reach, numbers.Integral) or reach < 0:
         raise ValueError(f"Radius must be a nonnegative integer, got {reach!r}")
-    return correlation1d(input, _gaussian(sigma, order, reach)[::-1], axis, output, mode, cval, 0, workers)
+    return _gaussian(sigma, order, reach)[::-1]
 
 
 @documented
@@ -324,7 +359,7 @@ def gaussian_filter1d(
 
     {returns}
     """
-    return _gaussian_filter1d(input, sigma, axis, order, output, mode, cval, truncate, radius, workers)
+    return correlation1d(input, _gaussian_weights(sigma, order, truncate, radius), axis, output, mode, cval, 0, workers)
 
 
 @documented
@@ -367,8 +402,9 @@ def gaussian_filter(
         output[...] = x
         return output
     target = _args.between(output)
-    for axis, number, deviation, word, reach in chosen:
-        x = _gaussian_filter1d(x, deviation, axis, number, target, word, cval, truncate, reach, workers)
+    steps = [(axis, _gaussian_weights(deviation, number, truncate, reach), word)
+             for axis, number, deviation, word, reach in chosen]  # fmt: skip
+    correlations(x, steps, target, cval, workers)
     if target is not output:
         output[...] = target
     return output
@@ -384,7 +420,7 @@ def _mean(size):
         def function(windows, axis):
             return _args.converted(windows.astype(kind).sum(axis) / np.float64(size), output.dtype)
 
-        return function
+        return Keyed(function, "mean", int(size), np.dtype(kind).str, output.dtype.str)
 
     return made
 

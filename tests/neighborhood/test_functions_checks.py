@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from test_functions_compiled import numbers, same
 
 from fastconv import neighborhood_reduce
+from fastconv._face.callables import Keyed
 from fastconv.runtime import use_seams
 
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
@@ -145,3 +146,21 @@ def test_indices_are_remembered_and_forgotten(monkeypatch):
             same(x, function, 3)
             assert len(trace._indices) <= most
             assert all(np.prod(tail) <= elements for _, tail, _ in trace._indices)
+
+
+def test_functions_with_a_key_are_watched_once():
+    calls = []
+
+    def function(windows, axis):
+        calls.append("called" if type(windows) is np.ndarray else "watched")
+        return windows.max(axis) * 2.0 + windows[..., 0]
+
+    rng = np.random.default_rng(5)
+    for shape in ((9, 20), (12, 30), (9, 20)):
+        x = rng.random(shape)
+        found = neighborhood_reduce(x, Keyed(function, "test", "twice the greatest"), 3)
+        assert_array_equal(found, neighborhood_reduce(x, lambda w, axis: w.max(axis) * 2.0 + w[..., 0], 3, engine="python"))
+    assert calls.count("watched") == 1 and len(calls) == 2  # the other call is for windows of special values
+    neighborhood_reduce(x.astype("f4"), Keyed(function, "test", "twice the greatest"), 3)
+    neighborhood_reduce(x, Keyed(function, "test", "twice the greatest"), (3, 4))
+    assert calls.count("watched") == 3
