@@ -344,7 +344,7 @@ FC_INLINE void FC_N(extreme)(const int code, const fc_operation *q)
 
 #define FC_EACH(code) case code: FC_N(elementwise)(code, q); return;
 #define FC_VECTORS(code) case code: FC_N(by_vectors)(code, q); return;
-#define FC_CHAIN(code) case code: FC_N(over_chain)(code, q); return;
+#define FC_ROUNDED(code) case code: FC_N(over_chain)(code, q); return;
 #define FC_OVER(code) case code: FC_N(over_terms)(code, 0, q); return;
 
 static void FC_N(operation)(const fc_operation *q)
@@ -365,7 +365,7 @@ static void FC_N(operation)(const fc_operation *q)
         FC_VECTORS(FC_DO_COS) FC_VECTORS(FC_DO_TAN) FC_VECTORS(FC_DO_SINH) FC_VECTORS(FC_DO_COSH) FC_VECTORS(FC_DO_TANH)
         FC_VECTORS(FC_DO_ARCSIN) FC_VECTORS(FC_DO_ARCCOS) FC_VECTORS(FC_DO_ARCTAN)
         FC_OVER(FC_DO_DOT) FC_OVER(FC_DO_SQUARES) FC_OVER(FC_DO_DISTANCES)
-        FC_CHAIN(FC_DO_PRODUCTS) FC_CHAIN(FC_DO_PAIR_SUMS) FC_CHAIN(FC_DO_PAIR_DIFFERENCES)
+        FC_ROUNDED(FC_DO_PRODUCTS) FC_ROUNDED(FC_DO_PAIR_SUMS) FC_ROUNDED(FC_DO_PAIR_DIFFERENCES)
 #endif
         FC_EACH(FC_DO_FLOOR_DIVIDE) FC_EACH(FC_DO_REMAINDER)
         FC_OVER(FC_DO_SUM) FC_OVER(FC_DO_PROD)
@@ -399,7 +399,7 @@ static void FC_N(operation)(const fc_operation *q)
 
 #undef FC_EACH
 #undef FC_VECTORS
-#undef FC_CHAIN
+#undef FC_ROUNDED
 #undef FC_OVER
 
 static void FC_N(fill)(fc_neighborhood *table) { table->elements[FC_ELEMENT].operation = FC_N(operation); }

@@ -14,6 +14,7 @@ FC_INLINE void FC_N(load_wires)(const int nans, const fc_operation *q, ptrdiff_t
 #ifdef FC_INTEGER_TYPE
     const FC_T sign = (FC_T)((FC_T)1 << (8 * sizeof(FC_T) - 1));
     const FC_VEC most = FC_N(splat)((FC_T)-1 < 1 ? (FC_T)~sign : (FC_T)-1);
+    (void)nans, (void)missing;
 #else
     const FC_VEC most = FC_N(splat)((FC_T)__builtin_inf()), one = FC_N(splat)(1);
 #endif
@@ -70,7 +71,9 @@ FC_INLINE FC_VEC FC_N(output_of)(const int nans, const FC_VEC *v, const uint16_t
         sum = FC_N(add_ranked)((FC_VEC){0}, v, order, split, order + split, count - split, low, high, 1);
         sum = FC_N(add_ranked)(sum, v, order + split, count - split, order, split, low, high, 0);
     }
-#ifndef FC_INTEGER_TYPE
+#ifdef FC_INTEGER_TYPE
+    (void)nans, (void)missing;
+#else
     if (nans)
         sum = FC_N(pick)((FC_IVEC)(missing > FC_N(splat)((FC_T)(count - 1 - high))), FC_N(splat)((FC_T)__builtin_nan("")), sum);
 #endif
