@@ -14,10 +14,10 @@ _runtime.face_seams("neighborhood", globals(), "_FEW_RANKS")
 def wiring(count, outputs):
     """The table of a network of `count` wires, which are sorted by SORTED_WIRES, for the sums of some ranks each: mergers without
     the comparators that no output needs. One whose wires are both in the same sum, and in no other, is not needed either."""
-    comparators = []
     blocks = [list(range(first, min(first + SORTED_WIRES, count))) for first in range(0, count, SORTED_WIRES)]
-    half = (len(blocks) + 1) // 2 if len(outputs) <= _FEW_RANKS else len(blocks)  # few are found in two lists
-    lists = [_in_order(comparators, part) for part in (blocks[:half], blocks[half:]) if part]
+    blocks.insert(0, blocks.pop())  # the shortest: it is merged with as few as can be
+    halves = range(1, len(blocks)) if len(outputs) <= _FEW_RANKS and len(blocks) > 1 else [len(blocks)]
+    comparators, lists = min((_in_lists(blocks, half) for half in halves), key=lambda found: len(found[0]))
     # Who needs a wire: nobody, an output of several wires that may have any of them, or one that wants this: -1.
     need = [None] * count
     for output, (low, high) in enumerate(outputs):
@@ -38,6 +38,12 @@ def wiring(count, outputs):
     ordered = [pair for _, pair in sorted(zip(levels, needed, strict=True))]
     head = len(needed), len(outputs), len(lists[0])
     return np.array([*head, *itertools.chain(*ordered, *lists, *outputs)], np.uint16)
+
+
+def _in_lists(blocks, half):
+    """(comparators, the wires of one or two lists in order) of some blocks of sorted wires and the others."""
+    comparators = []
+    return comparators, [_in_order(comparators, part) for part in (blocks[:half], blocks[half:]) if part]
 
 
 def _in_order(comparators, lists):
