@@ -3,6 +3,7 @@
 from .contraction import cases as contraction
 from .conv import cases as conv
 from .distance import cases as distance
+from .ndimage import cases as ndimage
 from .neighborhood import cases as neighborhood
 
-CASES = [*conv.CASES, *contraction.CASES, *distance.CASES, *neighborhood.CASES]
+CASES = [*conv.CASES, *contraction.CASES, *distance.CASES, *neighborhood.CASES, *ndimage.CASES]

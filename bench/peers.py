@@ -6,6 +6,7 @@ A new one stands in the peers.py of its stem.
 from .contraction import peers as contraction
 from .conv import peers as conv
 from .distance import peers as distance
+from .ndimage import peers as ndimage
 from .neighborhood import peers as neighborhood
 
 NAMES = (
@@ -30,8 +31,9 @@ NAMES = (
     "numpy-loops",
 )  # in the order of columns
 
+STEMS = (conv, contraction, distance, neighborhood, ndimage)
 PEERS = {
-    name: {op: how for stem in (conv, contraction, distance, neighborhood) for op, how in stem.PEERS.get(name, {}).items()}
+    name: {op: how for stem in STEMS for op, how in stem.PEERS.get(name, {}).items()}
     for name in NAMES
 }
 

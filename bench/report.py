@@ -9,12 +9,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 from statistics import geometric_mean, median
 
 import numpy as np
 
-import fastconv
+import fastconv.ndimage
 from fastconv._drivers import runtime as _runtime
 
 from . import peers
@@ -111,7 +112,7 @@ def interleave(calls, budget):
 def measure_memory(case, threads, isa):
     """Bytes that the first call of `case` takes beyond input and output. Run it in a fresh process."""
     args, kwargs = case.setup()
-    function = getattr(fastconv, case.op)
+    function = attrgetter(case.op)(fastconv)
     with fastconv.use_isa(isa), fastconv.num_threads(threads):
         before = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
@@ -189,7 +190,7 @@ def _run_memory(case, threads, isa, row):
 
 def _run_speed(case, found, threads, budget, peaks, row):
     args, kwargs = case.setup()
-    ours = partial(getattr(fastconv, case.op), *args, **kwargs)
+    ours = partial(attrgetter(case.op)(fastconv), *args, **kwargs)
     calls, shares, result = {"ours": ours}, {"ours": 1.0}, answer(ours())
     size = result.nbytes
     for name in case.peers:

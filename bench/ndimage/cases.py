@@ -1,0 +1,120 @@
+"""What is timed of fastconv.ndimage: see ../case.py for the columns."""
+
+from functools import partial
+
+import numpy as np
+
+from ..case import Case
+from .peers import photograph
+
+IMAGES = ("float32", "uint8")
+
+
+def arguments(dtype, *args, shape=(1024, 1024), **kwargs):
+    return (photograph(dtype, shape), *args), kwargs
+
+
+def weights(size):
+    return np.random.default_rng(size).standard_normal((size, size))
+
+
+def correlated(dtype, size):
+    return arguments(dtype, weights(size))
+
+
+def mask(*args, **kwargs):
+    return (photograph("float32") > 110, *args), kwargs
+
+
+def row(family, label, dtype, op, setup, target, peer="scipy", tolerance=1e-6):
+    """A row beside one peer, whose results may differ by rounding, or by one where they are integers."""
+    return Case(
+        group="ndimage",
+        family=family,
+        label=label,
+        dtype=dtype,
+        op=f"ndimage.{op}",
+        setup=setup,
+        peers=(peer,),
+        target=target,
+        tolerance=1 / 200 if dtype == "uint8" and tolerance else tolerance,
+    )
+
+
+CASES = [
+    *(
+        row("boxes and Gaussians", f"{op} {size}", dtype, op, partial(arguments, dtype, size), 25.0, tolerance=rounding)
+        for op, sizes, rounding in (
+            ("uniform_filter", (3, 9, 31), 1e-6),
+            ("minimum_filter", (3, 9, 31), 0.0),
+            ("maximum_filter", (3, 9, 31), 0.0),
+            ("gaussian_filter", (1, 3, 10), 1e-6),
+        )
+        for size in sizes
+        for dtype in IMAGES
+    ),
+    *(
+        row(
+            "Gaussians, OpenCV",
+            f"sigma {sigma}",
+            dtype,
+            "gaussian_filter",
+            partial(arguments, dtype, sigma),
+            target,
+            "cv2",
+            tolerance=1e-4 if dtype == "float32" else 1 / 40,
+        )
+        for sigma in (1, 3, 10)
+        for dtype, target in (("float32", 1.3), ("uint8", 1.0))
+    ),
+    *(
+        row("weights and derivatives", f"correlate {size}x{size}", dtype, "correlate", partial(correlated, dtype, size), 20.0)
+        for size in (3, 9, 15)
+        for dtype in IMAGES
+    ),
+    *(
+        row("weights and derivatives", op, dtype, op, partial(arguments, dtype, *args), 20.0)
+        for op, args in (("sobel", (0,)), ("prewitt", (0,)), ("laplace", ()), ("gaussian_gradient_magnitude", (1,)))
+        for dtype in IMAGES
+    ),
+    row("derivatives, OpenCV", "sobel", "float32", "sobel", partial(arguments, "float32", 0), 1.0, "cv2"),
+    row("derivatives, OpenCV", "laplace", "float32", "laplace", partial(arguments, "float32"), 1.0, "cv2"),
+    *(
+        row("ranks", f"{op} {size}", dtype, op, partial(arguments, dtype, *args, size=size), 100.0, tolerance=0.0)
+        for op, args in (("median_filter", ()), ("percentile_filter", (20,)), ("rank_filter", (2,)))
+        for size in (3, 5, 9)
+        for dtype in IMAGES
+    ),
+    *(
+        row("grey morphology", f"{op} {size}", dtype, op, partial(arguments, dtype, size), 50.0, tolerance=0.0)
+        for op, size in (("grey_opening", 15), ("white_tophat", 15), ("morphological_gradient", 5))
+        for dtype in IMAGES
+    ),
+    row(
+        "binary morphology",
+        "opening, cross, 5 iterations",
+        "bool",
+        "binary_opening",
+        partial(mask, iterations=5),
+        60.0,
+        tolerance=0.0,
+    ),
+    row("binary morphology", "fill holes", "bool", "binary_fill_holes", mask, 15.0, tolerance=0.0),
+    row(
+        "volumes",
+        "gaussian sigma 2, 256^3",
+        "float64",
+        "gaussian_filter",
+        partial(arguments, "float64", 2, shape=(256, 256, 256)),
+        10.0,
+    ),
+    row(
+        "volumes",
+        "uniform 5^3, 256^3",
+        "uint16",
+        "uniform_filter",
+        partial(arguments, "uint16", 5, shape=(256, 256, 256)),
+        10.0,
+        tolerance=1 / 200,
+    ),
+]
