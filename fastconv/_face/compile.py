@@ -5,6 +5,8 @@ Next hops: trace.py, which records; program.py, which makes the program; _driver
 import collections
 import functools
 import math
+import os
+import threading
 
 import numpy as np
 
@@ -29,8 +31,8 @@ _PROBED = 1 << 12  # elements in which these are sought
 _MOST_PLACES = 1 << 12  # cells, of windows whose elements' places are remembered
 _MOST_STEPS = 1 << 16  # of all programs that are remembered
 _known = collections.OrderedDict()
+_memory = [threading.RLock()]  # a finalizer may come in between
 _runtime.face_seams("neighborhood", globals(), "_SAMPLES", "_LARGE_WINDOW", "_PROBED", "_MOST_PLACES")
-_runtime.remembers(_known.clear)
 
 
 def record(caller, cells, dtype):
@@ -62,16 +64,46 @@ def lower(caller, geometry):
     keyed = isinstance(caller.function, _callables.Keyed)
     recorded = None if keyed else record(caller, cells, native)
     key = (caller.function.key if keyed else (recorded[0].key, recorded[1].number), *window)
-    found = _known.pop(key, None)
+    found = _remembered(key)
     if found is None:
         trace, result = recorded or record(caller, cells, native)
         found = lowering(trace, result, geometry).assembly.program(), result.dtype
         if not _right_on_special_values(caller, native, geometry, *found):
             raise _trace.Refused("a function that gives other results for special values when it is compiled cannot be compiled")
-    _known[key] = found
-    while len(_known) > _MOST_KNOWN or (len(_known) > 1 and sum(made.steps for made, _ in _known.values()) > _MOST_STEPS):
-        _known.popitem(last=False)
+        _remember(key, found)
     return found
+
+
+def _remembered(key):
+    """What is known by a key, which was used last then."""
+    with _memory[0]:
+        if key in _known:
+            _known.move_to_end(key)
+        return _known.get(key)
+
+
+def _remember(key, found):
+    """Keeps a program, and forgets those that were used least lately."""
+    with _memory[0]:
+        _known[key] = found
+        steps = [made.steps for made, _ in _known.values()]
+        while len(_known) > _MOST_KNOWN or (len(_known) > 1 and sum(steps[-len(_known) :]) > _MOST_STEPS):
+            _known.popitem(last=False)
+
+
+def _forget():
+    with _memory[0]:
+        _known.clear()
+
+
+def _renew():
+    """In a forked child another thread of the parent may hold the lock for ever."""
+    _memory[0] = threading.RLock()
+
+
+_runtime.remembers(_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def worthwhile(geometry):
