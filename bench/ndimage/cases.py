@@ -37,7 +37,7 @@ def row(family, label, dtype, op, setup, target, peer="scipy", tolerance=1e-6):
         setup=setup,
         peers=(peer,),
         target=target,
-        tolerance=1 / 200 if dtype == "uint8" and tolerance else tolerance,
+        tolerance=1 / 200 if dtype == "uint8" and tolerance and peer == "scipy" else tolerance,
     )
 
 
