@@ -527,8 +527,8 @@ cdef class Pass(Walk):
         PyMem_RawFree(self.p.run_line)
 
     cdef void stage(self, idx item) noexcept:
-        """Keeps the results of the last reducer, elements of `item` bytes, for those behind it: output lines of a block, one after
-        the other, in memory of its thread."""
+        """Keeps the results of the last reducer, elements of `item` bytes, for those behind it: output lines of a block, one
+        after the other, in memory of its thread."""
         cdef Reducer *r = self.reducers + self.count - 1
         cdef int a, last = self.p.ndim - 1
         cdef idx pitch = round_up(self.p.block[last] * item, 64) + FC_LINE_SLACK
