@@ -91,7 +91,8 @@ cdef class Partial:
         cdef Lines *p = &self.plan.p
         cdef idx most = max(min(most_bytes // (self.cells * (p.item + 1) + 2 * FC_GATHER + sizeof(idx)), self.outputs), 1)
         cdef idx step = p.step[p.ndim - 1], room = p.region[p.ndim - 1] + FC_LINE_SLACK, count = 0, nothing = 0
-        cdef idx terms = max(self.cells if not p.box else p.runs, p.window[p.ndim - 1]) * sizeof(void *), unit, i, first, x, n, end
+        cdef idx terms = max(self.cells if not p.box else p.runs, p.window[p.ndim - 1]) * sizeof(void *)
+        cdef idx unit, i, first, x, n, end
         cdef Loaded loaded = Loaded(block_bytes(p) + terms + 3 * room)
         cdef Block *b = &loaded.block
         cdef const uint8_t **term = <const uint8_t **>(loaded.at + block_bytes(p))

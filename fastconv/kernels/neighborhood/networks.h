@@ -1,5 +1,5 @@
-/* The network that sorts vectors in registers, lane by lane: 60 comparators of two operations. Included once for each type, behind
- * base/simd.h.
+/* The network that sorts vectors in registers, lane by lane: 60 comparators of two operations. Included once for each type,
+ * behind base/simd.h.
  */
 
 #ifndef FC_NETWORKS_ONCE

@@ -1,10 +1,10 @@
 /* FC_DO_NETWORK: cells of windows in order, a lane an output, a wire a cell.
  *
- * Wires are sorted FC_REGISTER_CELLS at a time in registers: a load and a store for each, 60 comparators of two operations. A table
- * lists what merges these: three loads, two operations and two stores for each comparator, of which stores are the bound where
- * two vectors hide their latency. The last merger is none: of two lists a[i] has rank r if r - i of b are less, so that three
- * loads, two comparisons and an addition for each wire sum the ranks low .. high. Of numbers that may be NaN each wire costs three
- * operations more and each output two. Next hop: networks.h.
+ * Wires are sorted FC_REGISTER_CELLS at a time in registers: a load and a store for each, 60 comparators of two operations. A
+ * table lists what merges these: three loads, two operations and two stores for each comparator, of which stores are the bound
+ * where two vectors hide their latency. The last merger is none: of two lists a[i] has rank r if r - i of b are less, so that
+ * three loads, two comparisons and an addition for each wire sum the ranks low .. high. Of numbers that may be NaN each wire
+ * costs three operations more and each output two. Next hop: networks.h.
  */
 
 #include "neighborhood/networks.h"

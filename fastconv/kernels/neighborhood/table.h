@@ -280,8 +280,8 @@ typedef struct fc_finish_parts {
  * element for all i. Comparisons write bytes of 0 and 1. FC_DO_SELECT: a[i] where the byte c[i] is not 0, else b[i];
  * FC_DO_ADD_PRODUCT: a[i] b[i] + c[i], c of this type; FC_DO_CAST: a[i], of `kind`, in this type. `dst` may be a, b or c, if
  * their elements are of one size. exp and hypot are within 2 units in the last place, other functions within 4 (cbrt, and beyond
- * 1e8, of floats 1e5, sin, cos and tan are the C library's), zeros, infinities and NaN as C has them; what they give of an element
- * does not depend on where it is.
+ * 1e8, of floats 1e5, sin, cos and tan are the C library's), zeros, infinities and NaN as C has them; what they give of an
+ * element does not depend on where it is.
  *
  * From FC_DO_SUM on the operation is over count > 0 operands, terms[t][i], t < count, and reads and writes up to a vector beyond
  * n: FC_DO_DOT: times weights[t]; FC_DO_SQUARES and FC_DO_DISTANCES: of (terms[t][i] - a[i])^2 and |terms[t][i] - a[i]|, where
@@ -291,11 +291,11 @@ typedef struct fc_finish_parts {
  * Of floats: FC_DO_PRODUCTS, the sum of terms[t][i] weights[t] from the first on, each product and sum rounded; FC_DO_PAIR_SUMS
  * and FC_DO_PAIR_DIFFERENCES, the same of terms[0], terms[1] + terms[2] and so on, or terms[1] - terms[2].
  *
- * FC_DO_NETWORK: the operands, wires 0 .. count - 1, at most FC_MOST_WIRES, are sorted, each FC_REGISTER_CELLS of them alone, NaN last.
- * Then `weights`, of 16 bits, tells how many comparators there are, how many outputs, and how many wires, n; the two wires of
- * each comparator, of which the first gets the lesser; n wires that are in order then, and the other wires in their order; for
- * each output of which rank to which it is the sum: NaN if the last is. Outputs go to terms[count] and so on, which may be
- * operands. */
+ * FC_DO_NETWORK: the operands, wires 0 .. count - 1, at most FC_MOST_WIRES, are sorted, each FC_REGISTER_CELLS of them alone,
+ * NaN last. Then `weights`, of 16 bits, tells how many comparators there are, how many outputs, and how many wires, n; the two
+ * wires of each comparator, of which the first gets the lesser; n wires that are in order then, and the other wires in their
+ * order; for each output of which rank to which it is the sum: NaN if the last is. Outputs go to terms[count] and so on, which
+ * may be operands. */
 enum {
     FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX, FC_DO_POWER,
     FC_DO_HYPOT, FC_DO_ARCTAN2, FC_DO_AND, FC_DO_OR, FC_DO_XOR, FC_DO_LEFT_SHIFT, FC_DO_RIGHT_SHIFT, FC_DO_FLOOR_DIVIDE,
