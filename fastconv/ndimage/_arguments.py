@@ -109,12 +109,12 @@ def output_for(output, input, complex_output=False, stacklevel=3):
     """The array that `output` (an array, a dtype or None) asks for, of the shape of `input`."""
     if output is None:
         kind = input.dtype.newbyteorder("=")
-        return np.zeros(input.shape, np.promote_types(kind, np.complex64) if complex_output else kind)
+        return _args.empty(input.shape, np.promote_types(kind, np.complex64) if complex_output else kind)
     if isinstance(output, (type, np.dtype)):
         if complex_output and np.dtype(output).kind != "c":
             warnings.warn("promoting specified output dtype to complex", stacklevel=stacklevel)
             output = np.promote_types(output, np.complex64)
-        return np.zeros(input.shape, output)
+        return _args.empty(input.shape, np.dtype(output))
     if isinstance(output, str):
         kind = np.dtype(output)
         if complex_output and kind.kind != "c":

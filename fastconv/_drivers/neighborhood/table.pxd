@@ -203,6 +203,28 @@ cdef extern from "neighborhood/table.h" nogil:
         const void *weights
         ptrdiff_t count, n
 
+    enum: FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC
+    enum: FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND
+    ptrdiff_t FC_WEIGHTS_SPACE(ptrdiff_t taps)
+    ctypedef struct fc_weighted:
+        const void *const *rows
+        void *const *out
+        const double *weights
+        const float *singles
+        ptrdiff_t taps, n, count
+        int order, along, fused, wide
+        float doubt
+        char *space
+
+    ctypedef struct fc_correlated:
+        const void *const *rows
+        void *const *out
+        const double *weights
+        const float *singles
+        const uint8_t *present
+        ptrdiff_t planes, height, width, n, count
+        int fused, wide
+
     ctypedef struct fc_elements:
         int bytes
         void (*reduce)(const fc_reduce *) noexcept nogil
@@ -227,6 +249,12 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*join_parts)(const fc_join_parts *) noexcept nogil
         void (*finish_parts)(const fc_finish_parts *) noexcept nogil
         void (*operation)(const fc_operation *) noexcept nogil
+        void (*weigh)(const fc_weighted *) noexcept nogil
+        void (*correlate)(const fc_correlated *) noexcept nogil
+        void (*join)(void *a, const void *b, ptrdiff_t n, int how) noexcept nogil
+        void (*to_reals)(void *to, const void *from_, ptrdiff_t n, int doubles) noexcept nogil
+        void (*from_reals)(void *to, const void *from_, ptrdiff_t n, int doubles) noexcept nogil
+        void (*keep_whole)(void *line, ptrdiff_t n, int doubles) noexcept nogil
 
     ctypedef struct fc_neighborhood:
         fc_elements elements[10]

@@ -34,6 +34,9 @@
 #include "neighborhood/extremes.h"
 #include "neighborhood/box_sums.h"
 #include "neighborhood/box_parts.h"
+#ifdef FC_INTEGER_TYPE
+#include "neighborhood/wholes.h"
+#endif
 
 static void FC_N(fill)(fc_neighborhood *table)
 {
@@ -51,6 +54,11 @@ static void FC_N(fill)(fc_neighborhood *table)
     k->lift_parts = FC_N(lift_parts);
     k->join_parts = FC_N(join_parts);
     k->finish_parts = FC_N(finish_parts);
+#ifdef FC_INTEGER_TYPE
+    k->to_reals = FC_N(to_reals);
+    k->from_reals = FC_N(from_reals);
+    k->keep_whole = FC_N(keep_whole);
+#endif
 #if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
     table->narrow = *k;
     table->narrow.sum_columns = fc_sum_columns_narrow;
