@@ -11,6 +11,7 @@ import pytest
 from oracle import near, same, scipy_ndimage
 
 import fastconv.ndimage as ndi
+from fastconv.ndimage import _arguments
 
 X = np.arange(30.0).reshape(5, 6)
 OWN = {"workers", "nan_policy"}
@@ -157,3 +158,27 @@ def test_the_readmes_examples_run():
         exec(block, names)
     assert names["shapes"].dtype == bool
     assert names["calm"].shape == (1080, 1920)
+
+
+def test_arguments_are_remembered_with_their_types():
+    remembered = _arguments.remembered(lambda *args: object())
+    told, anew = [(3,), (3.0,), ("3",), (None,), (3, 3), ((3, 3),)], [(True,), ((3, 3.0),), ((3, True),), ([3],), (np.int64(3),)]
+    first = [remembered(*args) for args in told + anew]
+    again = [remembered(*args) for args in told + anew]
+    assert len({id(one) for one in first}) == len(first)
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * len(told) + [False] * len(anew)
+    for name in ("minimum_filter", "median_filter", "grey_dilation", "binary_erosion"):
+        function, window = getattr(ndi, name), {} if name == "binary_erosion" else {"size": 3}
+        expected = function(X, **window, origin=(1, 0))
+        with pytest.raises(TypeError):
+            function(X, **window, origin=(1, 0.0))
+        np.testing.assert_array_equal(function(X, **window, origin=[1, 0]), expected)
+
+
+def test_what_is_remembered_is_not_handed_out():
+    structure = ndi.generate_binary_structure(2, 1)
+    expected = ndi.binary_dilation(X > 20)
+    structure[...] = False
+    ndi.iterate_structure(ndi.generate_binary_structure(2, 1), 1)[...] = False
+    np.testing.assert_array_equal(ndi.binary_dilation(X > 20), expected)
+    assert ndi.generate_binary_structure(2, 1).sum() == 5
