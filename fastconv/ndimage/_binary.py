@@ -165,6 +165,8 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
         mask = np.asarray(mask)
         if mask.shape != x.shape:
             raise RuntimeError(f"mask and input must have equal sizes: {mask.shape} and {x.shape}")
+        _args.supported("mask", mask)
+    border_value = operator.index(border_value)
     if isinstance(output, np.ndarray):
         if np.iscomplexobj(output):
             raise TypeError("Complex output type not supported")

@@ -67,6 +67,8 @@ def _along(input, name, size, axis, output, mode, cval, origin, nan_policy, work
     if size < 1:
         raise RuntimeError(f"incorrect filter size: {size!r}; it must be positive")
     output = _args.output_for(output, x)
+    _args.supported("input", x)  # a window of one pixel, too
+    _args.supported("output", output)
     return _boxes(x, name, operator.index(size), operator.index(origin), _args.check_mode(mode), axis, output, cval, nan_policy,
                   workers)
 
