@@ -10,10 +10,10 @@
     python -m fastconv.patch -m module arguments
 
 Importing this patches nothing; the command patches the processes that multiprocessing starts from there, too. The functions of
-scipy.ndimage that `fastconv.ndimage` has, and cdist, pdist and squareform of scipy.spatial.distance, are replaced there and in all
-modules that have bound them; not in lists, dicts or classes. What ours do not take (arrays of other libraries, subclasses of
-ndarray, arguments that only SciPy knows) goes to SciPy's own function, and so does what is wrong, so that errors are SciPy's. The
-logger "fastconv.patch" says at DEBUG which of the two has run.
+scipy.ndimage that `fastconv.ndimage` has, and cdist, pdist and squareform of scipy.spatial.distance, are replaced there and in
+all modules that have bound them; not in lists, dicts or classes. What ours do not take (arrays of other libraries, subclasses of
+ndarray, arguments that only SciPy knows) goes to SciPy's own function, and so does what is wrong, so that errors are SciPy's.
+The logger "fastconv.patch" says at DEBUG which of the two has run.
 """
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def _run_script(path):
         code = pkgutil.read_code(file)
     if code is None:
         with io.open_code(path) as file:
-            code = compile(file.read(), path, "exec")
+            code = compile(file.read(), path, "exec", dont_inherit=True)
     namespace = vars(sys.modules["__main__"])
     namespace["__file__"] = os.path.abspath(path)
     exec(code, namespace)

@@ -288,7 +288,8 @@ import sys, scipy.ndimage
 from scipy.spatial.distance import cdist
 import helper
 print(__name__, sys.argv[1:], helper.__name__, scipy.ndimage.sobel.__code__.co_filename.endswith("patch.py"))
-print(cdist.__code__.co_filename.endswith("patch.py"))
+def annotated(x: int): pass
+print(cdist.__code__.co_filename.endswith("patch.py"), annotated.__annotations__)
 if "--fail" in sys.argv:
     raise KeyError("failed")
 sys.exit(int(sys.argv[1]))
@@ -314,7 +315,7 @@ def test_scripts_and_modules_run_as_python_runs_them(scripts):
     for arguments in (["script.py"], ["-m", "script"], ["folder/script.py"], ["-m", "folder.script"]):
         done = run(scripts, *arguments, "5", "-m", "x")
         assert (done.returncode, done.stderr) == (5, "")
-        assert done.stdout.splitlines() == ["__main__ ['5', '-m', 'x'] helper True", "True"]
+        assert done.stdout.splitlines() == ["__main__ ['5', '-m', 'x'] helper True", "True {'x': <class 'int'>}"]
 
 
 def test_folders_zip_files_and_compiled_scripts_run_as_python_runs_them(tmp_path):
