@@ -85,6 +85,24 @@ def iterate_structure(structure: ArrayLike, iterations: int, origin: int | tuple
 # ---- erosion and dilation ----
 
 
+@_args.remembered
+def _placed(ndim, structure, origin, axes, mirror):
+    """(a structure on all axes, its origins), mirrored where that is asked for; of direct neighbours if it is None."""
+    axes = _args.axes_of(axes, ndim)
+    structure = _neighbours(len(axes), 1) if structure is None else np.asarray(structure, bool)
+    if structure.ndim != len(axes):
+        raise RuntimeError(f"structure and input must have same dimensionality: structure.ndim ({structure.ndim}) must match "
+                           f"len(axes) ({len(axes)})")
+    if not structure.size:
+        raise RuntimeError("structure must not be empty")
+    structure = _args.all_axes("structure", structure, axes, ndim)
+    origins = [operator.index(number) for number in _args.all_origins(origin, axes, ndim)]
+    if mirror:
+        structure, origins = _args.mirrored(structure, origins)
+    _args.check_origins(origins, structure.shape)
+    return structure, tuple(origins)
+
+
 def _step(x, name, structure, mask, outer, origins, workers, result=None):
     """An array of bool, `result` or a new one: "all" or "any" of the windows of pixels that may change, others as they are."""
     result = np.empty(x.shape, bool) if result is None else result
@@ -134,24 +152,6 @@ def _iterated(structure, origins, mask, iterations):
         iterations -= n
 
 
-@_args.remembered
-def _placed(ndim, structure, origin, axes, mirror):
-    """(a structure on all axes, its origins), mirrored where that is asked for; of direct neighbours if it is None."""
-    axes = _args.axes_of(axes, ndim)
-    structure = _neighbours(len(axes), 1) if structure is None else np.asarray(structure, bool)
-    if structure.ndim != len(axes):
-        raise RuntimeError(f"structure and input must have same dimensionality: structure.ndim ({structure.ndim}) must match "
-                           f"len(axes) ({len(axes)})")
-    if not structure.size:
-        raise RuntimeError("structure must not be empty")
-    structure = _args.all_axes("structure", structure, axes, ndim)
-    origins = [operator.index(number) for number in _args.all_origins(origin, axes, ndim)]
-    if mirror:
-        structure, origins = _args.mirrored(structure, origins)
-    _args.check_origins(origins, structure.shape)
-    return structure, tuple(origins)
-
-
 def _morph(input, name, structure, iterations, mask, output, border_value, origin, axes, workers, mirror=None):
     """Erosion (name "all") or dilation ("any", by the mirrored structure)."""
     try:
@@ -165,7 +165,6 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
         mask = np.asarray(mask)
         if mask.shape != x.shape:
             raise RuntimeError(f"mask and input must have equal sizes: {mask.shape} and {x.shape}")
-        _args.supported("mask", mask)
     border_value = operator.index(border_value)
     if isinstance(output, np.ndarray):
         if np.iscomplexobj(output):
