@@ -305,7 +305,7 @@ def reduce(x, reduction, output, kind=None, **window):
     leave that of `output` itself."""
     same = kind is None or kind == output.dtype
     # The names' own kernels warn of nothing: only what NumPy computes here and in functions does, and a `cval` out of range.
-    quiet = same and not callable(reduction) and not window["cval"]
+    quiet = same and not callable(reduction) and not window.get("cval")
     with _NOTHING if quiet else np.errstate(invalid="ignore", over="ignore"):
         if same:
             neighborhood_reduce(x, reduction, out=output, dtype=output.dtype, **window)
