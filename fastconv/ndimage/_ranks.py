@@ -67,7 +67,9 @@ def _along(input, name, size, axis, output, mode, cval, origin, nan_policy, work
     if size < 1:
         raise RuntimeError(f"incorrect filter size: {size!r}; it must be positive")
     output = _args.output_for(output, x)
-    _args.supported("input", x)  # a window of one pixel, too
+    # Of a window of one pixel, too, which no pass is made for.
+    _args.check_origins([origin], [size])
+    _args.supported("input", x)
     _args.supported("output", output)
     return _boxes(x, name, operator.index(size), operator.index(origin), _args.check_mode(mode), axis, output, cval, nan_policy,
                   workers)

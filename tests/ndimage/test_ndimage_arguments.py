@@ -80,6 +80,7 @@ MISTAKES = [
     ("grey_erosion", X + 1j, 3), ("binary_erosion", X + 1j), ("binary_erosion", X, np.ones(3)),
     ("binary_erosion", X, np.ones((0, 3))), ("binary_dilation", X, None, 1, None, None, 0.0),
     ("binary_closing", X, None, 1, None, 0, None, "1"), ("maximum_filter1d", X, 1, 0, np.zeros((5, 6), complex)),
+    ("minimum_filter1d", X, 1, 0, None, "reflect", 0.0, 1),
     ("binary_erosion", X, None, 1.5), ("binary_erosion", X, None, 1, np.ones((2, 2))),
     ("binary_erosion", X, None, 1, None, np.zeros((5, 6), complex)), ("binary_erosion", X, None, 1, None, np.zeros((2, 2))),
     ("binary_erosion", X.astype("g")), ("correlate", X.astype("g"), np.ones((2, 2))), ("correlate1d", X.astype(object), [1]),
