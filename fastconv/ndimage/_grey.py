@@ -135,7 +135,7 @@ def grey_opening(
     window = (size, footprint, structure)
     x, seen = _both(input, window)
     eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
-    return _dilation(eroded, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+    return _dilation(eroded, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -164,7 +164,7 @@ def grey_closing(
     window = (size, footprint, structure)
     x, seen = _both(input, window)
     dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
-    return _erosion(dilated, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+    return _erosion(dilated, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -235,7 +235,7 @@ def _difference(x, first, second, window, output, mode, cval, origin, axes, work
     """The image minus the second step after `first`, or the other way round if that is an erosion."""
     if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
         x = x.copy()
-    result = second(first, window, x.dtype if output is None else output, mode, cval, origin, axes, workers, 5)
+    result = second(first, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers, 5)
     if x.dtype == np.bool_ and result.dtype == np.bool_:
         return np.bitwise_xor(x, result, out=result)
     return np.subtract(x, result, out=result) if second is _dilation else np.subtract(result, x, out=result)
