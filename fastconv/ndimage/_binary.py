@@ -33,12 +33,20 @@ def generate_binary_structure(rank: int, connectivity: int, *, workers: int | No
     -------
     ndarray of bool
     """
+    return _neighbours(rank, connectivity).copy()
+
+
+@_args.remembered
+def _neighbours(rank, connectivity):
+    """What generate_binary_structure makes, not to be changed."""
     if rank < 1:
         return np.array(True)
     steps = np.zeros((3,) * rank, np.intp)
     for axis in range(rank):
         steps += np.array([1, 0, 1]).reshape((3,) + (1,) * axis)
-    return steps <= max(connectivity, 1)
+    structure = steps <= max(connectivity, 1)
+    structure.flags.writeable = False
+    return structure
 
 
 @documented
@@ -77,12 +85,30 @@ def iterate_structure(structure: ArrayLike, iterations: int, origin: int | tuple
 # ---- erosion and dilation ----
 
 
+@_args.remembered
+def _placed(ndim, structure, origin, axes, mirror):
+    """(a structure on all axes, its origins), mirrored where that is asked for; of direct neighbours if it is None."""
+    axes = _args.axes_of(axes, ndim)
+    structure = _neighbours(len(axes), 1) if structure is None else np.asarray(structure, bool)
+    if structure.ndim != len(axes):
+        raise RuntimeError(f"structure and input must have same dimensionality: structure.ndim ({structure.ndim}) must match "
+                           f"len(axes) ({len(axes)})")
+    if not structure.size:
+        raise RuntimeError("structure must not be empty")
+    structure = _args.all_axes("structure", structure, axes, ndim)
+    origins = [operator.index(number) for number in _args.all_origins(origin, axes, ndim)]
+    if mirror:
+        structure, origins = _args.mirrored(structure, origins)
+    _args.check_origins(origins, structure.shape)
+    return structure, tuple(origins)
+
+
 def _step(x, name, structure, mask, outer, origins, workers, result=None):
     """An array of bool, `result` or a new one: "all" or "any" of the windows of pixels that may change, others as they are."""
     result = np.empty(x.shape, bool) if result is None else result
-    if structure.any():
+    if np.count_nonzero(structure):
         kept = None if mask is None else x.copy() if np.may_share_memory(x, result) else x
-        _args.reduce(x, name, result, footprint=structure, mode="constant", cval=1.0 if outer else 0.0, origin=tuple(origins),
+        _args.reduce(x, name, result, footprint=structure, mode="constant", cval=1.0 if outer else 0.0, origin=origins,
                      workers=workers)
     else:
         kept = x.copy()
@@ -98,7 +124,7 @@ def _connectivity(structure, origins):
     if any(origins) or set(shape) != {3}:
         return 0
     cells = structure.reshape(shape)
-    matches = (c for c in range(1, len(shape) + 1) if np.array_equal(cells, generate_binary_structure(len(shape), c)))
+    matches = (c for c in range(1, len(shape) + 1) if np.array_equal(cells, _neighbours(len(shape), c)))
     return next(matches, 0)
 
 
@@ -133,22 +159,13 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
     except TypeError as error:
         raise TypeError("iterations parameter should be an integer") from error
     x = _args.real("input", input)
-    axes = _args.axes_of(axes, x.ndim)
-    structure = generate_binary_structure(len(axes), 1) if structure is None else np.asarray(structure, bool)
-    if structure.ndim != len(axes):
-        raise RuntimeError(f"structure and input must have same dimensionality: structure.ndim ({structure.ndim}) must match "
-                           f"len(axes) ({len(axes)})")
-    if not structure.size:
-        raise RuntimeError("structure must not be empty")
-    structure = _args.all_axes("structure", structure, axes, x.ndim)
-    origins = [operator.index(number) for number in _args.all_origins(origin, axes, x.ndim)]
-    if name == "any" if mirror is None else mirror:
-        structure, origins = _args.mirrored(structure, origins)
+    mirror = int(name == "any" if mirror is None else mirror)
+    structure, origins = _placed(x.ndim, structure, origin, axes, mirror)
     if mask is not None:
         mask = np.asarray(mask)
         if mask.shape != x.shape:
             raise RuntimeError(f"mask and input must have equal sizes: {mask.shape} and {x.shape}")
-    _args.check_origins(origins, structure.shape)
+    border_value = operator.index(border_value)
     if isinstance(output, np.ndarray):
         if np.iscomplexobj(output):
             raise TypeError("Complex output type not supported")
@@ -314,9 +331,8 @@ def binary_hit_or_miss(
         A new array of bool; None if there is an `output`, as SciPy has it.
     """
     x = _args.array("input", input)
-    axes = _args.axes_of(axes, x.ndim)
-    structure1 = generate_binary_structure(len(axes), 1) if structure1 is None else np.asarray(structure1)
-    structure2 = np.logical_not(structure1) if structure2 is None else structure2
+    if structure2 is None:
+        structure2 = np.logical_not(_neighbours(len(_args.axes_of(axes, x.ndim)), 1) if structure1 is None else structure1)
     origin2 = origin1 if origin2 is None else origin2
     hit = _morph(x, "all", structure1, 1, None, None, 0, origin1, axes, workers)
     missed = _morph(x, "any", structure2, 1, None, output, 0, origin2, axes, workers, mirror=False)

@@ -28,6 +28,12 @@ def test_grey(rng, name, dtype):
         same(name, x, None, footprint, None, target if name != "morphological_laplace" else None, mode, cval, origins, axes=axes)
 
 
+@pytest.mark.parametrize("name", GREY)
+def test_results_are_in_the_machines_byte_order(rng, name):
+    for dtype in (">f4", ">i2"):
+        assert same(name, image(rng, (7, 9), dtype[1:]).astype(dtype), 3).dtype.isnative
+
+
 @pytest.mark.parametrize("dtype", ["?", "u1", "i1", "u2", "i2", "u4", "i4", "i8", "f4", "f8"])
 @pytest.mark.parametrize("name", ["grey_erosion", "grey_dilation", "grey_opening", "grey_closing"])
 def test_structures_that_are_not_flat(rng, name, dtype):
