@@ -2,6 +2,7 @@
 _drivers/neighborhood/flood.pyx."""
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from .._drivers import runtime as _runtime
 from .._drivers.neighborhood import flood as _flood
 
 _FLOOD_BYTES = 16 << 20
-_runtime.face_seams("neighborhood", globals(), "_FLOOD_BYTES")
+_SMALL_STRUCTURE = 1 << 10  # whose steps are remembered
+_runtime.face_seams("neighborhood", globals(), "_FLOOD_BYTES", "_SMALL_STRUCTURE")
 
 
 class Frame(NamedTuple):
@@ -34,9 +36,10 @@ class Steps(NamedTuple):
     down: bool
 
 
-def _plan(shape, offsets, outside):
-    """(Frame, Steps) for offsets, each a row, from a pixel that is set to those that become so; `outside`: what lies there is."""
+def _plan(shape, sizes, cells, middle, outside):
+    """(Frame, Steps) for a structure, as bytes; `outside`: what lies there is set."""
     bits = _flood.WORD_BITS
+    offsets = np.array(middle) - np.argwhere(np.frombuffer(cells, bool).reshape(sizes))  # from a pixel that is set to others
     low = np.maximum(offsets.max(axis=0), 0) if outside else np.zeros(len(shape), np.intp)
     high = shape + np.minimum(offsets.min(axis=0), 0) if outside else np.array(shape)
     offsets = offsets[(abs(offsets) < shape).all(axis=1)]  # others lead from the inside to the outside
@@ -45,6 +48,7 @@ def _plan(shape, offsets, outside):
     for n, more in zip(shape[-2::-1], reach[-2::-1], strict=True):
         stride.insert(0, size)
         size *= n + int(more)
+    size -= int(reach[0]) * stride[0] if stride else 0  # behind the last there are other closed ones
     rows = offsets[:, :-1] @ np.array(stride, np.intp)
     own = offsets[~offsets[:, :-1].any(axis=1), -1]  # steps along the line
     shift = offsets[:, -1] % bits
@@ -62,9 +66,12 @@ def _plan(shape, offsets, outside):
     return frame, Steps(target, np.cumsum(count), shift[order], kept[order], 1 in own, -1 in own)
 
 
+_known = functools.lru_cache(32)(_plan)
+
+
 def _elements(x):
     """`x`, or booleans where drivers cannot read its elements."""
-    return x if x.dtype.kind in "biuf" and x.dtype.itemsize <= 8 else x.astype(bool)
+    return x if x is None or (x.dtype.kind in "biuf" and x.dtype.itemsize <= 8) else x.astype(bool)
 
 
 def fill(x, may, structure, middle, out, *, outside=False, flip=False, flip_may=False, workers=None):
@@ -72,8 +79,8 @@ def fill(x, may, structure, middle, out, *, outside=False, flip=False, flip_may=
 
     Parameters
     ----------
-    x : ndarray
-        Set is what is not 0.
+    x : ndarray or None
+        Set is what is not 0, nothing if None.
     may : ndarray or None
         Pixels that may be set, all if None.
     structure : ndarray of bool
@@ -100,17 +107,19 @@ def fill(x, may, structure, middle, out, *, outside=False, flip=False, flip_may=
     """
     if out.size == 0:
         return True
-    if x.ndim == 0:
-        x, may, structure, middle, out = x[None], None if may is None else may[None], structure[None], (0,), out[None]
-    steps = np.abs((x if may is None else may).strides)
-    order = sorted(range(x.ndim), key=lambda axis: (-steps[axis], axis))
-    line = next((axis for axis in reversed(order) if x.shape[axis] >= _flood.WORD_BITS), int(np.argmax(x.shape)))
+    arrays = [x, may, out, structure]
+    if out.ndim == 0:
+        arrays, middle = [None if array is None else array[None] for array in arrays], (0,)
+    shape = arrays[2].shape
+    steps = next(array for array in arrays if array is not None).strides
+    order = sorted(range(len(shape)), key=lambda axis: (-abs(steps[axis]), axis))
+    line = next((axis for axis in reversed(order) if shape[axis] >= _flood.WORD_BITS), int(np.argmax(shape)))
     order = [axis for axis in order if axis != line] + [line]
-    x, out, structure = x.transpose(order), out.transpose(order), structure.transpose(order)
-    offsets = np.array([middle[axis] for axis in order]) - np.argwhere(structure)
-    frame, terms = _plan(x.shape, offsets, outside)
-    if frame.words * _flood.WORD_BYTES > max(_FLOOD_BYTES, 2 * x.size):
+    x, may, out, structure = (None if array is None else array.transpose(order) for array in arrays)
+    middle = tuple(middle[axis] for axis in order)
+    planned = _known if structure.size <= _SMALL_STRUCTURE else _plan
+    frame, terms = planned(out.shape, structure.shape, structure.tobytes(), middle, outside)
+    if frame.words * _flood.WORD_BYTES > max(_FLOOD_BYTES, 2 * out.size):
         return False
-    may = None if may is None else _elements(may.transpose(order))
-    _flood.fill(_elements(x), may, out, frame, terms, flip, flip_may, workers)
+    _flood.fill(_elements(x), _elements(may), out, frame, terms, flip, flip_may, workers)
     return True

@@ -87,8 +87,9 @@ def _step(x, name, structure, mask, outer, origins, workers, result=None):
     else:
         kept = x.copy()
         result[...] = name == "all"
-    if mask is not None:
-        np.copyto(result, kept, where=mask == 0, casting="unsafe")
+    if mask is not None:  # logical functions take a tenth of the time of copyto(where=)
+        np.logical_and(result, mask, out=result)
+        np.logical_or(result, np.logical_and(kept, np.logical_not(mask)), out=result)
     return result
 
 
@@ -127,7 +128,7 @@ def _iterated(structure, origins, mask, iterations):
 
 
 def _morph(input, name, structure, iterations, mask, output, border_value, origin, axes, workers, mirror=None, holes=False):
-    """Erosion (name "all") or dilation ("any", by the mirrored structure); with `holes` the mask is where pixels stay."""
+    """Erosion (name "all") or dilation ("any", by the mirrored structure); with `holes` all are set, and stay in the mask."""
     try:
         iterations = operator.index(iterations)
     except TypeError as error:
@@ -177,7 +178,8 @@ def _until_nothing_changes(x, name, structure, result, holes, mask, border_value
     middle = tuple(n // 2 + number for n, number in zip(structure.shape, origins, strict=True))
     erode = name == "all"  # which is a dilation of what is not set
     kwargs = {"outside": bool(border_value) != erode, "flip": erode, "flip_may": holes, "workers": workers}
-    if structure[middle] and _flood.fill(x, mask, structure, middle, result, **kwargs):
+    seeds = None if holes else x  # in holes, nothing is
+    if structure[middle] and _flood.fill(seeds, mask, structure, middle, result, **kwargs):
         return
     mask = np.logical_not(mask) if holes else mask
     before, after = x != 0, _step(x, name, structure, mask, border_value, origins, workers)
@@ -350,6 +352,11 @@ def binary_propagation(
     {workers}
 
     {returns}
+
+    Notes
+    -----
+    Takes half a byte of memory for each pixel of an image beside input and output; of an array all of whose axes are short, at
+    most two, or 16 MiB.
     """
     return _morph(input, "any", structure, -1, mask, output, border_value, origin, axes, workers)
 
@@ -374,6 +381,11 @@ def binary_fill_holes(
     -------
     ndarray, or None
         A new array of bool; None if there is an `output`, as SciPy has it.
+
+    Notes
+    -----
+    Takes half a byte of memory for each pixel of an image beside input and output; of an array all of whose axes are short, at
+    most two, or 16 MiB.
     """
     x = _args.array("input", input)
     everything = np.broadcast_to(np.True_, x.shape)

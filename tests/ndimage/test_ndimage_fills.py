@@ -213,6 +213,21 @@ def test_dtypes(isa, rng, dtype):
         near(ndi.binary_propagation(x, None, seed), scipy_ndimage.binary_propagation(truths, None, seed))
 
 
+@pytest.mark.parametrize("dtype", ["?", "u1", "<i4", "f2", ">f4", "f8", "g", "D"])
+def test_some_steps_within_a_mask(rng, dtype):
+    truths, x = rng.random((40, 133)) < 0.6, rng.random((40, 133)) < 0.1
+    mask = truths.astype(dtype)
+    if np.dtype(dtype).kind in "fc":
+        mask[truths] = rng.choice(np.array([np.nan, np.finfo(mask.dtype).smallest_subnormal, -1], dtype), truths.sum())
+    else:
+        mask.view(np.uint8)[mask.view(np.uint8) == 1] = 64
+    for iterations in (1, 2, 5):
+        for image in (x, x.astype("f4") * np.nan, x.astype("i2") << 8):
+            for name in ("binary_dilation", "binary_erosion"):
+                expected = getattr(scipy_ndimage, name)(image != 0, SQUARE, iterations, truths)
+                near(getattr(ndi, name)(image, SQUARE, iterations, mask), expected)
+
+
 def test_outputs_may_be_what_is_read(rng):
     for dtype in ("?", "u1", "f4"):
         x = rng.random((60, 140)) < 0.6

@@ -3,6 +3,7 @@
 import numpy as np
 
 import fastconv.ndimage as ndi
+import reference
 from fastconv import runtime
 
 CROSSED = {
@@ -11,6 +12,7 @@ CROSSED = {
     "neighborhood.FLOOD_WORDS": "test_threads_meet_at_seams",
     "neighborhood.FLOOD_PIXELS": "test_fills_in_pieces",
     "neighborhood.FLOOD_TERMS": "test_fills_in_pieces",
+    "neighborhood._SMALL_STRUCTURE": "test_steps_are_remembered",
     "neighborhood._FLOOD_BYTES": "test_fills_of_too_many_words_go_step_by_step",
 }
 
@@ -73,3 +75,20 @@ def test_fills_of_too_many_words_go_step_by_step(rng):
             np.testing.assert_array_equal(ndi.binary_fill_holes(x), holes)
             np.testing.assert_array_equal(ndi.binary_propagation(seed, None, x), filled)
             np.testing.assert_array_equal(ndi.binary_erosion(x, None, -1, ~seed, border_value=1), eroded)
+
+
+def test_steps_are_remembered(rng):
+    """Fills that differ from an earlier one in the shape, the structure, its middle or what lies outside alone."""
+    structures = [np.ones((3, 2), bool), np.ones((2, 3), bool), np.array([[1, 1], [1, 0], [1, 1]], bool)]
+    for size in (1, 6, 1024):
+        with runtime.use_seams({"neighborhood._SMALL_STRUCTURE": size}):
+            for shape in ((30, 70), (70, 30)):
+                where, seed = rng.random(shape) < 0.4, rng.random(shape) < 0.01
+                for structure in structures:
+                    for origin in ((0, 0), (-1, -1), (0, -1)):
+                        for border in (0, 1):
+                            middle = tuple(n // 2 + o for n, o in zip(structure.shape, origin, strict=True))
+                            if structure[middle]:
+                                expected = reference.flood_fill(seed, structure, where, border, origin)
+                                found = ndi.binary_propagation(seed, structure, where, None, border, origin)
+                                np.testing.assert_array_equal(found, expected)

@@ -43,17 +43,19 @@ def test_lines_become_words(isa, rng, at_end):
         for flips in ((0, 0), (1, 0), (0, 1), (1, 1)):
             pixels = [place(rng.choice(np.array([0, 0, 1, 128, 255], np.uint8), n), at_end) for _ in range(2)]
             chosen, may = (np.where(flip, line == 0, line != 0) for flip, line in zip(flips, pixels, strict=True))
-            for masked in (True, False):
+            for seeded, masked in ((True, True), (True, False), (False, True)):
                 for head, tail in ((0, n), (1, n - 1), (-3, n + 2), (70, n), (0, -5)):
                     words = place(np.zeros(-(-n // 64) + 1, WORD), at_end)
                     words["open"] = words["fresh"] = words["set"] = 2**64 - 1
                     q = queue(words)
-                    line = {"set": pixels[0], "at": 1, "n": n, "head": head, "tail": tail}
-                    line |= {"flip_set": flips[0], "flip_may": flips[1], **({"may": pixels[1]} if masked else {})}
+                    line = {"at": 1, "n": n, "head": head, "tail": tail, "flip_set": flips[0], "flip_may": flips[1]}
+                    line |= {"set": pixels[0]} if seeded else {}
+                    line |= {"may": pixels[1]} if masked else {}
                     neighborhood().flood_begin(q, kernels.arguments("fc_flood_line", **line))
                     edge = (np.arange(n) < head) | (np.arange(n) >= tail)
-                    free = (may if masked else True) & ~chosen
-                    np.testing.assert_array_equal(bits(words[1:], "fresh", n), chosen | (free & edge))
+                    begun = chosen & seeded
+                    free = (may if masked else True) & ~begun
+                    np.testing.assert_array_equal(bits(words[1:], "fresh", n), begun | (free & edge))
                     np.testing.assert_array_equal(bits(words[1:], "open", n), free & ~edge)
                     assert not words["set"][1:].any()
                     beyond = np.unpackbits((words["open"] | words["fresh"])[1:].view(np.uint8), bitorder="little")[n:]

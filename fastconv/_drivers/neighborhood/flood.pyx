@@ -96,11 +96,13 @@ cdef inline idx raw_bytes(const Plan *p) noexcept nogil:
 
 cdef const uint8_t *read_piece(const Plan *p, const Array *array, idx at, idx start, idx n, char *raw,
                                uint8_t *bytes_) noexcept nogil:
-    """Pixels of a line as bytes that are not 0 where elements are not: where they stand, or else in bytes_."""
+    """Pixels of a line as bytes that are not 0 where elements are not: where they stand, or else in bytes_; NULL for no array."""
     cdef int native = array.kind & ~FC_SWAPPED
     cdef idx step = array.step[p.ndim - 1]
     cdef uint64_t zero = 0
     cdef fc_fill q
+    if array.at == NULL:
+        return NULL
     if native <= FC_U8 + 1 and native >= FC_U8 and step == 1:
         return <const uint8_t *>array.at + at + start
     memset(&q, 0, sizeof(q))
@@ -127,9 +129,8 @@ cdef void load_lines(const Plan *p, fc_flood *q, Worker *worker, idx first, idx 
             n = min(p.pixels, p.size[last] - start)
             piece.at, piece.n = place.word + start // FC_FLOOD_BITS, n
             piece.head, piece.tail = n if place.edge else p.low[last] - start, p.high[last] - start
-            piece.set, piece.may = read_piece(p, &p.x, place.x, start, n, raw, bytes_), NULL
-            if p.may.at != NULL:
-                piece.may = read_piece(p, &p.may, place.may, start, n, raw, bytes_ + round_up(p.pixels))
+            piece.set = read_piece(p, &p.x, place.x, start, n, raw, bytes_)
+            piece.may = read_piece(p, &p.may, place.may, start, n, raw, bytes_ + round_up(p.pixels))
             p.k.flood_begin(q, &piece)
             if tick(&worker.clock, n):
                 return
@@ -201,13 +202,13 @@ cdef void store_lines(const void *plan, void *thread) noexcept nogil:
                 return
 
 
-def fill(cnp.ndarray x, may, cnp.ndarray out, frame, steps, bint flip, bint flip_may, workers):
+def fill(x, may, cnp.ndarray out, frame, steps, bint flip, bint flip_may, workers):
     """Sets in `out`, booleans, what is set in x and what it leads to.
 
     Parameters
     ----------
     x, may, out : arrays of one shape, not empty, with an axis at least, of elements that kind_of() knows
-        `may`: None if all pixels may be set.
+        x: None if nothing is set, with a flip, too; `may`: None if all pixels may be.
     frame : _face.flood.Frame
     steps : _face.flood.Steps
     flip : set is what is 0, in x and in `out`.
@@ -218,13 +219,14 @@ def fill(cnp.ndarray x, may, cnp.ndarray out, frame, steps, bint flip, bint flip
     cdef int a, threads
     cdef cnp.ndarray target = steps.target, end = steps.end, turn = steps.turn, kept = steps.kept
     memset(&p, 0, sizeof(p))
-    p.k, p.ndim, p.lines, p.flip, p.flip_may = &table().neighborhood, x.ndim, 1, flip, flip_may
-    read_array(&p.x, x, p.ndim)
+    p.k, p.ndim, p.lines, p.flip, p.flip_may = &table().neighborhood, out.ndim, 1, flip, flip_may
+    if x is not None:
+        read_array(&p.x, x, p.ndim)
     read_array(&p.out, out, p.ndim)
     if may is not None:
         read_array(&p.may, may, p.ndim)
     for a in range(p.ndim):
-        p.size[a], p.low[a], p.high[a] = x.shape[a], frame.low[a], frame.high[a]
+        p.size[a], p.low[a], p.high[a] = out.shape[a], frame.low[a], frame.high[a]
         if a < p.ndim - 1:
             p.stride[a] = frame.stride[a]
             p.lines *= p.size[a]
@@ -236,7 +238,7 @@ def fill(cnp.ndarray x, may, cnp.ndarray out, frame, steps, bint flip, bint flip
     p.flood.target, p.flood.end = <const idx *>cnp.PyArray_DATA(target), <const idx *>cnp.PyArray_DATA(end)
     p.flood.turn, p.flood.kept = <const int64_t *>cnp.PyArray_DATA(turn), <const uint64_t *>cnp.PyArray_DATA(kept)
     p.flood.targets, p.flood.up, p.flood.down = target.shape[0], steps.up, steps.down
-    threads = crew(team(workers, <double>x.size), tasks)
+    threads = crew(team(workers, <double>out.size), tasks)
     p.flood.words = <fc_flood_word *>PyMem_RawMalloc(words * sizeof(fc_flood_word) + tasks)
     if p.flood.words == NULL:
         raise MemoryError(f"fastconv could not allocate {words * sizeof(fc_flood_word) + tasks} bytes for a flood fill")

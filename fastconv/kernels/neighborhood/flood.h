@@ -11,13 +11,18 @@
 #ifndef FC_FLOOD_ONCE
 #define FC_FLOOD_ONCE
 
-FC_INLINE void fc_flood_append(fc_flood *q, ptrdiff_t at)
+FC_INLINE void fc_flood_append(fc_flood_word *words, ptrdiff_t *first, ptrdiff_t *last, ptrdiff_t at)
 {
-    if (q->first < 0)
-        q->first = at;
+    if (*first < 0)
+        *first = at;
     else
-        q->words[q->last].next = at;
-    q->last = at;
+        words[*last].next = at;
+    *last = at;
+}
+
+FC_INLINE uint64_t fc_flood_turned(uint64_t bits, int64_t turn)
+{
+    return bits << turn | bits >> (-turn & (FC_FLOOD_BITS - 1));
 }
 
 /* Some words from the queue, until it is empty. */
@@ -29,12 +34,13 @@ static void fc_flood_some(fc_flood *q, ptrdiff_t most)
     const int64_t *turn = q->turn;
     const uint64_t *kept = q->kept;
     const uint64_t up = q->up ? ~(uint64_t)0 : 0, down = q->down ? ~(uint64_t)0 : 0;
-    for (; q->first >= 0 && most > 0; most--) {
-        const ptrdiff_t at = q->first;
+    ptrdiff_t first = q->first, last = q->last;
+    for (; first >= 0 && most > 0; most--) {
+        const ptrdiff_t at = first;
         fc_flood_word *word = words + at;
         uint64_t fresh = word->fresh;
         const uint64_t may = word->open | fresh;
-        q->first = at == q->last ? -1 : word->next;
+        first = at == last ? -1 : word->next;
         word->fresh = 0;
         fresh |= ((may + fresh) ^ may) & may & up;
         uint64_t through = may & down;
@@ -47,35 +53,40 @@ static void fc_flood_some(fc_flood *q, ptrdiff_t most)
         word->set |= fresh;
         for (ptrdiff_t t = 0, i = 0; t < targets; t++) {
             const ptrdiff_t to = at + target[t];
-            uint64_t reached = 0;
-            for (; i < end[t]; i++)
-                reached |= (fresh << turn[i] | fresh >> (-turn[i] & (FC_FLOOD_BITS - 1))) & kept[i];
-            if (to < low || to >= high || !(reached &= words[to].open))
+            uint64_t reached = fc_flood_turned(fresh, turn[i]) & kept[i];
+            for (i++; i < end[t]; i++)
+                reached |= fc_flood_turned(fresh, turn[i]) & kept[i];
+            reached &= words[to].open;
+            if (!reached || to < low || to >= high)
                 continue;
             words[to].open ^= reached;
             if (!words[to].fresh)
-                fc_flood_append(q, to);
+                fc_flood_append(words, &first, &last, to);
             words[to].fresh |= reached;
         }
     }
+    q->first = first;
+    q->last = last;
 }
 
 /* Up to FC_FLOOD_BITS bytes as bits: 1 for what is not 0. */
 FC_INLINE uint64_t fc_flood_truths(const uint8_t *bytes, ptrdiff_t n)
 {
-    const uint64_t low = 0x7f7f7f7f7f7f7f7f, ones = 0x0101010101010101;
+    uint8_t rest[FC_FLOOD_BITS];
     uint64_t eight[FC_FLOOD_BITS / 8], bits = 0;
-    if (n >= FC_FLOOD_BITS)
-        memcpy(eight, bytes, sizeof eight);
-    else {
-        memset(eight, 0, sizeof eight);
-        memcpy(eight, bytes, (size_t)n);
+    if (n < FC_FLOOD_BITS) {
+        memset(rest, 0, sizeof rest);
+        memcpy(rest, bytes, (size_t)n);
+        bytes = rest;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < FC_FLOOD_BITS; i += FC_VEC_BYTES) {
+        const fc_bytes truths = (fc_bytes)(*(const fc_bytes *)(bytes + i) != 0) & 1;
+        memcpy((uint8_t *)eight + i, &truths, sizeof truths);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < FC_FLOOD_BITS / 8; i++) {
-        const uint64_t truths = (((eight[i] & low) + low) | eight[i]) >> 7 & ones;
-        bits |= (truths * 0x0102040810204080 >> 56) << (8 * i); /* byte j to bit 56 + j */
-    }
+    for (int i = 0; i < FC_FLOOD_BITS / 8; i++) /* byte j to bit 56 + j */
+        bits = bits >> 8 | (eight[i] * 0x0102040810204080 & (uint64_t)255 << 56);
     return bits;
 }
 
@@ -94,14 +105,14 @@ static void fc_flood_begin(fc_flood *q, const fc_flood_line *line)
     const ptrdiff_t n = line->n, head = line->head, tail = line->tail;
     for (ptrdiff_t i = 0, at = line->at; i < n; i += FC_FLOOD_BITS, at++) {
         const uint64_t all = fc_flood_between(0, n - i);
-        const uint64_t set = (fc_flood_truths(line->set + i, n - i) ^ flip_set) & all;
-        uint64_t may = line->may ? (fc_flood_truths(line->may + i, n - i) ^ flip_may) & all & ~set : all & ~set;
+        const uint64_t set = line->set ? (fc_flood_truths(line->set + i, n - i) ^ flip_set) & all : 0;
+        const uint64_t may = line->may ? (fc_flood_truths(line->may + i, n - i) ^ flip_may) & all & ~set : all & ~set;
         const uint64_t border = may & (fc_flood_between(0, head - i) | fc_flood_between(tail - i, n - i));
         q->words[at].open = may ^ border;
         q->words[at].set = 0;
         q->words[at].fresh = set | border;
         if (set | border)
-            fc_flood_append(q, at);
+            fc_flood_append(q->words, &q->first, &q->last, at);
     }
 }
 
@@ -111,22 +122,31 @@ static void fc_flood_again(fc_flood *q, ptrdiff_t first, ptrdiff_t end)
         if (!q->words[at].set || q->words[at].fresh)
             continue;
         q->words[at].fresh = q->words[at].set;
-        fc_flood_append(q, at);
+        fc_flood_append(q->words, &q->first, &q->last, at);
+    }
+}
+
+/* The bits of a word as bytes, eight at once as they are stored: wide loads of what was stored in parts would wait. */
+FC_INLINE void fc_flood_bytes(uint8_t *elements, uint64_t bits)
+{
+    const uint64_t ones = 0x0101010101010101, each = 0x8040201008040201, low = 0x7f7f7f7f7f7f7f7f;
+#pragma GCC unroll 8
+    for (int j = 0; j < FC_FLOOD_BITS / 8; j++) {
+        const uint64_t own = (bits >> (8 * j) & 255) * ones & each; /* of byte k, bit k alone */
+        const uint64_t eight = (own + low) >> 7 & ones;
+        memcpy(elements + 8 * j, &eight, sizeof eight);
     }
 }
 
 static void fc_flood_end(const fc_flood_word *words, uint8_t *elements, ptrdiff_t n, int flip)
 {
-    const uint64_t ones = 0x0101010101010101, each = 0x8040201008040201, low = 0x7f7f7f7f7f7f7f7f;
-    for (ptrdiff_t i = 0; i < n; i += FC_FLOOD_BITS, words++) {
-        const uint64_t bits = flip ? ~words->set : words->set;
-        uint64_t eight[FC_FLOOD_BITS / 8];
-#pragma GCC unroll 8
-        for (int j = 0; j < FC_FLOOD_BITS / 8; j++) {
-            const uint64_t own = (bits >> (8 * j) & 255) * ones & each; /* of byte k, bit k alone */
-            eight[j] = (((own & low) + low) | own) >> 7 & ones;
-        }
-        memcpy(elements + i, eight, n - i < FC_FLOOD_BITS ? (size_t)(n - i) : sizeof eight);
+    const uint64_t flipped = flip ? ~(uint64_t)0 : 0;
+    uint8_t rest[FC_FLOOD_BITS];
+    for (; n >= FC_FLOOD_BITS; n -= FC_FLOOD_BITS, elements += FC_FLOOD_BITS, words++)
+        fc_flood_bytes(elements, words->set ^ flipped);
+    if (n) {
+        fc_flood_bytes(rest, words->set ^ flipped);
+        memcpy(elements, rest, (size_t)n);
     }
 }
 

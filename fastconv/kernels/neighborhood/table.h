@@ -352,9 +352,9 @@ typedef struct fc_flood_word {
 } fc_flood_word;
 
 /* Words, and the queue of them from `first`, -1 if it is empty, to `last`. From a word at `at` what is set passes to words
- * at + target[t], t < targets, if they are low .. high - 1: to the bits kept[i] of it, rotated to the left by turn[i] < FC_FLOOD_BITS,
- * for each i < end[t] that is not one of the target before; and within the word to the next higher bit (`up`), the next lower
- * one (`down`). */
+ * at + target[t], t < targets, if they are low .. high - 1: its bits, rotated to the left by turn[i] < FC_FLOOD_BITS, as far as
+ * they are in kept[i], for each i < end[t] that is not one of the target before, and one at least; and within the word to the
+ * next higher bit (`up`) and the next lower one (`down`). */
 typedef struct fc_flood {
     fc_flood_word *words;
     ptrdiff_t low, high, first, last;
@@ -365,8 +365,9 @@ typedef struct fc_flood {
     int up, down;
 } fc_flood;
 
-/* flood_begin: fills in the words from `at` on with n pixels that are set, or may be if `may` is not NULL, where bytes are not 0
- * (with a flip: where they are 0), and not beyond; of those that may, the first `head` and those from `tail` on are set, too. */
+/* flood_begin: fills in the words from `at` on with n pixels that are set, and may be, where bytes are not 0 (with a flip: where
+ * they are 0), and reads no more; `set` NULL: none is set; `may` NULL: all may be. Of those that may, the first `head` and those
+ * from `tail` on are set, too. */
 typedef struct fc_flood_line {
     const uint8_t *set, *may;
     ptrdiff_t at, n, head, tail;
