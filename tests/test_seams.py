@@ -43,6 +43,7 @@ REASONS = {
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES
         neighborhood/box_sums_wide.h:UNIT neighborhood/box_sums_wide.h:BLOCK neighborhood/box_sums.h:LANES
         neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK neighborhood/weights.h:FC_C_WHOLE
+        neighborhood/table.h:FC_FLOOD_BITS
         neighborhood/weights_body.h:ITEM neighborhood/weights_body.h:STEP""",
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",

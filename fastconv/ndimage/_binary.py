@@ -1,4 +1,4 @@
-"""Binary morphology: erosions are "all" of windows, dilations "any". Next hop: _fronts.py, for what goes on until nothing
+"""Binary morphology: erosions are "all" of windows, dilations "any". Next hop: _face/flood.py, for what goes on until nothing
 changes."""
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._drivers import runtime as _runtime
+from .._face import flood as _flood
 from . import _arguments as _args
-from . import _fronts
 from ._arguments import documented
 
 _MOST_LINES = 128  # of a structure that stands for several iterations
@@ -113,8 +113,9 @@ def _step(x, name, structure, mask, outer, origins, workers, result=None):
     else:
         kept = x.copy()
         result[...] = name == "all"
-    if mask is not None:
-        np.copyto(result, kept, where=mask == 0, casting="unsafe")
+    if mask is not None:  # logical functions take a tenth of the time of copyto(where=)
+        np.logical_and(result, mask, out=result)
+        np.logical_or(result, np.logical_and(kept, np.logical_not(mask)), out=result)
     return result
 
 
@@ -152,8 +153,8 @@ def _iterated(structure, origins, mask, iterations):
         iterations -= n
 
 
-def _morph(input, name, structure, iterations, mask, output, border_value, origin, axes, workers, mirror=None):
-    """Erosion (name "all") or dilation ("any", by the mirrored structure)."""
+def _morph(input, name, structure, iterations, mask, output, border_value, origin, axes, workers, mirror=None, holes=False):
+    """Erosion (name "all") or dilation ("any", by the mirrored structure); with `holes` all are set, and stay in the mask."""
     try:
         iterations = operator.index(iterations)
     except TypeError as error:
@@ -175,7 +176,10 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
     _args.supported("input", x)
     options = mask, border_value, origins, workers
     if iterations < 1:
-        output[...] = _until_nothing_changes(x, name, structure, *options)
+        result = output if output.dtype == np.bool_ else np.empty(x.shape, bool)
+        _until_nothing_changes(x, name, structure, result, holes, *options)
+        if result is not output:
+            output[...] = result
         return output
     passes, spare, result = list(_iterated(structure, origins, mask, iterations)), [None, None], x
     for i, cells in enumerate(passes):
@@ -186,16 +190,19 @@ def _morph(input, name, structure, iterations, mask, output, border_value, origi
     return output
 
 
-def _until_nothing_changes(x, name, structure, mask, border_value, origins, workers):
-    """Erosion or dilation as often as it changes something."""
-    result = _step(x, name, structure, mask, border_value, origins, workers)
+def _until_nothing_changes(x, name, structure, result, holes, mask, border_value, origins, workers):
+    """Fill `result`, an array of bool, with what erosion or dilation comes to, as often as it changes something."""
     middle = tuple(n // 2 + number for n, number in zip(structure.shape, origins, strict=True))
-    if structure[middle] and _fronts.fits(structure, origins):
-        return _fronts.spread(result, mask, structure, name == "any")
-    before = x
-    while not np.array_equal(result, before != 0):
-        before, result = result, _step(result, name, structure, mask, border_value, origins, workers)
-    return result
+    erode = name == "all"  # which is a dilation of what is not set
+    kwargs = {"outside": bool(border_value) != erode, "flip": erode, "flip_may": holes, "workers": workers}
+    seeds = None if holes else x  # in holes, nothing is
+    if structure[middle] and _flood.fill(seeds, mask, structure, middle, result, **kwargs):
+        return
+    mask = np.logical_not(mask) if holes else mask
+    before, after = x != 0, _step(x, name, structure, mask, border_value, origins, workers)
+    while not np.array_equal(after, before):
+        before, after = after, _step(after, name, structure, mask, border_value, origins, workers)
+    result[...] = after
 
 
 @documented
@@ -361,6 +368,11 @@ def binary_propagation(
     {workers}
 
     {returns}
+
+    Notes
+    -----
+    Takes half a byte of memory for each pixel of an image beside input and output; of an array all of whose axes are short, at
+    most two, or 16 MiB.
     """
     return _morph(input, "any", structure, -1, mask, output, border_value, origin, axes, workers)
 
@@ -385,9 +397,13 @@ def binary_fill_holes(
     -------
     ndarray, or None
         A new array of bool; None if there is an `output`, as SciPy has it.
+
+    Notes
+    -----
+    Takes half a byte of memory for each pixel of an image beside input and output; of an array all of whose axes are short, at
+    most two, or 16 MiB.
     """
-    background = np.logical_not(_args.array("input", input))
-    seeds = np.broadcast_to(np.False_, background.shape)
-    filled = _morph(seeds, "any", structure, -1, background, output, 1, origin, axes, workers)
-    np.logical_not(filled, filled)
+    x = _args.array("input", input)
+    everything = np.broadcast_to(np.True_, x.shape)
+    filled = _morph(everything, "all", structure, -1, x, output, 0, origin, axes, workers, mirror=True, holes=True)
     return None if isinstance(output, np.ndarray) else filled

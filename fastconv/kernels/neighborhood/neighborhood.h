@@ -1,6 +1,6 @@
 /* Fills the table for named reductions of neighbourhoods, for every type of elements; ranks.h fills it for order statistics. Next
- * hops: plain.h, the way for any window; extremes.h, bits.h and box_sums.h, the fast ones; box_parts.h, that of large boxes.
- */
+ * hops: plain.h, the way for any window; extremes.h, bits.h and box_sums.h, the fast ones; box_parts.h, that of large boxes;
+ * flood.h, what is set until nothing changes. */
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
@@ -9,6 +9,7 @@
 #include "base/elements.h"
 #if FC_ELEMENT == 9
 #include "neighborhood/lines.h"
+#include "neighborhood/flood.h"
 #endif
 #endif
 
@@ -76,5 +77,9 @@ static void FC_N(fill)(fc_neighborhood *table)
     table->pack_bits = fc_pack_bits;
     table->unpack_bits = fc_unpack_bits;
     table->merge_bits = fc_merge_bits;
+    table->flood_begin = fc_flood_begin;
+    table->flood_some = fc_flood_some;
+    table->flood_again = fc_flood_again;
+    table->flood_end = fc_flood_end;
 #endif
 }

@@ -383,6 +383,40 @@ typedef struct fc_merge {
     ptrdiff_t count, bytes;
 } fc_merge;
 
+/* ---- flood fills (flood.h) ----
+ *
+ * A word: FC_FLOOD_BITS pixels of a line, the first in the lowest bit. `open`: those that may be set but are not; `set`: those that
+ * are and have passed it on; `fresh`: those that are or will be passed on, by a word in the queue, after which `next` comes. What is
+ * in none of them never changes. */
+enum { FC_FLOOD_BITS = 64 };
+typedef struct fc_flood_word {
+    uint64_t open, set, fresh;
+    ptrdiff_t next;
+} fc_flood_word;
+
+/* Words, and the queue of them from `first`, -1 if it is empty, to `last`. From a word at `at` what is set passes to words
+ * at + target[t], t < targets, if they are low .. high - 1: its bits, rotated to the left by turn[i] < FC_FLOOD_BITS, as far as
+ * they are in kept[i], for each i < end[t] that is not one of the target before, and one at least; and within the word to the
+ * next higher bit (`up`) and the next lower one (`down`). */
+typedef struct fc_flood {
+    fc_flood_word *words;
+    ptrdiff_t low, high, first, last;
+    const ptrdiff_t *target, *end;
+    const int64_t *turn;
+    const uint64_t *kept;
+    ptrdiff_t targets;
+    int up, down;
+} fc_flood;
+
+/* flood_begin: fills in the words from `at` on with n pixels that are set, and may be, where bytes are not 0 (with a flip: where
+ * they are 0), and reads no more; `set` NULL: none is set; `may` NULL: all may be. Of those that may, the first `head` and those
+ * from `tail` on are set, too. */
+typedef struct fc_flood_line {
+    const uint8_t *set, *may;
+    ptrdiff_t at, n, head, tail;
+    int flip_set, flip_may;
+} fc_flood_line;
+
 /* ---- the table ---- */
 
 /* The kernels of one element type. */
@@ -436,6 +470,10 @@ typedef struct fc_neighborhood {
     void (*pack_bits)(const fc_stripes *);
     void (*unpack_bits)(const fc_stripes *);
     void (*merge_bits)(const fc_merge *);
+    void (*flood_begin)(fc_flood *, const fc_flood_line *);
+    void (*flood_some)(fc_flood *, ptrdiff_t most); /* at most so many words of the queue */
+    void (*flood_again)(fc_flood *, ptrdiff_t first, ptrdiff_t end); /* lets words pass on again what is set */
+    void (*flood_end)(const fc_flood_word *, uint8_t *elements, ptrdiff_t n, int flip); /* 1 where set, or not with a flip */
 } fc_neighborhood;
 
 #endif
