@@ -349,6 +349,24 @@ def neighborhood_reduce(
     return answers if several else answers[0]
 
 
+def cut_means(x, out, workers, **window):
+    """Fill `out` with the means of boxes of integers along one axis after another, each cut off toward 0, as scipy.ndimage has
+    them. Returns whether it did: there must be one pass that takes the axes in this order."""
+    workers = _args.workers(workers)
+    geometry, shape = _geometry.plan(x, footprint=None, step=1, mask=None, **window)
+    if not np.can_cast(x.dtype, out.dtype) or [a for a in geometry.order if a in geometry.axes] != list(geometry.axes):
+        return False
+    target, answer = _args.result(out, shape, out.dtype, x)
+    if 0 not in shape:
+        made = _names.cut_means(geometry, target)
+        if made is None:
+            return False
+        made.run(workers)
+    if target is not answer:
+        answer[...] = target
+    return True
+
+
 def explain(
     function: Callable,
     size: int | tuple[int, ...] | None = None,

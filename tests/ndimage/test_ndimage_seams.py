@@ -8,6 +8,7 @@ from fastconv import runtime
 CROSSED = {
     "ndimage._LINES_BYTES": "test_lines_in_blocks",
     "ndimage._MOST_LINES": "test_iterations_in_several_structures",
+    "neighborhood/table.h:FC_CUT_WINDOW": "test_means_of_long_windows",
 }
 
 

@@ -186,6 +186,29 @@ def test_means_of_bytes_as_bytes(isa, rng):
         np.testing.assert_array_equal(out, whole + (2 * rest > cells) + ((2 * rest == cells) & (whole & 1)))
 
 
+def test_means_that_are_cut_off(isa):
+    """Of 16-bit sums all that windows of bytes have; of wider ones those about the largest and the smallest multiples."""
+
+    def check(k, sums, window, wide, dtype):
+        expected = (np.sign(sums) * (abs(sums) // window)).astype(np.int64)
+        numbers = place(sums.astype(wide), at_end=True)
+        out = place(np.zeros(sums.size, dtype), at_end=True)
+        k.cut_means(kernels.arguments("fc_cut_means", wide=numbers, out=out, n=sums.size, window=window))
+        np.testing.assert_array_equal(out, expected.astype(dtype))
+        k.cut_means(kernels.arguments("fc_cut_means", wide=numbers, out=None, n=sums.size, window=window))
+        np.testing.assert_array_equal(numbers, expected.astype(wide))
+
+    for window in range(2, kernels.constant("FC_NARROW_CELLS") + 1):
+        check(kernels.table().neighborhood.narrow, np.arange(255 * window + 1), window, np.uint16, np.uint8)
+    for dtype in ORDER[:6]:
+        info = np.iinfo(dtype)
+        for window in (2, 3, 7, 31, 1000, kernels.constant("FC_CUT_WINDOW")):
+            means = np.array([info.min, info.min // 3, -1, 0, 1, info.max // 3, info.max], np.int64)
+            sums = (means[:, None] * window + np.arange(-3, 4)).ravel()
+            sums = sums[(sums >= info.min * window) & (sums <= info.max * window)]
+            check(elements(dtype), sums, window, wide_dtype(dtype, False), dtype)
+
+
 # --- Parts of large boxes
 
 PARTS = ("SUM", "WHOLE", "HIGH", "NONZERO", "PRESENT", "MOMENTS", "LEAST", "GREATEST")

@@ -444,6 +444,11 @@ static void fc_finish_sums_narrow(const fc_finish_sums *q)
     FC_W(finish_whole)(q);
 }
 
+static void fc_cut_means_narrow(const fc_cut_means *q)
+{
+    FC_W(cut_means)(q);
+}
+
 typedef int32_t fc_signed_words __attribute__((vector_size(FC_VEC_BYTES)));
 
 /* Lanes of v moved up by k, zeros before them. */

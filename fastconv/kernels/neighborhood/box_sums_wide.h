@@ -163,6 +163,49 @@ FC_INLINE void FC_W(add_columns)(const fc_sums *q, const int raw)
         }
 }
 
+/* What cuts means off: the quotient of a sum and the length of a window, toward 0. Of 16 bits it is the upper half of a product
+ * (Granlund and Montgomery 1994): floor(s / w) = (s + add) factor >> k where factor = 2^k / w, rounded up with an excess of
+ * e / w that moves no sum beyond the next integer, s e < 2^k; else rounded down, and s + 1 in the place of s. 2^(k - 16) < w.
+ * Wider sums are multiplied as doubles: s + 1/2, with the sign of s, is at least 1 / 2w from a multiple of w, and the error less
+ * for means of 32 bits and w <= FC_CUT_WINDOW. */
+typedef struct FC_W(divisor) {
+    double reciprocal;
+    uint16_t factor, add;
+    int shift;
+} FC_W(divisor);
+
+FC_INLINE FC_W(divisor) FC_W(divisor_of)(ptrdiff_t window)
+{
+    const int shift = 63 - __builtin_clzll((unsigned long long)(window - 1) | 1);
+    const int64_t one = (int64_t)1 << (16 + shift), up = (one - 1) / window + 1, add = 255 * window * (up * window - one) >= one;
+    return (FC_W(divisor)){1 / (double)window, (uint16_t)(up - add), (uint16_t)add, shift};
+}
+
+FC_INLINE FC_SUM_T FC_W(cut)(FC_SUM_T sum, FC_W(divisor) by)
+{
+#ifdef FC_NARROW
+    return (FC_SUM_T)((FC_SUM_T)((uint32_t)(uint16_t)(sum + by.add) * by.factor >> 16) >> by.shift);
+#else
+    typedef __typeof__(__builtin_choose_expr(sizeof sum == 4, (int32_t)0, (int64_t)0)) number;
+    const double half = FC_LEAST < 0 && (number)sum < 0 ? -0.5 : 0.5;
+    return (FC_SUM_T)(number)(((double)(number)sum + half) * by.reciprocal);
+#endif
+}
+
+static void FC_W(cut_means)(const fc_cut_means *q)
+{
+    const FC_W(divisor) by = FC_W(divisor_of)(q->window);
+    const ptrdiff_t n = q->n;
+    FC_SUM_T *sum = q->wide;
+    FC_T *restrict out = q->out;
+    if (out)
+        for (ptrdiff_t x = 0; x < n; x++)
+            out[x] = (FC_T)FC_W(cut)(sum[x], by);
+    else
+        for (ptrdiff_t x = 0; x < n; x++)
+            sum[x] = FC_W(cut)(sum[x], by);
+}
+
 /* Means of bytes to the nearest byte, halves to the even one: within FC_MEAN_CELLS cells the quotient of a float and a
  * reciprocal is on the right side of every half that it does not meet, and only an even number of cells meets halves. */
 FC_INLINE void FC_W(finish_bytes)(const fc_finish_sums *q, const FC_SUM_T *restrict sum)

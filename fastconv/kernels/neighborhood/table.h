@@ -236,6 +236,14 @@ typedef struct fc_finish_sums {
     double ddof;
 } fc_finish_sums;
 
+/* Sums of `window` integers become their means, cut off toward 0: out[x] of the line's type, or wide[x] itself without `out`,
+ * x < n. Of elements of up to 32 bits, 1 < window <= FC_CUT_WINDOW; of 16-bit sums up to FC_NARROW_CELLS. */
+enum { FC_CUT_WINDOW = 32767 };
+typedef struct fc_cut_means {
+    void *wide, *out;
+    ptrdiff_t n, window;
+} fc_cut_means;
+
 /* ---- large boxes (box_parts.h) ----
  *
  * A part is what some cells that follow each other come to: doubles (SUM), uint64 modulo 2^64 (WHOLE; HIGH, of the upper halves
@@ -364,6 +372,7 @@ typedef struct fc_elements {
     void (*sum_columns)(const fc_sums *);
     void (*sum_row)(const fc_sums *);
     void (*finish_sums)(const fc_finish_sums *);
+    void (*cut_means)(const fc_cut_means *); /* of integers */
     void (*lift_parts)(const fc_lift_parts *);
     void (*join_parts)(const fc_join_parts *);
     void (*finish_parts)(const fc_finish_parts *);
