@@ -290,8 +290,9 @@ def neighborhood_reduce(
     gets means and positions between two cells without a double in between. min and max take -0 for less than 0, and give
     one NaN. The same bits come out for any number of threads, any batch and any memory layout of the same values. An output
     depends on its window alone, but for sum, mean, var and std of floats: the order in which they are added follows from
-    the shapes of the input and the window, and in large boxes (about 80x80 and more) and rows of 512 cells and more from
-    where the window lies, so the results of a part of an image may differ from those of the whole in their last bits.
+    the shapes of the input and the window, and in large boxes (about 80x80 and more), rows of 512 cells and more and, for
+    sum and mean of float32 and float16, 5 rows and more from where the window lies, so the results of a part of an image may
+    differ from those of the whole in their last bits: of float32 hardly ever, since its sums are doubles.
 
     In compiled functions exp and hypot are within 2 units in the last place, and exp2, expm1, log, log2, log10, log1p, power,
     sin, cos, tan, arcsin, arccos, arctan, arctan2, sinh, cosh and tanh within 4, of denormal and huge arguments, too.

@@ -148,7 +148,7 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Named *own, 
             cut_lines(k, rows, outer * size * inner, q.n, q.cells)
             q.cells = 1
         if adds or p.step[a] > 1:
-            q.window, q.every, q.step, q.count = p.window[a], p.step[a], inner, count
+            q.window, q.every, q.step, q.count, q.phase = p.window[a], p.step[a], inner, count, b.at[a] * p.step[a]
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
