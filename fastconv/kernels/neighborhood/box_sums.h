@@ -2,18 +2,18 @@
  *
  * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
  * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are:
- * box_sums_wide.h and fc_sum_row_widening); the order of additions is the same for every output and along every axis, so that
- * no cut shows in the bits. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
- * where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
+ * box_sums_wide.h and fc_sum_row_widening). No cut of the work shows in the bits: the order of additions is the same for every
+ * output, or follows from its place in the whole array. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2
+ * (Chan, Golub, LeVeque 1979), all terms positive; of doubles `local`, relative to the first element of their window, so that a
  * variance is accurate at any distance from 0; those of narrower types are exact to far below their last bit as they are.
  *
  * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
  * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are summed in strips of
- * FC_SUM_STRIP bytes that stay in the first-level cache; those of floats in tall windows from blocks of rows (add_blocks), for 3
- * loads, 3 additions and 2 stores whatever the window. Where lanes of two vectors can be moved by any number in one instruction,
- * the first four bits of rows are one pass, a load, 1 or 2 additions and a move each. Rows of FC_LONG_ROW bytes and more are found in blocks (add_long_row):
- * three bits and then, whatever the window, 3 loads, additions and stores for each vector that windows see, and for each of the
- * results 3 to 11 loads, 2 to 10 additions and a store. Next hop: box_sums_wide.h.
+ * FC_SUM_STRIP bytes that stay in the first-level cache; those of floats in tall windows in blocks (add_blocks): 3 loads, 3
+ * additions, 2 stores. Where FC_SLIDES, the first bits of rows are one pass: a load, 1 or 2 additions, a move of lanes each. Rows
+ * of FC_LONG_ROW bytes and more are found in blocks (add_long_row): three bits and then, whatever the window, 3 loads, additions
+ * and stores for each vector that windows see, and for each of the results 3 to 11 loads, 2 to 10 additions and a store.
+ * Next hop: box_sums_wide.h.
  */
 
 #ifndef FC_SUMS_ONCE
@@ -288,8 +288,8 @@ FC_INLINE void FC_N(join_rows)(const fc_sums *q, ptrdiff_t x, FC_SUM_T *space, p
     }
 }
 
-/* Tall windows (van Herk, Gil and Werman), a strip of some vectors at x: a window is a suffix of one block of q->window rows and a
- * prefix of the next. Blocks begin at multiples of their length of all rows, of which the first is row q->phase. */
+/* Tall windows (van Herk, Gil and Werman), a strip of some vectors at x: a window is a suffix of one block of q->window rows and
+ * a prefix of the next. Blocks begin at multiples of their length of all rows, of which the first is row q->phase. */
 FC_INLINE void FC_N(add_blocks)(const fc_sums *q, ptrdiff_t x, const int raw, const int vectors)
 {
     const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = vectors * lanes;
