@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._face.callables import Keyed
+from ..neighborhood import cut_means
 from . import _arguments as _args
 from . import _passes
 from ._arguments import documented
@@ -387,14 +388,23 @@ def _mean(size):
 
 
 def _means(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
-    """Fill `output` with the means of boxes."""
+    """Fill `output`, which may overlap `x`, with the means of boxes, those of integers one axis after another."""
     _args.check_mode(mode)
     _args.supported("input", x)
     _args.supported("output", output)
-    x, cval = _args.outside(x, mode, cval)
-    reduction = "mean" if output.dtype.kind == "f" else _mean(np.prod(sizes))(x, output)
-    _args.reduce(x, reduction, output, size=tuple(sizes), mode=mode, cval=cval, origin=tuple(origins), axes=tuple(axes),
-                 nan_policy=nan_policy, workers=workers)
+    inner, value = _args.outside(x, mode, cval)
+    window = {"size": tuple(sizes), "mode": mode, "cval": value, "origin": tuple(origins), "axes": tuple(axes),
+              "nan_policy": nan_policy, "workers": workers}  # fmt: skip
+    if output.dtype.kind == "f":
+        _args.reduce(inner, "mean", output, **window)
+    elif cut_means(inner, output, **window):
+        return
+    elif len(axes) == 1:
+        _args.reduce(inner, _mean(sizes[0])(inner, output), output, **window)
+    else:
+        for size, axis, origin in zip(sizes, axes, origins, strict=True):
+            _means(x, [size], [axis], output, mode, cval, [origin], nan_policy, workers)
+            x = output
 
 
 def _uniform(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
@@ -475,10 +485,11 @@ def uniform_filter(
         return output
     axes, sizes, origins, modes = (list(values) for values in zip(*chosen, strict=True))
     sizes = [int(size) for size in sizes]
-    if output.dtype.kind in "fc" and len(set(modes)) == 1:
-        return _uniform(x, sizes, axes, output, modes[0], cval, origins, nan_policy, workers)
-    if nan_policy == "omit" and len(axes) > 1:
+    one_mode = len(set(modes)) == 1
+    if nan_policy == "omit" and len(axes) > 1 and not (one_mode and output.dtype.kind in "fc"):
         raise ValueError('nan_policy="omit" needs one mode for all axes and an output that is no integer')
+    if one_mode:
+        return _uniform(x, sizes, axes, output, modes[0], cval, origins, nan_policy, workers)
     for axis, number, shift, word in zip(axes, sizes, origins, modes, strict=True):
         _uniform(x, [number], [axis], output, word, cval, [shift], nan_policy, workers)
         x = output

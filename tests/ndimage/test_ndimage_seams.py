@@ -14,6 +14,7 @@ CROSSED = {
     "neighborhood.FLOOD_TERMS": "test_fills_in_pieces",
     "neighborhood._SMALL_STRUCTURE": "test_steps_are_remembered",
     "neighborhood._FLOOD_BYTES": "test_fills_of_too_many_words_go_step_by_step",
+    "neighborhood/table.h:FC_CUT_WINDOW": "test_means_of_long_windows",
 }
 
 

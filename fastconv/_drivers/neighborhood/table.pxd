@@ -8,7 +8,7 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_LINE_NAN, FC_LINE_MASKED, FC_LINE_MINUS, FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE,
         FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN, FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY,
         FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS,
-        FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
+        FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_CUT_WINDOW, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
         FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO,
         FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS,
         FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX,
@@ -159,6 +159,11 @@ cdef extern from "neighborhood/table.h" nogil:
         int reduction, kind, doubles
         double ddof
 
+    ctypedef struct fc_cut_means:
+        void *wide
+        void *out
+        ptrdiff_t n, window
+
     ctypedef struct fc_lift_parts:
         void *to
         const void *line
@@ -265,6 +270,7 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*sum_columns)(const fc_sums *) noexcept nogil
         void (*sum_row)(const fc_sums *) noexcept nogil
         void (*finish_sums)(const fc_finish_sums *) noexcept nogil
+        void (*cut_means)(const fc_cut_means *) noexcept nogil
         void (*lift_parts)(const fc_lift_parts *) noexcept nogil
         void (*join_parts)(const fc_join_parts *) noexcept nogil
         void (*finish_parts)(const fc_finish_parts *) noexcept nogil

@@ -52,6 +52,9 @@ static void FC_N(fill)(fc_neighborhood *table)
     k->sum_columns = FC_N(sum_columns);
     k->sum_row = FC_N(sum_row);
     k->finish_sums = FC_N(finish_sums);
+#ifdef FC_INTEGER_TYPE
+    k->cut_means = FC_N(cut_means);
+#endif
     k->lift_parts = FC_N(lift_parts);
     k->join_parts = FC_N(join_parts);
     k->finish_parts = FC_N(finish_parts);
@@ -65,6 +68,7 @@ static void FC_N(fill)(fc_neighborhood *table)
     table->narrow.sum_columns = fc_sum_columns_narrow;
     table->narrow.sum_row = fc_sum_row_narrow;
     table->narrow.finish_sums = fc_finish_sums_narrow;
+    table->narrow.cut_means = fc_cut_means_narrow;
     table->widening = table->narrow;
     table->widening.sum_row = fc_sum_row_widening;
     table->widening.finish_sums = k->finish_sums;

@@ -203,7 +203,8 @@ typedef struct fc_finish_ranks {
  * sum_columns: out[o * step][x] = the sum of rows[(o * every + t) * step][x], t < window, o < count, x < n and, if n numbers are
  * less than FC_SUM_STRIP bytes or 4 vectors, up to FC_SUM_STRIP bytes beyond, read and written. `rows` are lines of
  * elements if `raw`, else wide lines whose numbers stand for `cells` elements each, window > 1. Needs
- * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8.
+ * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8. Where FC_BY_BLOCKS, the order of additions
+ * follows from where in blocks of `window` rows a window begins: the first at row `phase` of all.
  * sum_row: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n, of wide numbers; reads up to a vector beyond the
  * n + window - 1 numbers, and writes as many, and a vector (two where rows widen), to `out`. The numbers of a window of
  * FC_LONG_ROW bytes and more join in an order that follows from where in blocks of FC_ROW_UNITS units of FC_ROW_UNIT bytes it
@@ -212,6 +213,9 @@ typedef struct fc_finish_ranks {
  * FC_ROW_SPACE(n + window) bytes of `space`. */
 enum { FC_SUM_STRIP = 128, FC_SUM_AREAS = 5 };
 #define FC_SUM_SPACE(rows) (FC_SUM_AREAS * FC_SUM_STRIP * ((rows) + 1))
+enum { FC_TALL_WINDOW = 5 };
+/* Sums of 4-byte floats, which doubles hold to far below their last bit. */
+#define FC_BY_BLOCKS(bytes, window) ((bytes) == 4 && (window) >= FC_TALL_WINDOW)
 enum { FC_LONG_ROW = 4096, FC_ROW_UNIT = 64, FC_ROW_UNITS = 16, FC_ROW_PHASE = FC_ROW_UNITS * FC_ROW_UNIT / 8 };
 #define FC_ROW_SPACE(numbers) (6 * FC_ROW_UNIT * ((numbers) / FC_ROW_PHASE + 4))
 typedef struct fc_sums {
@@ -235,6 +239,14 @@ typedef struct fc_finish_sums {
     int reduction, kind, doubles;
     double ddof;
 } fc_finish_sums;
+
+/* Sums of `window` integers become their means, cut off toward 0: out[x] of the line's type, or wide[x] itself without `out`,
+ * x < n. Of elements of up to 32 bits, 1 < window <= FC_CUT_WINDOW; of 16-bit sums up to FC_NARROW_CELLS. */
+enum { FC_CUT_WINDOW = 32767 };
+typedef struct fc_cut_means {
+    void *wide, *out;
+    ptrdiff_t n, window;
+} fc_cut_means;
 
 /* ---- large boxes (box_parts.h) ----
  *
@@ -441,6 +453,7 @@ typedef struct fc_elements {
     void (*sum_columns)(const fc_sums *);
     void (*sum_row)(const fc_sums *);
     void (*finish_sums)(const fc_finish_sums *);
+    void (*cut_means)(const fc_cut_means *); /* of integers */
     void (*lift_parts)(const fc_lift_parts *);
     void (*join_parts)(const fc_join_parts *);
     void (*finish_parts)(const fc_finish_parts *);
