@@ -41,7 +41,7 @@ REASONS = {
         base/simd.h:BIAS base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES
         neighborhood/box_sums_wide.h:UNIT neighborhood/box_sums_wide.h:BLOCK neighborhood/box_sums.h:LANES
-        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK""",
+        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK neighborhood/box_sums.h:STRIP neighborhood/box_sums.h:WIDE""",
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
