@@ -330,6 +330,49 @@ typedef struct fc_operation {
     ptrdiff_t count, n;
 } fc_operation;
 
+/* ---- weighted sums (weights.h) ----
+ *
+ * Of lines of floats or doubles; sums are doubles, or, with `singles`, the same weights, floats. Results are as sums are if `wide`,
+ * else of the lines' type. Where products are `fused` they are not rounded before they are added; of lines of doubles none is, of
+ * sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines, writes nothing beyond n.
+ *
+ * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, with `along` of weights[t] rows[o][x + t].
+ * The order of the terms is SciPy's: the middle
+ * one and then pairs around it, of which cells are added (FC_SYMMETRIC) or subtracted first, or, FC_UNORDERED, the last one and then
+ * from the first on. Sums in floats are cut off to integers, and those closer than `doubt` to one are formed in doubles
+ * before. Needs FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64, for at most FC_WEIGHED of rows and columns.
+ *
+ * correlate: out[o][x] = sum of weights[p][k][s] rows[p * lines + o + k][x + s] over planes p, k < height, s < width, in this order,
+ * o < count, x < n; of those cells alone that are `present`, unless that is NULL. `rows` are there for a multiple of 4 outputs:
+ * `lines` is that and height - 1.
+ *
+ * join: a += b, a *= a, a = sqrt(a), or a = a as a float, of lines of n elements. to_reals and from_reals make floats, or doubles, of integers, and cut
+ * off what is behind the point; keep_whole does both. */
+enum { FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC };
+enum { FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND };
+enum { FC_WEIGHED = 256 };
+#define FC_WEIGHTS_SPACE(taps) (((taps) + FC_WEIGHED + 32) * 64)
+typedef struct fc_weighted {
+    const void *const *rows;
+    void *const *out;
+    const double *weights;
+    const float *singles;
+    ptrdiff_t taps, n, count;
+    int order, along, fused, wide;
+    float doubt;
+    char *space;
+} fc_weighted;
+
+typedef struct fc_correlated {
+    const void *const *rows;
+    void *const *out;
+    const double *weights;
+    const float *singles;
+    const uint8_t *present;
+    ptrdiff_t planes, height, width, n, count;
+    int fused, wide;
+} fc_correlated;
+
 /* ---- booleans as bits (bits.h) ---- */
 
 /* Elements of 0 or 1 and bits in stripes. pack_bits: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
@@ -351,6 +394,40 @@ typedef struct fc_merge {
     const ptrdiff_t *terms;
     ptrdiff_t count, bytes;
 } fc_merge;
+
+/* ---- flood fills (flood.h) ----
+ *
+ * A word: FC_FLOOD_BITS pixels of a line, the first in the lowest bit. `open`: those that may be set but are not; `set`: those that
+ * are and have passed it on; `fresh`: those that are or will be passed on, by a word in the queue, after which `next` comes. What is
+ * in none of them never changes. */
+enum { FC_FLOOD_BITS = 64 };
+typedef struct fc_flood_word {
+    uint64_t open, set, fresh;
+    ptrdiff_t next;
+} fc_flood_word;
+
+/* Words, and the queue of them from `first`, -1 if it is empty, to `last`. From a word at `at` what is set passes to words
+ * at + target[t], t < targets, if they are low .. high - 1: its bits, rotated to the left by turn[i] < FC_FLOOD_BITS, as far as
+ * they are in kept[i], for each i < end[t] that is not one of the target before, and one at least; and within the word to the
+ * next higher bit (`up`) and the next lower one (`down`). */
+typedef struct fc_flood {
+    fc_flood_word *words;
+    ptrdiff_t low, high, first, last;
+    const ptrdiff_t *target, *end;
+    const int64_t *turn;
+    const uint64_t *kept;
+    ptrdiff_t targets;
+    int up, down;
+} fc_flood;
+
+/* flood_begin: fills in the words from `at` on with n pixels that are set, and may be, where bytes are not 0 (with a flip: where
+ * they are 0), and reads no more; `set` NULL: none is set; `may` NULL: all may be. Of those that may, the first `head` and those
+ * from `tail` on are set, too. */
+typedef struct fc_flood_line {
+    const uint8_t *set, *may;
+    ptrdiff_t at, n, head, tail;
+    int flip_set, flip_may;
+} fc_flood_line;
 
 /* ---- the table ---- */
 
@@ -381,6 +458,13 @@ typedef struct fc_elements {
     void (*join_parts)(const fc_join_parts *);
     void (*finish_parts)(const fc_finish_parts *);
     void (*operation)(const fc_operation *);
+    /* Of reals; then of integers. */
+    void (*weigh)(const fc_weighted *);
+    void (*correlate)(const fc_correlated *);
+    void (*join)(void *a, const void *b, ptrdiff_t n, int how);
+    void (*to_reals)(void *to, const void *from, ptrdiff_t n, int doubles);
+    void (*from_reals)(void *to, const void *from, ptrdiff_t n, int doubles);
+    void (*keep_whole)(void *line, ptrdiff_t n, int doubles);
 } fc_elements;
 
 #define FC_GATHER 32
@@ -399,6 +483,10 @@ typedef struct fc_neighborhood {
     void (*pack_bits)(const fc_stripes *);
     void (*unpack_bits)(const fc_stripes *);
     void (*merge_bits)(const fc_merge *);
+    void (*flood_begin)(fc_flood *, const fc_flood_line *);
+    void (*flood_some)(fc_flood *, ptrdiff_t most); /* at most so many words of the queue */
+    void (*flood_again)(fc_flood *, ptrdiff_t first, ptrdiff_t end); /* lets words pass on again what is set */
+    void (*flood_end)(const fc_flood_word *, uint8_t *elements, ptrdiff_t n, int flip); /* 1 where set, or not with a flip */
 } fc_neighborhood;
 
 #endif
