@@ -247,7 +247,7 @@ def conv2d(
         |error| <= 32 u sum |x| W,
 
     W the largest tap ``max |filters[:, :, c, k]|`` of each pair of channels, where roundings are independent: a tile is computed
-    so only if the standard deviation of its errors, bounded for all such data, is below 24 u sum |x| W; for random data it is
+    so only if the standard deviation of its errors, bounded for all such data, is below 20 u sum |x| W; for random data it is
     about 0.3 u. Where all channels hold the same image, and so round alike, errors of 80 u have not been met.
 
     The same bits come out for any number of threads, any split of the batch and any memory layout of the same values, and for

@@ -50,7 +50,7 @@ REASONS = {
     "terms of a polynomial": "distance/powers.h:TERMS",
     "a number of a formula, see test_conv_winograd": """
         conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_TRANSFORMS
-        conv/winograd.h:FC_WINOGRAD_DEVIATION""",
+        conv/winograd.h:FC_WINOGRAD_DEVIATION conv/winograd.h:FC_WINOGRAD_INPUTS""",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
         contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS

@@ -360,14 +360,14 @@ def matrices(a, b):
     return A, np.array(G), np.array(B), input_steps, filter_steps
 
 
-def test_norm_of_the_transforms():
-    """The largest error of the transforms' roundings over filters of +-1, inputs and outputs is below FC_WINOGRAD_TRANSFORMS."""
+def test_norms_of_the_transforms():
+    """The largest errors of the transforms' roundings over filters of +-1, inputs and outputs, are those of the header."""
     A, G, B, input_steps, filter_steps = matrices(45 / 64, 91 / 64)
     rng = np.random.default_rng(0)
     d, g = rng.standard_normal((6, 6)), rng.standard_normal((3, 3))
     outputs = A @ ((G @ g @ G.T) * (B @ d @ B.T)) @ A.T
     np.testing.assert_allclose(outputs, [[(d[i : i + 3, j : j + 3] * g).sum() for j in range(4)] for i in range(4)], rtol=1e-12)
-    worst = 0
+    inputs = both_transforms = 0
     BB = np.kron(B, B)
     for signs in itertools.product([1.0, -1.0], repeat=8):
         g = np.array((1.0, *signs)).reshape(3, 3)
@@ -385,9 +385,11 @@ def test_norm_of_the_transforms():
             for step, effect in filter_steps:
                 errors += [np.outer(effect * (step @ g[:, s]), G[:, s]) for s in range(3)]
                 errors += [np.outer(np.eye(6)[i], effect * (step @ Gg[i])) for i in range(6)]
-            rows += [(weights * error).ravel() @ BB for error in errors]
-            gram = np.array(rows)
-            worst = max(worst, np.linalg.eigvalsh(gram.T @ gram)[-1])
-    assert 44 < np.sqrt(worst) < 45
+            of_inputs, of_filters = np.array(rows), np.array([(weights * error).ravel() @ BB for error in errors])
+            gram = of_inputs.T @ of_inputs
+            inputs = max(inputs, np.linalg.eigvalsh(gram)[-1])
+            both_transforms = max(both_transforms, np.linalg.eigvalsh(gram + of_filters.T @ of_filters)[-1])
+    assert 33 < np.sqrt(inputs) < 34
+    assert 44 < np.sqrt(both_transforms) < 45
     for j, (first, last) in ((1, (0.5, 0.3)), (2, (0.3, 0.6))):
         assert (A[j] ** 2 <= first * A[0] ** 2 + last * A[3] ** 2).all()

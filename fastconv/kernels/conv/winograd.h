@@ -19,9 +19,9 @@
  *         Q = sum over channels and points of (A V)^2 w,      w = the largest |U|^2 / s_k^2 of all filters and chains,
  *     A being what the point counts in the output: the quadratic forms of the four outputs at the corners bound those of the
  *     others, since A_1^2 <= 0.5 A_0^2 + 0.3 A_3^2 and A_2^2 <= 0.3 A_0^2 + 0.6 A_3^2 at each point;
- *   transforms: what the roundings inside B d B' and G g G' come to is a quadratic form of d, and a convex function of the taps,
- *     which is largest for some taps of +-1; its norm, the largest of 512 filters and 16 outputs, is below
- *     FC_WINOGRAD_TRANSFORMS (test_norm_of_the_transforms): at most its square times
+ *   transforms: what the roundings inside B d B', and for double inside G g G', come to is a quadratic form of d, and a convex
+ *     function of the taps, which is largest for some taps of +-1; its norm, the largest of 512 filters and 16 outputs, is
+ *     below FC_WINOGRAD_INPUTS, or FC_WINOGRAD_TRANSFORMS (test_norms_of_the_transforms): at most its square times
  *         E = sum over channels and the 36 pixels of (p_c x)^2,   p_c = the largest W[c,k] / s_k.
  *
  * With q_c the smallest W[c,k] / s_k, |x|*W is at least s_k times the window's sum of q_c |x_c|. Let L be the smallest of these
@@ -33,8 +33,9 @@
 
 #ifndef FC_WINOGRAD_ONCE
 #define FC_WINOGRAD_ONCE
+#define FC_WINOGRAD_INPUTS 34.0
 #define FC_WINOGRAD_TRANSFORMS 45.0
-#define FC_WINOGRAD_DEVIATION 24.0
+#define FC_WINOGRAD_DEVIATION 20.0
 #define FC_A (45.0 / 64)
 #define FC_B (91.0 / 64)
 #define FC_AA (FC_A * FC_A)
@@ -54,16 +55,17 @@ FC_INLINE void FC_N(winograd_b)(FC_VEC r[6], const FC_VEC d[6])
     r[5] = (d[5] - bb * d[3]) - aa * t1;
 }
 
-/* r = G g along one axis. */
-FC_INLINE void FC_N(winograd_g)(FC_VEC r[6], const FC_VEC g[3])
+/* Filters are transformed in double. r = G g along one axis. */
+typedef double FC_N(wide) __attribute__((vector_size(8 * FC_LANES)));
+FC_INLINE void FC_N(winograd_g)(FC_N(wide) r[6], const FC_N(wide) g[3])
 {
-    const FC_T na = (FC_T)(1 / (2 * FC_AA * (FC_AA - FC_BB))), nb = (FC_T)(1 / (2 * FC_BB * (FC_BB - FC_AA)));
-    const FC_VEC e = na * (g[0] + (FC_T)FC_AA * g[2]), f = nb * (g[0] + (FC_T)FC_BB * g[2]);
-    r[0] = (FC_T)(1 / (FC_AA * FC_BB)) * g[0];
-    r[1] = e + (FC_T)(FC_A / (2 * FC_AA * (FC_AA - FC_BB))) * g[1];
-    r[2] = e - (FC_T)(FC_A / (2 * FC_AA * (FC_AA - FC_BB))) * g[1];
-    r[3] = f + (FC_T)(FC_B / (2 * FC_BB * (FC_BB - FC_AA))) * g[1];
-    r[4] = f - (FC_T)(FC_B / (2 * FC_BB * (FC_BB - FC_AA))) * g[1];
+    const double na = 1 / (2 * FC_AA * (FC_AA - FC_BB)), nb = 1 / (2 * FC_BB * (FC_BB - FC_AA));
+    const FC_N(wide) e = na * (g[0] + FC_AA * g[2]), f = nb * (g[0] + FC_BB * g[2]);
+    r[0] = 1 / (FC_AA * FC_BB) * g[0];
+    r[1] = e + na * FC_A * g[1];
+    r[2] = e - na * FC_A * g[1];
+    r[3] = f + nb * FC_B * g[1];
+    r[4] = f - nb * FC_B * g[1];
     r[5] = g[2];
 }
 
@@ -92,16 +94,18 @@ static void FC_N(winograd_filters)(const fc_winograd_filters *f)
     for (ptrdiff_t k = 0; k < width; k += FC_LANES) {
         FC_VEC squares[FC_WINOGRAD_POINTS] = {{0}};
         for (ptrdiff_t c = 0; c < channels; c++) {
-            FC_VEC g[3][3], t[6][3], size = {0};
+            FC_N(wide) g[3][3], t[6][3];
+            FC_VEC size = {0};
             FC_T *u = (FC_T *)f->u + c * width + k;
             for (int i = 0; i < 9; i++) {
-                g[i % 3][i / 3] = *(const FC_VEC *)((const FC_T *)f->taps + (i * channels + c) * width + k);
-                size = FC_N(max_size)(size, g[i % 3][i / 3]);
+                const FC_VEC tap = *(const FC_VEC *)((const FC_T *)f->taps + (i * channels + c) * width + k);
+                g[i % 3][i / 3] = __builtin_convertvector(tap, FC_N(wide));
+                size = FC_N(max_size)(size, tap);
             }
             *(FC_VEC *)((FC_T *)f->sizes + c * width + k) = size;
 #pragma GCC unroll 3
             for (int j = 0; j < 3; j++) {
-                FC_VEC r[6];
+                FC_N(wide) r[6];
                 FC_N(winograd_g)(r, g[j]);
 #pragma GCC unroll 6
                 for (int i = 0; i < 6; i++)
@@ -109,12 +113,13 @@ static void FC_N(winograd_filters)(const fc_winograd_filters *f)
             }
 #pragma GCC unroll 6
             for (int i = 0; i < 6; i++) {
-                FC_VEC r[6];
+                FC_N(wide) r[6];
                 FC_N(winograd_g)(r, t[i]);
 #pragma GCC unroll 6
                 for (int j = 0; j < 6; j++) {
-                    *(FC_VEC *)(u + (i * 6 + j) * step) = r[j];
-                    squares[i * 6 + j] += r[j] * r[j];
+                    const FC_VEC v = __builtin_convertvector(r[j], FC_VEC);
+                    *(FC_VEC *)(u + (i * 6 + j) * step) = v;
+                    squares[i * 6 + j] += v * v;
                 }
             }
         }
@@ -237,7 +242,7 @@ static ptrdiff_t FC_N(winograd_benign)(const fc_winograd_benign *w)
 {
     enum { CHUNK = 64 };
     const FC_T low = FC_REAL(0x1p-40, 0x1p-300), high = FC_REAL(0x1p40, 0x1p300);
-    const FC_T transforms = (FC_T)(FC_WINOGRAD_TRANSFORMS * FC_WINOGRAD_TRANSFORMS), products = (FC_T)w->products;
+    const FC_T transforms = FC_REAL(FC_WINOGRAD_INPUTS * FC_WINOGRAD_INPUTS, FC_WINOGRAD_TRANSFORMS * FC_WINOGRAD_TRANSFORMS), products = (FC_T)w->products;
     const FC_T limit = (FC_T)(FC_WINOGRAD_DEVIATION * FC_WINOGRAD_DEVIATION / (0.425 * 0.425));
     const ptrdiff_t step = w->step;
     ptrdiff_t benign = 0;
