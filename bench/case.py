@@ -18,7 +18,8 @@ class Case:
     group : word on the command line.
     family : rows that are summarised together.
     label, dtype : what the row shows; `dtype` also picks the FMA peak it is compared with.
-    op : name of the function in `fastconv`, or `ndimage.` and one there, called as `op(*args, **kwargs)`.
+    op : name of the function in `fastconv`, or `ndimage.` and one there, called as `op(*args, **kwargs)`; or `skimage.` and one
+        of scikit-image, which is called with SciPy patched.
     setup : makes `(args, kwargs)`; picklable, because memory is measured in another process.
     peers : names in `peers.PEERS` that can do it.
     target : what to reach: a speed ratio, a fraction of the peak, or unused for memory, whose limit is fixed.

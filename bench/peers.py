@@ -17,6 +17,7 @@ NAMES = (
     "scipy-generic",
     "scipy-vectorized",
     "scipy-rank",
+    "skimage",
     "skimage-rank",
     "cv2-median",
     "sklearn",

@@ -1,11 +1,13 @@
 """Checking, timing, tables and summaries: everything between a case and the numbers that are printed."""
 
 import gc
+import importlib
 import math
 import multiprocessing
 import time
 import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -17,6 +19,7 @@ import numpy as np
 
 import fastconv.ndimage
 from fastconv._drivers import runtime as _runtime
+from fastconv.patch import patch_scipy
 
 from . import peers
 from .peer import library
@@ -45,6 +48,14 @@ class WrongResult(Exception):
 # --- checking and timing
 
 
+def operation(op):
+    """(the function that a case names, what makes the context in which it is ours): scikit-image's run with SciPy patched."""
+    if not op.startswith("skimage."):
+        return attrgetter(op)(fastconv), nullcontext
+    module, _, name = op.rpartition(".")
+    return getattr(importlib.import_module(module), name), patch_scipy
+
+
 def answer(result):
     """The array that is compared: the first of several."""
     return result[0] if isinstance(result, (tuple, list)) else result
@@ -70,13 +81,14 @@ def sample(call, loops):
     return (time.perf_counter() - start) / loops
 
 
-def interleave(calls, budget):
+def interleave(calls, budget, ours_within=nullcontext):
     """Time several calls in turn.
 
     Parameters
     ----------
     calls : dict of name to function.
     budget : Budget.
+    ours_within : makes the context for the calls of "ours"; what it takes to enter and leave is not timed.
 
     Returns
     -------
@@ -84,8 +96,10 @@ def interleave(calls, budget):
     """
     length = max(SHORTEST_SAMPLE, budget.seconds / (budget.rounds * len(calls)))
     estimate, loops = {}, {}
+    within = dict.fromkeys(calls, nullcontext) | {"ours": ours_within}
     for name, call in calls.items():
-        estimate[name] = min(sample(call, 1) for _ in range(4))  # also warms up
+        with within[name]():
+            estimate[name] = min(sample(call, 1) for _ in range(4))  # also warms up
         loops[name] = max(1, math.ceil(length / max(estimate[name], 1e-7)))
     samples = {name: [] for name in calls}
     order = list(calls)
@@ -97,12 +111,13 @@ def interleave(calls, budget):
             for name in order:
                 if estimate[name] > SLOW and i >= SLOW_ROUNDS:
                     continue
-                settled = time.perf_counter() + settle
-                if estimate[name] >= SLOW / 10:
-                    time.sleep(settle)
-                while time.perf_counter() < settled:
-                    calls[name]()
-                samples[name].append(sample(calls[name], loops[name]))
+                with within[name]():
+                    settled = time.perf_counter() + settle
+                    if estimate[name] >= SLOW / 10:
+                        time.sleep(settle)
+                    while time.perf_counter() < settled:
+                        calls[name]()
+                    samples[name].append(sample(calls[name], loops[name]))
             order.append(order.pop(0))
     finally:
         gc.enable()
@@ -190,8 +205,10 @@ def _run_memory(case, threads, isa, row):
 
 def _run_speed(case, found, threads, budget, peaks, row):
     args, kwargs = case.setup()
-    ours = partial(attrgetter(case.op)(fastconv), *args, **kwargs)
-    calls, shares, result = {"ours": ours}, {"ours": 1.0}, answer(ours())
+    function, within = operation(case.op)
+    ours = partial(function, *args, **kwargs)
+    with within():
+        calls, shares, result = {"ours": ours}, {"ours": 1.0}, answer(ours())
     size = result.nbytes
     for name in case.peers:
         if library(name) in found:
@@ -206,7 +223,7 @@ def _run_speed(case, found, threads, budget, peaks, row):
         row["read"] = _runtime.read_rate(budget.peak_seconds, threads)
     row["samples"] = {
         name: [seconds / shares[name] for seconds in values]
-        for name, values in interleave(calls, budget).items()
+        for name, values in interleave(calls, budget, within).items()
     }
     row["seconds"] = seconds = {name: median(values) for name, values in row["samples"].items()}
     if case.flops:

@@ -9,12 +9,14 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from . import conv2d, knn, mode_dot, neighborhood_reduce, triple_product
+from . import ndimage as ndi
 
 LOOP_OUTPUTS = 40_000  # the four loops take microseconds for each output, so they get a crop
 
@@ -261,6 +263,16 @@ def shifted(image, element, function):
     return out
 
 
+def beside(station, what, ours, formula, units):
+    """Run ours and a formula of NumPy; return a Row, whose bound is some units of the largest result, and ours."""
+    theirs, theirs_ms = timed(formula)
+    result, ours_ms = timed(ours)
+    kind = result.dtype if result.dtype.kind == "f" else np.float64
+    error = np.abs(result.astype(np.float64) - theirs).max()
+    allowed = units * np.finfo(kind).eps * np.abs(theirs).max()
+    return Row(station, what, ours_ms, theirs_ms, float(error / allowed) if allowed else math.inf if error else 0.0), result
+
+
 CELLS = disk(2).ravel()
 
 
@@ -297,19 +309,78 @@ def neighbourhoods(photo):
     rows, panels = [], []
     for title, image, reduction, shape, formula, units in cases:
         window = {"size": shape} if isinstance(shape, int) else {"footprint": shape}
-        theirs, theirs_ms = timed(formula)
-        ours, ours_ms = timed(lambda r=reduction, image=image, window=window: neighborhood_reduce(image, r, **window))
-        error = np.abs(ours.astype(np.float64) - theirs).max()
-        allowed = units * np.finfo(np.float64).eps * np.abs(theirs).max()
-        worst = float(error / allowed) if allowed else math.inf if error else 0.0
         what = f"{'shifted planes' if reduction in ('max', 'min') else 'strided windows'}: {title}"
-        rows.append(Row("neighbourhoods", what, ours_ms, theirs_ms, worst))
-        panels.append(Panel(title, ours, "magma" if reduction == "std" else "gray"))
+        ours = partial(neighborhood_reduce, image, reduction, **window)
+        row, result = beside("neighbourhoods", what, ours, formula, units)
+        rows.append(row)
+        panels.append(Panel(title, result, "magma" if reduction == "std" else "gray"))
     row, panel = one_by_one(mask)
     return [*rows, row], [*panels, panel]
 
 
-STATIONS = [filter_bank, thumbnail, layer, palette, patch_moments, vector_stack, neighbourhoods]
+def lines(image, taps):
+    """Smooth as people write it: ``np.convolve`` of each line and each column."""
+
+    def line(values):
+        return np.convolve(np.pad(values, len(taps) // 2, "symmetric"), taps, "valid")
+
+    return np.apply_along_axis(line, 1, np.apply_along_axis(line, 0, image.astype(np.float64)))
+
+
+def sobel(image, axis):
+    """Sobel's derivative along an axis, by slices."""
+    padded = np.moveaxis(np.pad(image, 1, "symmetric"), axis, 0)
+    steps = padded[2:] - padded[:-2]
+    return np.moveaxis(steps[:, :-2] + 2 * steps[:, 1:-1] + steps[:, 2:], 0, axis)
+
+
+def flooded(mask):
+    """Fill holes as people write it: what is outside grows through the background until nothing changes."""
+    free = np.pad(~mask, 1, constant_values=True)
+    outside, grown = np.zeros_like(free), np.pad(np.zeros_like(mask), 1, constant_values=True)
+    while not np.array_equal(outside, grown):
+        outside = grown.copy()
+        grown[1:] |= outside[:-1]
+        grown[:-1] |= outside[1:]
+        grown[:, 1:] |= outside[:, :-1]
+        grown[:, :-1] |= outside[:, 1:]
+        grown &= free
+    return ~outside[1:-1, 1:-1]
+
+
+def gallery(photo):
+    """A gallery by scipy.ndimage's names: a Gaussian, edges, bright details, outlines and filled shapes."""
+    grey = (255 * photo @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
+    real, square, box = grey.astype(np.float64), np.ones((5, 5), bool), np.ones((15, 15), bool)
+    taps = np.exp(-0.5 * (np.arange(-12, 13) / 3) ** 2)
+    taps /= taps.sum()
+
+    def edges(derivative):
+        return np.hypot(derivative(real, 0), derivative(real, 1))
+
+    def details():
+        return grey - shifted(shifted(grey, box, np.minimum), box, np.maximum)
+
+    def outlines():
+        return shifted(grey, square, np.maximum) - shifted(grey, square, np.minimum)
+
+    mask = edges(ndi.sobel) > 100
+    cases = [
+        ("lines", "Gaussian, sigma 3", partial(ndi.gaussian_filter, photo, 3, axes=(0, 1)), lambda: lines(photo, taps), 2),
+        ("slices", "edges: Sobel", partial(edges, ndi.sobel), partial(edges, sobel), 4),
+        ("shifted planes", "white top-hat 15", partial(ndi.white_tophat, grey, 15), details, 0),
+        ("shifted planes", "gradient 5", partial(ndi.morphological_gradient, grey, 5), outlines, 0),
+        ("repeated steps", "filled edges", partial(ndi.binary_fill_holes, mask), partial(flooded, mask), 0),
+    ]
+    rows, panels = [], []
+    for way, title, ours, formula, units in cases:
+        row, result = beside("gallery of ndimage", f"{way}: {title}", ours, formula, units)
+        rows.append(row)
+        panels.append(Panel(title, result.astype(np.uint8) if result.dtype == bool else result))
+    return rows, panels
+
+
+STATIONS = [filter_bank, thumbnail, layer, palette, patch_moments, vector_stack, neighbourhoods, gallery]
 
 
 def read_photo(path, size):
@@ -340,7 +411,7 @@ def print_table(rows):
         print(line.format(r.station, r.what, *times, f"{r.difference:.3f}", "yes" if agree([r]) else "NO"))
     print("Times are medians. Difference: the largest between ours and the same formula (conv2d: in float64),")
     print("as a fraction of the promised bound: 8u of the same sum of absolute values; for distances of the distance;")
-    print("for neighbourhoods a few units of the largest result, none for median, dilation and erosion.")
+    print("for neighbourhoods and the gallery a few units of the largest result, none where nothing is rounded.")
 
 
 def save_picture(panels, path):

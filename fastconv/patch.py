@@ -9,16 +9,20 @@
     python -m fastconv.patch script.py arguments
     python -m fastconv.patch -m module arguments
 
-Importing this patches nothing. The functions of scipy.ndimage that `fastconv.ndimage` has, and cdist, pdist and squareform of
-scipy.spatial.distance, are replaced there and in all modules that have bound them; not in lists, dicts or classes. What ours do
-not take (arrays of other libraries, subclasses of ndarray, arguments that only SciPy knows) goes to SciPy's own function, and so
-does what is wrong, so that errors are SciPy's. The logger "fastconv.patch" says at DEBUG which of the two has run.
+Importing this patches nothing; the command patches the processes that multiprocessing starts from there, too. The functions of
+scipy.ndimage that `fastconv.ndimage` has, and cdist, pdist and squareform of scipy.spatial.distance, are replaced there and in
+all modules that have bound them; not in lists, dicts or classes. What ours do not take (arrays of other libraries, subclasses of
+ndarray, arguments that only SciPy knows) goes to SciPy's own function, and so does what is wrong, so that errors are SciPy's.
+The logger "fastconv.patch" says at DEBUG which of the two has run.
 """
 from __future__ import annotations
 
 import functools
 import importlib
+import io
 import logging
+import os
+import pkgutil
 import runpy
 import sys
 import threading
@@ -138,30 +142,42 @@ _replaced = {}  # name: (SciPy's function, ours)
 _open = []  # patches not undone, in order
 
 
+def _scipys(name):
+    """SciPy's function of a name, or ours that stands there; None if this SciPy has none."""
+    return getattr(importlib.import_module(_HOMES[name]), name, None)
+
+
 def _rebind(functions):
     """Replace functions, by a dict of their ids, in all modules that have bound them; SciPy's own private ones keep theirs."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if not isinstance(module, types.ModuleType) or name.startswith(("scipy.ndimage._", "fastconv.")):
             continue
         namespace = vars(module)
-        for key, value in list(namespace.items()):
+        for key, value in namespace.copy().items():
             new = functions.get(id(value))  # nothing else of a value is touched: some warn of it
             if new is not None:
                 namespace[key] = new
 
 
 class _Patch:
-    """What one call of patch_scipy has put in SciPy's place; a context manager that undoes it."""
+    """What one call of patch_scipy puts in SciPy's place; a context manager that undoes it, and does it again if it is entered
+    once more."""
 
     def __init__(self, names):
         self._names = names
+        self.do()
+
+    def do(self):
+        """Put our functions in the place of SciPy's, if that is undone."""
         with _lock:
-            new = [name for name in names if not _counts[name]]
+            if self in _open:
+                return
+            new = [name for name in self._names if not _counts[name]]
             for name in new:
-                original = getattr(importlib.import_module(_HOMES[name]), name)
+                original = _scipys(name)
                 _replaced[name] = original, _in_place_of(name, original)
             _rebind({id(_replaced[name][0]): _replaced[name][1] for name in new})
-            _counts.update(names)
+            _counts.update(self._names)
             _open.append(self)
 
     def undo(self):
@@ -177,6 +193,7 @@ class _Patch:
                 del _replaced[name]
 
     def __enter__(self):
+        self.do()
         return self
 
     def __exit__(self, *exception):
@@ -192,7 +209,7 @@ def patch_scipy(names: str | Iterable[str] | None = None) -> _Patch:
     Parameters
     ----------
     names : str or iterable of str, optional
-        Functions, such as "gaussian_filter" or "cdist"; all by default.
+        Functions, such as "gaussian_filter" or "cdist"; by default all that this SciPy has.
 
     Returns
     -------
@@ -218,7 +235,9 @@ def patch_scipy(names: str | Iterable[str] | None = None) -> _Patch:
     for name in chosen:
         if name not in _HOMES:
             raise ValueError(f"names must be some of {', '.join(_HOMES)}, got {name!r}")
-    return _Patch(chosen)
+        if names is not None and _scipys(name) is None:
+            raise ValueError(f"names must be functions that SciPy has, got {name!r}, which this version has not")
+    return _Patch(tuple(name for name in chosen if _scipys(name) is not None))
 
 
 def unpatch_scipy() -> None:
@@ -238,20 +257,54 @@ def unpatch_scipy() -> None:
 # ---- python -m fastconv.patch ----
 
 
+class _Passenger:
+    """A part of what a process that is spawned is told first: when it is read there, SciPy is patched."""
+
+    def __reduce__(self):
+        return _patch_process, ()
+
+
+def _patch_process() -> None:
+    """Patch SciPy in this process and in those that multiprocessing will start from it."""
+    from multiprocessing import spawn
+
+    patch_scipy()
+    told = spawn.get_preparation_data
+    spawn.get_preparation_data = lambda name: {**told(name), __name__: _Passenger()}
+
+
+def _run_script(path):
+    """What ``python path`` does, in a new module `__main__` that stays: threads and functions called at exit still need it."""
+    first = 0 if sys.flags.safe_path else 1  # whether Python has put a folder in front
+    if pkgutil.get_importer(path) is not None:  # a folder or a zip file
+        sys.path[:first] = [os.path.abspath(path)]
+        runpy._run_module_as_main("__main__", alter_argv=False)
+        return
+    sys.path[:first] = [str(Path(path).resolve().parent)] * first
+    with io.open_code(path) as file:
+        code = pkgutil.read_code(file)
+    if code is None:
+        with io.open_code(path) as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+    namespace = vars(sys.modules["__main__"])
+    namespace["__file__"] = os.path.abspath(path)
+    exec(code, namespace)
+
+
 def main(arguments: list[str]) -> None:
     """Run a script or a module as Python does, with SciPy patched."""
     module = arguments[1] if arguments[:1] == ["-m"] and len(arguments) > 1 else None
     if not arguments or (arguments[0].startswith("-") and module is None):
         print("usage: python -m fastconv.patch [-m MODULE | SCRIPT] ARGUMENTS", file=sys.stderr)
         raise SystemExit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
-    patch_scipy()
+    _patch_process()
+    sys.modules["__main__"] = types.ModuleType("__main__")
     if module is not None:
         sys.argv = arguments[1:]  # whose first becomes the module's file
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy._run_module_as_main(module)  # all of what ``python -m`` does
     else:
         sys.argv = arguments
-        sys.path[0] = str(Path(arguments[0]).resolve().parent)
-        runpy.run_path(arguments[0], run_name="__main__")
+        _run_script(arguments[0])
 
 
 if __name__ == "__main__":

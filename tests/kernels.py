@@ -18,6 +18,7 @@ needs_headers = pytest.mark.skipif(not KERNELS.exists(), reason="needs the sourc
 
 TYPES = {
     "int": ctypes.c_int,
+    "float": ctypes.c_float,
     "double": ctypes.c_double,
     "ptrdiff_t": ctypes.c_ssize_t,
     "size_t": ctypes.c_size_t,

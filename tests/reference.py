@@ -267,3 +267,28 @@ def neighborhood(x, function, footprint, dtype=np.float64, empty=np.nan, **optio
     for index, values in parts:
         result[index] = function(values) if values.size else empty
     return result
+
+
+def flood_fill(seeds, structure, mask=None, outside=False, origin=0):
+    """Where steps of a structuring element lead, within a mask, from pixels of `seeds`, which may lie outside it, or from outside
+    the array: booleans, one pixel after another."""
+    offsets = np.argwhere(structure) - np.array(structure.shape) // 2 - origin
+    mask = np.ones(seeds.shape, bool) if mask is None else mask
+    if outside:
+        places = np.argwhere(mask)
+        before = places[:, None] - offsets
+        sees = ((before < 0) | (before >= seeds.shape)).any(axis=(1, 2))
+        seeds = seeds.copy()
+        seeds[tuple(places[sees].T)] = True
+    pads = [(n, n) for n in np.abs(offsets).max(axis=0)]
+    framed, free = (np.ascontiguousarray(np.pad(x, pads)) for x in (seeds, mask & ~seeds))
+    steps = (offsets @ np.array(free.strides)).tolist()  # of a byte each
+    left, waiting = bytearray(free), np.flatnonzero(framed).tolist()
+    while waiting:
+        pixel = waiting.pop()
+        for step in steps:
+            if left[pixel + step]:
+                left[pixel + step] = 0
+                waiting.append(pixel + step)
+    framed |= free & (np.frombuffer(left, bool).reshape(free.shape) != free)
+    return framed[tuple(slice(n, n + size) for (n, _), size in zip(pads, seeds.shape, strict=True))]

@@ -32,6 +32,7 @@ CROSSED = {
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
+        neighborhood/weights.pyx:ACROSS neighborhood/weights.pyx:ALONG
         base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_MASKED
         neighborhood/table.h:FC_LINE_MINUS neighborhood/table.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE
         base/table.h:FC_NEAREST_WHOLE neighborhood/table.h:FC_OP_MAX neighborhood/table.h:FC_OP_MIN
@@ -41,7 +42,9 @@ REASONS = {
         base/simd.h:BIAS base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES
         neighborhood/box_sums_wide.h:UNIT neighborhood/box_sums_wide.h:BLOCK neighborhood/box_sums.h:LANES
-        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK""",
+        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK neighborhood/weights.h:FC_C_WHOLE
+        neighborhood/table.h:FC_FLOOD_BITS
+        neighborhood/weights_body.h:ITEM neighborhood/weights_body.h:STEP""",
     "room after a line or a result, which vectors may touch": """
         neighborhood/table.h:FC_LINE_SLACK neighborhood/engine.pyx:VECTOR neighborhood/bits.pyx:VECTOR""",
     "registers of an unrolled loop, whose sizes the tests of lanes cross": """
@@ -59,7 +62,7 @@ REASONS = {
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS
         neighborhood/rank_networks.h:ROOM
-        neighborhood/networks.h:FC_COMPARATORS""",
+        neighborhood/networks.h:FC_COMPARATORS neighborhood/weights.pyx:MOST_PARTS""",
     "a limit beyond which an error is raised, see test_args and test_bad_input": """
         distance.py:_MOST_AXES args.py:MOST_PIXELS args.py:MOST_THREADS""",
     "a limit beyond which functions are called, see test_functions_called": """

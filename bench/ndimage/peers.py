@@ -1,15 +1,23 @@
-"""How peers do it: scipy.ndimage has the same names and arguments, OpenCV some of the same filters."""
+"""How peers do it: scipy.ndimage has the same names and arguments, OpenCV some of the same filters, and scikit-image calls SciPy
+where nothing is patched."""
 
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 
+from ..neighborhood.peers import scipy_generic_filter
 from ..peer import Ready
 
 NAMES = (
     "uniform_filter", "minimum_filter", "maximum_filter", "gaussian_filter", "correlate", "sobel", "prewitt", "laplace",
     "gaussian_gradient_magnitude", "median_filter", "percentile_filter", "rank_filter", "grey_opening", "white_tophat",
     "morphological_gradient", "binary_opening", "binary_fill_holes",
+)  # fmt: skip
+SKIMAGE = (
+    "skimage.filters.gaussian", "skimage.filters.median", "skimage.filters.sobel", "skimage.filters.threshold_local",
+    "skimage.filters.unsharp_mask", "skimage.morphology.opening", "skimage.morphology.closing", "skimage.morphology.white_tophat",
+    "skimage.feature.canny", "skimage.feature.corner_harris", "skimage.segmentation.find_boundaries",
 )  # fmt: skip
 
 
@@ -18,6 +26,12 @@ def scipy(name, *args, **kwargs):
     from scipy import ndimage
 
     return Ready(partial(getattr(ndimage, name), *args, **kwargs))
+
+
+def skimage(op, *args):
+    """The function of scikit-image that a case names, as it is."""
+    module, _, name = op.rpartition(".")
+    return Ready(partial(getattr(import_module(module), name), *args))
 
 
 def cv2_gaussian(image, sigma):
@@ -44,6 +58,8 @@ def cv2_laplace(image):
 
 PEERS = {
     "scipy": {f"ndimage.{name}": partial(scipy, name) for name in NAMES},
+    "scipy-generic": {"ndimage.generic_filter": scipy_generic_filter},
+    "skimage": {op: partial(skimage, op) for op in SKIMAGE},
     "cv2": {"ndimage.gaussian_filter": cv2_gaussian, "ndimage.sobel": cv2_sobel, "ndimage.laplace": cv2_laplace},
 }
 

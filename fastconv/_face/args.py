@@ -195,13 +195,14 @@ def result(out, shape, dtype, *inputs):
     if out is None:
         new = empty(shape, dtype)
         return new, new
-    target = _none_hidden("out", ndarray("out", out))
+    target = out if type(out) is np.ndarray else _none_hidden("out", ndarray("out", out))
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; it must have the shape of the result, {shape}")
     if out.dtype != dtype:
         raise TypeError(f"out has dtype {out.dtype}; it must have the dtype of the result, {dtype}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; it must be writeable")
-    if any(a is not None and np.may_share_memory(out, a) for a in inputs):
-        return np.empty(shape, dtype), out
+    for one in inputs:
+        if one is not None and np.may_share_memory(out, one):
+            return np.empty(shape, dtype), out
     return target, out

@@ -52,6 +52,19 @@ class Geometry(NamedTuple):
         place = [self.order.index(axis) + pad for axis in self.axes]
         return [a for a in range(len(self.window)) if a not in place] + place
 
+    def in_c_order(self):
+        """The same of a box, with the axes that have a window in the input's order, so that lines may run along a short one."""
+        pad = len(self.window) - len(self.order)
+        places = [place for place in range(len(self.order)) if self.window[pad + place] > 1]
+        come = dict(zip(places, sorted(places, key=lambda place: self.order[place]), strict=True))
+        whence = [pad + come.get(place, place) for place in range(len(self.order))]
+
+        def arranged(values):
+            return values[:pad] + tuple(values[place] for place in whence)
+
+        return self._replace(window=arranged(self.window), before=arranged(self.before), step=arranged(self.step),
+                             counts=arranged(self.counts), order=tuple(self.order[place - pad] for place in whence))
+
     def cell_count(self):
         """How many cells the window has."""
         return math.prod(self.window) if self.cells is None else int(np.count_nonzero(self.cells))
@@ -176,6 +189,11 @@ def _order(shape, window):
     batch = [a for a in range(len(shape)) if window[a] == 1]
     line = best(range(len(shape))) if shape else None
     return [a for a in batch if a != line] + windowed + ([line] if line in batch else [])
+
+
+def line_axis(shape, window):
+    """The axis that lines run along in an array of a shape, with a window of some size on each axis."""
+    return _order(shape, window)[-1]
 
 
 def _has_nan(x, mask):

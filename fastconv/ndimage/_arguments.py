@@ -4,7 +4,10 @@ Wrong ones raise what SciPy raises for them. Next hop: reduce(), which hands eve
 """
 from __future__ import annotations
 
+import contextlib
+import functools
 import operator
+import types
 import warnings
 from collections.abc import Iterable
 
@@ -15,6 +18,8 @@ from ..neighborhood import neighborhood_reduce
 
 REPEATING = {"reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap"}  # modes in which outside is what is inside
 _MODES = REPEATING | {"constant", "grid-constant"}
+_SCALARS, _MEMBERS = {int, float, str, types.NoneType}, {int, str}  # types whose equal values mean the same
+_NOTHING = contextlib.nullcontext()
 
 # What parameters of one name have in common, for docstrings: {name} on a line of its own stands for these.
 _PARAMETERS = {
@@ -82,6 +87,22 @@ def documented(function):
     return function
 
 
+def remembered(function):
+    """The function of arguments alone, whose answers for numbers, words, None and tuples of integers and words are remembered and
+    must not be changed: an image may be so small that its filter takes less time than reading the arguments does."""
+    known = functools.lru_cache(256, typed=True)(function)
+
+    @functools.wraps(function)
+    def answer(*args):
+        for one in args:
+            kind = type(one)
+            if kind not in _SCALARS and not (kind is tuple and _MEMBERS.issuperset(map(type, one))):
+                return function(*args)
+        return known(*args)
+
+    return answer
+
+
 # ---- arrays ----
 
 
@@ -92,10 +113,15 @@ def array(name, value):
 
 def real(name, value):
     """`value` as an array that is not complex."""
-    x = array(name, value)
+    x = value if type(value) is np.ndarray else array(name, value)
     if x.dtype.kind == "c":
         raise TypeError(f"{name} has dtype {x.dtype}: Complex type not supported")
     return x
+
+
+def native(dtype):
+    """A dtype in the machine's byte order."""
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
 
 
 def supported(name, x):
@@ -108,20 +134,20 @@ def supported(name, x):
 def output_for(output, input, complex_output=False, stacklevel=3):
     """The array that `output` (an array, a dtype or None) asks for, of the shape of `input`."""
     if output is None:
-        kind = input.dtype.newbyteorder("=")
-        return np.zeros(input.shape, np.promote_types(kind, np.complex64) if complex_output else kind)
+        kind = native(input.dtype)
+        return _args.empty(input.shape, np.promote_types(kind, np.complex64) if complex_output else kind)
     if isinstance(output, (type, np.dtype)):
         if complex_output and np.dtype(output).kind != "c":
             warnings.warn("promoting specified output dtype to complex", stacklevel=stacklevel)
             output = np.promote_types(output, np.complex64)
-        return np.zeros(input.shape, output)
+        return _args.empty(input.shape, np.dtype(output))
     if isinstance(output, str):
         kind = np.dtype(output)
         if complex_output and kind.kind != "c":
             raise RuntimeError(f"output must have complex dtype, got {output!r}")
         if not issubclass(kind.type, np.number):
             raise RuntimeError(f"output must have numeric dtype, got {output!r}")
-        return np.zeros(input.shape, kind)
+        return _args.empty(input.shape, kind)
     output = np.asarray(output)
     if output.shape != input.shape:
         raise RuntimeError(f"output shape not correct: {output.shape}; it must be that of input, {input.shape}")
@@ -214,7 +240,7 @@ def window_of(size, footprint, axes, ndim):
     elif size is None:
         raise RuntimeError("no footprint or filter size provided")
     else:
-        cells = np.ones(each("size", size, len(axes)), bool)
+        cells = np.broadcast_to(np.True_, each("size", size, len(axes)))
     return all_axes("footprint", cells, axes, ndim)
 
 
@@ -254,6 +280,16 @@ def outside(x, mode, cval, as_input=False):
 # ---- windows ----
 
 
+@remembered
+def box(ndim, size, origin, axes):
+    """(cells, origins, how many cells) of a box on `ndim` axes."""
+    axes = axes_of(axes, ndim)
+    cells = window_of(size, None, axes, ndim)
+    origins = all_origins(origin, axes, ndim)
+    check_origins(origins, cells.shape)
+    return cells, tuple(origins), cells.size
+
+
 def converted(values, dtype):
     """What C makes of doubles where they are stored as another dtype: integers are cut off, and wrap around if they are few bits
     too large. In functions that are compiled."""
@@ -264,11 +300,14 @@ def converted(values, dtype):
     return values.astype(dtype.newbyteorder("="))
 
 
-def reduce(x, reduction, output, *, kind=None, **window):
+def reduce(x, reduction, output, kind=None, **window):
     """Fill `output`, which may overlap `x`, with the results of a reduction; `kind` is their dtype where the reduction does not
     leave that of `output` itself."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        if kind is None or kind == output.dtype:
+    same = kind is None or kind == output.dtype
+    # The names' own kernels warn of nothing: only what NumPy computes here and in functions does, and a `cval` out of range.
+    quiet = same and not callable(reduction) and not window.get("cval")
+    with _NOTHING if quiet else np.errstate(invalid="ignore", over="ignore"):
+        if same:
             neighborhood_reduce(x, reduction, out=output, dtype=output.dtype, **window)
         else:
             output[...] = converted(neighborhood_reduce(x, reduction, dtype=kind, **window), output.dtype)

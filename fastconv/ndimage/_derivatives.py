@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _arguments as _args
-from . import _weights
+from . import _passes, _weights
 from ._arguments import documented
 from ._weights import gaussian_filter
 
@@ -66,6 +66,20 @@ def sobel(
     {returns}
     """
     return _smoothed_difference(input, axis, output, mode, cval, [1, 2, 1], workers)
+
+
+def _joined(x, steps_of, output, mode, cval, axes, workers, root=False):
+    """Whether the sum of the sums (axis, weights, mode) that `steps_of` names for each of the axes, or the root of that of their
+    squares, could be one pass, which has filled `output` then."""
+    if x.dtype.kind == "c" or output.dtype.kind == "c":
+        return False
+    modes = _args.each("mode", mode, len(axes))
+    parts = [steps_of(axis, word) for axis, word in zip(axes, modes, strict=True)]
+    if not _passes.can_join(x, parts, output, cval, root):
+        return False
+    parts = [[(axis, np.asarray(weights, np.float64)) for axis, weights, _ in part] for part in parts]
+    _passes.weigh(x, parts, output, modes[0], cval, [0, 0], workers, root=root)
+    return True
 
 
 def _for_each_axis(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, squares=False):
@@ -141,18 +155,31 @@ def laplace(
     def derivative2(x, axis, output, mode, cval):
         return _weights.correlation1d(x, [1, -2, 1], axis, output, mode, cval, 0, workers)
 
-    return _for_each_axis(input, derivative2, output, mode, cval, (), {}, axes)
+    x = _args.array("input", input)
+    output = _args.output_for(output, x)
+    axes = _args.axes_of(axes, x.ndim)
+    if _joined(x, lambda axis, word: [(axis, [1, -2, 1], word)], output, mode, cval, axes, workers):
+        return output
+    return _for_each_axis(x, derivative2, output, mode, cval, (), {}, axes)
 
 
-def _gaussian_derivative(order, sigma, workers, keywords):
-    """The function of `generic_laplace` or `generic_gradient_magnitude` that takes a Gaussian derivative of an order."""
+def _gaussian_derivatives(x, order, sigma, output, mode, cval, axes, workers, keywords):
+    """Sum of the second derivatives of a Gaussian, or the root of that of the squares of the first ones, for each of the axes."""
+
+    def orders(axis):
+        return [order if other == axis else 0 for other in range(x.ndim)]
 
     def derivative(x, axis, output, mode, cval):
-        orders = [0] * x.ndim
-        orders[axis] = order
-        return gaussian_filter(x, sigma, orders, output, mode, cval, workers=workers, **keywords)
+        return gaussian_filter(x, sigma, orders(axis), output, mode, cval, workers=workers, **keywords)
 
-    return derivative
+    def steps_of(axis, word):
+        return _weights.gaussian_steps(range(x.ndim), sigma, orders(axis), word, **keywords)
+
+    output = _args.output_for(output, x, stacklevel=4)
+    root = order == 1
+    if keywords.keys() <= {"truncate", "radius"} and _joined(x, steps_of, output, mode, cval, axes, workers, root):
+        return output
+    return _for_each_axis(x, derivative, output, mode, cval, (), {}, axes, squares=root)
 
 
 @documented
@@ -181,8 +208,8 @@ def gaussian_laplace(
     x = _args.array("input", input)
     axes = _args.axes_of(axes, x.ndim)
     given = dict(zip(axes, _args.each("sigma", sigma, len(axes)), strict=True))
-    derivative = _gaussian_derivative(2, [given.get(axis, 0) for axis in range(x.ndim)], workers, kwargs)
-    return _for_each_axis(x, derivative, output, mode, cval, (), {}, axes)
+    sigmas = [given.get(axis, 0) for axis in range(x.ndim)]
+    return _gaussian_derivatives(x, 2, sigmas, output, mode, cval, axes, workers, kwargs)
 
 
 @documented
@@ -235,5 +262,5 @@ def gaussian_gradient_magnitude(
 
     {returns}
     """
-    derivative = _gaussian_derivative(1, sigma, workers, kwargs)
-    return _for_each_axis(input, derivative, output, mode, cval, (), {}, axes, squares=True)
+    x = _args.array("input", input)
+    return _gaussian_derivatives(x, 1, sigma, output, mode, cval, _args.axes_of(axes, x.ndim), workers, kwargs)

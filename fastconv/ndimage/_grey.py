@@ -14,26 +14,35 @@ from ._ranks import extremes
 
 def _erosion(input, window, output, mode, cval, origin, axes, workers, stacklevel=4):
     """grey_erosion's body; `window` is (size, footprint, structure)."""
-    if all(one is None for one in window):
+    if window[0] is window[1] is window[2] is None:
         raise ValueError("size, footprint, or structure must be specified")
     return extremes(input, "min", *window, output, mode, cval, origin, axes, "propagate", workers, stacklevel)
 
 
+@_args.remembered
+def _mirrored_box(ndim, size, origin, axes):
+    """The origins of a box that is mirrored."""
+    count = len(_args.axes_of(axes, ndim))
+    origins = [operator.index(number) for number in _args.each("origin", origin, count)]
+    return tuple(_args.mirrored_origins(_args.each("size", size, count), origins))
+
+
 def _dilation(input, window, output, mode, cval, origin, axes, workers, stacklevel=4):
     """grey_dilation's body: the maximum of the mirrored window."""
-    if all(one is None for one in window):
-        raise ValueError("size, footprint, or structure must be specified")
-    size, footprint, structure = (None if one is None else np.asarray(one) for one in window)
+    size, footprint, structure = window
     x = _args.array("input", input)
-    axes = _args.axes_of(axes, x.ndim)
-    origins = [operator.index(number) for number in _args.each("origin", origin, len(axes))]
-    cells = structure if footprint is None else footprint
-    shape = _args.each("size", size if size is None or size.ndim else size[()], len(axes)) if cells is None else cells.shape
-    if len(shape) >= len(origins):
-        origins = _args.mirrored_origins(shape[: len(origins)], origins)
-    footprint, structure = (None if one is None else one[(slice(None, None, -1),) * one.ndim] for one in (footprint, structure))
-    return extremes(x, "max", window[0], footprint, structure, output, mode, cval, origins, axes, "propagate", workers,
-                    stacklevel)
+    if footprint is None and structure is None:
+        if size is None:
+            raise ValueError("size, footprint, or structure must be specified")
+        origins = _mirrored_box(x.ndim, size, origin, axes)
+    else:
+        footprint, structure = (None if one is None else np.asarray(one) for one in (footprint, structure))
+        origins = [operator.index(number) for number in _args.each("origin", origin, len(_args.axes_of(axes, x.ndim)))]
+        shape = (structure if footprint is None else footprint).shape
+        if len(shape) >= len(origins):
+            origins = _args.mirrored_origins(shape[: len(origins)], origins)
+        footprint, structure = (None if one is None else np.flip(one) for one in (footprint, structure))
+    return extremes(x, "max", size, footprint, structure, output, mode, cval, origins, axes, "propagate", workers, stacklevel)
 
 
 def _both(input, window, stacklevel=3):
@@ -126,7 +135,7 @@ def grey_opening(
     window = (size, footprint, structure)
     x, seen = _both(input, window)
     eroded = _erosion(seen, window, None, mode, cval, origin, axes, workers)
-    return _dilation(eroded, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+    return _dilation(eroded, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -155,7 +164,7 @@ def grey_closing(
     window = (size, footprint, structure)
     x, seen = _both(input, window)
     dilated = _dilation(seen, window, None, mode, cval, origin, axes, workers)
-    return _erosion(dilated, window, x.dtype if output is None else output, mode, cval, origin, axes, workers)
+    return _erosion(dilated, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers)
 
 
 @documented
@@ -226,7 +235,7 @@ def _difference(x, first, second, window, output, mode, cval, origin, axes, work
     """The image minus the second step after `first`, or the other way round if that is an erosion."""
     if isinstance(output, np.ndarray) and np.may_share_memory(x, output):
         x = x.copy()
-    result = second(first, window, x.dtype if output is None else output, mode, cval, origin, axes, workers, 5)
+    result = second(first, window, _args.native(x.dtype) if output is None else output, mode, cval, origin, axes, workers, 5)
     if x.dtype == np.bool_ and result.dtype == np.bool_:
         return np.bitwise_xor(x, result, out=result)
     return np.subtract(x, result, out=result) if second is _dilation else np.subtract(result, x, out=result)

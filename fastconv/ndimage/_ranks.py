@@ -12,24 +12,53 @@ from . import _arguments as _args
 from ._arguments import documented
 
 
-def _named(x, reduction, output, mode, cval, **window):
-    """Fill `output`, which may overlap `x`, with a reduction that keeps the dtype of x."""
+@_args.remembered
+def _passes(ndim, size, origin, mode, axes, together):
+    """(mode, the window of neighborhood_reduce) of each pass of a box, whose axes are one pass if they may be and have one mode;
+    axes where it is a pixel long have none."""
+    axes = _args.axes_of(axes, ndim)
+    names = ("size", "origin", "mode")
+    values = [_args.each(*one, len(axes)) for one in zip(names, (size, origin, mode), strict=True)]
+    chosen = [one for one in zip(axes, *values, strict=True) if one[1] > 1]
+    if not chosen:
+        return ()
+    axes, sizes, origins, modes = zip(*chosen, strict=True)
+    sizes, origins = tuple(int(size) for size in sizes), tuple(operator.index(number) for number in origins)
+    _args.check_origins(origins, sizes)
+    for one in modes:
+        _args.check_mode(one)
+    if together and len(set(modes)) == 1:
+        if axes == tuple(range(ndim)) and len(set(sizes)) == len(set(origins)) == 1:
+            axes, sizes, origins = None, sizes[0], origins[0]  # which the memory of plans knows sooner
+        return ((modes[0], {"size": sizes, "origin": origins, "axes": axes}),)
+    return tuple((mode, {"size": (size,), "origin": (shift,), "axes": (axis,)})
+                 for axis, size, shift, mode in zip(axes, sizes, origins, modes, strict=True))
+
+
+def _boxes(x, name, size, origin, mode, axes, output, cval, nan_policy, workers):
+    """The extremes of boxes, whose axes are one pass where nothing is lost between them."""
+    together = int(x.dtype is output.dtype or np.can_cast(x.dtype, output.dtype))
+    passes = _passes(x.ndim, size, origin, mode, axes, together)
+    if not passes:
+        output[...] = x
+        return output
     _args.supported("input", x)
     _args.supported("output", output)
-    _args.reduce(x, reduction, output, kind=x.dtype.newbyteorder("="), mode=mode, cval=cval, **window)
-
-
-def _boxes(x, name, sizes, axes, output, modes, cval, origins, nan_policy, workers):
-    """The extremes of boxes, whose axes are one pass where they have one mode and nothing is lost between them."""
-    one_pass = len(set(modes)) == 1 and np.can_cast(x.dtype, output.dtype)
-    together = [list(range(len(axes)))] if one_pass else [[i] for i in range(len(axes))]
-    for members in together:
-        _args.check_mode(modes[members[0]])
-        y, outer = _args.outside(x, modes[members[0]], cval)
-        _named(y, name, output, modes[members[0]], outer, size=tuple(sizes[i] for i in members),
-               origin=tuple(origins[i] for i in members), axes=tuple(axes[i] for i in members), nan_policy=nan_policy,
-               workers=workers)
+    for mode, window in passes:
+        y, outer = _args.outside(x, mode, cval)
+        _args.reduce(y, name, output, _args.native(y.dtype), mode=mode, cval=outer, nan_policy=nan_policy, workers=workers,
+                     **window)
         x = output
+    return output
+
+
+def _kept(x, reduction, output, mode, cval, cells, origins, nan_policy, workers):
+    """`output`, which may overlap `x`, filled with a reduction that keeps the dtype of x."""
+    _args.supported("input", x)
+    _args.supported("output", output)
+    y, outer = _args.outside(x, _args.check_mode(mode), cval, as_input=True)
+    return _args.reduce(y, reduction, output, _args.native(y.dtype), footprint=cells, mode=mode, cval=outer, origin=origins,
+                        nan_policy=nan_policy, workers=workers)
 
 
 def _along(input, name, size, axis, output, mode, cval, origin, nan_policy, workers):
@@ -38,10 +67,12 @@ def _along(input, name, size, axis, output, mode, cval, origin, nan_policy, work
     if size < 1:
         raise RuntimeError(f"incorrect filter size: {size!r}; it must be positive")
     output = _args.output_for(output, x)
-    sizes, origins = [operator.index(size)], [operator.index(origin)]
-    _args.check_origins(origins, sizes)
-    _boxes(x, name, sizes, [axis], output, [mode], cval, origins, nan_policy, workers)
-    return output
+    # Of a window of one pixel, too, which no pass is made for.
+    _args.check_origins([origin], [size])
+    _args.supported("input", x)
+    _args.supported("output", output)
+    return _boxes(x, name, operator.index(size), operator.index(origin), _args.check_mode(mode), axis, output, cval, nan_policy,
+                  workers)
 
 
 def _raised(structure, dtype, sign):
@@ -86,19 +117,9 @@ def extremes(input, name, size, footprint, structure, output, mode, cval, origin
         raise RuntimeError("no footprint provided: size or footprint must be given")
     x = _args.real("input", input)
     output = _args.output_for(output, x, stacklevel=stacklevel)
-    axes = _args.axes_of(axes, x.ndim)
     if cells is None:
-        names = ("size", "origin", "mode")
-        values = [_args.each(*one, len(axes)) for one in zip(names, (size, origin, mode), strict=True)]
-        chosen = [one for one in zip(axes, *values, strict=True) if one[1] > 1]
-        if not chosen:
-            output[...] = x
-            return output
-        axes, sizes, origins, modes = zip(*chosen, strict=True)
-        sizes, origins = [int(size) for size in sizes], [operator.index(number) for number in origins]
-        _args.check_origins(origins, sizes)
-        _boxes(x, name, sizes, axes, output, modes, cval, origins, nan_policy, workers)
-        return output
+        return _boxes(x, name, size, origin, mode, axes, output, cval, nan_policy, workers)
+    axes = _args.axes_of(axes, x.ndim)
     whole = _args.all_axes("footprint", cells, axes, x.ndim)
     origins = _args.all_origins(origin, axes, x.ndim)
     _args.check_origins(origins, whole.shape)
@@ -114,9 +135,7 @@ def extremes(input, name, size, footprint, structure, output, mode, cval, origin
             reduction = _raised(raised, x.dtype.newbyteorder("="), 1 if name == "max" else -1)
     if not isinstance(mode, str) and np.iterable(mode):
         raise RuntimeError(f"A sequence of modes is not supported for non-separable footprints, got {mode!r}")
-    y, outer = _args.outside(x, _args.check_mode(mode), cval, as_input=True)
-    _named(y, reduction, output, mode, outer, footprint=whole, origin=tuple(origins), nan_policy=nan_policy, workers=workers)
-    return output
+    return _kept(x, reduction, output, mode, cval, whole, tuple(origins), nan_policy, workers)
 
 
 @documented
@@ -238,15 +257,18 @@ def _rank(input, position, size, footprint, output, mode, cval, origin, axes, na
     if size is not None and footprint is not None:
         warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=3)
     x = _args.real("input", input)
-    axes = _args.axes_of(axes, x.ndim)
-    cells = _args.window_of(size, footprint, axes, x.ndim)
-    origins = _args.all_origins(origin, axes, x.ndim)
+    if footprint is None:
+        cells, origins, count = _args.box(x.ndim, size, origin, axes)
+    else:
+        used = _args.axes_of(axes, x.ndim)
+        cells, origins = _args.window_of(None, footprint, used, x.ndim), tuple(_args.all_origins(origin, used, x.ndim))
+        _args.check_origins(origins, cells.shape)
+        count = int(np.count_nonzero(cells))
     several = not isinstance(mode, str) and np.iterable(mode)
     if several:
-        given = dict(zip(axes, _args.each("mode", mode, len(axes)), strict=True))
+        used = _args.axes_of(axes, x.ndim)
+        given = dict(zip(used, _args.each("mode", mode, len(used)), strict=True))
         mode = [given.get(axis, "constant") for axis in range(x.ndim)]
-    _args.check_origins(origins, cells.shape)
-    count = int(np.count_nonzero(cells))
     rank = position(count)
     rank += count if rank < 0 else 0
     if not 0 <= rank < count:
@@ -257,9 +279,7 @@ def _rank(input, position, size, footprint, output, mode, cval, origin, axes, na
     output = _args.output_for(output, x, stacklevel=4)
     if several:
         raise RuntimeError(f"A sequence of modes is not supported by non-separable rank filters, got {mode!r}")
-    y, outer = _args.outside(x, _args.check_mode(mode), cval, as_input=True)
-    _named(y, ("rank", rank), output, mode, outer, footprint=cells, origin=tuple(origins), nan_policy=nan_policy, workers=workers)
-    return output
+    return _kept(x, ("rank", rank), output, mode, cval, cells, origins, nan_policy, workers)
 
 
 @documented

@@ -1,7 +1,7 @@
 """Weighted sums of windows: correlation, Gaussian and uniform filters.
 
 Sums along one axis go through `_sums_along`, those along one axis and then another through `correlations`, all others through
-`_sums`. Each hands `fastconv.neighborhood_reduce` a function that it compiles, with the order of additions that SciPy has.
+`_sums`. Next hop: `_passes`.
 """
 from __future__ import annotations
 
@@ -12,90 +12,43 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._face.callables import Keyed
+from ..neighborhood import cut_means
 from . import _arguments as _args
+from . import _passes
 from ._arguments import documented
 
-# Weights that SciPy takes for nothing, and differences between them that it does not see.
-_EPSILON = np.finfo(np.float64).eps
-_TOGETHER = 1 << 10  # cells of windows along two axes, up to which they are one pass
+_EPSILON = np.finfo(np.float64).eps  # weights that SciPy takes for nothing
 
 
 # ---- sums ----
 
 
-def _order(weights):
-    """1 for weights that are symmetric about the middle one, -1 for antisymmetric ones, 0 for others."""
-    if len(weights) % 2:
-        for sign in (1, -1):
-            middle = len(weights) // 2
-            if (np.abs(weights[middle + 1 :] - sign * weights[:middle][::-1]) <= _EPSILON).all():
-                return sign
-    return 0
+def _exact(x, weights, output):
+    """Whether the sums of 64-bit integers are to be integers, which doubles would not hold."""
+    return (
+        x.dtype.kind in "iu" and x.dtype.itemsize == 8 and output.dtype.kind in "iu"
+        and np.abs(weights).sum() < 2.0**62 and (weights == np.trunc(weights)).all()
+    )  # fmt: skip
 
 
-def _in_order(cells, weights, along):
-    """The sum of the products in the order in which SciPy adds them up, so that it is the same to the bit: along an axis the
-    middle cell, then pairs around it; or the last cell first where weights have no symmetry."""
-    last, order = len(weights) - 1, _order(weights) if along else 0
-    first = last // 2 if order else last if along else 0
-    total = cells[..., first] * weights[first]
-    for i in range(first) if along else range(1, last + 1):
-        cell = cells[..., i]
-        if order:
-            cell = cell + cells[..., last - i] if order > 0 else cell - cells[..., last - i]
-        total = total + cell * weights[i]
-    return total
-
-
-def _sum_kind(x, weights, dtype, along):
-    """(dtype in which the sums of windows of `x` for results of a dtype are formed, whether they are formed in SciPy's order).
-
-    Along an axis the order shows in floats, too: pairs around the middle cancel where an image is flat.
-    """
-    total = np.abs(weights).sum()
-    if x.dtype.kind in "bui" and total < 2.0**62 and (weights == np.trunc(weights)).all():
-        if x.dtype.itemsize <= 2 and total < 2**15:
-            return np.int32, False
-        if x.dtype.itemsize == 8 and dtype.kind in "iu":
-            return np.int64, False
-        if x.dtype.itemsize < 8 and total < 2**20:
-            return np.float64, False  # which holds them exactly
-    return np.float64, along or dtype.kind != "f"
-
-
-def _weighted(weights, x, output, along):
-    """The function of windows that sums cells times weights, converted to the dtype of `output`."""
-    kind, in_order = _sum_kind(x, weights, output.dtype, along)
-    factors = weights.astype(kind)
+def _exact_sums(x, weights, output, window):
+    """Fill `output`, which may overlap `x`, with the sums of 64-bit integers."""
+    factors = weights.astype(np.int64)
 
     def function(windows, axis):
-        cells = windows.astype(kind)
-        total = _in_order(cells, factors, along) if in_order else (cells * factors).sum(axis)
-        return _args.converted(total, output.dtype)
+        return _args.converted((windows.astype(np.int64) * factors).sum(axis), output.dtype)
 
-    return Keyed(function, "weighted", factors.tobytes(), factors.dtype.str, in_order, along, output.dtype.str)
+    _args.reduce(x, Keyed(function, "weighted", factors.tobytes(), output.dtype.str), output, **window)
 
 
-def _weighted_twice(steps, output):
-    """The function of boxes that does what `_weighted` does along one axis and then the other; steps are (axis, weights)."""
-    first = steps[0][0] < steps[1][0]
-    sizes = [len(weights) for _, weights in sorted(steps, key=lambda step: step[0])]
-    factors = [np.asarray(weights, np.float64) for _, weights in steps]
-
-    def function(windows, axis):
-        cells = windows.reshape(-1, *sizes)
-        cells = (np.swapaxes(cells, 1, 2) if first else cells).astype(np.float64)
-        between = _args.converted(_in_order(cells, factors[0], True), output.dtype)
-        return _args.converted(_in_order(between.astype(np.float64), factors[1], True), output.dtype)
-
-    return Keyed(function, "weighted twice", first, *(weights.tobytes() for weights in factors), output.dtype.str)
-
-
-def _sums_along(x, weights, axis, output, mode, cval, origin, workers):
+def _sums_along(x, weights, axis, output, mode, cval, origin, workers, fused):
     """Fill `output`, which may overlap `x`, with the sums of windows along one axis."""
-    x, cval = _args.outside(x, mode, cval)
-    _args.reduce(x, _weighted(weights, x, output, True), output, size=len(weights), mode=mode, cval=cval, origin=origin,
-                 axes=axis, workers=workers)
+    if _exact(x, weights, output):
+        x, cval = _args.outside(x, mode, cval)
+        window = {"size": len(weights), "mode": mode, "cval": cval, "origin": origin, "axes": axis, "workers": workers}
+        _exact_sums(x, weights, output, window)
+    else:
+        _passes.weigh(x, [[(axis, weights)]], output, mode, cval, [origin], workers, fused=fused)
 
 
 def _sums(x, weights, output, mode, cval, origins, workers):
@@ -103,10 +56,12 @@ def _sums(x, weights, output, mode, cval, origins, workers):
     cells = np.abs(weights) > _EPSILON
     if not cells.any():
         output[...] = 0
-        return
-    x, cval = _args.outside(x, mode, cval)
-    _args.reduce(x, _weighted(weights[cells], x, output, False), output, footprint=cells, mode=mode, cval=cval,
-                 origin=tuple(origins), workers=workers)
+    elif _exact(x, weights, output):
+        x, cval = _args.outside(x, mode, cval)
+        window = {"footprint": cells, "mode": mode, "cval": cval, "origin": tuple(origins), "workers": workers}
+        _exact_sums(x, weights[cells], output, window)
+    else:
+        _passes.correlate(x, weights, output, mode, cval, origins, workers)
 
 
 def _by_parts(sums, x, weights, output, cval):
@@ -133,7 +88,7 @@ def _by_parts(sums, x, weights, output, cval):
     return output
 
 
-def correlation1d(input, weights, axis, output, mode, cval, origin, workers):
+def correlation1d(input, weights, axis, output, mode, cval, origin, workers, fused=False):
     """The body of `correlate1d`."""
     x, weights = _args.array("input", input), np.asarray(weights)
     any_complex = "c" in (x.dtype.kind, weights.dtype.kind)
@@ -151,7 +106,7 @@ def correlation1d(input, weights, axis, output, mode, cval, origin, workers):
         _args.check_mode(mode)
         _args.supported("input", x)
         _args.supported("output", output)
-        _sums_along(x, weights, place, output, mode, cval, number, workers)
+        _sums_along(x, weights, place, output, mode, cval, number, workers, fused)
 
     if any_complex:
         return _by_parts(sums, x, weights, output, cval)
@@ -159,22 +114,22 @@ def correlation1d(input, weights, axis, output, mode, cval, origin, workers):
     return output
 
 
-def correlations(x, steps, output, cval, workers):
+def correlations(x, steps, output, cval, workers, fused=False):
     """`correlation1d` for each (axis, weights, mode) of steps in turn, from `x` to `output`; the last two in one pass if they can
-    be."""
+    be, and one before them in slabs."""
+    steps = [(axis, np.asarray(weights, np.float64), mode) for axis, weights, mode in steps]
     pair = steps[-2:]
-    # Integers of 64 bits are exact only where they are summed as such.
-    simple = all(kind in (np.float32, np.float64, bool) or (kind.kind in "iu" and kind.itemsize < 8)
-                 for kind in (x.dtype.newbyteorder("="), output.dtype.newbyteorder("=")))  # fmt: skip
-    one_mode = len({mode for _, _, mode in pair}) == 1 and pair[0][2] in _args.REPEATING
-    together = len(pair) == 2 and simple and one_mode and len(pair[0][1]) * len(pair[1][1]) <= _TOGETHER
-    for axis, weights, mode in steps[:-2] if together else steps:
-        x = correlation1d(x, weights, axis, output, mode, cval, 0, workers)
-    if together:
-        axes = sorted(axis for axis, _, _ in pair)
-        size = [len(weights) for _, weights, _ in sorted(pair, key=lambda step: step[0])]
-        function = _weighted_twice([(axis, weights) for axis, weights, _ in pair], output)
-        _args.reduce(x, function, output, size=tuple(size), mode=pair[0][2], axes=tuple(axes), workers=workers)
+    if not _passes.can_weigh(x, pair, output, cval):
+        pair = []
+    elif len(steps) == 3:
+        _args.check_mode(steps[0][2])
+        _passes.weigh_in_slabs(x, steps[0], pair, output, cval, workers, fused)
+        return
+    for axis, weights, mode in steps[: len(steps) - len(pair)]:
+        x = correlation1d(x, weights, axis, output, mode, cval, 0, workers, fused)
+    if pair:
+        part = [(axis, weights) for axis, weights, _ in pair]
+        _passes.weigh(x, [part], output, pair[0][2], cval, [0, 0], workers, fused=fused)
 
 
 def _correlate(input, weights, output, mode, cval, origin, axes, convolution, workers):
@@ -333,6 +288,17 @@ def _gaussian_weights(sigma, order, truncate, radius):
     return _gaussian(sigma, order, reach)[::-1]
 
 
+def gaussian_steps(axes, sigma, order=0, mode="reflect", truncate=4.0, radius=None):
+    """(axis, weights, mode) of those of `axes` along which there is a Gaussian."""
+    values = [_args.each(name, value, len(axes)) for name, value in
+              (("order", order), ("sigma", sigma), ("mode", mode), ("radius", radius))]
+    return [
+        (axis, _gaussian_weights(deviation, number, truncate, reach), word)
+        for axis, number, deviation, word, reach in zip(axes, *values, strict=True)
+        if deviation > 1e-15
+    ]  # fmt: skip
+
+
 @documented
 def gaussian_filter1d(
     input: ArrayLike, sigma: float, axis: int = -1, order: int = 0, output: np.ndarray | DTypeLike | None = None,
@@ -359,7 +325,8 @@ def gaussian_filter1d(
 
     {returns}
     """
-    return correlation1d(input, _gaussian_weights(sigma, order, truncate, radius), axis, output, mode, cval, 0, workers)
+    weights = _gaussian_weights(sigma, order, truncate, radius)
+    return correlation1d(input, weights, axis, output, mode, cval, 0, workers, order == 0)
 
 
 @documented
@@ -394,17 +361,12 @@ def gaussian_filter(
     """
     x = _args.array("input", input)
     output = _args.output_for(output, x)
-    axes = _args.axes_of(axes, x.ndim)
-    values = [_args.each(name, value, len(axes)) for name, value in
-              (("order", order), ("sigma", sigma), ("mode", mode), ("radius", radius))]
-    chosen = [one for one in zip(axes, *values, strict=True) if one[2] > 1e-15]
-    if not chosen:
+    steps = gaussian_steps(_args.axes_of(axes, x.ndim), sigma, order, mode, truncate, radius)
+    if not steps:
         output[...] = x
         return output
     target = _args.between(output)
-    steps = [(axis, _gaussian_weights(deviation, number, truncate, reach), word)
-             for axis, number, deviation, word, reach in chosen]  # fmt: skip
-    correlations(x, steps, target, cval, workers)
+    correlations(x, steps, target, cval, workers, not np.any(order))
     if target is not output:
         output[...] = target
     return output
@@ -426,14 +388,23 @@ def _mean(size):
 
 
 def _means(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
-    """Fill `output` with the means of boxes."""
+    """Fill `output`, which may overlap `x`, with the means of boxes, those of integers one axis after another."""
     _args.check_mode(mode)
     _args.supported("input", x)
     _args.supported("output", output)
-    x, cval = _args.outside(x, mode, cval)
-    reduction = "mean" if output.dtype.kind == "f" else _mean(np.prod(sizes))(x, output)
-    _args.reduce(x, reduction, output, size=tuple(sizes), mode=mode, cval=cval, origin=tuple(origins), axes=tuple(axes),
-                 nan_policy=nan_policy, workers=workers)
+    inner, value = _args.outside(x, mode, cval)
+    window = {"size": tuple(sizes), "mode": mode, "cval": value, "origin": tuple(origins), "axes": tuple(axes),
+              "nan_policy": nan_policy, "workers": workers}  # fmt: skip
+    if output.dtype.kind == "f":
+        _args.reduce(inner, "mean", output, **window)
+    elif cut_means(inner, output, **window):
+        return
+    elif len(axes) == 1:
+        _args.reduce(inner, _mean(sizes[0])(inner, output), output, **window)
+    else:
+        for size, axis, origin in zip(sizes, axes, origins, strict=True):
+            _means(x, [size], [axis], output, mode, cval, [origin], nan_policy, workers)
+            x = output
 
 
 def _uniform(x, sizes, axes, output, mode, cval, origins, nan_policy, workers):
@@ -514,10 +485,11 @@ def uniform_filter(
         return output
     axes, sizes, origins, modes = (list(values) for values in zip(*chosen, strict=True))
     sizes = [int(size) for size in sizes]
-    if output.dtype.kind in "fc" and len(set(modes)) == 1:
-        return _uniform(x, sizes, axes, output, modes[0], cval, origins, nan_policy, workers)
-    if nan_policy == "omit" and len(axes) > 1:
+    one_mode = len(set(modes)) == 1
+    if nan_policy == "omit" and len(axes) > 1 and not (one_mode and output.dtype.kind in "fc"):
         raise ValueError('nan_policy="omit" needs one mode for all axes and an output that is no integer')
+    if one_mode:
+        return _uniform(x, sizes, axes, output, modes[0], cval, origins, nan_policy, workers)
     for axis, number, shift, word in zip(axes, sizes, origins, modes, strict=True):
         _uniform(x, [number], [axis], output, word, cval, [shift], nan_policy, workers)
         x = output

@@ -11,6 +11,7 @@ import pytest
 from oracle import near, same, scipy_ndimage
 
 import fastconv.ndimage as ndi
+from fastconv.ndimage import _arguments
 
 X = np.arange(30.0).reshape(5, 6)
 OWN = {"workers", "nan_policy"}
@@ -77,7 +78,9 @@ MISTAKES = [
     ("sobel", X, 2), ("sobel", X, 0, None, ["reflect"]), ("laplace", X, None, ["reflect"]), ("grey_erosion", X),
     ("grey_dilation", X), ("grey_opening", X, 3, np.eye(3)), ("grey_erosion", X, None, None, np.ones(3)),
     ("grey_erosion", X + 1j, 3), ("binary_erosion", X + 1j), ("binary_erosion", X, np.ones(3)),
-    ("binary_erosion", X, np.ones((0, 3))),
+    ("binary_erosion", X, np.ones((0, 3))), ("binary_dilation", X, None, 1, None, None, 0.0),
+    ("binary_closing", X, None, 1, None, 0, None, "1"), ("maximum_filter1d", X, 1, 0, np.zeros((5, 6), complex)),
+    ("minimum_filter1d", X, 1, 0, None, "reflect", 0.0, 1),
     ("binary_erosion", X, None, 1.5), ("binary_erosion", X, None, 1, np.ones((2, 2))),
     ("binary_erosion", X, None, 1, None, np.zeros((5, 6), complex)), ("binary_erosion", X, None, 1, None, np.zeros((2, 2))),
     ("binary_erosion", X.astype("g")), ("correlate", X.astype("g"), np.ones((2, 2))), ("correlate1d", X.astype(object), [1]),
@@ -157,3 +160,27 @@ def test_the_readmes_examples_run():
         exec(block, names)
     assert names["shapes"].dtype == bool
     assert names["calm"].shape == (1080, 1920)
+
+
+def test_arguments_are_remembered_with_their_types():
+    remembered = _arguments.remembered(lambda *args: object())
+    told, anew = [(3,), (3.0,), ("3",), (None,), (3, 3), ((3, 3),)], [(True,), ((3, 3.0),), ((3, True),), ([3],), (np.int64(3),)]
+    first = [remembered(*args) for args in told + anew]
+    again = [remembered(*args) for args in told + anew]
+    assert len({id(one) for one in first}) == len(first)
+    assert [one is other for one, other in zip(first, again, strict=True)] == [True] * len(told) + [False] * len(anew)
+    for name in ("minimum_filter", "median_filter", "grey_dilation", "binary_erosion"):
+        function, window = getattr(ndi, name), {} if name == "binary_erosion" else {"size": 3}
+        expected = function(X, **window, origin=(1, 0))
+        with pytest.raises(TypeError):
+            function(X, **window, origin=(1, 0.0))
+        np.testing.assert_array_equal(function(X, **window, origin=[1, 0]), expected)
+
+
+def test_what_is_remembered_is_not_handed_out():
+    structure = ndi.generate_binary_structure(2, 1)
+    expected = ndi.binary_dilation(X > 20)
+    structure[...] = False
+    ndi.iterate_structure(ndi.generate_binary_structure(2, 1), 1)[...] = False
+    np.testing.assert_array_equal(ndi.binary_dilation(X > 20), expected)
+    assert ndi.generate_binary_structure(2, 1).sum() == 5

@@ -1,22 +1,26 @@
-"""The constants at which fastconv.ndimage changes its way: results are SciPy's on both sides."""
+"""The constants at which sums along axes change their way: results are SciPy's on both sides."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import fastconv.ndimage as ndi
-from fastconv.ndimage import _weights
+from fastconv import runtime
 
 scipy_ndimage = pytest.importorskip("scipy.ndimage")
 
 # Which test crosses each.
-CROSSED = {"ndimage/_weights.py:_TOGETHER": "test_two_axes_in_one_pass_or_in_two"}
+CROSSED = {
+    "ndimage._SLAB_BYTES": "test_three_axes_in_slabs",
+    "neighborhood/weights.pyx:GROUP": "test_groups_of_lines_and_blocks_of_rows",
+    "neighborhood/weights.pyx:LEAST_ROWS": "test_groups_of_lines_and_blocks_of_rows",
+    "neighborhood/table.h:FC_WEIGHED": "test_lines_that_are_transposed_in_pieces",
+    "neighborhood/weights.h:FC_DIRECT_TAPS": "test_few_and_many_taps",
+}
 
 
-@pytest.mark.parametrize("together", [1, 1 << 10])
 @pytest.mark.parametrize("dtype", ["?", "u1", "i2", "i8", "f4", "f8"])
-def test_two_axes_in_one_pass_or_in_two(dtype, together, monkeypatch):
-    monkeypatch.setattr(_weights, "_TOGETHER", together)
+def test_two_axes_in_one_pass_or_in_two(dtype):
     rng = np.random.default_rng(81)
     for shape in ((1, 1), (7, 90), (90, 7), (5, 33, 40), (3, 4, 5, 20)):
         x = (rng.random(shape) * 200).astype(dtype)
@@ -27,10 +31,14 @@ def test_two_axes_in_one_pass_or_in_two(dtype, together, monkeypatch):
                 )
             assert_array_equal(ndi.sobel(order, 0), scipy_ndimage.sobel(order, 0))
             assert_array_equal(ndi.prewitt(order, mode="wrap"), scipy_ndimage.prewitt(order, mode="wrap"))
+            assert_array_equal(ndi.laplace(order), scipy_ndimage.laplace(order))
         if len(shape) == 2:
             modes = ["wrap", "reflect"]
             assert_array_equal(
                 ndi.gaussian_filter(x, (2, 0.7), mode=modes), scipy_ndimage.gaussian_filter(x, (2, 0.7), mode=modes)
+            )
+            assert_array_equal(
+                ndi.gaussian_filter(x, 1, mode="constant", cval=1), scipy_ndimage.gaussian_filter(x, 1, mode="constant", cval=1)
             )
             assert_array_equal(ndi.gaussian_filter(x, 1, order=(1, 2)), scipy_ndimage.gaussian_filter(x, 1, order=(1, 2)))
             out = x.astype("f4")
@@ -38,3 +46,49 @@ def test_two_axes_in_one_pass_or_in_two(dtype, together, monkeypatch):
             expected = x.astype("f4")
             scipy_ndimage.gaussian_filter(expected, 1, output=expected)
             assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "f8"])
+def test_three_axes_in_slabs(dtype):
+    rng = np.random.default_rng(82)
+    for shape in ((9, 12, 70), (70, 9, 12), (12, 70, 9)):
+        x = (rng.random(shape) * 200).astype(dtype)
+        for mode in ("reflect", "constant"):
+            for image in (x, x.transpose(1, 0, 2), x[::-1]):
+                expected = scipy_ndimage.gaussian_filter(image, (1.5, 0.8, 2), mode=mode)
+                for size in (1, 3 * x[0].nbytes, 1 << 23):
+                    with runtime.use_seams({"ndimage._SLAB_BYTES": size}):
+                        assert_array_equal(ndi.gaussian_filter(image, (1.5, 0.8, 2), mode=mode), expected)
+                        same = image.copy()
+                        assert_array_equal(ndi.gaussian_filter(same, (1.5, 0.8, 2), output=same, mode=mode), expected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+def test_groups_of_lines_and_blocks_of_rows(dtype, isa):
+    rng = np.random.default_rng(83)
+    weights, cells = rng.standard_normal(5), rng.standard_normal((5, 3))
+    for height in (31, 32, 33, 63, 64, 65, 97):
+        x = (rng.random((height, 37)) * 200).astype(dtype)
+        assert_array_equal(ndi.correlate1d(x, weights, 0), scipy_ndimage.correlate1d(x, weights, 0))
+        assert_array_equal(ndi.correlate(x, cells), scipy_ndimage.correlate(x, cells))
+        assert_array_equal(ndi.correlate(x, cells[1:4]), scipy_ndimage.correlate(x, cells[1:4]))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_lines_that_are_transposed_in_pieces(dtype, isa):
+    rng = np.random.default_rng(84)
+    for width in (255, 256, 257, 300, 511, 512, 513):
+        x = (rng.random((18, width)) * 200).astype(dtype)
+        for sigma in (2, 60):
+            assert_array_equal(ndi.gaussian_filter(x, sigma), scipy_ndimage.gaussian_filter(x, sigma))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_few_and_many_taps(dtype, isa):
+    rng = np.random.default_rng(85)
+    x = (rng.random((19, 45)) * 200).astype(dtype)
+    for taps in (1, 2, 3, 4, 5, 6, 7, 9):
+        weights = rng.random(taps)
+        for one in (weights, weights + weights[::-1], weights - weights[::-1]):
+            for axis in (0, 1):
+                assert_array_equal(ndi.correlate1d(x, one, axis), scipy_ndimage.correlate1d(x, one, axis))

@@ -2,10 +2,12 @@
 
 import logging
 import pickle
+import py_compile
 import subprocess
 import sys
 import threading
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -121,6 +123,26 @@ def test_modules_imported_under_the_patch_get_scipys_functions_back():
     del sys.modules[late.__name__]
     assert late.sobel is ORIGINAL["sobel"]
     assert late.own is len
+
+
+def test_a_patch_that_is_entered_again_is_done_again():
+    patched = patch_scipy("sobel")
+    for _ in range(2):
+        with patched as entered:
+            assert entered is patched
+            assert scipy_ndimage.sobel is not ORIGINAL["sobel"]
+        assert scipy_ndimage.sobel is ORIGINAL["sobel"]
+
+
+def test_functions_that_this_scipy_has_not(monkeypatch):
+    monkeypatch.delattr(scipy_ndimage, "vectorized_filter")
+    with patch_scipy():
+        assert not hasattr(scipy_ndimage, "vectorized_filter")
+        assert scipy_ndimage.sobel is not ORIGINAL["sobel"]
+    with pytest.raises(ValueError, match="vectorized_filter"):
+        patch_scipy(["sobel", "vectorized_filter"])
+    assert not patch._open
+    monkeypatch.undo()
 
 
 def test_what_has_been_bound_anew_stays(user):
@@ -266,7 +288,8 @@ import sys, scipy.ndimage
 from scipy.spatial.distance import cdist
 import helper
 print(__name__, sys.argv[1:], helper.__name__, scipy.ndimage.sobel.__code__.co_filename.endswith("patch.py"))
-print(cdist.__code__.co_filename.endswith("patch.py"))
+def annotated(x: int): pass
+print(cdist.__code__.co_filename.endswith("patch.py"), annotated.__annotations__)
 if "--fail" in sys.argv:
     raise KeyError("failed")
 sys.exit(int(sys.argv[1]))
@@ -292,7 +315,72 @@ def test_scripts_and_modules_run_as_python_runs_them(scripts):
     for arguments in (["script.py"], ["-m", "script"], ["folder/script.py"], ["-m", "folder.script"]):
         done = run(scripts, *arguments, "5", "-m", "x")
         assert (done.returncode, done.stderr) == (5, "")
-        assert done.stdout.splitlines() == ["__main__ ['5', '-m', 'x'] helper True", "True"]
+        assert done.stdout.splitlines() == ["__main__ ['5', '-m', 'x'] helper True", "True {'x': <class 'int'>}"]
+
+
+def test_folders_zip_files_and_compiled_scripts_run_as_python_runs_them(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__main__.py").write_text("import sys\nprint(__name__, __file__, sys.argv, sys.path[0])")
+    (tmp_path / "alone.py").write_text("print(__name__, __file__, __spec__)")
+    py_compile.compile(str(tmp_path / "alone.py"), str(tmp_path / "alone.pyc"))
+    with zipfile.ZipFile(tmp_path / "file.zip", "w") as file:
+        file.write(tmp_path / "folder" / "__main__.py", "__main__.py")
+    for arguments in (["folder", "1"], ["file.zip", "-m"], ["alone.pyc"]):
+        plain = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = run(tmp_path, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == plain.stdout
+
+
+def test_safe_paths_stay(tmp_path):
+    (tmp_path / "script.py").write_text("import sys\nprint(sys.path)")
+    outputs = [
+        subprocess.run([sys.executable, "-P", *way, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for way in ([], ["-m", "fastconv.patch"])
+    ]
+    assert outputs[0] == outputs[1]
+
+
+LATE = """
+import atexit, pickle, threading
+class State: pass
+def save(when): print(when, type(pickle.loads(pickle.dumps(State()))) is State, flush=True)
+def wait():
+    threading.main_thread().join()
+    save("thread")
+atexit.register(save, "exit")
+threading.Thread(target=wait).start()
+"""
+
+
+def test_the_main_module_stays_until_the_end(tmp_path):
+    (tmp_path / "late.py").write_text(LATE)
+    for arguments in (["late.py"], ["-m", "late"]):
+        done = run(tmp_path, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == ["thread True", "exit True"]
+
+
+SPAWNS = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from scipy.ndimage import sobel
+def who(deeper):
+    mine = [__name__, sobel.__code__.co_filename.endswith("patch.py")]
+    return mine + (within(False) if deeper else [])
+def within(deeper):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(who, deeper).result(100)
+if __name__ == "__main__":
+    print(who(False) + within(True), sys.argv[1:])
+"""
+
+
+def test_processes_that_are_spawned_are_patched(tmp_path):
+    (tmp_path / "spawns.py").write_text(SPAWNS)
+    done = run(tmp_path, "spawns.py", "x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "['__main__', True, '__mp_main__', True, '__mp_main__', True] ['x']"
 
 
 def test_scripts_that_fail(scripts):

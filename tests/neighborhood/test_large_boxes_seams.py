@@ -48,6 +48,8 @@ CROSSED = {
     "neighborhood/extremes.h:FC_SEGMENT": "test_columns_around_a_segment",
     "neighborhood/table.h:FC_MEAN_CELLS": "test_means_of_bytes_around_the_fold",
     "neighborhood/table.h:FC_SUM_STRIP": "test_lines_around_the_lanes",
+    "neighborhood/table.h:FC_TALL_WINDOW": "test_sums_of_tall_and_of_wide_boxes",
+    "neighborhood/box_sums.h:FC_WIDE_STRIP": "test_sums_of_tall_and_of_wide_boxes",
     "neighborhood/table.h:FC_LONG_ROW": "test_long_rows_around_units_and_blocks",
     "neighborhood/table.h:FC_ROW_UNIT": "test_long_rows_around_units_and_blocks",
     "neighborhood/table.h:FC_ROW_UNITS": "test_long_rows_around_units_and_blocks",
@@ -251,6 +253,38 @@ def test_windows_of_too_many_runs():
         np.testing.assert_array_equal(reduce_(x, "max", footprint=footprint)[:3], [2, 3, 4])
     with use_seams({"neighborhood.MOST_RUNS": 2}), pytest.raises(ValueError, match="3 runs"):
         reduce_(x, "max", footprint=footprint)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (5, 4), (9, 31), (31, 9), (3, 6, 7)], ids=str)
+def test_order_of_sums_is_that_of_the_whole_array(isa, rng, size):
+    """Numbers of all magnitudes, so that each order has bits of its own: the work's cuts show in none, and no sum is far off."""
+    shape = (70, 150) if len(size) == 2 else (9, 30, 100)
+    x = (rng.standard_normal(shape) * 10.0 ** rng.uniform(-15, 15, shape)).astype(np.float32)
+    found = reduce_(x, "sum", size, dtype=np.float64, mode="valid")
+    windows = np.lib.stride_tricks.sliding_window_view(x, size).reshape(*found.shape, -1).astype(np.longdouble)
+    steps = sum(size) + len(size)
+    error = np.abs(found - windows.sum(-1)) / np.abs(windows).sum(-1)
+    assert error.max() < steps * 2.0**-53
+    for values in ({"ROWS": 1, "MOST_ROWS": 1}, {"ROWS": 7, "MOST_ROWS": 7}, {"STRIP_BYTES": 64, "WIDE_BYTES": 64}):
+        with use_seams({f"neighborhood.{name}": value for name, value in values.items()}):
+            for workers in (1, 2):
+                assert_same_bits(reduce_(x, "sum", size, dtype=np.float64, mode="valid", workers=workers), found)
+    batch = np.stack([x[::-1], x], -1)
+    axes = tuple(range(len(size)))
+    assert_same_bits(reduce_(batch, "sum", size, dtype=np.float64, mode="valid", axes=axes)[..., 1], found)
+
+
+@pytest.mark.parametrize("size", [5, 9, 31])
+def test_what_is_not_finite_stays_in_its_windows(isa, rng, size):
+    x = rng.standard_normal((90, 130)).astype(np.float32)
+    x[40, 60], x[47, 90], x[3, 3], x[80, 20] = np.nan, np.inf, -np.inf, -np.nan
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, size // 2, "symmetric"), (size, size)).reshape(*x.shape, -1)
+    with np.errstate(invalid="ignore"):
+        expected = windows.mean(-1, dtype=np.float64)
+    found = reduce_(x, "mean", size)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    zeros = np.full((50, 130), -0.0, np.float32)
+    assert_same_bits(reduce_(zeros, "mean", size), zeros)
 
 
 @pytest.mark.parametrize("w", [6, 7, 63, 64, 65, 130])

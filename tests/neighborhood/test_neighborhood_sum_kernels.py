@@ -25,7 +25,7 @@ def boxes(x, height, width, every):
     return windows.reshape(*windows.shape[:2], -1)
 
 
-def sums_of(k, x, height, width, every, wide, squares=False, narrow=None):
+def sums_of(k, x, height, width, every, wide, squares=False, narrow=None, phase=0):
     """The wide lines of boxes, columns first, as bytes (count, parts, room) and how many numbers a line has."""
     rows, m = x.shape
     count, item = (rows - height) // every + 1, wide.itemsize
@@ -39,7 +39,7 @@ def sums_of(k, x, height, width, every, wide, squares=False, narrow=None):
     at, to, space = pointers(lines), pointers(outs), place(np.zeros(space // 8), at_end=True)
     k.sum_columns(kernels.arguments(
         "fc_sums", rows=ctypes.addressof(at), out=ctypes.addressof(to), step=1, window=height, every=every, count=count, n=m,
-        half=room, cells=1, raw=True, squares=squares, space=space,
+        half=room, cells=1, raw=True, squares=squares, space=space, phase=phase,
     ))
     if width == 1:
         return outs, room, m
@@ -92,6 +92,22 @@ def test_sums_of_boxes(isa, rng, dtype, every):
                     out = finished(k, result, count, np.float32, kind=kernels.constant("FC_F32"),
                                    reduction=kernels.constant("FC_REDUCE_SUM"), **call)
                     np.testing.assert_array_equal(out, total.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sums_of_tall_and_of_wide_boxes(isa, rng, dtype):
+    """Columns in blocks of rows, which may begin before the first; the first bits of rows at once."""
+    wide, k = np.dtype("f8"), elements(dtype)
+    strip = 8 * vector_bytes() // 8  # numbers of FC_WIDE_STRIP vectors
+    tall = kernels.constant("FC_TALL_WINDOW")
+    calls = [(height, 1, n) for height in (tall - 1, tall, 13) for n in (1, strip // 2 + 1, strip - 1, strip, strip + 3)]
+    calls += [(1, width, n) for width in (4, 5, 6, 7, 8, 11, 15, 16, 17, 21, 31, 32, 47, 77) for n in (1, 7, 8, 9, 33, 70)]
+    for height, width, n in calls:
+        for every, phase in ((1, 0), (1, 1), (2, height - 1), (3, 5 * height + 2)):
+            x = drawn(rng, dtype, (height + 2 * height + every, n + width - 1))
+            results, _, count = sums_of(k, x, height, width, every, wide, phase=phase)
+            for result, cells in zip(results, boxes(x, height, width, every), strict=True):
+                np.testing.assert_array_equal(result[: 8 * count].view(wide), cells.sum(axis=-1, dtype=wide))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "f4", "f8"])
@@ -184,6 +200,29 @@ def test_means_of_bytes_as_bytes(isa, rng):
                        reduction=kernels.constant("FC_REDUCE_MEAN"))
         whole, rest = np.divmod(wide.astype(int), cells)
         np.testing.assert_array_equal(out, whole + (2 * rest > cells) + ((2 * rest == cells) & (whole & 1)))
+
+
+def test_means_that_are_cut_off(isa):
+    """Of 16-bit sums all that windows of bytes have; of wider ones those about the largest and the smallest multiples."""
+
+    def check(k, sums, window, wide, dtype):
+        expected = (np.sign(sums) * (abs(sums) // window)).astype(np.int64)
+        numbers = place(sums.astype(wide), at_end=True)
+        out = place(np.zeros(sums.size, dtype), at_end=True)
+        k.cut_means(kernels.arguments("fc_cut_means", wide=numbers, out=out, n=sums.size, window=window))
+        np.testing.assert_array_equal(out, expected.astype(dtype))
+        k.cut_means(kernels.arguments("fc_cut_means", wide=numbers, out=None, n=sums.size, window=window))
+        np.testing.assert_array_equal(numbers, expected.astype(wide))
+
+    for window in range(2, kernels.constant("FC_NARROW_CELLS") + 1):
+        check(kernels.table().neighborhood.narrow, np.arange(255 * window + 1), window, np.uint16, np.uint8)
+    for dtype in ORDER[:6]:
+        info = np.iinfo(dtype)
+        for window in (2, 3, 7, 31, 1000, kernels.constant("FC_CUT_WINDOW")):
+            means = np.array([info.min, info.min // 3, -1, 0, 1, info.max // 3, info.max], np.int64)
+            sums = (means[:, None] * window + np.arange(-3, 4)).ravel()
+            sums = sums[(sums >= info.min * window) & (sums <= info.max * window)]
+            check(elements(dtype), sums, window, wide_dtype(dtype, False), dtype)
 
 
 # --- Parts of large boxes

@@ -24,6 +24,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     IN_PLACE_BUT_CVAL,
     Block,
     Lines,
+    Pass,
     Walk,
     Reducer,
     reduce_t,
@@ -54,8 +55,9 @@ from fastconv._drivers.neighborhood.plain cimport (
     plain_scratch,
     reduce_plain,
 )
-from fastconv._drivers.neighborhood.sums cimport reduce_sums, sums_scratch
+from fastconv._drivers.neighborhood.sums cimport reduce_cut_means, reduce_sums, sums_scratch
 from fastconv._drivers.neighborhood.table cimport (
+    FC_CUT_WINDOW,
     FC_MEAN_CELLS,
     FC_REDUCE_ALL,
     FC_REDUCE_ANY,
@@ -322,3 +324,21 @@ def add(Walk pass_, name, double ddof, cnp.ndarray out):
     pass_.reducers[pass_.count - 1].in_place = in_place
     if own.wide and code == FC_REDUCE_MEAN:
         pass_.reducers[pass_.count - 1].out_kind |= FC_NEAREST_WHOLE
+
+
+def cut_means(geometry, cnp.ndarray out):
+    """The pass that fills `out` with means of boxes of integers: along one axis after another, in the order of the geometry, each
+    cut off toward 0. None where there is no such pass."""
+    cdef Named *own
+    cdef Pass pass_
+    dtype = geometry.x.dtype
+    if dtype.kind not in "bui" or dtype.itemsize == 8 or geometry.presence or not 1 < max(geometry.window) <= FC_CUT_WINDOW:
+        return None
+    pass_ = Pass(geometry, max(4, 2 * dtype.itemsize))
+    own = <Named *>PyMem_RawCalloc(1, sizeof(Named))
+    if own == NULL:
+        raise MemoryError()
+    own.reduction, own.group, own.cut, own.kind = FC_REDUCE_MEAN, SUMS, True, pass_.p.native
+    pass_.add(reduce_cut_means, own, sums_scratch(&pass_.p, own), out, 16, pass_.p.boolean)
+    pass_.reducers[pass_.count - 1].in_place = 0 if pass_.p.boolean else IN_PLACE_BUT_CVAL   # a boolean's byte may be any
+    return pass_

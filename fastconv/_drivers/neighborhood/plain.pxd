@@ -25,6 +25,7 @@ cdef struct Named:
     bint squares                 # of a leader of sums: var or std is among them
     bint doubles                 # sums are doubles
     bint nonzero                 # lines become bytes that say what is not 0
+    bint cut                     # means of integers, one axis after another, each cut off toward 0
     int lowest, highest          # levels of the runs: spans of 2^level elements cover them in pairs
     idx *terms                   # of bits: these spans; of other runs: the level of each
     idx count

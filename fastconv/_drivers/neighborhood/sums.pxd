@@ -5,3 +5,4 @@ from fastconv._drivers.neighborhood.plain cimport Named
 
 cdef idx sums_scratch(const Lines *p, const Named *own) noexcept nogil
 cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil
+cdef void reduce_cut_means(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil

@@ -1,4 +1,5 @@
-"""sum, mean, var, std and count of boxes: columns first, axis by axis, then rows. Next hop: kernels/neighborhood/box_sums.h.
+"""sum, mean, var, std and count of boxes: columns first, axis by axis, then rows; and means of integers that are cut off after
+each of these. Next hop: kernels/neighborhood/box_sums.h.
 """
 from libc.stdint cimport int64_t
 
@@ -39,6 +40,7 @@ from fastconv._drivers.neighborhood.table cimport (
     FC_ROW_SPACE,
     FC_ROW_UNIT,
     FC_ROW_UNITS,
+    fc_cut_means,
     fc_elements,
     fc_finish_sums,
     fc_sums,
@@ -51,6 +53,11 @@ cdef enum:
 cdef inline bint narrow(const Lines *p, const Named *own) noexcept nogil:
     """Whether sums fit 16 bits, or those of columns and the differences of any two of these do."""
     cdef bint fits = p.cells <= FC_NARROW_CELLS or 2 * (p.cells // p.window[p.ndim - 1]) <= FC_NARROW_CELLS
+    cdef int a
+    if own.cut:                  # before the sums along the next axis they are elements again
+        fits = True
+        for a in range(p.ndim):
+            fits = fits and p.window[a] <= FC_NARROW_CELLS
     return fits and own.group == SUMS and p.native == FC_U8 and not own.nonzero
 
 
@@ -59,7 +66,7 @@ cdef inline const fc_elements *elements(const Lines *p, const Named *own) noexce
     if own.nonzero:
         return &p.k.elements[0]
     if narrow(p, own):
-        return &p.k.narrow if p.cells <= FC_NARROW_CELLS else &p.k.widening
+        return &p.k.narrow if own.cut or p.cells <= FC_NARROW_CELLS else &p.k.widening
     return plain_elements(p)
 
 
@@ -106,6 +113,16 @@ cdef idx sums_scratch(const Lines *p, const Named *own) noexcept nogil:
             + round_up(2 * p.lines * sizeof(void *)) + (p.slots * byte_pitch(p) if own.nonzero else 0) + 64)
 
 
+cdef void cut_lines(const fc_elements *k, void *const *lines, idx count, idx n, idx window) noexcept nogil:
+    """Makes means of the sums in wide lines of n numbers."""
+    cdef fc_cut_means f
+    cdef idx i
+    f.out, f.n, f.window = NULL, n, window
+    for i in range(count):
+        f.wide = lines[i]
+        k.cut_means(&f)
+
+
 cdef const void **sum_columns(const Lines *p, const Block *b, const Named *own, fc_sums *q, char *scratch) noexcept nogil:
     """Sums the lines of a block along all axes but the last; returns the table of its wide output lines."""
     cdef const fc_elements *k = elements(p, own)
@@ -127,8 +144,11 @@ cdef const void **sum_columns(const Lines *p, const Block *b, const Named *own, 
         size, count = span(p, b, a), b.count[a]
         inner //= size
         adds = p.window[a] > 1 or q.raw and a == last - 1 and not wide
+        if own.cut and p.window[a] > 1 and q.cells > 1:
+            cut_lines(k, rows, outer * size * inner, q.n, q.cells)
+            q.cells = 1
         if adds or p.step[a] > 1:
-            q.window, q.every, q.step, q.count = p.window[a], p.step[a], inner, count
+            q.window, q.every, q.step, q.count, q.phase = p.window[a], p.step[a], inner, count, b.at[a] * p.step[a]
             for i in range(outer):
                 for j in range(inner):
                     for o in range(count):
@@ -190,3 +210,34 @@ cdef void reduce_sums(const Lines *p, Block *b, const Reducer *r, char *scratch)
             member = follower(member)
     if b.flags & FC_LINE_MASKED:
         reduce_some(p, b, r, scratch, True)
+
+
+cdef void reduce_cut_means(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
+    """Means of integers along one axis after another, in the order of the lines' axes, each cut off toward 0."""
+    cdef const Named *own = <const Named *>r.own
+    cdef const fc_elements *k = elements(p, own)
+    cdef char *line = scratch + sum_space(p)
+    cdef char *wide = line + round_up(8 * p.region[p.ndim - 1] + 64)
+    cdef void *sums = wide + (FC_ROW_UNITS * FC_ROW_UNIT if long_row(p, own) else 0)
+    cdef void **rows
+    cdef char *out
+    cdef fc_sums q
+    cdef fc_cut_means f
+    cdef idx i, n = span(p, b, p.ndim - 1)
+    q.squares, q.half, q.space = False, wide_half(p, own), scratch
+    rows = <void **>sum_columns(p, b, own, &q, wide + 2 * wide_pitch(p, own))
+    q.window, q.n, q.out = p.window[p.ndim - 1], b.count[p.ndim - 1], &sums
+    q.phase = b.at[p.ndim - 1] % FC_ROW_PHASE
+    q.ahead, q.ahead_lines, q.ahead_step = &out, 1, kind_bytes(own.kind)
+    f.n, f.window = q.n, q.window if q.window > 1 else q.cells
+    for i in range(out_lines(p, b)):
+        q.rows, f.wide = <const void **>rows + i, rows[i]
+        out = target(p, b, r, i, line)
+        if q.window > 1:
+            if q.cells > 1:
+                cut_lines(k, rows + i, 1, n, q.cells)
+            k.sum_row(&q)
+            f.wide = sums
+        f.out = out
+        k.cut_means(&f)
+        deliver(p, b, r, i, out)

@@ -1,6 +1,6 @@
 """What the drivers call; kernels/neighborhood/table.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "neighborhood/table.h" nogil:
@@ -8,7 +8,7 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_LINE_NAN, FC_LINE_MASKED, FC_LINE_MINUS, FC_LINE_SLACK, FC_REDUCE_MIN, FC_REDUCE_MAX, FC_REDUCE_RANGE,
         FC_REDUCE_SUM, FC_REDUCE_PROD, FC_REDUCE_MEAN, FC_REDUCE_VAR, FC_REDUCE_STD, FC_REDUCE_COUNT, FC_REDUCE_ANY,
         FC_REDUCE_ALL, FC_OP_MIN, FC_OP_MAX, FC_OP_NAN, FC_SELECT_ROOM, FC_SELECT_CHUNK, FC_NARROW_COUNT, FC_CELL_LEVELS,
-        FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
+        FC_SUM_STRIP, FC_MEAN_CELLS, FC_NARROW_CELLS, FC_CUT_WINDOW, FC_LONG_ROW, FC_ROW_UNIT, FC_ROW_UNITS, FC_ROW_PHASE,
         FC_PART_SUM, FC_PART_WHOLE, FC_PART_HIGH, FC_PART_NONZERO,
         FC_PART_PRESENT, FC_PART_MOMENTS, FC_PART_LEAST, FC_PART_GREATEST, FC_PARTS, FC_GATHER, FC_REGISTER_CELLS,
         FC_DO_ADD, FC_DO_SUBTRACT, FC_DO_MULTIPLY, FC_DO_DIVIDE, FC_DO_MINIMUM, FC_DO_MAXIMUM, FC_DO_FMIN, FC_DO_FMAX,
@@ -21,7 +21,7 @@ cdef extern from "neighborhood/table.h" nogil:
         FC_DO_ARCCOS, FC_DO_SELECT, FC_DO_ADD_PRODUCT, FC_DO_CAST,
         FC_DO_SUM, FC_DO_PROD, FC_DO_LEAST, FC_DO_GREATEST, FC_DO_DOT, FC_DO_SQUARES, FC_DO_DISTANCES, FC_DO_NETWORK,
         FC_DO_PRODUCTS, FC_DO_PAIR_SUMS, FC_DO_PAIR_DIFFERENCES,
-        FC_MOST_WIRES
+        FC_MOST_WIRES, FC_FLOOD_BITS
 
     int FC_MOMENT_PLANES(int integer) noexcept nogil
     ptrdiff_t FC_SUM_SPACE(ptrdiff_t rows) noexcept nogil
@@ -159,6 +159,11 @@ cdef extern from "neighborhood/table.h" nogil:
         int reduction, kind, doubles
         double ddof
 
+    ctypedef struct fc_cut_means:
+        void *wide
+        void *out
+        ptrdiff_t n, window
+
     ctypedef struct fc_lift_parts:
         void *to
         const void *line
@@ -203,6 +208,48 @@ cdef extern from "neighborhood/table.h" nogil:
         const void *weights
         ptrdiff_t count, n
 
+    enum: FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC
+    enum: FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND
+    ptrdiff_t FC_WEIGHTS_SPACE(ptrdiff_t taps)
+    ctypedef struct fc_weighted:
+        const void *const *rows
+        void *const *out
+        const double *weights
+        const float *singles
+        ptrdiff_t taps, n, count
+        int order, along, fused, wide
+        float doubt
+        char *space
+
+    ctypedef struct fc_correlated:
+        const void *const *rows
+        void *const *out
+        const double *weights
+        const float *singles
+        const uint8_t *present
+        ptrdiff_t planes, height, width, n, count
+        int fused, wide
+
+    ctypedef struct fc_flood_word:
+        uint64_t open, set, fresh
+        ptrdiff_t next
+
+    ctypedef struct fc_flood:
+        fc_flood_word *words
+        ptrdiff_t low, high, first, last
+        const ptrdiff_t *target
+        const ptrdiff_t *end
+        const int64_t *turn
+        const uint64_t *kept
+        ptrdiff_t targets
+        int up, down
+
+    ctypedef struct fc_flood_line:
+        const uint8_t *set
+        const uint8_t *may
+        ptrdiff_t at, n, head, tail
+        int flip_set, flip_may
+
     ctypedef struct fc_elements:
         int bytes
         void (*reduce)(const fc_reduce *) noexcept nogil
@@ -223,10 +270,17 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*sum_columns)(const fc_sums *) noexcept nogil
         void (*sum_row)(const fc_sums *) noexcept nogil
         void (*finish_sums)(const fc_finish_sums *) noexcept nogil
+        void (*cut_means)(const fc_cut_means *) noexcept nogil
         void (*lift_parts)(const fc_lift_parts *) noexcept nogil
         void (*join_parts)(const fc_join_parts *) noexcept nogil
         void (*finish_parts)(const fc_finish_parts *) noexcept nogil
         void (*operation)(const fc_operation *) noexcept nogil
+        void (*weigh)(const fc_weighted *) noexcept nogil
+        void (*correlate)(const fc_correlated *) noexcept nogil
+        void (*join)(void *a, const void *b, ptrdiff_t n, int how) noexcept nogil
+        void (*to_reals)(void *to, const void *from_, ptrdiff_t n, int doubles) noexcept nogil
+        void (*from_reals)(void *to, const void *from_, ptrdiff_t n, int doubles) noexcept nogil
+        void (*keep_whole)(void *line, ptrdiff_t n, int doubles) noexcept nogil
 
     ctypedef struct fc_neighborhood:
         fc_elements elements[10]
@@ -239,3 +293,7 @@ cdef extern from "neighborhood/table.h" nogil:
         void (*pack_bits)(const fc_stripes *) noexcept nogil
         void (*unpack_bits)(const fc_stripes *) noexcept nogil
         void (*merge_bits)(const fc_merge *) noexcept nogil
+        void (*flood_begin)(fc_flood *, const fc_flood_line *) noexcept nogil
+        void (*flood_some)(fc_flood *, ptrdiff_t most) noexcept nogil
+        void (*flood_again)(fc_flood *, ptrdiff_t first, ptrdiff_t end) noexcept nogil
+        void (*flood_end)(const fc_flood_word *, uint8_t *elements, ptrdiff_t n, int flip) noexcept nogil

@@ -2,22 +2,26 @@
  *
  * A window of w is built from the first bit of w on: the sum of 2m numbers is that of two neighbours of m, and one more
  * number makes it 2m + 1. Floats are never subtracted, so nothing drifts and a NaN stays in its windows (integers are:
- * box_sums_wide.h and fc_sum_row_widening); the order of additions is the same for every output and along every axis, so that
- * no cut shows in the bits. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2 (Chan, Golub, LeVeque 1979),
- * where every term is positive. Sums of doubles are `local` then, relative to the first element of their window, so that a
+ * box_sums_wide.h and fc_sum_row_widening). No cut of the work shows in the bits: the order of additions is the same for every
+ * output, or follows from its place in the whole array. Sums of squares join as M = Ma + Mb + ab / (a + b) (mean a - mean b)^2
+ * (Chan, Golub, LeVeque 1979), all terms positive; of doubles `local`, relative to the first element of their window, so that a
  * variance is accurate at any distance from 0; those of narrower types are exact to far below their last bit as they are.
  *
  * Counts for each vector of wide numbers and bit of the window: 2 or 3 loads (1 or 2 of them across two cache lines in rows),
  * 1 or 2 additions and a store; with squares 4 or 6 loads, 5 or 10 operations and 2 stores. Columns are summed in strips of
- * FC_SUM_STRIP bytes that stay in the first-level cache. Rows of FC_LONG_ROW bytes and more are found in blocks (add_long_row):
- * three bits and then, whatever the window, 3 loads, additions and stores for each vector that windows see, and for each of the
- * results 3 to 11 loads, 2 to 10 additions and a store. Next hop: box_sums_wide.h.
+ * FC_SUM_STRIP bytes that stay in the first-level cache; those of floats in tall windows in blocks (add_blocks): 3 loads, 3
+ * additions, 2 stores. Where FC_SLIDES, the first bits of rows are one pass: a load, 1 or 2 additions, a move of lanes each. Rows
+ * of FC_LONG_ROW bytes and more are found in blocks (add_long_row): three bits and then, whatever the window, 3 loads, additions
+ * and stores for each vector that windows see, and for each of the results 3 to 11 loads, 2 to 10 additions and a store.
+ * Next hop: box_sums_wide.h.
  */
 
 #ifndef FC_SUMS_ONCE
 #define FC_SUMS_ONCE
 
 typedef double fc_double_vec __attribute__((vector_size(FC_VEC_BYTES), may_alias, aligned(8)));
+
+enum { FC_WIDE_STRIP = 8 }; /* vectors */
 
 /* The sums of a window, from its first bit on: m becomes next = 2m or 2m + 1 until it is the whole. */
 FC_INLINE ptrdiff_t fc_first_bit(ptrdiff_t window)
@@ -284,9 +288,63 @@ FC_INLINE void FC_N(join_rows)(const fc_sums *q, ptrdiff_t x, FC_SUM_T *space, p
     }
 }
 
+/* Tall windows (van Herk, Gil and Werman), a strip of some vectors at x: a window is a suffix of one block of q->window rows and
+ * a prefix of the next. Blocks begin at multiples of their length of all rows, of which the first is row q->phase. */
+FC_INLINE void FC_N(add_blocks)(const fc_sums *q, ptrdiff_t x, const int raw, const int vectors)
+{
+    const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T)), unit = vectors * lanes;
+    const ptrdiff_t window = q->window, end = (q->count - 1) * q->every + 1;
+    const FC_WVEC nothing = -(FC_WVEC){0}; /* which leaves -0 as it is */
+    FC_SUM_T *suffixes = (FC_SUM_T *)q->space;
+    for (ptrdiff_t block = -(q->phase % window), o = 0; block < end; block += window) {
+        FC_WVEC sum[FC_WIDE_STRIP];
+#pragma GCC unroll 8
+        for (int i = 0; i < vectors; i++)
+            sum[i] = nothing;
+        for (ptrdiff_t r = block + window - 1; r >= block && r >= 0; r--)
+#pragma GCC unroll 8
+            for (int i = 0; i < vectors; i++) {
+                sum[i] += FC_N(widened)(q->rows[r * q->step], x + i * lanes, raw);
+                *(FC_WVEC *)(suffixes + (r - block) * unit + i * lanes) = sum[i];
+            }
+#pragma GCC unroll 8
+        for (int i = 0; i < vectors; i++)
+            sum[i] = nothing;
+        for (ptrdiff_t r = block; r < block + window && r < end; r++) {
+            const char *row = q->rows[(r + window - 1) * q->step];
+            if (raw)
+                __builtin_prefetch((const FC_T *)row + x + 2 * unit);
+#pragma GCC unroll 8
+            for (int i = 0; i < vectors && r > block; i++)
+                sum[i] += FC_N(widened)(row, x + i * lanes, raw);
+            if (r != o * q->every)
+                continue;
+            FC_SUM_T *to = (FC_SUM_T *)q->out[o++ * q->step] + x;
+#pragma GCC unroll 8
+            for (int i = 0; i < vectors; i++)
+                *(FC_WVEC *)(to + i * lanes) = *(const FC_WVEC *)(suffixes + (r - block) * unit + i * lanes) + sum[i];
+        }
+    }
+}
+
+FC_INLINE void FC_N(add_tall)(const fc_sums *q, const int raw)
+{
+    enum { LANES = FC_VEC_BYTES / sizeof(FC_SUM_T), STRIP = FC_SUM_STRIP / sizeof(FC_SUM_T), WIDE = FC_WIDE_STRIP * LANES };
+    if (q->n < WIDE)
+        for (ptrdiff_t x = 0; x < q->n; x += STRIP)
+            FC_N(add_blocks)(q, FC_N(whole_strip)(q, x, STRIP), raw, STRIP / LANES);
+    else
+        for (ptrdiff_t x = 0; x < q->n; x += WIDE)
+            FC_N(add_blocks)(q, FC_N(whole_strip)(q, x, WIDE), raw, FC_WIDE_STRIP);
+}
+
 FC_INLINE void FC_N(add_columns)(const fc_sums *q, const int raw)
 {
     const ptrdiff_t unit = FC_SUM_STRIP / (ptrdiff_t)sizeof(FC_SUM_T);
+    if (FC_BY_BLOCKS(sizeof(FC_T), q->window)) {
+        FC_N(add_tall)(q, raw);
+        return;
+    }
     for (ptrdiff_t x = 0; x < q->n; x += unit) {
         x = FC_N(whole_strip)(q, x, unit);
         ptrdiff_t m = 1;
@@ -442,6 +500,11 @@ static void fc_sum_row_narrow(const fc_sums *q)
 static void fc_finish_sums_narrow(const fc_finish_sums *q)
 {
     FC_W(finish_whole)(q);
+}
+
+static void fc_cut_means_narrow(const fc_cut_means *q)
+{
+    FC_W(cut_means)(q);
 }
 
 typedef int32_t fc_signed_words __attribute__((vector_size(FC_VEC_BYTES)));

@@ -18,14 +18,107 @@ FC_INLINE FC_WVEC FC_W(load_wide)(const FC_T *p) { return (FC_WVEC)fc_load_bytes
 #define FC_W(name) FC_N(name)
 #endif
 
+#if !defined FC_NARROW && !defined FC_INTEGER_TYPE
+
+/* Numbers of a, then of b, from the k-th on. */
+FC_INLINE FC_WVEC FC_W(moved)(FC_WVEC a, FC_WVEC b, ptrdiff_t k)
+{
+    return (FC_WVEC)FC_N(slide)((FC_VEC)a, (FC_VEC)b, FC_N(slide_by)(k * (ptrdiff_t)(sizeof(FC_SUM_T) / sizeof(FC_T))));
+}
+
+/* The last vectors of sums of two or three numbers, of 4 to 7 and of 8 to 15. */
+typedef struct FC_W(latest) {
+    FC_WVEC two[2], four[2], eight[3];
+} FC_W(latest);
+
+/* add_first_spans of one more vector, at x of the first bit; the sums of each other bit begin so far before it that all of their
+ * numbers are there. Unless `whole`, there may be none yet, or no more of them. */
+FC_INLINE void FC_W(add_first_span)(FC_W(latest) *last, FC_SUM_T *s, const FC_SUM_T *one, const ptrdiff_t *windows, ptrdiff_t n,
+                                    ptrdiff_t x, const int bits, const int whole)
+{
+    enum { LANES = FC_VEC_BYTES / sizeof(FC_SUM_T) };
+    const ptrdiff_t end = n + windows[bits];
+    last->two[0] = last->two[1];
+    if (whole || x < end - windows[1]) {
+        last->two[1] = *(const FC_WVEC *)(one + x) + *(const FC_WVEC *)(one + x + 1);
+        if (windows[1] & 1)
+            last->two[1] += *(const FC_WVEC *)(one + x + 2);
+    }
+    x -= LANES;
+    last->four[0] = last->four[1];
+    if (whole || (x >= 0 && x < end - windows[2])) {
+        last->four[1] = last->two[0] + FC_W(moved)(last->two[0], last->two[1], windows[1]);
+        if (windows[2] & 1)
+            last->four[1] += *(const FC_WVEC *)(one + x + 2 * windows[1]);
+    }
+    FC_WVEC sum = last->four[1];
+    if (bits > 2) {
+        x -= LANES;
+        last->eight[0] = last->eight[1], last->eight[1] = last->eight[2];
+        if (whole || (x >= 0 && x < end - windows[3])) {
+            last->eight[2] = last->four[0] + FC_W(moved)(last->four[0], last->four[1], windows[2]);
+            if (windows[3] & 1)
+                last->eight[2] += *(const FC_WVEC *)(one + x + 2 * windows[2]);
+        }
+        sum = last->eight[2];
+    }
+    if (bits > 3) {
+        x -= 2 * LANES;
+        if (whole || (x >= 0 && x < n)) {
+            sum = last->eight[0] + FC_W(moved)(last->eight[1], last->eight[2], windows[3] - LANES);
+            if (windows[4] & 1)
+                sum += *(const FC_WVEC *)(one + x + 2 * windows[3]);
+        }
+    }
+    if (whole || (x >= 0 && x < n))
+        *(FC_WVEC *)(s + x) = sum;
+}
+
+/* The first bits of add_spans at once, in registers: bit i makes windows[i + 1] numbers of windows[i]. */
+FC_INLINE void FC_W(add_first_spans)(const fc_sums *q, FC_SUM_T *s, const FC_SUM_T *one, const ptrdiff_t *windows, ptrdiff_t n,
+                                     ptrdiff_t ahead, const int bits)
+{
+    enum { LANES = FC_VEC_BYTES / sizeof(FC_SUM_T) };
+    const ptrdiff_t lag = (bits == 4 ? 4 : bits - 1) * LANES;
+    FC_W(latest) last = {{{0}}, {{0}}, {{0}}};
+    ptrdiff_t x = 0;
+    for (; x < lag; x += LANES)
+        FC_W(add_first_span)(&last, s, one, windows, n, x, bits, 0);
+    for (; x + LANES < n; x += 2 * LANES) {
+        FC_W(add_first_span)(&last, s, one, windows, n, x, bits, 1);
+        FC_W(add_first_span)(&last, s, one, windows, n, x + LANES, bits, 1);
+        fc_prefetch_results(q, ahead, x - lag);
+    }
+    for (; x - lag < n; x += LANES)
+        FC_W(add_first_span)(&last, s, one, windows, n, x, bits, 0);
+}
+
+#endif
+
 /* s[x] = the sum of `window` > 1 numbers of `one`, `apart` from each other, x < n. */
 FC_INLINE void FC_W(add_spans)(const fc_sums *q, FC_SUM_T *s, const FC_SUM_T *one, ptrdiff_t window, ptrdiff_t n, ptrdiff_t apart,
                                ptrdiff_t ahead)
 {
     const int lanes = (int)(FC_VEC_BYTES / sizeof(FC_SUM_T));
     const FC_SUM_T *a = one;
-    ptrdiff_t m = 1;
-    for (ptrdiff_t bit = fc_first_bit(window) >> 1; bit; bit >>= 1) {
+    ptrdiff_t m = 1, bit = fc_first_bit(window) >> 1;
+#if !defined FC_NARROW && !defined FC_INTEGER_TYPE
+    if (FC_SLIDES && apart == 1 && window >= 4) {
+        const int bits = window < 8 ? 2 : window < 16 ? 3 : 4;
+        ptrdiff_t windows[5] = {1};
+        for (int i = 0; i < bits; i++, bit >>= 1)
+            m = windows[i + 1] = 2 * m + ((window & bit) != 0);
+        n += window - m;
+        if (bits == 2)
+            FC_W(add_first_spans)(q, s, one, windows, n, ahead, 2);
+        else if (bits == 3)
+            FC_W(add_first_spans)(q, s, one, windows, n, ahead, 3);
+        else
+            FC_W(add_first_spans)(q, s, one, windows, n, ahead, 4);
+        n -= window - m, a = s, ahead = 0;
+    }
+#endif
+    for (; bit; bit >>= 1) {
         const int odd = (window & bit) != 0;
         const ptrdiff_t next = 2 * m + odd, count = n + (window - next) * apart, shift = m * apart;
         if (odd)
@@ -161,6 +254,49 @@ FC_INLINE void FC_W(add_columns)(const fc_sums *q, const int raw)
             x = FC_W(whole_strip)(q, x, MOST * LANES);
             FC_W(add_strip)(q, x, raw, MOST);
         }
+}
+
+/* What cuts means off: the quotient of a sum and the length of a window, toward 0. Of 16 bits it is the upper half of a product
+ * (Granlund and Montgomery 1994): floor(s / w) = (s + add) factor >> k where factor = 2^k / w, rounded up with an excess of
+ * e / w that moves no sum beyond the next integer, s e < 2^k; else rounded down, and s + 1 in the place of s. 2^(k - 16) < w.
+ * Wider sums are multiplied as doubles: s + 1/2, with the sign of s, is at least 1 / 2w from a multiple of w, and the error less
+ * for means of 32 bits and w <= FC_CUT_WINDOW. */
+typedef struct FC_W(divisor) {
+    double reciprocal;
+    uint16_t factor, add;
+    int shift;
+} FC_W(divisor);
+
+FC_INLINE FC_W(divisor) FC_W(divisor_of)(ptrdiff_t window)
+{
+    const int shift = 63 - __builtin_clzll((unsigned long long)(window - 1) | 1);
+    const int64_t one = (int64_t)1 << (16 + shift), up = (one - 1) / window + 1, add = 255 * window * (up * window - one) >= one;
+    return (FC_W(divisor)){1 / (double)window, (uint16_t)(up - add), (uint16_t)add, shift};
+}
+
+FC_INLINE FC_SUM_T FC_W(cut)(FC_SUM_T sum, FC_W(divisor) by)
+{
+#ifdef FC_NARROW
+    return (FC_SUM_T)((FC_SUM_T)((uint32_t)(uint16_t)(sum + by.add) * by.factor >> 16) >> by.shift);
+#else
+    typedef __typeof__(__builtin_choose_expr(sizeof sum == 4, (int32_t)0, (int64_t)0)) number;
+    const double half = FC_LEAST < 0 && (number)sum < 0 ? -0.5 : 0.5;
+    return (FC_SUM_T)(number)(((double)(number)sum + half) * by.reciprocal);
+#endif
+}
+
+static void FC_W(cut_means)(const fc_cut_means *q)
+{
+    const FC_W(divisor) by = FC_W(divisor_of)(q->window);
+    const ptrdiff_t n = q->n;
+    FC_SUM_T *sum = q->wide;
+    FC_T *restrict out = q->out;
+    if (out)
+        for (ptrdiff_t x = 0; x < n; x++)
+            out[x] = (FC_T)FC_W(cut)(sum[x], by);
+    else
+        for (ptrdiff_t x = 0; x < n; x++)
+            sum[x] = FC_W(cut)(sum[x], by);
 }
 
 /* Means of bytes to the nearest byte, halves to the even one: within FC_MEAN_CELLS cells the quotient of a float and a

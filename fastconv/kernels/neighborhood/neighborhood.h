@@ -1,6 +1,6 @@
 /* Fills the table for named reductions of neighbourhoods, for every type of elements; ranks.h fills it for order statistics. Next
- * hops: plain.h, the way for any window; extremes.h, bits.h and box_sums.h, the fast ones; box_parts.h, that of large boxes.
- */
+ * hops: plain.h, the way for any window; extremes.h, bits.h and box_sums.h, the fast ones; box_parts.h, that of large boxes;
+ * flood.h, what is set until nothing changes. */
 
 #include "neighborhood/table.h"
 #include "base/simd.h"
@@ -9,6 +9,7 @@
 #include "base/elements.h"
 #if FC_ELEMENT == 9
 #include "neighborhood/lines.h"
+#include "neighborhood/flood.h"
 #endif
 #endif
 
@@ -34,6 +35,9 @@
 #include "neighborhood/extremes.h"
 #include "neighborhood/box_sums.h"
 #include "neighborhood/box_parts.h"
+#ifdef FC_INTEGER_TYPE
+#include "neighborhood/wholes.h"
+#endif
 
 static void FC_N(fill)(fc_neighborhood *table)
 {
@@ -48,14 +52,23 @@ static void FC_N(fill)(fc_neighborhood *table)
     k->sum_columns = FC_N(sum_columns);
     k->sum_row = FC_N(sum_row);
     k->finish_sums = FC_N(finish_sums);
+#ifdef FC_INTEGER_TYPE
+    k->cut_means = FC_N(cut_means);
+#endif
     k->lift_parts = FC_N(lift_parts);
     k->join_parts = FC_N(join_parts);
     k->finish_parts = FC_N(finish_parts);
+#ifdef FC_INTEGER_TYPE
+    k->to_reals = FC_N(to_reals);
+    k->from_reals = FC_N(from_reals);
+    k->keep_whole = FC_N(keep_whole);
+#endif
 #if defined FC_INTEGER_TYPE && FC_ELEMENT == 0
     table->narrow = *k;
     table->narrow.sum_columns = fc_sum_columns_narrow;
     table->narrow.sum_row = fc_sum_row_narrow;
     table->narrow.finish_sums = fc_finish_sums_narrow;
+    table->narrow.cut_means = fc_cut_means_narrow;
     table->widening = table->narrow;
     table->widening.sum_row = fc_sum_row_widening;
     table->widening.finish_sums = k->finish_sums;
@@ -68,5 +81,9 @@ static void FC_N(fill)(fc_neighborhood *table)
     table->pack_bits = fc_pack_bits;
     table->unpack_bits = fc_unpack_bits;
     table->merge_bits = fc_merge_bits;
+    table->flood_begin = fc_flood_begin;
+    table->flood_some = fc_flood_some;
+    table->flood_again = fc_flood_again;
+    table->flood_end = fc_flood_end;
 #endif
 }

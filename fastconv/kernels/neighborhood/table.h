@@ -203,7 +203,8 @@ typedef struct fc_finish_ranks {
  * sum_columns: out[o * step][x] = the sum of rows[(o * every + t) * step][x], t < window, o < count, x < n and, if n numbers are
  * less than FC_SUM_STRIP bytes or 4 vectors, up to FC_SUM_STRIP bytes beyond, read and written. `rows` are lines of
  * elements if `raw`, else wide lines whose numbers stand for `cells` elements each, window > 1. Needs
- * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8.
+ * FC_SUM_SPACE((count - 1) * every + window) bytes of `space`, from a multiple of 8. Where FC_BY_BLOCKS, the order of additions
+ * follows from where in blocks of `window` rows a window begins: the first at row `phase` of all.
  * sum_row: out[0][x] = the sum of rows[0][x + t], window > 1, not raw, x < n, of wide numbers; reads up to a vector beyond the
  * n + window - 1 numbers, and writes as many, and a vector (two where rows widen), to `out`. The numbers of a window of
  * FC_LONG_ROW bytes and more join in an order that follows from where in blocks of FC_ROW_UNITS units of FC_ROW_UNIT bytes it
@@ -212,6 +213,9 @@ typedef struct fc_finish_ranks {
  * FC_ROW_SPACE(n + window) bytes of `space`. */
 enum { FC_SUM_STRIP = 128, FC_SUM_AREAS = 5 };
 #define FC_SUM_SPACE(rows) (FC_SUM_AREAS * FC_SUM_STRIP * ((rows) + 1))
+enum { FC_TALL_WINDOW = 5 };
+/* Sums of 4-byte floats, which doubles hold to far below their last bit. */
+#define FC_BY_BLOCKS(bytes, window) ((bytes) == 4 && (window) >= FC_TALL_WINDOW)
 enum { FC_LONG_ROW = 4096, FC_ROW_UNIT = 64, FC_ROW_UNITS = 16, FC_ROW_PHASE = FC_ROW_UNITS * FC_ROW_UNIT / 8 };
 #define FC_ROW_SPACE(numbers) (6 * FC_ROW_UNIT * ((numbers) / FC_ROW_PHASE + 4))
 typedef struct fc_sums {
@@ -235,6 +239,14 @@ typedef struct fc_finish_sums {
     int reduction, kind, doubles;
     double ddof;
 } fc_finish_sums;
+
+/* Sums of `window` integers become their means, cut off toward 0: out[x] of the line's type, or wide[x] itself without `out`,
+ * x < n. Of elements of up to 32 bits, 1 < window <= FC_CUT_WINDOW; of 16-bit sums up to FC_NARROW_CELLS. */
+enum { FC_CUT_WINDOW = 32767 };
+typedef struct fc_cut_means {
+    void *wide, *out;
+    ptrdiff_t n, window;
+} fc_cut_means;
 
 /* ---- large boxes (box_parts.h) ----
  *
@@ -318,6 +330,49 @@ typedef struct fc_operation {
     ptrdiff_t count, n;
 } fc_operation;
 
+/* ---- weighted sums (weights.h) ----
+ *
+ * Of lines of floats or doubles; sums are doubles, or, with `singles`, the same weights, floats. Results are as sums are if `wide`,
+ * else of the lines' type. Where products are `fused` they are not rounded before they are added; of lines of doubles none is, of
+ * sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines, writes nothing beyond n.
+ *
+ * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, with `along` of weights[t] rows[o][x + t].
+ * The order of the terms is SciPy's: the middle
+ * one and then pairs around it, of which cells are added (FC_SYMMETRIC) or subtracted first, or, FC_UNORDERED, the last one and then
+ * from the first on. Sums in floats are cut off to integers, and those closer than `doubt` to one are formed in doubles
+ * before. Needs FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64, for at most FC_WEIGHED of rows and columns.
+ *
+ * correlate: out[o][x] = sum of weights[p][k][s] rows[p * lines + o + k][x + s] over planes p, k < height, s < width, in this order,
+ * o < count, x < n; of those cells alone that are `present`, unless that is NULL. `rows` are there for a multiple of 4 outputs:
+ * `lines` is that and height - 1.
+ *
+ * join: a += b, a *= a, a = sqrt(a), or a = a as a float, of lines of n elements. to_reals and from_reals make floats, or doubles, of integers, and cut
+ * off what is behind the point; keep_whole does both. */
+enum { FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC };
+enum { FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND };
+enum { FC_WEIGHED = 256 };
+#define FC_WEIGHTS_SPACE(taps) (((taps) + FC_WEIGHED + 32) * 64)
+typedef struct fc_weighted {
+    const void *const *rows;
+    void *const *out;
+    const double *weights;
+    const float *singles;
+    ptrdiff_t taps, n, count;
+    int order, along, fused, wide;
+    float doubt;
+    char *space;
+} fc_weighted;
+
+typedef struct fc_correlated {
+    const void *const *rows;
+    void *const *out;
+    const double *weights;
+    const float *singles;
+    const uint8_t *present;
+    ptrdiff_t planes, height, width, n, count;
+    int fused, wide;
+} fc_correlated;
+
 /* ---- booleans as bits (bits.h) ---- */
 
 /* Elements of 0 or 1 and bits in stripes. pack_bits: bit k of bits[i] = elements[k * stripe + i], i < bytes and up to a vector
@@ -339,6 +394,40 @@ typedef struct fc_merge {
     const ptrdiff_t *terms;
     ptrdiff_t count, bytes;
 } fc_merge;
+
+/* ---- flood fills (flood.h) ----
+ *
+ * A word: FC_FLOOD_BITS pixels of a line, the first in the lowest bit. `open`: those that may be set but are not; `set`: those that
+ * are and have passed it on; `fresh`: those that are or will be passed on, by a word in the queue, after which `next` comes. What is
+ * in none of them never changes. */
+enum { FC_FLOOD_BITS = 64 };
+typedef struct fc_flood_word {
+    uint64_t open, set, fresh;
+    ptrdiff_t next;
+} fc_flood_word;
+
+/* Words, and the queue of them from `first`, -1 if it is empty, to `last`. From a word at `at` what is set passes to words
+ * at + target[t], t < targets, if they are low .. high - 1: its bits, rotated to the left by turn[i] < FC_FLOOD_BITS, as far as
+ * they are in kept[i], for each i < end[t] that is not one of the target before, and one at least; and within the word to the
+ * next higher bit (`up`) and the next lower one (`down`). */
+typedef struct fc_flood {
+    fc_flood_word *words;
+    ptrdiff_t low, high, first, last;
+    const ptrdiff_t *target, *end;
+    const int64_t *turn;
+    const uint64_t *kept;
+    ptrdiff_t targets;
+    int up, down;
+} fc_flood;
+
+/* flood_begin: fills in the words from `at` on with n pixels that are set, and may be, where bytes are not 0 (with a flip: where
+ * they are 0), and reads no more; `set` NULL: none is set; `may` NULL: all may be. Of those that may, the first `head` and those
+ * from `tail` on are set, too. */
+typedef struct fc_flood_line {
+    const uint8_t *set, *may;
+    ptrdiff_t at, n, head, tail;
+    int flip_set, flip_may;
+} fc_flood_line;
 
 /* ---- the table ---- */
 
@@ -364,10 +453,18 @@ typedef struct fc_elements {
     void (*sum_columns)(const fc_sums *);
     void (*sum_row)(const fc_sums *);
     void (*finish_sums)(const fc_finish_sums *);
+    void (*cut_means)(const fc_cut_means *); /* of integers */
     void (*lift_parts)(const fc_lift_parts *);
     void (*join_parts)(const fc_join_parts *);
     void (*finish_parts)(const fc_finish_parts *);
     void (*operation)(const fc_operation *);
+    /* Of reals; then of integers. */
+    void (*weigh)(const fc_weighted *);
+    void (*correlate)(const fc_correlated *);
+    void (*join)(void *a, const void *b, ptrdiff_t n, int how);
+    void (*to_reals)(void *to, const void *from, ptrdiff_t n, int doubles);
+    void (*from_reals)(void *to, const void *from, ptrdiff_t n, int doubles);
+    void (*keep_whole)(void *line, ptrdiff_t n, int doubles);
 } fc_elements;
 
 #define FC_GATHER 32
@@ -386,6 +483,10 @@ typedef struct fc_neighborhood {
     void (*pack_bits)(const fc_stripes *);
     void (*unpack_bits)(const fc_stripes *);
     void (*merge_bits)(const fc_merge *);
+    void (*flood_begin)(fc_flood *, const fc_flood_line *);
+    void (*flood_some)(fc_flood *, ptrdiff_t most); /* at most so many words of the queue */
+    void (*flood_again)(fc_flood *, ptrdiff_t first, ptrdiff_t end); /* lets words pass on again what is set */
+    void (*flood_end)(const fc_flood_word *, uint8_t *elements, ptrdiff_t n, int flip); /* 1 where set, or not with a flip */
 } fc_neighborhood;
 
 #endif
