@@ -219,35 +219,44 @@ cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
 
 cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -1:
     """Computes directly the tiles that `bad` (images, tile rows, tile columns) names, and all of an image where they are many."""
-    cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, count
+    cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
     cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
     cdef Plan one, q
     one = p[0]
     choose(&one)
+    for n in range(p.images):
+        whole += many_set(flags + n * rows * cols, rows * cols)
+    if whole == p.images:
+        compute_directly(&one, x, workers)
+        return 0
     one.lead, one.images = 0, 1
     for n in range(p.images):
         one.x, one.out = image(p, p.x, p.lead_x, n), <char *>image(p, p.out, p.lead_out, n)
-        count = 0
-        for i in range(rows * cols):
-            count += flags[i]
-        if REPAIR_PART * count > rows * cols:
+        if many_set(flags, rows * cols):
             q = one
             compute_directly(&q, x, workers)
-        else:
-            for i in range(rows * cols if count else 0):
-                if not flags[i]:
-                    continue
-                y, x0 = i // cols, i % cols
-                x1, y1 = x0, y
-                while x1 < cols and flags[y * cols + x1]:
-                    x1 += 1
-                while y1 < rows and all_set(flags + y1 * cols, x0, x1):
-                    memset(flags + y1 * cols + x0, 0, x1 - x0)
-                    y1 += 1
-                q = part(&one, 4 * y, min(4 * y1, p.ho) - 4 * y, 4 * x0, min(4 * x1, p.wo) - 4 * x0)
-                compute(&q, x, workers)
+            memset(flags, 0, rows * cols)
+        for i in range(rows * cols):
+            if not flags[i]:
+                continue
+            y, x0 = i // cols, i % cols
+            x1, y1 = x0, y
+            while x1 < cols and flags[y * cols + x1]:
+                x1 += 1
+            while y1 < rows and all_set(flags + y1 * cols, x0, x1):
+                memset(flags + y1 * cols + x0, 0, x1 - x0)
+                y1 += 1
+            q = part(&one, 4 * y, min(4 * y1, p.ho) - 4 * y, 4 * x0, min(4 * x1, p.wo) - 4 * x0)
+            compute(&q, x, workers)
         flags += rows * cols
     return 0
+
+
+cdef inline bint many_set(const unsigned char *flags, idx count) noexcept:
+    cdef idx i, set_ = 0
+    for i in range(count):
+        set_ += flags[i]
+    return REPAIR_PART * set_ > count
 
 
 cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexcept:
