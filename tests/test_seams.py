@@ -42,7 +42,8 @@ REASONS = {
         base/simd.h:BIAS base/simd.h:FC_REGISTERS base/simd.h:FC_SLIDES base/simd.h:FC_VEC_BYTES base/simd.h:MANTISSA
         neighborhood/box_sums_wide.h:LANES neighborhood/box_parts.h:HALVES
         neighborhood/box_sums_wide.h:UNIT neighborhood/box_sums_wide.h:BLOCK neighborhood/box_sums.h:LANES
-        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK neighborhood/weights.h:FC_C_WHOLE
+        neighborhood/box_sums.h:UNIT neighborhood/box_sums.h:BLOCK neighborhood/box_sums.h:STRIP
+        neighborhood/box_sums.h:WIDE neighborhood/weights.h:FC_C_WHOLE
         neighborhood/table.h:FC_FLOOD_BITS
         neighborhood/weights_body.h:ITEM neighborhood/weights_body.h:STEP""",
     "room after a line or a result, which vectors may touch": """

@@ -167,13 +167,15 @@ def _gaussian_derivatives(x, order, sigma, output, mode, cval, axes, workers, ke
     """Sum of the second derivatives of a Gaussian, or the root of that of the squares of the first ones, for each of the axes."""
 
     def orders(axis):
-        return [order if other == axis else 0 for other in range(x.ndim)]
+        return tuple(order if other == axis else 0 for other in range(x.ndim))
 
     def derivative(x, axis, output, mode, cval):
         return gaussian_filter(x, sigma, orders(axis), output, mode, cval, workers=workers, **keywords)
 
     def steps_of(axis, word):
-        return _weights.gaussian_steps(range(x.ndim), sigma, orders(axis), word, **keywords)
+        return _weights.gaussian_steps(
+            tuple(range(x.ndim)), sigma, orders(axis), word, keywords.get("truncate", 4.0), keywords.get("radius")
+        )
 
     output = _args.output_for(output, x, stacklevel=4)
     root = order == 1

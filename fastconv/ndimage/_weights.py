@@ -281,6 +281,7 @@ def _gaussian(sigma, order, radius):
     return (x[:, None] ** powers).dot(q) * bell
 
 
+@_args.remembered
 def _gaussian_weights(sigma, order, truncate, radius):
     reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
     if not isinstance(reach, numbers.Integral) or reach < 0:
@@ -288,6 +289,7 @@ def _gaussian_weights(sigma, order, truncate, radius):
     return _gaussian(sigma, order, reach)[::-1]
 
 
+@_args.remembered
 def gaussian_steps(axes, sigma, order=0, mode="reflect", truncate=4.0, radius=None):
     """(axis, weights, mode) of those of `axes` along which there is a Gaussian."""
     values = [_args.each(name, value, len(axes)) for name, value in

@@ -85,7 +85,7 @@ def test_means_in_small_blocks(rng, bytes_):
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "i4"])
 def test_an_image_of_many_blocks(rng, dtype):
     x = drawn(rng, (210, 1037), dtype)
-    for size in (3, 9, 31):
+    for size in (3, 31, 300):
         expected = mean_of(x, (size, size), (0, 1), "reflect", 0, (0, 0))
         for workers in (1, 2):
             np.testing.assert_array_equal(ndi.uniform_filter(x, size, workers=workers), expected.astype(dtype))

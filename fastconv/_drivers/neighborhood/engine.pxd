@@ -21,7 +21,8 @@ cdef enum:
     AXES = 66
 
 cdef enum:
-    IN_PLACE = 1, IN_PLACE_BUT_CVAL
+    IN_PLACE = 1, IN_PLACE_BUT_CVAL, IN_PLACE_APART
+    PAGE = 4096                  # lines that are whole ones apart share a few sets of the first-level cache
 
 cdef struct Lines:               # what is the same for all blocks
     const fc_neighborhood *k
@@ -80,7 +81,8 @@ cdef struct Reducer:
     void (*reduce)(const Lines *, Block *, const Reducer *, char *) noexcept nogil
     void *own                    # parameters, from PyMem_RawMalloc/Calloc; the Pass frees them
     idx scratch                  # bytes of scratch memory a thread, not cleared, kept from block to block
-    int in_place                 # whether it takes lines in place: IN_PLACE, or unless a constant that is not 0 lies outside
+    int in_place                 # whether it takes lines in place: IN_PLACE, or unless a constant that is not 0 lies outside,
+    # or unless that or the array's lines are whole pages apart
     char *out
     idx out_step[AXES]           # in bytes
     int out_kind

@@ -271,8 +271,10 @@ cdef bint can_stay(const Lines *p, const Reducer *reducers, int count) noexcept:
         if p.x_step[a] % p.item:
             return False
     for a in range(count):
-        if not reducers[a].in_place or (reducers[a].in_place == IN_PLACE_BUT_CVAL and p.mode == FC_CONSTANT
+        if not reducers[a].in_place or (reducers[a].in_place >= IN_PLACE_BUT_CVAL and p.mode == FC_CONSTANT
                                         and memcmp(&p.cval, &zero, p.item)):
+            return False
+        if reducers[a].in_place == IN_PLACE_APART and p.x_step[last - 1] % PAGE == 0:
             return False
     # Of a line in strips each must hold what its ends repeat, and all the vectors that kernels take at once. Windows that end
     # before their line does, or begin behind its start, leave out what their other end may repeat.

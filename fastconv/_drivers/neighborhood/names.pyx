@@ -334,7 +334,8 @@ def cut_means(geometry, cnp.ndarray out):
     dtype = geometry.x.dtype
     if dtype.kind not in "bui" or dtype.itemsize == 8 or geometry.presence or not 1 < max(geometry.window) <= FC_CUT_WINDOW:
         return None
-    pass_ = Pass(geometry, max(4, 2 * dtype.itemsize))
+    *rows, _ = geometry.window
+    pass_ = Pass(geometry, max(4, 2 * dtype.itemsize) // (1 + max(rows) // 64))   # of a tall region few lines become sums
     own = <Named *>PyMem_RawCalloc(1, sizeof(Named))
     if own == NULL:
         raise MemoryError()

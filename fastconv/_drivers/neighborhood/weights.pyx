@@ -2,22 +2,28 @@
 (engine.pyx) loads the lines. Next hop: kernels/neighborhood/weights.h.
 
 Sums are doubles, or floats where these hold them exactly, of integers of up to 16 bits with weights of few bits, or of bytes,
-where sums that lie close to an integer are formed in doubles then. What lies between two axes has the dtype of the results, as if it had been stored.
+where sums that lie close to an integer are formed in doubles then. What lies between two axes has the dtype of the results, as if
+it had been stored.
 """
 from cpython.mem cimport PyMem_RawCalloc
 from libc.float cimport DBL_EPSILON
 from libc.math cimport fabs
 from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F32, FC_F64, FC_I16, FC_I8, FC_KINDS, FC_U16, FC_U8
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_I16, FC_I8, FC_KINDS, FC_SWAPPED, FC_U16, FC_U32, FC_U64, FC_U8
 from fastconv._drivers.common cimport idx, kind_of, round_up
 from fastconv._drivers.neighborhood.engine cimport (
+    IN_PLACE_APART,
+    PAGE,
     Block,
     Lines,
     Pass,
     Reducer,
+    fill_ends_of,
+    inside,
     must_end,
     out_lines,
     put,
@@ -127,15 +133,22 @@ cdef void weigh(const Lines *p, const Weighing *own, const Part *part, int side,
         finish_lines(p, own, out, count, n, own.sums)
 
 
+cdef inline idx there(const Lines *p, const Block *b, idx *first) noexcept nogil:
+    """How much of the lines of a region is there: all, or what lies in the array, from position `first` on."""
+    first[0] = 0
+    return inside(p, b, first) - first[0] if p.in_place else span(p, b, p.ndim - 1)
+
+
 cdef void real_lines(const Lines *p, const Block *b, const Weighing *own, const void **lines, char *memory) noexcept nogil:
     """Lists the lines of a region, as real numbers in `memory` if they are integers."""
-    cdef idx i, line, n = span(p, b, p.ndim - 1)
+    cdef idx i, line, first, n = there(p, b, &first)
     for i in range(region_lines(p, b)):
         line = region_line(p, b, i)
         lines[line] = b.line[line].at
         if own.integers:
             lines[line] = memory + line * pitch_of(p)
-            wholes(p, p.native).to_reals(<void *>lines[line], b.line[line].at, n, own.lines == FC_F64)
+            wholes(p, p.native).to_reals(<char *>lines[line] + first * kind_bytes(own.lines), b.line[line].at + first * p.item, n,
+                                         own.lines == FC_F64)
 
 
 cdef void deliver(const Lines *p, const Block *b, const Weighing *own, const Reducer *r, char *out, void *line,
@@ -170,13 +183,25 @@ cdef void sum_part(const Lines *p, const Block *b, const Weighing *own, const Pa
                    void *const *out, idx count, char *space) noexcept nogil:
     """Sums of one part for a group of output lines; what a part has no weights along, it reads in the middle of the window."""
     cdef int a = own.axis, last = p.ndim - 1, kind = own.sums if own.along_first else own.lines
-    cdef idx n = b.count[last], k
+    cdef idx n = b.count[last], k, first, all_n = there(p, b, &first)
+    cdef double zero = 0         # which is what lies outside, if a constant does
+    cdef void *to[GROUP]
     if part.taps[ALONG] and not own.along_first:
         if part.taps[ACROSS]:
-            weigh(p, own, part, ACROSS, kind, rows, between, count, span(p, b, last), space, True)
+            for k in range(count):
+                to[k] = <char *>between[k] + first * kind_bytes(own.sums)
+            for k in range(count + part.taps[ACROSS] - 1):
+                rows[k] = <const char *>rows[k] + first * kind_bytes(kind)
+            weigh(p, own, part, ACROSS, kind, rows, to, count, all_n, space, True)
             rows, kind = <const void **>between, own.sums
         else:
             rows += p.before[a]
+            for k in range(count if p.in_place else 0):
+                memcpy(<char *>between[k] + first * kind_bytes(kind), <const char *>rows[k] + first * kind_bytes(kind),
+                       all_n * kind_bytes(kind))
+                rows[k] = between[k]
+        if p.in_place:
+            fill_ends_of(p, b, <void *const *>rows, count, kind, &zero)
         weigh(p, own, part, ALONG, kind, rows, out, count, n, space, False)
         return
     for k in range(count + part.taps[ACROSS] - 1 if not own.along_first else 0):
@@ -235,6 +260,8 @@ cdef void reduce_weighted(const Lines *p, Block *b, const Reducer *r, char *scra
     cdef char *at
     cdef char *to
     cdef bint direct = not own.whole and r.out_kind == own.sums and r.out_step[last] == item
+    for i in range(own.count):   # results of columns, a vector of each line at once, would drive each other out of the cache
+        direct = direct and (r.out_step[a] % PAGE or own.part[i].taps[ALONG] and not own.along_first)
     real_lines(p, b, own, lines, region)
     if own.along_first:
         sum_along_first(p, b, own, lines, region + (p.lines * pitch if own.integers else 0), space)
@@ -341,8 +368,14 @@ cdef int in_floats(int native, int whole, weights, float *doubt, bint *keeps) ex
     if scale < 2**16 and size * scale < 2**24:
         doubt[0] = 0
         return True
-    # The weights are rounded, and then each product and each sum, of at most `size`, where they are not fused.
-    doubt[0] = (2 * len(weights) + 4) * 2.0**-24 * size
+    # Each weight is rounded, each product unless it is fused, and each sum of the first terms, none of which is larger than these
+    # can be; a pair of cells is not.
+    sizes = np.roll(np.abs(weights.reshape(-1)), 1)   # the last first
+    if weights.ndim == 1 and order_of(weights):
+        sizes = np.abs(weights)
+        middle = len(sizes) // 2
+        sizes = np.concatenate([sizes[middle : middle + 1], sizes[:middle] + sizes[:middle:-1]])
+    doubt[0] = 1.01 * 2.0**-24 * max(from_.max, -from_.min) * (2 * sizes.sum() + np.cumsum(sizes).sum())
     return size < 2**20 and doubt[0] < 0.125
 
 
@@ -366,6 +399,14 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
     own.rounds = kind == FC_F32 and own.sums == FC_F64
     own.keeps = own.whole and (not floats or keeps or own.count > 1)
     return floats
+
+
+cdef void read_as_words(Pass pass_) noexcept:
+    """Lets lines of floats be loaded as integers are, of which nobody asks whether they are NaN."""
+    if pass_.p.kind & ~FC_SWAPPED == pass_.p.native == FC_F32:
+        pass_.p.kind, pass_.p.native = FC_U32 | pass_.p.kind & FC_SWAPPED, FC_U32
+    elif pass_.p.native == FC_F64:
+        pass_.p.kind, pass_.p.native = FC_U64 | pass_.p.kind & FC_SWAPPED, FC_U64
 
 
 cdef Pass pass_over(geometry, bint along_first):
@@ -420,6 +461,8 @@ def weighted(geometry, parts, bint root, bint fused, cnp.ndarray out):
             doubles, singles, own.most_taps = doubles + t + 1, singles + t + 1, max(own.most_taps, len(weights))
             taps += len(weights)
     pass_.add(reduce_weighted, own, weighted_scratch(p, own), out, taps)
+    pass_.reducers[pass_.count - 1].in_place = 0 if along_first else IN_PLACE_APART
+    read_as_words(pass_)
     return pass_
 
 
@@ -460,4 +503,5 @@ def correlated(geometry, cnp.ndarray weights, cnp.ndarray out):
     own.part[0].weights[0], own.part[0].singles[0] = doubles, singles if floats else NULL
     own.present = NULL if all_present else present
     pass_.add(reduce_correlated, own, correlated_scratch(p, own), out, <double>cells)
+    read_as_words(pass_)
     return pass_

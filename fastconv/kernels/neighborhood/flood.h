@@ -3,10 +3,10 @@
  *
  * Lines lie in words of bits, with so many closed bits between them, and so many closed lines between planes, that a step is a
  * distance in bits, whichever line it leads to: a word that reaches beyond its end reaches what is closed. Words whose pixels
- * have not passed on that they are set wait in a queue. Each word that is taken out fills the runs of its own pixels (an addition
- * carries up through a run, six doubling steps lead down), then a rotation and a mask for each term of a target, a load and a mask
- * for each target. Nothing waits twice at once and only new pixels wait, so that a fill takes at most one visit a pixel, whatever
- * its shape (spirals and combs too), and one or two a word in most images. */
+ * have not passed on that they are set wait in a queue. Each word that is taken out fills the runs of its own pixels (an
+ * addition carries up through a run, six doubling steps lead down), then a rotation and a mask for each term of a target, a load
+ * and a mask for each target. Nothing waits twice at once and only new pixels wait, so that a fill takes at most one visit a
+ * pixel, whatever its shape (spirals and combs too), and one or two a word in most images. */
 
 #ifndef FC_FLOOD_ONCE
 #define FC_FLOOD_ONCE

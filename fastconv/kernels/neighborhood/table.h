@@ -332,22 +332,23 @@ typedef struct fc_operation {
 
 /* ---- weighted sums (weights.h) ----
  *
- * Of lines of floats or doubles; sums are doubles, or, with `singles`, the same weights, floats. Results are as sums are if `wide`,
- * else of the lines' type. Where products are `fused` they are not rounded before they are added; of lines of doubles none is, of
- * sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines, writes nothing beyond n.
+ * Of lines of floats or doubles; sums are doubles, or, with `singles`, the same weights, floats. Results are as sums are if
+ * `wide`, else of the lines' type. Where products are `fused` they are not rounded before they are added; of lines of doubles
+ * none is, of sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines (not `along`, of n of a vector and more,
+ * nothing), and writes nothing beyond n.
  *
  * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, with `along` of weights[t] rows[o][x + t].
- * The order of the terms is SciPy's: the middle
- * one and then pairs around it, of which cells are added (FC_SYMMETRIC) or subtracted first, or, FC_UNORDERED, the last one and then
- * from the first on. Sums in floats are cut off to integers, and those closer than `doubt` to one are formed in doubles
- * before. Needs FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64, for at most FC_WEIGHED of rows and columns.
+ * The order of the terms is SciPy's: the middle one and then pairs around it, of which cells are added (FC_SYMMETRIC) or
+ * subtracted first, or, FC_UNORDERED, the last one and then from the first on. Sums in floats are cut off to integers, and those
+ * closer than `doubt` to one are formed in doubles before. Needs FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64,
+ * for at most FC_WEIGHED of rows and columns.
  *
- * correlate: out[o][x] = sum of weights[p][k][s] rows[p * lines + o + k][x + s] over planes p, k < height, s < width, in this order,
- * o < count, x < n; of those cells alone that are `present`, unless that is NULL. `rows` are there for a multiple of 4 outputs:
- * `lines` is that and height - 1.
+ * correlate: out[o][x] = sum of weights[p][k][s] rows[p * lines + o + k][x + s] over planes p, k < height, s < width, in this
+ * order, o < count, x < n; of those cells alone that are `present`, unless that is NULL. `rows` are there for a multiple of 4
+ * outputs: `lines` is that and height - 1.
  *
- * join: a += b, a *= a, a = sqrt(a), or a = a as a float, of lines of n elements. to_reals and from_reals make floats, or doubles, of integers, and cut
- * off what is behind the point; keep_whole does both. */
+ * join: a += b, a *= a, a = sqrt(a), or a = a as a float, of lines of n elements. to_reals and from_reals make floats, or
+ * doubles, of integers, and cut off what is behind the point; keep_whole does both. */
 enum { FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC };
 enum { FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND };
 enum { FC_WEIGHED = 256 };
@@ -397,9 +398,9 @@ typedef struct fc_merge {
 
 /* ---- flood fills (flood.h) ----
  *
- * A word: FC_FLOOD_BITS pixels of a line, the first in the lowest bit. `open`: those that may be set but are not; `set`: those that
- * are and have passed it on; `fresh`: those that are or will be passed on, by a word in the queue, after which `next` comes. What is
- * in none of them never changes. */
+ * A word: FC_FLOOD_BITS pixels of a line, the first in the lowest bit. `open`: those that may be set but are not; `set`: those
+ * that are and have passed it on; `fresh`: those that are or will be passed on, by a word in the queue, after which `next`
+ * comes. What is in none of them never changes. */
 enum { FC_FLOOD_BITS = 64 };
 typedef struct fc_flood_word {
     uint64_t open, set, fresh;

@@ -1,9 +1,10 @@
 /* Weighted sums that are formed in numbers of one type, FC_C, of elements of FC_T; weights.h includes this for each pair.
  *
- * `slide` makes FC_OUTS outputs of neighbouring rows: a pair of taps costs 2 loads, and an addition and a multiply-add each, a tap
- * without symmetry a load and a multiply-add each, as one of `cells` does for 4. Sums along lines of few taps load each tap anew;
- * others go through blocks of as many lines as a vector has lanes, transposed, so that loads are aligned and shared there, too: 2
- * log2(lanes) shuffles a vector. Where products are not fused there is an addition and a multiplication in place of a multiply-add.
+ * `slide` makes FC_OUTS outputs of neighbouring rows: a pair of taps costs 2 loads, and an addition and a multiply-add each, a
+ * tap without symmetry a load and a multiply-add each, as one of `cells` does for 4. Sums along lines of few taps load each tap
+ * anew; others go through blocks of as many lines as a vector has lanes, transposed, so that loads are aligned and shared there,
+ * too: 2 log2(lanes) shuffles a vector. Where products are not fused there is an addition and a multiplication in place of a
+ * multiply-add.
  */
 
 #undef FC_W
@@ -138,20 +139,33 @@ static __attribute__((noinline)) FC_CVEC FC_W(again)(const char *at, ptrdiff_t s
     return FC_N(load)(whole);
 }
 
-FC_INLINE FC_CVEC FC_W(cut)(FC_CVEC sum, const void *at, ptrdiff_t step, const fc_weighted *q)
+/* Bits, in the lanes of sums that are other integers if they are off by `doubt`. */
+FC_INLINE FC_IVEC FC_W(doubtful)(FC_CVEC sum, FC_CVEC doubt)
 {
-    typedef int32_t words __attribute__((vector_size(FC_VEC_BYTES)));
-    const FC_CVEC nearest = (sum + 0x1.8p23f) - 0x1.8p23f;
-    const FC_MASK close = FC_N(less)(FC_N(abs)(sum - nearest), FC_N(splat)(q->doubt));
-    if (__builtin_expect(FC_N(some)(close & FC_N(less)(FC_N(splat)(0.5f), FC_N(abs)(nearest))), 0))
-        return FC_W(again)((const char *)at, step, q);
-    return __builtin_convertvector(__builtin_convertvector(sum, words), FC_CVEC);
+    return __builtin_convertvector(sum - doubt, FC_IVEC) ^ __builtin_convertvector(sum + doubt, FC_IVEC);
+}
+
+/* Cuts `count` sums off, of taps `step` bytes apart; the first tap of the next sum is `apart` bytes further on. */
+FC_INLINE void FC_W(cut)(FC_CVEC *sum, const int count, const void *at, ptrdiff_t step, ptrdiff_t apart, const fc_weighted *q)
+{
+    const FC_CVEC doubt = FC_N(splat)(q->doubt);
+    FC_IVEC any = {0};
+#pragma GCC unroll 8
+    for (int i = 0; i < count; i++)
+        any |= FC_W(doubtful)(sum[i], doubt);
+    if (__builtin_expect(FC_N(any)(any), 0)) {
+        for (int i = 0; i < count; i++)
+            if (FC_N(any)(FC_W(doubtful)(sum[i], doubt)))
+                sum[i] = FC_W(again)((const char *)at + i * apart, step, q);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < count; i++)
+        sum[i] = __builtin_convertvector(__builtin_convertvector(sum[i], FC_IVEC), FC_CVEC);
 }
 #else
-FC_INLINE FC_CVEC FC_W(cut)(FC_CVEC sum, const void *at, ptrdiff_t step, const fc_weighted *q)
+FC_INLINE void FC_W(cut)(FC_CVEC *sum, const int count, const void *at, ptrdiff_t step, ptrdiff_t apart, const fc_weighted *q)
 {
-    (void)at, (void)step, (void)q;
-    return sum;
+    (void)sum, (void)count, (void)at, (void)step, (void)apart, (void)q;
 }
 #endif
 
@@ -163,22 +177,25 @@ FC_INLINE FC_CVEC FC_W(three)(FC_CVEC a, FC_CVEC b, FC_CVEC c, const FC_C *weigh
     return FC_W(plus)(FC_W(times)(weights[1], b, fused), weights[0], FC_W(pair)(a, c, order), fused);
 }
 
-/* Of three taps: rows are read once, and stay in registers. */
+/* The x from which a vector reads no further than n, if there are as many: it may go over some again. */
+FC_INLINE ptrdiff_t FC_W(within)(ptrdiff_t x, ptrdiff_t n) { return n - x < FC_CLANES && n >= FC_CLANES ? n - FC_CLANES : x; }
+
+/* Of three taps: rows are read once, and stay in registers. Two vectors side by side, whole cache lines, took twice as long. */
 FC_INLINE void FC_W(columns_of_three)(const fc_weighted *q, const FC_C *weights, const int order, const int fused)
 {
     const ptrdiff_t n = q->n, count = q->count, item = q->wide ? sizeof(FC_C) : sizeof(FC_T);
     const int wide = q->wide;
     FC_CVEC *rows = (FC_CVEC *)q->space;
-    for (ptrdiff_t x = 0; x < n; x += FC_CLANES) {
+    for (ptrdiff_t step = 0; step < n; step += FC_CLANES) {
         const char *const *at = (const char *const *)q->rows;
-        const ptrdiff_t from = x * (ptrdiff_t)sizeof(FC_T);
+        const ptrdiff_t x = FC_W(within)(step, n), from = x * (ptrdiff_t)sizeof(FC_T);
         FC_CVEC a = FC_W(read)(at[0] + from), b = FC_W(read)(at[1] + from);
         for (ptrdiff_t o = 0; o < count; o++) {
             const FC_CVEC c = FC_W(read)(at[o + 2] + from);
             FC_CVEC sum = FC_W(three)(a, b, c, weights, order, fused);
             if (FC_C_WHOLE) {
                 rows[0] = a, rows[1] = b, rows[2] = c;
-                sum = FC_W(cut)(sum, rows, sizeof(FC_CVEC), q);
+                FC_W(cut)(&sum, 1, rows, sizeof(FC_CVEC), 0, q);
             }
             FC_W(put)((char *)q->out[o] + x * item, sum, n - x, wide);
             a = b;
@@ -189,25 +206,25 @@ FC_INLINE void FC_W(columns_of_three)(const fc_weighted *q, const FC_C *weights,
 
 FC_INLINE void FC_W(columns)(const fc_weighted *q, const FC_C *weights, const int order, const int fused)
 {
-    if (q->taps == 3) {
-        FC_W(columns_of_three)(q, weights, order, fused);
-        return;
-    }
     const ptrdiff_t n = q->n, count = q->count, taps = q->taps, item = q->wide ? sizeof(FC_C) : sizeof(FC_T);
     const int wide = q->wide;
     FC_CVEC *rows = (FC_CVEC *)q->space;
-    for (ptrdiff_t x = 0; x < n; x += FC_CLANES) {
+    if (taps == 3) {
+        FC_W(columns_of_three)(q, weights, order, fused);
+        return;
+    }
+    for (ptrdiff_t step = 0; step < n; step += FC_CLANES) {
+        const ptrdiff_t x = FC_W(within)(step, n);
         for (ptrdiff_t k = 0; k < count + taps - 1; k++)
             rows[k] = FC_W(read)((const char *)q->rows[k] + x * (ptrdiff_t)sizeof(FC_T));
         for (ptrdiff_t o = 0; o < count; o += FC_OUTS) {
             FC_CVEC sum[FC_OUTS];
             FC_W(slide)(sum, rows + o, weights, taps, order, fused);
+            FC_W(cut)(sum, FC_OUTS, rows + o, sizeof(FC_CVEC), sizeof(FC_CVEC), q);
 #pragma GCC unroll 8
             for (int i = 0; i < FC_OUTS; i++)
-                if (o + i < count) {
-                    sum[i] = FC_W(cut)(sum[i], rows + o + i, sizeof(FC_CVEC), q);
+                if (o + i < count)
                     FC_W(put)((char *)q->out[o + i] + x * item, sum[i], n - x, wide);
-                }
         }
     }
 }
@@ -278,9 +295,7 @@ FC_INLINE void FC_W(turned_rows)(const fc_weighted *q, const FC_C *weights, cons
 #pragma GCC unroll 1
                 for (int i = 0; i < FC_CLANES; i += FC_OUTS) {
                     FC_W(slide)(sum + i, columns + x + i, weights, taps, order, fused);
-#pragma GCC unroll 8
-                    for (int j = i; j < i + FC_OUTS; j++)
-                        sum[j] = FC_W(cut)(sum[j], columns + x + j, sizeof(FC_CVEC), q);
+                    FC_W(cut)(sum + i, FC_OUTS, columns + x + i, sizeof(FC_CVEC), sizeof(FC_CVEC), q);
                 }
                 FC_W(transpose_square)(sum);
 #pragma GCC unroll 16
@@ -313,8 +328,9 @@ FC_INLINE void FC_W(rows_of_three)(const fc_weighted *q, const FC_C *weights, co
         for (ptrdiff_t x = 0; x < n; x += FC_CLANES, line += FC_CLANES * sizeof(FC_T)) {
             const FC_CVEC next = FC_W(read)(line + FC_CLANES * sizeof(FC_T));
             const FC_CVEC b = FC_W(shifted)(a, next, 1), c = FC_W(shifted)(a, next, 2);
-            const FC_CVEC sum = FC_W(three)(a, b, c, weights, order, fused);
-            FC_W(put)((char *)q->out[o] + x * item, FC_W(cut)(sum, line, sizeof(FC_T), q), n - x, wide);
+            FC_CVEC sum = FC_W(three)(a, b, c, weights, order, fused);
+            FC_W(cut)(&sum, 1, line, sizeof(FC_T), 0, q);
+            FC_W(put)((char *)q->out[o] + x * item, sum, n - x, wide);
             a = next;
         }
     }
@@ -337,13 +353,12 @@ FC_INLINE void FC_W(rows)(const fc_weighted *q, const FC_C *weights, const int o
             const char *line = (const char *)q->rows[o] + x * (ptrdiff_t)sizeof(FC_T);
             FC_CVEC sum[4];
             FC_W(direct)(sum, line, weights, taps, order, fused);
+            FC_W(cut)(sum, 4, line, sizeof(FC_T), FC_CLANES * sizeof(FC_T), q);
 #pragma GCC unroll 4
             for (int v = 0; v < 4; v++) {
                 const ptrdiff_t at = v * FC_CLANES;
-                if (x + at < n) {
-                    sum[v] = FC_W(cut)(sum[v], line + at * (ptrdiff_t)sizeof(FC_T), sizeof(FC_T), q);
+                if (x + at < n)
                     FC_W(put)((char *)q->out[o] + (x + at) * item, sum[v], n - x - at, wide);
-                }
             }
         }
 }
