@@ -14,7 +14,7 @@ from .contraction import (
     triple_product_vjp,
     unpack_symmetric,
 )
-from .conv import conv2d
+from .conv import conv2d, prepare_filters
 from .distance import cdist, cdist_vjp, knn, pairwise_argmin, pdist, squareform
 from .neighborhood import explain, neighborhood_reduce
 from .runtime import (
@@ -45,6 +45,7 @@ __all__ = [
     "num_threads",
     "pairwise_argmin",
     "pdist",
+    "prepare_filters",
     "set_num_threads",
     "show_config",
     "squareform",

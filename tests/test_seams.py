@@ -52,9 +52,13 @@ REASONS = {
         contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
+    "a number of a formula, see test_conv_winograd": """
+        conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_TRANSFORMS
+        conv/winograd.h:FC_WINOGRAD_DEVIATION conv/winograd.h:FC_WINOGRAD_INPUTS""",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
         contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
+        conv/table.h:FC_WINOGRAD_POINTS
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS

@@ -4,10 +4,15 @@ from functools import partial
 
 import numpy as np
 
+import fastconv
+
 from ..case import CV2, Case, small_integers
 
+# Winograd's method, which "auto" takes, rounds sums of integers.
+ROUNDING = {"float32": 2e-5, "float64": 1e-13}
 
-def conv_arguments(shape, dtype, layout="NHWC", **kwargs):
+
+def conv_arguments(shape, dtype, layout="NHWC", prepared=False, **kwargs):
     """Images and filters for `shape` = (N, H, W, C, F, K)."""
     n, h, w, c, f, k = shape
     images = small_integers((n, h, w, c), dtype, seed=1)
@@ -17,6 +22,8 @@ def conv_arguments(shape, dtype, layout="NHWC", **kwargs):
         kwargs["data_format"] = "NCHW"
     elif layout == "reversed":
         images = images[:, ::-1, ::-1, ::-1]
+    if prepared:
+        filters = fastconv.prepare_filters(filters)
     return (images, filters), kwargs
 
 
@@ -26,6 +33,8 @@ def conv_case(family, shape, dtype, peers=(), target=None, *, note="", layout="N
         name: options.pop(name) for name in ("against", "geomean", "isa", "tolerance") if name in options
     }
     n, h, w, c, f, k = shape
+    if f == 3 and options.get("method") != "direct":
+        fields.setdefault("tolerance", ROUNDING[dtype])
     stride = options.get("strides", 1)
     if options.get("padding") != "SAME":
         h, w = h - f + 1, w - f + 1
@@ -63,6 +72,13 @@ LAYERS = [  # N, H, W, C, F, K: ResNet and VGG
     (1, 224, 224, 3, 7, 64),
 ]
 
+# Those of them, and others, that Winograd's method is for.
+WINOGRAD = [
+    *((n, size, size, c, 3, c) for n in (1, 8) for size, c in ((58, 64), (30, 128), (16, 256), (9, 512))),
+    BIG,
+    (1, 114, 114, 128, 3, 128),
+]
+
 FEW_CHANNELS = [
     (1, 512, 512, 3, 5, 8),
     (1, 1080, 1920, 3, 3, 3),
@@ -82,9 +98,12 @@ TORCH, TORCH_NUMPY, NUMPY = ("torch",), ("torch", "numpy"), ("numpy", "numpy-loo
 CASES = [
     *(conv_case("12 layers float32", s, "float32", TORCH, 1.0, geomean=1.25) for s in LAYERS),
     *(conv_case("12 layers float64", s, "float64", TORCH_NUMPY, 1.2, geomean=1.7) for s in LAYERS),
-    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.90, against="peak"),
-    conv_case("part of the FMA peak", BIG, "float64", TORCH, 0.90, against="peak"),
-    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.85, against="peak", isa="x86-64-v3"),
+    *(conv_case("3x3 layers float32, prepared", s, "float32", TORCH, 1.2, geomean=2.0, prepared=True) for s in WINOGRAD),
+    *(conv_case("3x3 layers float32", s, "float32", TORCH, 1.0, geomean=1.6) for s in WINOGRAD),
+    *(conv_case("3x3 layers float64", s, "float64", TORCH_NUMPY, 1.0, geomean=4.0) for s in WINOGRAD),
+    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.90, against="peak", method="direct"),
+    conv_case("part of the FMA peak", BIG, "float64", TORCH, 0.90, against="peak", method="direct"),
+    conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.85, against="peak", isa="x86-64-v3", method="direct"),
     *(conv_case("few channels", s, "float32", TORCH, 2.0) for s in FEW_CHANNELS),
     *(
         conv_case("one plane", (1, 1024, 1024, 1, f, 1), "float32", CV2, target, tolerance=tol, **MIRROR)

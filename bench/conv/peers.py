@@ -1,4 +1,4 @@
-"""How peers do it: conv2d: images (N, H, W, C), filters (F, F, C/groups, K).
+"""How peers do it: conv2d: images (N, H, W, C), filters (F, F, C/groups, K), or those that `prepare_filters` made of them.
 
 A function takes our arguments and returns a Ready whose `call` is timed.
 """
@@ -10,12 +10,13 @@ import numpy as np
 from ..peer import Ready
 
 
-def torch_conv2d(images, filters, strides=1, groups=1):
+def torch_conv2d(images, filters, strides=1, groups=1, method=None):
     """`torch.nn.functional.conv2d` on channels_last tensors: the memory layout of our arrays."""
     import torch
 
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    w = torch.from_numpy(filters).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    filters = getattr(filters, "filters", filters)
+    w = torch.from_numpy(filters.copy()).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
     conv2d = torch.nn.functional.conv2d
     return Ready(
         lambda: conv2d(x, w, stride=strides, groups=groups),

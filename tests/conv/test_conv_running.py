@@ -175,7 +175,7 @@ def test_multiprocessing_pool_after_use(tmp_path, method):
         "import sys, multiprocessing, numpy as np, fastconv\n"
         "def job(i):\n"
         "    x, w = np.ones((114, 114, 64), 'f4'), np.ones((3, 3, 64, 64), 'f4')\n"
-        "    return float(fastconv.conv2d(x, w, workers=2)[i, i, i])\n"
+        "    return round(float(fastconv.conv2d(x, w, workers=2)[i, i, i]), 2)\n"
         "if __name__ == '__main__':\n"
         "    job(0)\n"
         "    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:\n"
@@ -291,11 +291,15 @@ MEMORY = """
     before = status("VmRSS")
     result = fastconv.conv2d(x, w, **options)
     print(status("VmHWM") - before - result.nbytes / 2**20)
-    print(result.astype("f8").max() == w[..., 0].size)
+    # Winograd's method rounds even sums of integers.
+    slack = 0 if options.get("method") == "direct" or len(w) != 3 else 1e-5
+    print(abs(result.astype("f8").max() / w[..., 0].size - 1) <= slack)
 """
 
 LARGE = {
     "layer": ((226, 226, 64), (3, 3, 64, 64), "f4", "", {}),
+    "layer of 256": ((30, 30, 256), (3, 3, 256, 256), "f8", "", {"padding": "SAME"}),
+    "direct layer": ((226, 226, 64), (3, 3, 64, 64), "f4", "", {"method": "direct"}),
     "double layer": ((226, 226, 64), (3, 3, 64, 64), "f8", "", {"activation": "relu"}),
     "channels first": ((64, 512, 512), (3, 3, 64, 8), "f4", "", {"data_format": "NCHW"}),
     "mirrored padding": (

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 import time
 import tracemalloc
 
@@ -16,6 +17,7 @@ from fastconv import runtime
 from support import FLOATS, LAYOUTS, Problem, assert_same_bits, run_script
 
 ALONE, WIDTHS = "test_each_constant_alone", "test_every_width_and_height_with_the_smallest_blocks"
+CHOICE = "test_what_auto_chooses"
 
 # Which test crosses each constant at which conv2d changes its way.
 CROSSED = {
@@ -49,8 +51,18 @@ CROSSED = {
     "base/pack.h:STRIP": "test_strips_of_results_and_of_channels",
     "base/table.h:FC_CHAIN": "test_lengths_around_chains_and_groups",
     "base/table.h:FC_GROUP": "test_lengths_around_chains_and_groups",
+    "conv.WINOGRAD_TILES": CHOICE,
+    "conv.WINOGRAD_CHANNELS": CHOICE,
+    "conv.WINOGRAD_WORK": CHOICE,
+    "conv.WINOGRAD_BANK": CHOICE,
+    "conv.WINOGRAD_BYTES": "test_blocks_of_tiles_do_not_touch_the_bits",
+    "conv.WINOGRAD_PIXELS": "test_blocks_of_tiles_do_not_touch_the_bits",
+    "conv.REPAIR_PART": "test_images_with_many_tiles_that_are_not_benign",
+    "conv/table.h:FC_WINOGRAD_CHAIN": "test_winograd_agrees_with_the_formula",
+    "conv/winograd.h:CHUNK": "test_winograd_agrees_with_the_formula",
 }
-NAMES = [name for name in runtime.seams() if name.startswith("conv.")]
+# The constants of the direct ways; those of Winograd's method are crossed in test_conv_winograd.py.
+NAMES = [name for name in runtime.seams() if re.match("conv.(?!WINOGRAD|REPAIR)", name)]
 # Nothing fits into LEAST_BYTES of 1: all would be tiles.
 SMALL = dict.fromkeys(NAMES, 1) | {"conv.LEAST_BYTES": 1 << 40}
 # What each constant is set to: the least, some that end within an array, and more than any array here has.
@@ -94,7 +106,8 @@ def integers(input, filters, options):
 
 
 def assert_right(problem, dtype=np.float32, layout=None, first=False, biased=False, **options):
-    """Assert that integers give their exact result."""
+    """Assert that integers give their exact result, computed directly."""
+    options["method"] = "direct"
     x, w, bias, expected = integers(problem.input, problem.filters, tuple(problem.options.items()))
     x = x.astype(dtype)
     if first:

@@ -68,5 +68,6 @@ cdef struct Plan:
 
 
 cdef void choose(Plan *p) noexcept
+cdef void plan_writing(Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef void release(Plan *p) noexcept

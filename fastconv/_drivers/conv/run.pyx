@@ -1,6 +1,7 @@
 """Driver of conv2d: plans a call (plan.pyx), cuts it into an inside and a rim where that pays, and runs its tasks on a team.
 
-Three ways, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
+Large images of many channels go through Winograd's method (winograd.pyx), but for tiles where it might not be accurate. There are
+three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
 
 - TILE: lanes along output channels, tiles.pyx;
 - PLANES: few output channels otherwise, lanes along x, planes.pyx;
@@ -16,7 +17,7 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
-from fastconv._drivers.conv.pack cimport Thread
+from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
     PLANES,
@@ -29,6 +30,14 @@ from fastconv._drivers.conv.plan cimport (
 from fastconv._drivers.conv.planes cimport planes_task
 from fastconv._drivers.conv.table cimport FC_LINEAR, FC_MOST_SUMS, FC_RELU, FC_RELU6, FC_SIGMOID, FC_SILU, FC_TANH
 from fastconv._drivers.conv.tiles cimport tile_task
+from fastconv._drivers.conv.winograd cimport (
+    Bank,
+    compute_tiles,
+    many_channels,
+    pays,
+    serves,
+    transform_filters,
+)
 from fastconv._drivers.runtime cimport crew, run_team, seam, table, team
 
 import numpy as np
@@ -38,13 +47,19 @@ cnp.import_array()
 cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
 cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
 
+cdef idx REPAIR_PART = 4                # an image is computed directly where more than one tile of so many is not benign
+seam("conv.REPAIR_PART", &REPAIR_PART)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
+
+cdef enum Method:
+    DIRECT, WINOGRAD, AUTO
 
 # What the arguments of the face are called here and in kernels.
 PADDING_MODES = {
     "constant": FC_CONSTANT, "edge": FC_NEAREST, "symmetric": FC_REFLECT, "mirror": FC_MIRROR, "wrap": FC_WRAP,
 }
+METHODS = {"auto": AUTO, "direct": DIRECT, "winograd": WINOGRAD}
 ACTIVATIONS = {
     None: FC_LINEAR, "relu": FC_RELU, "relu6": FC_RELU6, "silu": FC_SILU, "sigmoid": FC_SIGMOID, "tanh": FC_TANH,
 }
@@ -175,9 +190,87 @@ cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
+cdef int set_filters(Plan *p, cnp.ndarray w, idx groups) except -1:
+    p.w, p.w_kind = <const char *>cnp.PyArray_DATA(w), kind_of(w)
+    p.fh, p.fw, p.cg = cnp.PyArray_DIM(w, 0), cnp.PyArray_DIM(w, 1), cnp.PyArray_DIM(w, 2)
+    p.w_fh, p.w_fw, p.w_c, p.w_k = (cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1), cnp.PyArray_STRIDE(w, 2),
+                                    cnp.PyArray_STRIDE(w, 3))
+    p.groups, p.kg = groups, cnp.PyArray_DIM(w, 3) // groups
+    p.terms = p.fh * p.fw * p.cg
+    return 0
+
+
+cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_) except -1:
+    memset(p, 0, sizeof(p[0]))
+    p.item = 8 if double_ else 4
+    p.base, p.k = &table().base.real[double_], &table().conv.real[double_]
+    p.sh = p.sw = p.dh = p.dw = 1
+    return set_filters(p, w, groups)
+
+
+cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
+    choose(p)
+    if has_rim(p):
+        compute_parts(p, x, workers)
+    else:
+        compute(p, x, workers)
+    return 0
+
+
+cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -1:
+    """Computes directly the tiles that `bad` (images, tile rows, tile columns) names, and all of an image where they are many."""
+    cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
+    cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
+    cdef Plan one, q
+    one = p[0]
+    choose(&one)
+    for n in range(p.images):
+        whole += many_set(flags + n * rows * cols, rows * cols)
+    if whole == p.images:
+        compute_directly(&one, x, workers)
+        return 0
+    one.lead, one.images = 0, 1
+    for n in range(p.images):
+        one.x, one.out = image(p, p.x, p.lead_x, n), <char *>image(p, p.out, p.lead_out, n)
+        if many_set(flags, rows * cols):
+            q = one
+            compute_directly(&q, x, workers)
+            memset(flags, 0, rows * cols)
+        for i in range(rows * cols):
+            if not flags[i]:
+                continue
+            y, x0 = i // cols, i % cols
+            x1, y1 = x0, y
+            while x1 < cols and flags[y * cols + x1]:
+                x1 += 1
+            while y1 < rows and all_set(flags + y1 * cols, x0, x1):
+                memset(flags + y1 * cols + x0, 0, x1 - x0)
+                y1 += 1
+            q = part(&one, 4 * y, min(4 * y1, p.ho) - 4 * y, 4 * x0, min(4 * x1, p.wo) - 4 * x0)
+            compute(&q, x, workers)
+        flags += rows * cols
+    return 0
+
+
+cdef inline bint many_set(const unsigned char *flags, idx count) noexcept:
+    cdef idx i, set_ = 0
+    for i in range(count):
+        set_ += flags[i]
+    return REPAIR_PART * set_ > count
+
+
+cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexcept:
+    cdef idx i
+    for i in range(first, last):
+        if not flags[i]:
+            return False
+    return True
+
+
 def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
-           int mode, double cval, idx groups, int activation, workers):
-    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K); conv.py has checked everything."""
+           int mode, double cval, idx groups, int activation, int method, Bank bank, workers):
+    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
+    filters; conv.py has checked everything."""
     cdef Plan p
     cdef int i, n = x.ndim
     cdef cnp.ndarray b
@@ -191,8 +284,8 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
                 bias = bias.astype(np.float64 if p.item == 8 else np.float32)
         b = np.ascontiguousarray(bias)
         p.bias = <const char *>cnp.PyArray_DATA(b)
-    p.x, p.w, p.out = <const char *>cnp.PyArray_DATA(x), <const char *>cnp.PyArray_DATA(w), <char *>cnp.PyArray_DATA(out)
-    p.x_kind, p.w_kind = kind_of(x), kind_of(w)
+    p.x, p.out = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(out)
+    p.x_kind = kind_of(x)
     p.images = 1
     p.lead = n - 3
     for i in range(n - 3):
@@ -205,15 +298,26 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
                                      cnp.PyArray_STRIDE(out, n - 1))
     p.ho, p.wo = cnp.PyArray_DIM(out, n - 3), cnp.PyArray_DIM(out, n - 2)
-    p.fh, p.fw, p.cg = cnp.PyArray_DIM(w, 0), cnp.PyArray_DIM(w, 1), cnp.PyArray_DIM(w, 2)
-    p.w_fh, p.w_fw, p.w_c, p.w_k = (cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1), cnp.PyArray_STRIDE(w, 2),
-                                    cnp.PyArray_STRIDE(w, 3))
-    p.groups, p.kg = groups, cnp.PyArray_DIM(w, 3) // groups
+    set_filters(&p, w, groups)
     p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
     p.mode, p.cval, p.activation = mode, cval, activation
-    p.terms = p.fh * p.fw * p.cg
-    choose(&p)
-    if has_rim(&p):
-        compute_parts(&p, x, workers)
+    if serves(&p) if method == WINOGRAD else method == AUTO and pays(&p):
+        if bank is None:
+            bank = transform_filters(&p, workers)
+        repair(&p, x, compute_tiles(&p, bank, workers), workers)
     else:
-        compute(&p, x, workers)
+        compute_directly(&p, x, workers)
+
+
+def transforms(cnp.ndarray w, idx groups, bint double_, bint pay):
+    """Whether Winograd's method can compute with the filters `w` at strides and dilations of 1, and may pay."""
+    cdef Plan p
+    plan_filters(&p, w, groups, double_)
+    return serves(&p) and (not pay or many_channels(&p))
+
+
+def bank_of(cnp.ndarray w, idx groups, bint double_):
+    """The transformed filters of `w`, for conv2d on the current instruction set."""
+    cdef Plan p
+    plan_filters(&p, w, groups, double_)
+    return transform_filters(&p, None)

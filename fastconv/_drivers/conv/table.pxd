@@ -6,7 +6,8 @@ from fastconv._drivers.base cimport fc_ahead, fc_store, fc_tile
 
 cdef extern from "conv/table.h" nogil:
     enum:
-        FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH
+        FC_WINOGRAD_POINTS, FC_WINOGRAD_CHAIN, FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU,
+        FC_SIGMOID, FC_TANH
 
     ptrdiff_t fc_chain_rows(ptrdiff_t fw)
     ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)
@@ -52,6 +53,51 @@ cdef extern from "conv/table.h" nogil:
         void *out
         ptrdiff_t out_step
 
+    ctypedef struct fc_winograd_filters:
+        const void *taps
+        void *u
+        void *sizes
+        void *squares
+        ptrdiff_t channels, width, point_step
+
+    ctypedef struct fc_winograd_bounds:
+        const void *sizes
+        const void *squares
+        void *weights
+        void *least
+        void *most
+        ptrdiff_t channels, columns, width
+        int first
+
+    ctypedef struct fc_winograd_input:
+        const void *src
+        const void *weights
+        void *v
+        void *squares
+        ptrdiff_t row_step, col_step, tiles, channels, point_step, tile_step
+
+    ctypedef struct fc_winograd_sizes:
+        const void *src
+        const void *least
+        const void *most
+        void *sizes
+        void *squares
+        ptrdiff_t pixels, col_step, channels
+
+    ctypedef struct fc_winograd_benign:
+        const void *sizes
+        const void *squares
+        const void *tile_squares
+        unsigned char *bad
+        ptrdiff_t step, tiles, rows, cols
+        double products
+
+    ctypedef struct fc_winograd_output:
+        const void *m
+        const void *bias
+        void *out
+        ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col
+
     ctypedef struct fc_conv_kernels:
         int split
         int outputs
@@ -65,6 +111,12 @@ cdef extern from "conv/table.h" nogil:
         void (*plane_rows)(const fc_plane_rows *) noexcept nogil
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
+        void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
+        void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil
+        void (*winograd_input)(const fc_winograd_input *) noexcept nogil
+        void (*winograd_sizes)(const fc_winograd_sizes *) noexcept nogil
+        ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil
+        void (*winograd_output)(const fc_winograd_output *) noexcept nogil
 
     ctypedef struct fc_conv:
         fc_conv_kernels real[2]

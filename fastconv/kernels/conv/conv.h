@@ -1,5 +1,6 @@
 /* Convolution beside base/tile.h. Next hops: windows.h and base/pack.h pack, activations.h stores, split_tile.h has the tile for
- * few columns, planes.h and depthwise.h what does not run along output channels. */
+ * few columns, planes.h and depthwise.h what does not run along output channels, winograd.h what needs fewer
+ * products. */
 
 #include "conv/table.h"
 #include "base/simd.h"
@@ -12,6 +13,7 @@
 #include "conv/activations.h"
 #include "conv/planes.h"
 #include "conv/depthwise.h"
+#include "conv/winograd.h"
 
 static void FC_N(fill)(fc_conv *table)
 {
@@ -36,4 +38,10 @@ static void FC_N(fill)(fc_conv *table)
     k->plane_rows = FC_N(plane_rows);
     k->channel_taps = FC_N(channel_taps);
     k->prefetch_ahead = FC_N(prefetch_ahead);
+    k->winograd_filters = FC_N(winograd_filters);
+    k->winograd_bounds = FC_N(winograd_bounds);
+    k->winograd_input = FC_N(winograd_input);
+    k->winograd_sizes = FC_N(winograd_sizes);
+    k->winograd_benign = FC_N(winograd_benign);
+    k->winograd_output = FC_N(winograd_output);
 }

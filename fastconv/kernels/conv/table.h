@@ -71,6 +71,62 @@ typedef struct fc_channel_taps {
     ptrdiff_t out_step;
 } fc_channel_taps;
 
+/* Winograd's F(4x4, 3x3), see winograd.h: 36 points, sums over channels in chains of so many. */
+#define FC_WINOGRAD_POINTS 36
+#define FC_WINOGRAD_CHAIN 16
+
+/* u[point * point_step + c * width + k] of the filters that `panel` packed: taps[(tap * channels + c) * width + k]; width is
+ * whole vectors, all is aligned to them. sizes[c * width + k] gets the largest |tap|, and squares[point * width + k] the sum
+ * over these channels of u^2, if that is larger than what it has. */
+typedef struct fc_winograd_filters {
+    const void *taps;
+    void *u, *sizes, *squares;
+    ptrdiff_t channels, width, point_step;
+} fc_winograd_filters;
+
+/* What the guard must know of filters, from `sizes` and `squares` of all channels of a panel: weights[point], least[c] and
+ * most[c], which become larger, smaller and larger than those of other panels that they hold, if this is not the `first`.
+ * Weights are NaN if some filters are not finite, or so large or small that products might not be. */
+typedef struct fc_winograd_bounds {
+    const void *sizes, *squares;
+    void *weights, *least, *most;
+    ptrdiff_t channels, columns, width;
+    int first;
+} fc_winograd_bounds;
+
+/* A row of tiles, 4 columns apart: v[point * point_step + tile * tile_step + c] of their 6x6 inputs src[y * row_step + x *
+ * col_step + c], channels in whole vectors, all aligned; squares[tile] gets Q of the guard. */
+typedef struct fc_winograd_input {
+    const void *src, *weights;
+    void *v, *squares;
+    ptrdiff_t row_step, col_step, tiles, channels, point_step, tile_step;
+} fc_winograd_input;
+
+/* For each of so many pixels, col_step apart, channels in whole vectors: sizes[pixel] = sum_c least[c] |x_c|, squares[pixel] =
+ * sum_c (most[c] x_c)^2. Whole vectors of pixels are written. */
+typedef struct fc_winograd_sizes {
+    const void *src, *least, *most;
+    void *sizes, *squares;
+    ptrdiff_t pixels, col_step, channels;
+} fc_winograd_sizes;
+
+/* Whether tiles of a row may be computed so: bad[tile] is 0 or 1, the number of those with 0 is returned. sizes and squares are
+ * those of the first of 6 rows of pixels, `step` apart; outputs are `rows` <= 4 rows and `cols` columns. */
+typedef struct fc_winograd_benign {
+    const void *sizes, *squares, *tile_squares;
+    uint8_t *bad;
+    ptrdiff_t step, tiles, rows, cols;
+    double products; /* what Q counts */
+} fc_winograd_benign;
+
+/* The outputs of a row of tiles, `rows` <= 4 rows and `cols` columns: out[y * out_row + x * out_col + k] of
+ * m[point * point_step + tile * tile_step + k] (aligned), plus bias[k], if any. */
+typedef struct fc_winograd_output {
+    const void *m, *bias;
+    void *out;
+    ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
+} fc_winograd_output;
+
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_conv_kernels {
     int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
@@ -85,6 +141,12 @@ typedef struct fc_conv_kernels {
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
     void (*prefetch_ahead)(fc_ahead *);
+    void (*winograd_filters)(const fc_winograd_filters *);
+    void (*winograd_bounds)(const fc_winograd_bounds *);
+    void (*winograd_input)(const fc_winograd_input *);
+    void (*winograd_sizes)(const fc_winograd_sizes *);
+    ptrdiff_t (*winograd_benign)(const fc_winograd_benign *);
+    void (*winograd_output)(const fc_winograd_output *);
 } fc_conv_kernels;
 
 typedef struct fc_conv {

@@ -1,0 +1,323 @@
+/* Winograd's F(4x4, 3x3): 16 outputs of a 3x3 filter by 36 products for each channel instead of 144.
+ *
+ * A tile of 6x6 inputs d and a filter g become B d B' and G g G'; their 36 products, summed over channels by 36 matrix products
+ * (base/tile.h), become outputs by A' . A, for the points 0, +-a, +-b and infinity, a = 45/64, b = 91/64: so all numbers of A
+ * and B are exact in float32, and errors of the first and last outputs, which are the largest, are alike. Lanes are channels
+ * before the products and filters behind them. For a vector of channels a tile takes 36 loads, 144 FMAs and 36 stores, and 120
+ * operations for the guard; for a vector of filters 36 loads, 100 FMAs and 16 stores.
+ *
+ * The guard. Tiles where rounding might spoil |error| <= 32u(|x|*W), W[c,k] the largest tap of a pair of channels, are found
+ * before the products, and the driver computes them directly. Roundings are taken as independent, each of relative size 0.425u
+ * in the mean square (Benford's law; u at most). Let s_k be the mean of W[c,k] over channels. Of an output of filter k the
+ * variance of the error is then at most (0.425u s_k)^2 times the sum of
+ *
+ *   products: with U, V the transformed filter and tile of a chain of FC_WINOGRAD_CHAIN channels, each of the sums that are
+ *     rounded while the chain grows is at most |U||V| at each point (Cauchy-Schwarz), and so are the last roundings of U
+ *     together; what m chains come to is at most the sum of their |U||V|, whose square is at most m times the sum of squares,
+ *     and is rounded 2 ceil(log3 m) times, and by A' . A a few times more, which are counted as 4, as they are for data whose
+ *     terms there have random signs. So Q counts CHAIN + 1 + (2 ceil(log3 m) + 4) m times, with
+ *         Q = sum over channels and points of (A V)^2 w,      w = the largest |U|^2 / s_k^2 of all filters and chains,
+ *     A being what the point counts in the output: the quadratic forms of the four outputs at the corners bound those of the
+ *     others, since A_1^2 <= 0.5 A_0^2 + 0.3 A_3^2 and A_2^2 <= 0.3 A_0^2 + 0.6 A_3^2 at each point;
+ *   transforms: what the roundings inside B d B', and for double inside G g G', come to is a quadratic form of d, and a convex
+ *     function of the taps, which is largest for some taps of +-1; its norm, the largest of 512 filters and 16 outputs, is
+ *     below FC_WINOGRAD_INPUTS, or FC_WINOGRAD_TRANSFORMS (test_norms_of_the_transforms): at most its square times
+ *         E = sum over channels and the 36 pixels of (p_c x)^2,   p_c = the largest W[c,k] / s_k.
+ *
+ * With q_c the smallest W[c,k] / s_k, |x|*W is at least s_k times the window's sum of q_c |x_c|. Let L be the smallest of these
+ * sums in a tile: it is benign where the root of that sum of variances is at most FC_WINOGRAD_DEVIATION / 0.425 * L: never
+ * where something is NaN or infinite, which is how NaN and infinities reach the outputs that the formula gives them and no
+ * others. The bound of Q is reached where one channel outweighs all others and each of these still rounds; errors of other data
+ * are far smaller, of random data about 0.3u(|x|*W). L must lie in a range in which squares neither overflow nor vanish.
+ */
+
+#ifndef FC_WINOGRAD_ONCE
+#define FC_WINOGRAD_ONCE
+#define FC_WINOGRAD_INPUTS 34.0
+#define FC_WINOGRAD_TRANSFORMS 45.0
+#define FC_WINOGRAD_DEVIATION 20.0
+#define FC_A (45.0 / 64)
+#define FC_B (91.0 / 64)
+#define FC_AA (FC_A * FC_A)
+#define FC_BB (FC_B * FC_B)
+#endif
+
+/* r = B d along one axis. */
+FC_INLINE void FC_N(winograd_b)(FC_VEC r[6], const FC_VEC d[6])
+{
+    const FC_T a = (FC_T)FC_A, b = (FC_T)FC_B, aa = (FC_T)FC_AA, bb = (FC_T)FC_BB;
+    const FC_VEC t0 = d[4] - bb * d[2], t1 = d[3] - bb * d[1], t2 = d[4] - aa * d[2], t3 = d[3] - aa * d[1];
+    r[0] = t0 - aa * (d[2] - bb * d[0]);
+    r[1] = t0 + a * t1;
+    r[2] = t0 - a * t1;
+    r[3] = t2 + b * t3;
+    r[4] = t2 - b * t3;
+    r[5] = (d[5] - bb * d[3]) - aa * t1;
+}
+
+/* Filters are transformed in double. r = G g along one axis. */
+typedef double FC_N(wide) __attribute__((vector_size(8 * FC_LANES)));
+FC_INLINE void FC_N(winograd_g)(FC_N(wide) r[6], const FC_N(wide) g[3])
+{
+    const double na = 1 / (2 * FC_AA * (FC_AA - FC_BB)), nb = 1 / (2 * FC_BB * (FC_BB - FC_AA));
+    const FC_N(wide) e = na * (g[0] + FC_AA * g[2]), f = nb * (g[0] + FC_BB * g[2]);
+    r[0] = 1 / (FC_AA * FC_BB) * g[0];
+    r[1] = e + na * FC_A * g[1];
+    r[2] = e - na * FC_A * g[1];
+    r[3] = f + nb * FC_B * g[1];
+    r[4] = f - nb * FC_B * g[1];
+    r[5] = g[2];
+}
+
+/* y = A' m along one axis. */
+FC_INLINE void FC_N(winograd_a)(FC_VEC y[4], const FC_VEC m[6])
+{
+    const FC_T a = (FC_T)FC_A, b = (FC_T)FC_B, aa = (FC_T)FC_AA, bb = (FC_T)FC_BB;
+    const FC_VEC p = m[1] + m[2], q = m[3] + m[4], r = m[1] - m[2], s = m[3] - m[4];
+    y[0] = m[0] + p + q;
+    y[1] = a * r + b * s;
+    y[2] = aa * p + bb * q;
+    y[3] = m[5] + (FC_T)(FC_A * FC_AA) * r + (FC_T)(FC_B * FC_BB) * s;
+}
+
+/* Sums of squares as the first and the last output count them. */
+FC_INLINE void FC_N(winograd_forms)(FC_VEC *first, FC_VEC *last, const FC_VEC e[6])
+{
+    const FC_VEC p = e[1] + e[2], q = e[3] + e[4];
+    *first = e[0] + p + q;
+    *last = e[5] + (FC_T)(FC_AA * FC_AA * FC_AA) * p + (FC_T)(FC_BB * FC_BB * FC_BB) * q;
+}
+
+static void FC_N(winograd_filters)(const fc_winograd_filters *f)
+{
+    const ptrdiff_t channels = f->channels, width = f->width, step = f->point_step;
+    for (ptrdiff_t k = 0; k < width; k += FC_LANES) {
+        FC_VEC squares[FC_WINOGRAD_POINTS] = {{0}};
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            FC_N(wide) g[3][3], t[6][3];
+            FC_VEC size = {0};
+            FC_T *u = (FC_T *)f->u + c * width + k;
+            for (int i = 0; i < 9; i++) {
+                const FC_VEC tap = *(const FC_VEC *)((const FC_T *)f->taps + (i * channels + c) * width + k);
+                g[i % 3][i / 3] = __builtin_convertvector(tap, FC_N(wide));
+                size = FC_N(max_size)(size, tap);
+            }
+            *(FC_VEC *)((FC_T *)f->sizes + c * width + k) = size;
+#pragma GCC unroll 3
+            for (int j = 0; j < 3; j++) {
+                FC_N(wide) r[6];
+                FC_N(winograd_g)(r, g[j]);
+#pragma GCC unroll 6
+                for (int i = 0; i < 6; i++)
+                    t[i][j] = r[i];
+            }
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++) {
+                FC_N(wide) r[6];
+                FC_N(winograd_g)(r, t[i]);
+#pragma GCC unroll 6
+                for (int j = 0; j < 6; j++) {
+                    const FC_VEC v = __builtin_convertvector(r[j], FC_VEC);
+                    *(FC_VEC *)(u + (i * 6 + j) * step) = v;
+                    squares[i * 6 + j] += v * v;
+                }
+            }
+        }
+        for (int i = 0; i < FC_WINOGRAD_POINTS; i++) {
+            FC_VEC *most = (FC_VEC *)((FC_T *)f->squares + i * width + k);
+            *most = FC_N(max)(*most, squares[i]) + (*most + squares[i]) * 0; /* NaN stays */
+        }
+    }
+}
+
+static void FC_N(winograd_bounds)(const fc_winograd_bounds *w)
+{
+    const ptrdiff_t channels = w->channels, width = w->width;
+    const FC_T *sizes = w->sizes, *squares = w->squares;
+    const FC_T low = FC_REAL(0x1p-40, 0x1p-300), high = FC_REAL(0x1p40, 0x1p300);
+    FC_T *weights = w->weights, *least = w->least, *most = w->most;
+    for (ptrdiff_t c = 0; c < channels && w->first; c++)
+        least[c] = high;
+    for (ptrdiff_t k = 0; k < w->columns; k++) {
+        FC_T scale = 0, wrong = 0;
+        for (ptrdiff_t c = 0; c < channels; c++)
+            scale += sizes[c * width + k];
+        if (scale == 0) /* no taps: no errors */
+            continue;
+        scale /= (FC_T)channels;
+        if (!(scale >= low && scale <= high))
+            wrong = (FC_T)__builtin_nan("");
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            const FC_T size = sizes[c * width + k] / scale;
+            least[c] = size < least[c] ? size : least[c];
+            most[c] = size > most[c] ? size : most[c];
+        }
+        for (int i = 0; i < FC_WINOGRAD_POINTS; i++) {
+            const FC_T square = squares[i * width + k] / scale / scale;
+            weights[i] = (square > weights[i] ? square : weights[i]) + (wrong += square * 0);
+        }
+    }
+}
+
+static void FC_N(winograd_input)(const fc_winograd_input *w)
+{
+    const FC_T *weights = w->weights;
+    const ptrdiff_t channels = w->channels, row = w->row_step, col = w->col_step, step = w->point_step;
+    for (ptrdiff_t tile = 0; tile < w->tiles; tile++) {
+        FC_VEC q00 = {0}, q03 = {0}, q30 = {0}, q33 = {0};
+        for (ptrdiff_t c = 0; c < channels; c += FC_LANES) {
+            const FC_T *src = (const FC_T *)w->src + 4 * tile * col + c;
+            FC_T *v = (FC_T *)w->v + tile * w->tile_step + c;
+            FC_VEC m[6][6], first[6], last[6], f, l;
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++) {
+                FC_VEC d[6], r[6];
+#pragma GCC unroll 6
+                for (int i = 0; i < 6; i++)
+                    d[i] = *(const FC_VEC *)(src + i * row + j * col);
+                FC_N(winograd_b)(r, d);
+#pragma GCC unroll 6
+                for (int i = 0; i < 6; i++)
+                    m[i][j] = r[i];
+            }
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++) {
+                FC_VEC r[6], e[6];
+                FC_N(winograd_b)(r, m[i]);
+#pragma GCC unroll 6
+                for (int j = 0; j < 6; j++) {
+                    *(FC_VEC *)(v + (i * 6 + j) * step) = r[j];
+                    e[j] = r[j] * r[j] * weights[i * 6 + j];
+                }
+                FC_N(winograd_forms)(&first[i], &last[i], e);
+            }
+            FC_N(winograd_forms)(&f, &l, first);
+            q00 += f;
+            q30 += l;
+            FC_N(winograd_forms)(&f, &l, last);
+            q03 += f;
+            q33 += l;
+        }
+        const FC_T q[4] = {FC_N(sum_lanes)(q00), FC_N(sum_lanes)(q03), FC_N(sum_lanes)(q30), FC_N(sum_lanes)(q33)};
+        FC_T most = q[0];
+        for (int i = 1; i < 4; i++)
+            most = q[i] > most ? q[i] : most;
+        ((FC_T *)w->squares)[tile] = most;
+    }
+}
+
+/* The sums of the lanes of as many vectors as there are lanes. */
+FC_INLINE FC_VEC FC_N(all_lanes)(FC_VEC v[FC_LANES])
+{
+#pragma GCC unroll 4
+    for (int n = FC_LANES / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++)
+            v[i] = FC_N(pair_sums)(v[2 * i], v[2 * i + 1]);
+    return v[0];
+}
+
+static void FC_N(winograd_sizes)(const fc_winograd_sizes *w)
+{
+    const FC_T *least = w->least, *most = w->most;
+    for (ptrdiff_t p = 0; p < w->pixels; p += FC_LANES) {
+        FC_VEC sizes[FC_LANES], squares[FC_LANES];
+        for (int i = 0; i < FC_LANES; i++) {
+            const FC_T *src = (const FC_T *)w->src + (p + i < w->pixels ? p + i : w->pixels - 1) * w->col_step;
+            FC_VEC size = {0}, square = {0};
+            for (ptrdiff_t c = 0; c < w->channels; c += FC_LANES) {
+                const FC_VEC x = FC_N(abs)(*(const FC_VEC *)(src + c)), y = x * *(const FC_VEC *)(most + c);
+                size += x * *(const FC_VEC *)(least + c);
+                square += y * y;
+            }
+            sizes[i] = size;
+            squares[i] = square;
+        }
+        FC_N(put)((FC_T *)w->sizes + p, FC_N(all_lanes)(sizes));
+        FC_N(put)((FC_T *)w->squares + p, FC_N(all_lanes)(squares));
+    }
+}
+
+static ptrdiff_t FC_N(winograd_benign)(const fc_winograd_benign *w)
+{
+    enum { CHUNK = 64 };
+    const FC_T low = FC_REAL(0x1p-40, 0x1p-300), high = FC_REAL(0x1p40, 0x1p300);
+    const FC_T transforms = FC_REAL(FC_WINOGRAD_INPUTS * FC_WINOGRAD_INPUTS, FC_WINOGRAD_TRANSFORMS * FC_WINOGRAD_TRANSFORMS), products = (FC_T)w->products;
+    const FC_T limit = (FC_T)(FC_WINOGRAD_DEVIATION * FC_WINOGRAD_DEVIATION / (0.425 * 0.425));
+    const ptrdiff_t step = w->step;
+    ptrdiff_t benign = 0;
+    for (ptrdiff_t x0 = 0; x0 < 4 * w->tiles; x0 += CHUNK) {
+        const ptrdiff_t n = 4 * w->tiles - x0 < CHUNK ? 4 * w->tiles - x0 : CHUNK;
+        FC_T least[CHUNK], squares[CHUNK + 2];
+        for (int r = 0; r < w->rows; r++) {
+            const FC_T *s = (const FC_T *)w->sizes + r * step + x0;
+            for (ptrdiff_t i = 0; i < n; i++) {
+                const FC_T sum = (s[i] + s[i + 1] + s[i + 2]) + (s[step + i] + s[step + i + 1] + s[step + i + 2])
+                                 + (s[2 * step + i] + s[2 * step + i + 1] + s[2 * step + i + 2]);
+                least[i] = r > 0 && least[i] < sum ? least[i] : sum;
+            }
+        }
+        for (ptrdiff_t i = 0; i < n + 2; i++) {
+            const FC_T *s = (const FC_T *)w->squares + x0 + i;
+            squares[i] = (s[0] + s[step] + s[2 * step]) + (s[3 * step] + s[4 * step] + s[5 * step]);
+        }
+        for (ptrdiff_t i = 0; i < n; i += 4) {
+            const ptrdiff_t tile = (x0 + i) / 4, cols = w->cols - 4 * tile < 4 ? w->cols - 4 * tile : 4;
+            FC_T l = least[i], e = 0;
+            for (ptrdiff_t j = 1; j < cols; j++)
+                l = least[i + j] < l ? least[i + j] : l;
+            for (int j = 0; j < 6; j++)
+                e += squares[i + j];
+            const int good = products * ((const FC_T *)w->tile_squares)[tile] + transforms * e <= limit * l * l
+                             && l >= low && l <= high;
+            w->bad[tile] = !good;
+            benign += good;
+        }
+    }
+    return benign;
+}
+
+static void FC_N(winograd_output)(const fc_winograd_output *w)
+{
+    const ptrdiff_t step = w->point_step;
+    for (ptrdiff_t tile = 0; tile < w->tiles; tile++) {
+        const ptrdiff_t cols = w->cols - 4 * tile < 4 ? w->cols - 4 * tile : 4;
+        for (ptrdiff_t k = 0; k < w->columns; k += FC_LANES) {
+            const FC_T *m = (const FC_T *)w->m + tile * w->tile_step + k;
+            FC_T *out = (FC_T *)w->out + 4 * tile * w->out_col + k;
+            const ptrdiff_t left = w->columns - k;
+            const FC_VEC bias = w->bias != NULL ? FC_N(load_first)((const FC_T *)w->bias + k, left) : (FC_VEC){0};
+            FC_VEC t[4][6], y[4][4];
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++) {
+                FC_VEC p[6], r[4];
+#pragma GCC unroll 6
+                for (int i = 0; i < 6; i++)
+                    p[i] = *(const FC_VEC *)(m + (i * 6 + j) * step);
+                FC_N(winograd_a)(r, p);
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+                    t[i][j] = r[i];
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                FC_N(winograd_a)(y[i], t[i]);
+                if (w->bias != NULL)
+#pragma GCC unroll 4
+                    for (int j = 0; j < 4; j++)
+                        y[i][j] += bias;
+            }
+            if (w->rows == 4 && cols == 4 && left >= FC_LANES) {
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+                    for (int j = 0; j < 4; j++)
+                        FC_N(put)(out + i * w->out_row + j * w->out_col, y[i][j]);
+                continue;
+            }
+            for (int i = 0; i < w->rows; i++)
+                for (int j = 0; j < cols; j++)
+                    FC_N(put_first)(out + i * w->out_row + j * w->out_col, y[i][j], left);
+        }
+    }
+}
