@@ -97,6 +97,10 @@ def test_sums_in_floats_are_cut_off_as_those_in_doubles(along, isa, rng):
             expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], weights, sign)
             found = weigh(lines, weights, sign, n, count, along, False, weights.astype(np.float32), doubt=bound)
             assert_same_bits(found + np.float32(0), np.trunc(expected).astype(np.float32) + np.float32(0))
+            whole = np.round(weights * 90)
+            expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], whole, sign)
+            found = weigh(lines, whole, sign, n, count, along, False, whole.astype(np.float32), doubt=-1.0)
+            assert_same_bits(found + np.float32(0), expected.astype(np.float32) + np.float32(0))
 
 
 @pytest.mark.parametrize("planes, height, width", [(1, 1, 1), (1, 3, 3), (1, 2, 5), (1, 5, 4), (3, 3, 3), (2, 1, 9), (1, 9, 1)])

@@ -354,7 +354,7 @@ def order_of(weights):
 
 cdef int in_floats(int native, int whole, weights, float *doubt, bint *keeps) except -1:
     """Whether sums of integers that lines of a kind hold have at most 24 bits, which floats hold, or, of 8 bits, how far those
-    in floats are from those in doubles at most."""
+    in floats are from those in doubles at most; -1 if all sums are integers."""
     if native not in _LIMITS or whole not in _LIMITS:
         return False
     from_, to = _LIMITS[native], _LIMITS[whole]
@@ -366,7 +366,7 @@ cdef int in_floats(int native, int whole, weights, float *doubt, bint *keeps) ex
     while scale < 2**16 and (weights * scale != np.trunc(weights * scale)).any():
         scale *= 2
     if scale < 2**16 and size * scale < 2**24:
-        doubt[0] = 0
+        doubt[0] = -1 if scale == 1 else 0
         return True
     # Each weight is rounded, each product unless it is fused, and each sum of the first terms, none of which is larger than these
     # can be; a pair of cells is not.
@@ -489,7 +489,7 @@ def correlated(geometry, cnp.ndarray weights, cnp.ndarray out):
     if own == NULL:
         raise MemoryError()
     own.count, own.planes, own.plane = 1, planes, plane
-    floats = choose(p, own, [[(0, weights)]], out) and own.part[0].doubt[0] == 0
+    floats = choose(p, own, [[(0, weights)]], out) and own.part[0].doubt[0] <= 0
     if own.whole and not floats:
         own.sums, own.keeps = FC_F64, True
     for i in range(planes):

@@ -340,8 +340,8 @@ typedef struct fc_operation {
  * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, with `along` of weights[t] rows[o][x + t].
  * The order of the terms is SciPy's: the middle one and then pairs around it, of which cells are added (FC_SYMMETRIC) or
  * subtracted first, or, FC_UNORDERED, the last one and then from the first on. Sums in floats are cut off to integers, and those
- * closer than `doubt` to one are formed in doubles before. Needs FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64,
- * for at most FC_WEIGHED of rows and columns.
+ * closer than `doubt` to one are formed in doubles before; with a negative `doubt` they are integers. Needs
+ * FC_WEIGHTS_SPACE(taps) bytes of `space`, from a multiple of 64, for at most FC_WEIGHED of rows and columns.
  *
  * correlate: out[o][x] = sum of weights[p][k][s] rows[p * lines + o + k][x + s] over planes p, k < height, s < width, in this
  * order, o < count, x < n; of those cells alone that are `present`, unless that is NULL. `rows` are there for a multiple of 4

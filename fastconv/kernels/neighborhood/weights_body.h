@@ -150,6 +150,8 @@ FC_INLINE void FC_W(cut)(FC_CVEC *sum, const int count, const void *at, ptrdiff_
 {
     const FC_CVEC doubt = FC_N(splat)(q->doubt);
     FC_IVEC any = {0};
+    if (q->doubt < 0)
+        return;
 #pragma GCC unroll 8
     for (int i = 0; i < count; i++)
         any |= FC_W(doubtful)(sum[i], doubt);
@@ -185,6 +187,7 @@ FC_INLINE void FC_W(columns_of_three)(const fc_weighted *q, const FC_C *weights,
 {
     const ptrdiff_t n = q->n, count = q->count, item = q->wide ? sizeof(FC_C) : sizeof(FC_T);
     const int wide = q->wide;
+    const int cuts = FC_C_WHOLE && q->doubt >= 0;
     FC_CVEC *rows = (FC_CVEC *)q->space;
     for (ptrdiff_t step = 0; step < n; step += FC_CLANES) {
         const char *const *at = (const char *const *)q->rows;
@@ -193,7 +196,7 @@ FC_INLINE void FC_W(columns_of_three)(const fc_weighted *q, const FC_C *weights,
         for (ptrdiff_t o = 0; o < count; o++) {
             const FC_CVEC c = FC_W(read)(at[o + 2] + from);
             FC_CVEC sum = FC_W(three)(a, b, c, weights, order, fused);
-            if (FC_C_WHOLE) {
+            if (cuts) {
                 rows[0] = a, rows[1] = b, rows[2] = c;
                 FC_W(cut)(&sum, 1, rows, sizeof(FC_CVEC), 0, q);
             }
