@@ -14,6 +14,7 @@ CROSSED = {
     "ndimage._SLAB_BYTES": "test_three_axes_in_slabs",
     "neighborhood/weights.pyx:GROUP": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/weights.pyx:LEAST_ROWS": "test_groups_of_lines_and_blocks_of_rows",
+    "neighborhood/engine.pxd:PAGE": "test_lines_whole_pages_apart",
     "neighborhood/table.h:FC_WEIGHED": "test_lines_that_are_transposed_in_pieces",
     "neighborhood/weights.h:FC_DIRECT_TAPS": "test_few_and_many_taps",
 }
@@ -81,6 +82,22 @@ def test_lines_that_are_transposed_in_pieces(dtype, isa):
         x = (rng.random((18, width)) * 200).astype(dtype)
         for sigma in (2, 60):
             assert_array_equal(ndi.gaussian_filter(x, sigma), scipy_ndimage.gaussian_filter(x, sigma))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_lines_whole_pages_apart(dtype, beyond):
+    rng = np.random.default_rng(86)
+    width = 4096 // np.dtype(dtype).itemsize
+    x = (rng.random((70, width + beyond)) * 200).astype(dtype)
+    for image in (x, x[:, 5:300]):  # which lie whole pages apart, too
+        for mode in ("nearest", "constant"):
+            assert_array_equal(ndi.gaussian_filter(image, 1.2, mode=mode), scipy_ndimage.gaussian_filter(image, 1.2, mode=mode))
+            assert_array_equal(ndi.laplace(image, mode=mode), scipy_ndimage.laplace(image, mode=mode))
+            assert_array_equal(ndi.sobel(image, 0, mode=mode), scipy_ndimage.sobel(image, 0, mode=mode))
+            out = np.zeros_like(x)[:, : image.shape[1]]
+            ndi.correlate1d(image, [1, 2, 4], 0, out, mode)
+            assert_array_equal(out, scipy_ndimage.correlate1d(image, [1, 2, 4], 0, mode=mode))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])

@@ -139,10 +139,10 @@ static __attribute__((noinline)) FC_CVEC FC_W(again)(const char *at, ptrdiff_t s
     return FC_N(load)(whole);
 }
 
-/* Bits, in the lanes of sums that are other integers if they are off by `doubt`. */
+/* The lanes of sums that are other integers if they are off by `doubt`. */
 FC_INLINE FC_IVEC FC_W(doubtful)(FC_CVEC sum, FC_CVEC doubt)
 {
-    return __builtin_convertvector(sum - doubt, FC_IVEC) ^ __builtin_convertvector(sum + doubt, FC_IVEC);
+    return __builtin_convertvector(sum - doubt, FC_IVEC) != __builtin_convertvector(sum + doubt, FC_IVEC);
 }
 
 /* Cuts `count` sums off, of taps `step` bytes apart; the first tap of the next sum is `apart` bytes further on. */
