@@ -34,7 +34,7 @@ cnp.import_array()
 cdef idx WINOGRAD_TILES = 12             # least tiles of an image for which filters are transformed
 cdef idx WINOGRAD_CHANNELS = 16          # likewise channels and filters of a group
 cdef idx WINOGRAD_WORK = 4 << 20          # and multiply-adds, as computed directly
-cdef idx WINOGRAD_BANK = 19 << 20        # bytes of transformed filters, at most
+cdef idx WINOGRAD_BANK = 18 << 20        # bytes of transformed filters, at most
 cdef idx WINOGRAD_BYTES = 640 << 10      # transformed tiles and products of a block, which stay in the second-level cache
 cdef idx WINOGRAD_PIXELS = 128           # most columns of a block
 
