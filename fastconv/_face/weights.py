@@ -16,11 +16,11 @@ def _places(geometry):
     return {axis: pad + place for place, axis in enumerate(geometry.order)}
 
 
-def _weighted(geometry, parts, target, root, fused):
+def _weighted(geometry, parts, target, root, fused, stored=True):
     """A pass over a geometry that fills `target` with sums of parts."""
     places = _places(geometry)
     parts = [[(places[axis], weights) for axis, weights in part] for part in parts]
-    return _driver.weighted(geometry, parts, root, fused, target)
+    return _driver.weighted(geometry, parts, root, fused, stored, target)
 
 
 def _fill(x, key, sizes, origins, make, output, mode, cval, workers):
@@ -43,17 +43,18 @@ def _fill(x, key, sizes, origins, make, output, mode, cval, workers):
         answer[...] = target
 
 
-def weigh(x, parts, output, mode, cval, origins, workers, root=False, fused=False):
+def weigh(x, parts, output, mode, cval, origins, workers, root=False, fused=False, stored=True):
     """Fill `output`, which may overlap `x`, with the sum of parts, or the root of that of their squares: each is summed along
-    one axis after the other, (axis, weights), at most two axes of all parts; `fused`: products need not be rounded."""
+    one axis after the other, (axis, weights), at most two axes of all parts; `fused`: products need not be
+    rounded; not `stored`: what lies between the axes of a real output is in doubles."""
     sizes = {}
     for part in parts:
         for axis, weights in part:
             sizes[axis] = max(sizes.get(axis, 1), len(weights))
-    key = (root, fused, *((axis, weights.tobytes()) for part in parts for axis, weights in part))
+    key = (root, fused, stored, *((axis, weights.tobytes()) for part in parts for axis, weights in part))
 
     def make(geometry, target):
-        return _weighted(geometry, parts, target, root, fused)
+        return _weighted(geometry, parts, target, root, fused, stored)
 
     _fill(x, key, sizes, origins, make, output, mode, cval, workers)
 

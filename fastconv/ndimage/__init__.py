@@ -16,8 +16,9 @@ Where the answers differ:
 - Drift. Each mean of `uniform_filter` is a sum of its own; SciPy's running sum gathers rounding errors along a line, so that an
   integer result may be one less than the mean cut off, where the mean is an integer.
 - Rounding. Weighted sums are formed in double precision and in SciPy's order, along an axis and of windows of several axes: they
-  are SciPy's to the bit on x86-64. Of Gaussians into float32 products are not rounded before they are added, so that hardly one
-  result in 10^7 is the next float. Integers beyond a dtype wrap around, as they do there.
+  are SciPy's to the bit on x86-64, but into floats with weights of 25 cells and more that are the products of those along two
+  axes, which are summed along one and then the other. Of Gaussians into float32 products are not rounded before they are added,
+  so that hardly one result in 10^7 is the next float. Integers beyond a dtype wrap around, as they do there.
 - Ranks on one axis. SciPy (1.17) ignores the cells of a footprint there, and writes into an output of another dtype as if it had
   the input's.
 - Binary morphology. Results in an output of floats are those in an output of booleans; SciPy's are not, with a mask and several

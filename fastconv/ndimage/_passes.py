@@ -13,8 +13,10 @@ from .._face import geometry as _geometry
 from .._face import weights as _face
 from . import _arguments as _args
 
+_EPSILON = np.finfo(np.float64).eps  # weights that SciPy takes for nothing
 _SLAB_BYTES = 8 << 20  # what lies between two passes over an array, in the cache
-_runtime.face_seams("ndimage", globals(), "_SLAB_BYTES")
+_SEPARABLE_CELLS = 25  # of windows that are taken apart if they can be
+_runtime.face_seams("ndimage", globals(), "_SLAB_BYTES", "_SEPARABLE_CELLS")
 
 
 def weigh(x, parts, output, mode, cval, origins, workers, **options):
@@ -50,6 +52,30 @@ def correlate(x, weights, output, mode, cval, origins, workers):
     """Fill `output`, which may overlap `x`, with the sums of cells of a box, which has an axis for each of those of `x`."""
     x, cval = _args.outside(x, mode, cval)
     _face.correlate(x, weights, output, mode, cval, origins, workers)
+
+
+def _factors(weights):
+    """(axis, weights) along two axes whose products `weights` are, to rounding, all of which count; None if there are none."""
+    axes = [axis for axis, length in enumerate(weights.shape) if length > 1]
+    if len(axes) != 2 or weights.size < _SEPARABLE_CELLS or np.abs(weights).min() <= _EPSILON:
+        return None
+    plane = weights.reshape([weights.shape[axis] for axis in axes])
+    row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
+    down, across = plane[:, column], plane[row] / plane[row, column]
+    if (np.abs(plane - np.outer(down, across)) > 4 * _EPSILON * np.abs(plane)).any():
+        return None
+    return [(axes[0], down), (axes[1], across)]
+
+
+def correlate_separably(x, weights, output, mode, cval, origins, workers):
+    """Whether `correlate` into real numbers could be sums along two axes, whose time is that of their lengths; then it has been
+    done. The order of the terms is another."""
+    if output.dtype.kind != "f" or (part := _factors(weights)) is None:
+        return False
+    if not can_weigh(x, [(axis, factors, mode) for axis, factors in part], output, cval):
+        return False
+    weigh(x, [part], output, mode, cval, [origins[axis] for axis, _ in part], workers, stored=False)
+    return True
 
 
 def can_weigh(x, steps, output, cval):

@@ -60,7 +60,7 @@ def _sums(x, weights, output, mode, cval, origins, workers):
         x, cval = _args.outside(x, mode, cval)
         window = {"footprint": cells, "mode": mode, "cval": cval, "origin": tuple(origins), "workers": workers}
         _exact_sums(x, weights[cells], output, window)
-    else:
+    elif not _passes.correlate_separably(x, weights, output, mode, cval, origins, workers):
         _passes.correlate(x, weights, output, mode, cval, origins, workers)
 
 

@@ -12,6 +12,7 @@ scipy_ndimage = pytest.importorskip("scipy.ndimage")
 # Which test crosses each.
 CROSSED = {
     "ndimage._SLAB_BYTES": "test_three_axes_in_slabs",
+    "ndimage._SEPARABLE_CELLS": "test_weights_that_are_products",
     "neighborhood/weights.pyx:GROUP": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/weights.pyx:LEAST_ROWS": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/engine.pxd:PAGE": "test_lines_whole_pages_apart",
@@ -109,3 +110,37 @@ def test_few_and_many_taps(dtype, isa):
         for one in (weights, weights + weights[::-1], weights - weights[::-1]):
             for axis in (0, 1):
                 assert_array_equal(ndi.correlate1d(x, one, axis), scipy_ndimage.correlate1d(x, one, axis))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "f8"])
+def test_weights_that_are_products(dtype):
+    """They are summed along one axis and then the other, in doubles: NaN and infinities reach the same pixels."""
+    rng = np.random.default_rng(87)
+    for shape in ((40, 70), (70, 9), (3, 30, 66), (30, 66, 3)):
+        x = (rng.random(shape) * 200).astype(dtype)
+        if x.dtype.kind == "f":
+            x.flat[x.size // 3] = np.inf
+            x.flat[x.size // 2] = -np.inf
+            x.flat[x.size // 4] = np.nan
+        for sizes in ((5, 5), (4, 7), (3, 9)):
+            factors = [rng.standard_normal(size) for size in sizes]
+            for axes in ((0, 1), (-2, -1), (0, -1)):
+                for output in (np.float32, np.float64):
+                    weights = np.multiply.outer(*factors)
+                    options = {"mode": "mirror", "axes": axes, "origin": (0, 1)}
+                    expected = scipy_ndimage.correlate(x, weights, output, **options)
+                    for cells in (1, 25, 1 << 20):
+                        with runtime.use_seams({"ndimage._SEPARABLE_CELLS": cells}):
+                            found = ndi.correlate(x, weights, output, **options)
+                        assert found.dtype == expected.dtype
+                        size = np.abs(weights).sum() * 2**31 if dtype == "i4" else np.abs(weights).sum() * 200
+                        bound = float(np.finfo(output).eps) * (size if output == np.float64 else 0)
+                        np.testing.assert_allclose(found, expected, rtol=float(np.finfo(output).eps), atol=bound + 1e-13 * size)
+                        if cells == 1 << 20:
+                            assert_array_equal(found, expected)
+    for weights in (np.ones((7, 7)), np.eye(7), np.outer(np.arange(7), np.ones(7)), np.ones((7, 7)) + 1e-9 * np.eye(7)):
+        x = (rng.random((20, 30)) * 200).astype(dtype)
+        expected = scipy_ndimage.correlate(x, weights, np.float64)
+        np.testing.assert_allclose(ndi.correlate(x, weights, np.float64), expected, rtol=1e-13, atol=1e-10)
+        whole = scipy_ndimage.correlate(x, weights / 49, np.uint8 if dtype == "u1" else np.int32)
+        assert_array_equal(ndi.correlate(x, weights / 49, whole.dtype), whole)

@@ -17,6 +17,7 @@ from fastconv._drivers.base cimport FC_F32, FC_F64, FC_I16, FC_I8, FC_KINDS, FC_
 from fastconv._drivers.common cimport idx, kind_of, round_up
 from fastconv._drivers.neighborhood.engine cimport (
     IN_PLACE_APART,
+    IN_PLACE_BUT_CVAL,
     PAGE,
     Block,
     Lines,
@@ -261,7 +262,7 @@ cdef void reduce_weighted(const Lines *p, Block *b, const Reducer *r, char *scra
     cdef char *to
     cdef bint direct = not own.whole and r.out_kind == own.sums and r.out_step[last] == item
     for i in range(own.count):   # results of columns, a vector of each line at once, would drive each other out of the cache
-        direct = direct and (r.out_step[a] % PAGE or own.part[i].taps[ALONG] and not own.along_first)
+        direct = direct and (r.out_step[a] % PAGE or item == 8 or own.part[i].taps[ALONG] and not own.along_first)
     real_lines(p, b, own, lines, region)
     if own.along_first:
         sum_along_first(p, b, own, lines, region + (p.lines * pitch if own.integers else 0), space)
@@ -414,7 +415,7 @@ cdef Pass pass_over(geometry, bint along_first):
     return Pass(geometry, (8 if geometry.x.dtype.kind != "f" else 0) + (8 if along_first else 0), LEAST_ROWS)
 
 
-def weighted(geometry, parts, bint root, bint fused, cnp.ndarray out):
+def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray out):
     """A pass that fills `out` with sums of windows.
 
     Parameters
@@ -427,6 +428,8 @@ def weighted(geometry, parts, bint root, bint fused, cnp.ndarray out):
         Whether the root of the sum of the squares of the parts is wanted, and not their sum.
     fused : bool
         Whether products need not be rounded before they are added where results are floats of 32 bits.
+    stored : bool
+        Whether what lies between the axes has the dtype of the results; else it is in doubles, if these are real.
     """
     cdef bint along_first = len(parts[0]) == 2 and parts[0][0][0] == len(geometry.window) - 1
     cdef Pass pass_ = pass_over(geometry, along_first)
@@ -449,6 +452,8 @@ def weighted(geometry, parts, bint root, bint fused, cnp.ndarray out):
             own.axis = a if a < p.ndim - 1 else own.axis
     floats = choose(p, own, parts, out)
     own.fused = fused and kind_of(out) & FC_KINDS == FC_F32
+    if not stored and not own.whole:
+        own.sums, own.rounds = FC_F64, False
     for i, part in enumerate(parts):
         q = &own.part[i]
         for a, weights in part:
@@ -461,7 +466,8 @@ def weighted(geometry, parts, bint root, bint fused, cnp.ndarray out):
             doubles, singles, own.most_taps = doubles + t + 1, singles + t + 1, max(own.most_taps, len(weights))
             taps += len(weights)
     pass_.add(reduce_weighted, own, weighted_scratch(p, own), out, taps)
-    pass_.reducers[pass_.count - 1].in_place = 0 if along_first else IN_PLACE_APART
+    # Vectors of doubles are cache lines, none of which is asked for twice.
+    pass_.reducers[pass_.count - 1].in_place = 0 if along_first else IN_PLACE_APART if p.item < 8 else IN_PLACE_BUT_CVAL
     read_as_words(pass_)
     return pass_
 
