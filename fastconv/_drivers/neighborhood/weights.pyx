@@ -28,6 +28,7 @@ from fastconv._drivers.neighborhood.engine cimport (
     must_end,
     out_lines,
     put,
+    slot_of,
 )
 from fastconv._drivers.neighborhood.plain cimport kind_bytes, region_line, region_lines, span
 from fastconv._drivers.neighborhood.table cimport (
@@ -142,26 +143,32 @@ cdef inline idx there(const Lines *p, const Block *b, idx *first) noexcept nogil
 
 cdef void real_lines(const Lines *p, const Block *b, const Weighing *own, const void **lines, char *memory) noexcept nogil:
     """Lists the lines of a region, as real numbers in `memory` if they are integers."""
-    cdef idx i, line, first, n = there(p, b, &first)
+    cdef idx i, line, slot, first, n = there(p, b, &first)
+    cdef idx to = first * kind_bytes(own.lines)
+    for i in range(p.slots if own.integers and p.shared else 0):
+        if b.slot[i].flags >= 0:
+            wholes(p, p.native).to_reals(memory + i * pitch_of(p), b.slot[i].at, n, own.lines == FC_F64)
     for i in range(region_lines(p, b)):
         line = region_line(p, b, i)
         lines[line] = b.line[line].at
         if own.integers:
-            lines[line] = memory + line * pitch_of(p)
-            wholes(p, p.native).to_reals(<char *>lines[line] + first * kind_bytes(own.lines), b.line[line].at + first * p.item, n,
-                                         own.lines == FC_F64)
+            slot = slot_of(p, b, line) if p.shared else line
+            if not p.shared:
+                wholes(p, p.native).to_reals(memory + slot * pitch_of(p) + to, b.line[line].at + first * p.item, n,
+                                             own.lines == FC_F64)
+            lines[line] = memory + slot * pitch_of(p)
 
 
 cdef void deliver(const Lines *p, const Block *b, const Weighing *own, const Reducer *r, char *out, void *line,
                   void *spare) noexcept nogil:
     """Writes results where they belong, unless they stand there."""
     cdef idx n = b.count[p.ndim - 1]
-    cdef bint there = r.out_step[p.ndim - 1] == kind_bytes(own.whole) and <size_t>out % kind_bytes(own.whole) == 0
+    cdef bint fits = r.out_step[p.ndim - 1] == kind_bytes(own.whole) and <size_t>out % kind_bytes(own.whole) == 0
     if out == line:
         return
     if not own.whole:
         put(p, b, r, out, line, own.sums)
-    elif there and r.out_kind == own.whole:
+    elif fits and r.out_kind == own.whole:
         wholes(p, own.whole).from_reals(out, line, n, own.sums == FC_F64)
     else:
         wholes(p, own.whole).from_reals(spare, line, n, own.sums == FC_F64)
@@ -177,7 +184,7 @@ cdef idx weighted_scratch(const Lines *p, const Weighing *own) noexcept:
     """Bytes for reduce_weighted: tables, space of kernels, lines of two parts and between the axes, one more, and those of a
     region."""
     return (round_up((p.lines + table_length(own) + 3 * GROUP) * sizeof(void *)) + round_up(FC_WEIGHTS_SPACE(own.most_taps))
-            + (3 * GROUP + 1 + (own.integers + own.along_first) * p.lines) * pitch_of(p) + 64)
+            + (3 * GROUP + 1 + own.integers * p.slots + own.along_first * p.lines) * pitch_of(p) + 64)
 
 
 cdef void sum_part(const Lines *p, const Block *b, const Weighing *own, const Part *part, const void **rows, void *const *between,
@@ -265,7 +272,7 @@ cdef void reduce_weighted(const Lines *p, Block *b, const Reducer *r, char *scra
         direct = direct and (r.out_step[a] % PAGE or item == 8 or own.part[i].taps[ALONG] and not own.along_first)
     real_lines(p, b, own, lines, region)
     if own.along_first:
-        sum_along_first(p, b, own, lines, region + (p.lines * pitch if own.integers else 0), space)
+        sum_along_first(p, b, own, lines, region + (p.slots * pitch if own.integers else 0), space)
     for k in range(GROUP):
         more[k] = memory + (GROUP + k) * pitch
         between[k] = memory + (2 * GROUP + k) * pitch
@@ -297,7 +304,7 @@ cdef inline idx correlated_lines(const Lines *p, idx count) noexcept nogil:
 cdef idx correlated_scratch(const Lines *p, const Weighing *own) noexcept:
     """Bytes for reduce_correlated: tables, lines of results and one more, and those of a region."""
     return (round_up((p.lines + own.planes * correlated_lines(p, GROUP) + GROUP) * sizeof(void *))
-            + (GROUP + 1 + own.integers * p.lines) * pitch_of(p) + 64)
+            + (GROUP + 1 + own.integers * p.slots) * pitch_of(p) + 64)
 
 
 cdef void reduce_correlated(const Lines *p, Block *b, const Reducer *r, char *scratch) noexcept nogil:
