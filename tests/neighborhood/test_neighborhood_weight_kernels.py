@@ -35,14 +35,14 @@ def with_sign(rng, taps, sign, dtype=np.float64):
 def cases(dtype):
     """(taps, outputs of a line, lines) around vectors, groups of lines and what is transposed at once."""
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    for taps in (1, 2, 3, 4, 5, 6, 7, 9, 11, 17, 21):
-        for n in (1, lanes - 1, lanes, lanes + 1, 4 * lanes + 1):
-            for count in (1, lanes // 2 + 1, lanes, lanes + 1, 9):
+    for taps in (1, 2, 3, 4, 5, 6, 7, 9, 21):
+        for n in (1, lanes - 1, lanes + 1, 4 * lanes + 1):
+            for count in (1, lanes // 2 + 1, 9):
                 if n:
                     yield taps, n, count
-    for n in (255, 256, 257, 256 + lanes, 513):
+    for n in (255, 256, 257, 513):
         yield 11, n, lanes
-        yield 301, n, lanes
+    yield 301, 256 + lanes, lanes + 1
 
 
 def weigh(lines, weights, sign, n, count, along, wide, singles=None, fused=False, doubt=0.0):
