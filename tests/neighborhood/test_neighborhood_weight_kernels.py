@@ -2,6 +2,7 @@
 be touched."""
 
 import ctypes
+import itertools
 
 import numpy as np
 import pytest
@@ -33,16 +34,17 @@ def with_sign(rng, taps, sign, dtype=np.float64):
 
 
 def cases(dtype):
-    """(taps, outputs of a line, lines) around vectors, groups of lines and what is transposed at once."""
+    """(taps, outputs of a line, lines, symmetry) around vectors, groups of lines and what is transposed at once."""
+    signs = itertools.cycle((1, 0, -1, 0, 1, -1, 1))
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     for taps in (1, 2, 3, 4, 5, 6, 7, 9, 21):
         for n in (1, lanes - 1, lanes + 1, 4 * lanes + 1):
             for count in (1, lanes // 2 + 1, 9):
                 if n:
-                    yield taps, n, count
+                    yield taps, n, count, next(signs) if taps % 2 else 0
     for n in (255, 256, 257, 513):
-        yield 11, n, lanes
-    yield 301, 256 + lanes, lanes + 1
+        yield 11, n, lanes, next(signs)
+    yield 301, 256 + lanes, lanes + 1, 1
 
 
 def weigh(lines, weights, sign, n, count, along, wide, singles=None, fused=False, doubt=0.0):
@@ -70,37 +72,34 @@ def cells_of(lines, taps, n, count, along):
 @pytest.mark.parametrize("along", [False, True])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_sums_in_doubles_are_scipys(dtype, along, isa, rng):
-    for taps, n, count in cases(np.float64):
+    for taps, n, count, sign in cases(np.float64):
         shape = (count, n + taps - 1) if along else (count + taps - 1, n)
-        lines = rng.standard_normal(shape).astype(dtype)
-        for sign in (0, 1, -1) if taps % 2 else (0,):
-            weights = with_sign(rng, taps, sign)
-            expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], weights, sign)
-            for wide in (True, False):
-                found = weigh(lines, weights, sign, n, count, along, wide)
-                assert_same_bits(found, expected.astype(np.float64 if wide else dtype))
-            if dtype == "f4":
-                found = weigh(lines, weights, sign, n, count, along, False, fused=True)
-                np.testing.assert_allclose(found, expected, rtol=2.0**-23, atol=1e-14 * np.abs(weights).sum())
+        lines, weights = rng.standard_normal(shape).astype(dtype), with_sign(rng, taps, sign)
+        expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], weights, sign)
+        for wide in (True, False):
+            found = weigh(lines, weights, sign, n, count, along, wide)
+            assert_same_bits(found, expected.astype(np.float64 if wide else dtype))
+        if dtype == "f4":
+            found = weigh(lines, weights, sign, n, count, along, False, fused=True)
+            np.testing.assert_allclose(found, expected, rtol=2.0**-23, atol=1e-14 * np.abs(weights).sum())
 
 
 @pytest.mark.parametrize("along", [False, True])
 def test_sums_in_floats_are_cut_off_as_those_in_doubles(along, isa, rng):
-    for taps, n, count in cases(np.float32):
+    for taps, n, count, sign in cases(np.float32):
         shape = (count, n + taps - 1) if along else (count + taps - 1, n)
         lines = rng.integers(0, 256, shape).astype(np.float32)
         lines[:, n // 2 :] = 255  # whose sums lie beside integers
-        for sign in (0, 1, -1) if taps % 2 else (0,):
-            weights = with_sign(rng, taps, sign)
-            weights /= np.abs(weights).sum() or 1
-            bound = (2 * taps + 4) * 2.0**-24 * 255
-            expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], weights, sign)
-            found = weigh(lines, weights, sign, n, count, along, False, weights.astype(np.float32), doubt=bound)
-            assert_same_bits(found + np.float32(0), np.trunc(expected).astype(np.float32) + np.float32(0))
-            whole = np.round(weights * 90)
-            expected = in_order([one.astype(float) for one in cells_of(lines, taps, n, count, along)], whole, sign)
-            found = weigh(lines, whole, sign, n, count, along, False, whole.astype(np.float32), doubt=-1.0)
-            assert_same_bits(found + np.float32(0), expected.astype(np.float32) + np.float32(0))
+        cells = [one.astype(float) for one in cells_of(lines, taps, n, count, along)]
+        weights = with_sign(rng, taps, sign)
+        weights /= np.abs(weights).sum() or 1
+        bound = (2 * taps + 4) * 2.0**-24 * 255
+        found = weigh(lines, weights, sign, n, count, along, False, weights.astype(np.float32), doubt=bound)
+        expected = np.trunc(in_order(cells, weights, sign)).astype(np.float32)
+        assert_same_bits(found + np.float32(0), expected + np.float32(0))
+        whole = np.round(weights * 90)
+        found = weigh(lines, whole, sign, n, count, along, False, whole.astype(np.float32), doubt=-1.0)
+        assert_same_bits(found + np.float32(0), in_order(cells, whole, sign).astype(np.float32) + np.float32(0))
 
 
 @pytest.mark.parametrize("planes, height, width", [(1, 1, 1), (1, 3, 3), (1, 2, 5), (1, 5, 4), (3, 3, 3), (2, 1, 9), (1, 9, 1)])
