@@ -106,5 +106,5 @@ def can_join(x, parts, output, cval, root):
         and all(len(weights) == len(steps[axis][1]) and len(weights) % 2 for part in parts for axis, weights, _ in part)
         and can_weigh(x, list(steps.values()), output, cval)
         and _geometry.line_axis(x.shape, [len(steps[axis][1]) if axis in steps else 1 for axis in range(x.ndim)]) == max(steps)
-        and (kind.kind == "f" or kind.itemsize <= (1 if root else 2))
+        and (kind.kind == "f" or (kind.kind in "iu" and kind.itemsize <= (1 if root else 2)))
     )

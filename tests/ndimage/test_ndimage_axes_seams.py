@@ -34,6 +34,7 @@ def test_two_axes_in_one_pass_or_in_two(dtype):
             assert_array_equal(ndi.sobel(order, 0), scipy_ndimage.sobel(order, 0))
             assert_array_equal(ndi.prewitt(order, mode="wrap"), scipy_ndimage.prewitt(order, mode="wrap"))
             assert_array_equal(ndi.laplace(order), scipy_ndimage.laplace(order))
+            assert_array_equal(ndi.gaussian_laplace(order, 0.66), scipy_ndimage.gaussian_laplace(order, 0.66))
         if len(shape) == 2:
             modes = ["wrap", "reflect"]
             assert_array_equal(

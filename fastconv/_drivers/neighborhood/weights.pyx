@@ -53,7 +53,7 @@ cnp.import_array()
 cdef enum:
     MOST_PARTS = 2
     GROUP = 32                   # output lines that are computed together
-    LEAST_ROWS = 32              # outputs of a block, where few of them would share little
+    LEAST_ROWS = 64              # outputs of a block, where few of them would share little
     ACROSS = 0, ALONG = 1        # the axes of a part: one of those between lines, and that along them
 
 ORDERS = {0: FC_UNORDERED, 1: FC_SYMMETRIC, -1: FC_ANTISYMMETRIC}
@@ -75,6 +75,7 @@ cdef struct Weighing:
     bint rounds                  # doubles are rounded to floats between the axes
     int whole                    # kind of results that are integers, 0: they are real
     bint keeps                   # they may wrap around, or have a fraction
+    bint wraps_last              # parts are integers, so that their sum alone need wrap around
     int join                     # of several parts: their sum, or FC_JOIN_ROOT of that of their squares
     int count
     bint along_first             # of the only part
@@ -131,7 +132,7 @@ cdef void weigh(const Lines *p, const Weighing *own, const Part *part, int side,
     q.taps, q.n, q.count, q.order, q.along, q.fused = part.taps[side], n, count, part.order[side], side, own.fused
     q.wide, q.doubt, q.space = own.sums == FC_F64, part.doubt[side], space
     reals(p, kind).weigh(&q)
-    if between or own.count > 1:
+    if between or own.count > 1 and not own.wraps_last:
         finish_lines(p, own, out, count, n, own.sums)
 
 
@@ -229,7 +230,8 @@ cdef void join_part(const Lines *p, const Weighing *own, int i, void *const *out
             finish_lines(p, own, part + k, 1, n, own.sums)
         if i:
             e.join(out[k], more[k], n, FC_JOIN_SUM)
-            finish_lines(p, own, out + k, 1, n, own.sums)
+            if not own.wraps_last:
+                finish_lines(p, own, out + k, 1, n, own.sums)
         if own.join == FC_JOIN_ROOT and i == own.count - 1:
             e.join(out[k], NULL, n, FC_JOIN_ROOT)
             finish_lines(p, own, out + k, 1, n, own.sums)
@@ -374,7 +376,7 @@ cdef int in_floats(int native, int whole, weights, float *doubt, bint *keeps) ex
     while scale < 2**16 and (weights * scale != np.trunc(weights * scale)).any():
         scale *= 2
     if scale < 2**16 and size * scale < 2**24:
-        doubt[0] = -1 if scale == 1 else 0
+        doubt[0] = -1 if scale == 1 and size < 2**22 else 0
         return True
     # Each weight is rounded, each product unless it is fused, and each sum of the first terms, none of which is larger than these
     # can be; a pair of cells is not.
@@ -391,7 +393,7 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
     """How lines become sums and these results."""
     cdef int native = p.native, kind = kind_of(out) & FC_KINDS, i, side
     cdef bint floats = native in _LIMITS and kind in _LIMITS
-    cdef bint keeps = False
+    cdef bint keeps = False, integers = True
     cdef float doubt
     own.whole = kind if kind >= FC_U8 else 0
     own.integers = native >= FC_U8
@@ -400,11 +402,13 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
             side = ALONG if axis == p.ndim - 1 else ACROSS
             if floats and in_floats(kind if j else native, kind, weights, &doubt, &keeps):
                 own.part[i].doubt[side] = doubt
+                integers = integers and doubt < 0
             else:
                 floats = False
     own.lines = FC_F32 if native == FC_F32 or native in _LIMITS else FC_F64
     own.sums = FC_F32 if own.lines == FC_F32 and (floats if own.whole else kind == FC_F32) else FC_F64
     own.rounds = kind == FC_F32 and own.sums == FC_F64
+    own.wraps_last = floats and integers and own.join == FC_JOIN_SUM
     own.keeps = own.whole and (not floats or keeps or own.count > 1)
     return floats
 

@@ -324,16 +324,18 @@ FC_INLINE FC_CVEC FC_W(shifted)(FC_CVEC a, FC_CVEC b, const int k)
 FC_INLINE void FC_W(rows_of_three)(const fc_weighted *q, const FC_C *weights, const int order, const int fused)
 {
     const ptrdiff_t n = q->n, item = q->wide ? sizeof(FC_C) : sizeof(FC_T);
-    const int wide = q->wide;
+    const int wide = q->wide, cuts = FC_C_WHOLE && q->doubt >= 0;
     for (ptrdiff_t o = 0; o < q->count; o++) {
         const char *line = (const char *)q->rows[o];
+        char *out = (char *)q->out[o];
         FC_CVEC a = FC_W(read)(line);
         for (ptrdiff_t x = 0; x < n; x += FC_CLANES, line += FC_CLANES * sizeof(FC_T)) {
             const FC_CVEC next = FC_W(read)(line + FC_CLANES * sizeof(FC_T));
             const FC_CVEC b = FC_W(shifted)(a, next, 1), c = FC_W(shifted)(a, next, 2);
             FC_CVEC sum = FC_W(three)(a, b, c, weights, order, fused);
-            FC_W(cut)(&sum, 1, line, sizeof(FC_T), 0, q);
-            FC_W(put)((char *)q->out[o] + x * item, sum, n - x, wide);
+            if (cuts)
+                FC_W(cut)(&sum, 1, line, sizeof(FC_T), 0, q);
+            FC_W(put)(out + x * item, sum, n - x, wide);
             a = next;
         }
     }
