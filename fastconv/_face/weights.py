@@ -45,13 +45,13 @@ def _fill(x, key, sizes, origins, make, output, mode, cval, workers):
 
 def weigh(x, parts, output, mode, cval, origins, workers, root=False, fused=False, stored=True):
     """Fill `output`, which may overlap `x`, with the sum of parts, or the root of that of their squares: each is summed along
-    one axis after the other, (axis, weights), at most two axes of all parts; `fused`: products need not be
-    rounded; not `stored`: what lies between the axes of a real output is in doubles."""
+    one axis after the other, (axis, weights), at most two axes of all parts; `fused`: products need not be rounded; not `stored`:
+    what lies between the axes of a real output is in doubles."""
     sizes = {}
     for part in parts:
         for axis, weights in part:
             sizes[axis] = max(sizes.get(axis, 1), len(weights))
-    key = (root, fused, stored, *((axis, weights.tobytes()) for part in parts for axis, weights in part))
+    key = (root, fused, stored, *(tuple((axis, weights.tobytes()) for axis, weights in part) for part in parts))
 
     def make(geometry, target):
         return _weighted(geometry, parts, target, root, fused, stored)
@@ -72,6 +72,7 @@ def weigh_slab(x, part, slab, start, mode, cval, workers, fused):
 
 def correlate(x, weights, output, mode, cval, origins, workers):
     """Fill `output`, which may overlap `x`, with the sums of cells of a box, which has an axis for each of those of `x`."""
+
     def make(geometry, target):
         geometry = geometry.in_c_order()
         order = list(geometry.order)

@@ -13,7 +13,7 @@ from .._face import geometry as _geometry
 from .._face import weights as _face
 from . import _arguments as _args
 
-_EPSILON = np.finfo(np.float64).eps  # weights that SciPy takes for nothing
+EPSILON = np.finfo(np.float64).eps  # weights that SciPy takes for nothing
 _SLAB_BYTES = 8 << 20  # what lies between two passes over an array, in the cache
 _SEPARABLE_CELLS = 25  # of windows that are taken apart if they can be
 _runtime.face_seams("ndimage", globals(), "_SLAB_BYTES", "_SEPARABLE_CELLS")
@@ -57,12 +57,12 @@ def correlate(x, weights, output, mode, cval, origins, workers):
 def _factors(weights):
     """(axis, weights) along two axes whose products `weights` are, to rounding, all of which count; None if there are none."""
     axes = [axis for axis, length in enumerate(weights.shape) if length > 1]
-    if len(axes) != 2 or weights.size < _SEPARABLE_CELLS or np.abs(weights).min() <= _EPSILON:
+    if len(axes) != 2 or weights.size < _SEPARABLE_CELLS or np.abs(weights).min() <= EPSILON:
         return None
     plane = weights.reshape([weights.shape[axis] for axis in axes])
     row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
     down, across = plane[:, column], plane[row] / plane[row, column]
-    if (np.abs(plane - np.outer(down, across)) > 4 * _EPSILON * np.abs(plane)).any():
+    if (np.abs(plane - np.outer(down, across)) > 4 * EPSILON * np.abs(plane)).any():
         return None
     return [(axes[0], down), (axes[1], across)]
 

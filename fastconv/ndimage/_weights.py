@@ -17,9 +17,6 @@ from . import _arguments as _args
 from . import _passes
 from ._arguments import documented
 
-_EPSILON = np.finfo(np.float64).eps  # weights that SciPy takes for nothing
-
-
 # ---- sums ----
 
 
@@ -53,7 +50,7 @@ def _sums_along(x, weights, axis, output, mode, cval, origin, workers, fused):
 
 def _sums(x, weights, output, mode, cval, origins, workers):
     """Fill `output`, which may overlap `x`, with the sums of windows along all axes."""
-    cells = np.abs(weights) > _EPSILON
+    cells = np.abs(weights) > _passes.EPSILON
     if not cells.any():
         output[...] = 0
     elif _exact(x, weights, output):

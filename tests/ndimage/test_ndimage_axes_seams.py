@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 
 import fastconv.ndimage as ndi
 from fastconv import runtime
+from fastconv.ndimage import _passes
 
 scipy_ndimage = pytest.importorskip("scipy.ndimage")
 
@@ -145,3 +146,15 @@ def test_weights_that_are_products(dtype):
         np.testing.assert_allclose(ndi.correlate(x, weights, np.float64), expected, rtol=1e-13, atol=1e-10)
         whole = scipy_ndimage.correlate(x, weights / 49, np.uint8 if dtype == "u1" else np.int32)
         assert_array_equal(ndi.correlate(x, weights / 49, whole.dtype), whole)
+
+
+def test_parts_and_steps_are_told_apart():
+    """A sum of two parts is not remembered as one part of two steps with the same weights."""
+    x, weights = np.arange(700.0).reshape(20, 35) % 13, np.array([1.0, -2, 1])
+    first, second = (0, weights), (1, weights)
+    out = np.empty_like(x)
+    for _ in range(2):
+        _passes.weigh(x, [[first], [second]], out, "reflect", 0.0, [0, 0], None)
+        assert_array_equal(out, scipy_ndimage.laplace(x))
+        _passes.weigh(x, [[first, second]], out, "reflect", 0.0, [0, 0], None)
+        assert_array_equal(out, scipy_ndimage.correlate1d(scipy_ndimage.correlate1d(x, weights, 0), weights, 1))

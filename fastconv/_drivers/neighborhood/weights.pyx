@@ -5,7 +5,7 @@ Sums are doubles, or floats where these hold them exactly, of integers of up to 
 where sums that lie close to an integer are formed in doubles then. What lies between two axes has the dtype of the results, as if
 it had been stored.
 """
-from cpython.mem cimport PyMem_RawCalloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.float cimport DBL_EPSILON
 from libc.math cimport fabs
 from libc.stdint cimport uint8_t
@@ -442,6 +442,7 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
     stored : bool
         Whether what lies between the axes has the dtype of the results; else it is in doubles, if these are real.
     """
+    parts = [[(a, np.ascontiguousarray(weights, np.float64)) for a, weights in part] for part in parts]
     cdef bint along_first = len(parts[0]) == 2 and parts[0][0][0] == len(geometry.window) - 1
     cdef Pass pass_ = pass_over(geometry, along_first)
     cdef const Lines *p = &pass_.p
@@ -461,7 +462,11 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
     for part in parts:
         for a, _ in part:
             own.axis = a if a < p.ndim - 1 else own.axis
-    floats = choose(p, own, parts, out)
+    try:
+        floats = choose(p, own, parts, out)
+    except BaseException:
+        PyMem_RawFree(own)
+        raise
     own.fused = fused and kind_of(out) & FC_KINDS == FC_F32
     if not stored and not own.whole:
         own.sums, own.rounds = FC_F64, False
@@ -469,7 +474,7 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
         q = &own.part[i]
         for a, weights in part:
             side = ALONG if a == p.ndim - 1 else ACROSS
-            each = np.ascontiguousarray(weights, np.float64)
+            each = weights
             q.taps[side], q.order[side], q.weights[side] = len(weights), ORDERS[order_of(weights)], doubles
             q.singles[side] = singles if floats else NULL
             for t in range(len(weights)):
@@ -506,7 +511,11 @@ def correlated(geometry, cnp.ndarray weights, cnp.ndarray out):
     if own == NULL:
         raise MemoryError()
     own.count, own.planes, own.plane = 1, planes, plane
-    floats = choose(p, own, [[(0, weights)]], out) and own.part[0].doubt[0] <= 0
+    try:
+        floats = choose(p, own, [[(0, weights)]], out) and own.part[0].doubt[0] <= 0
+    except BaseException:
+        PyMem_RawFree(own)
+        raise
     if own.whole and not floats:
         own.sums, own.keeps = FC_F64, True
     for i in range(planes):
