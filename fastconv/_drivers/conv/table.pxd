@@ -61,8 +61,9 @@ cdef extern from "conv/table.h" nogil:
         ptrdiff_t channels, width, point_step
 
     ctypedef struct fc_winograd_bounds:
-        const void *sizes
         const void *squares
+        void *shares
+        void *scales
         void *weights
         void *least
         void *most
@@ -88,15 +89,33 @@ cdef extern from "conv/table.h" nogil:
         const void *sizes
         const void *squares
         const void *tile_squares
+        void *least
+        void *needs
         unsigned char *bad
         ptrdiff_t step, tiles, rows, cols
         double products
 
+    ctypedef struct fc_winograd_windows:
+        const void *src
+        void *sums
+        ptrdiff_t row_step, col_step, channels
+
+    ctypedef struct fc_winograd_least:
+        const void *sums
+        const void *need
+        void *least
+        ptrdiff_t rows, cols, width
+        int first
+
     ctypedef struct fc_winograd_output:
         const void *m
         const void *bias
+        const void *scales
+        const void *least
         void *out
+        unsigned char *bad
         ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col
+        double alike
 
     ctypedef struct fc_conv_kernels:
         int split
@@ -116,6 +135,8 @@ cdef extern from "conv/table.h" nogil:
         void (*winograd_input)(const fc_winograd_input *) noexcept nogil
         void (*winograd_sizes)(const fc_winograd_sizes *) noexcept nogil
         ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil
+        void (*winograd_windows)(const fc_winograd_windows *) noexcept nogil
+        int (*winograd_least)(const fc_winograd_least *) noexcept nogil
         void (*winograd_output)(const fc_winograd_output *) noexcept nogil
 
     ctypedef struct fc_conv:

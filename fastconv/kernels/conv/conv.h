@@ -43,5 +43,7 @@ static void FC_N(fill)(fc_conv *table)
     k->winograd_input = FC_N(winograd_input);
     k->winograd_sizes = FC_N(winograd_sizes);
     k->winograd_benign = FC_N(winograd_benign);
+    k->winograd_windows = FC_N(winograd_windows);
+    k->winograd_least = FC_N(winograd_least);
     k->winograd_output = FC_N(winograd_output);
 }

@@ -36,6 +36,7 @@
 #define FC_WINOGRAD_INPUTS 34.0
 #define FC_WINOGRAD_TRANSFORMS 45.0
 #define FC_WINOGRAD_DEVIATION 20.0
+#define FC_WINOGRAD_ALIKE 8.0
 #define FC_A (45.0 / 64)
 #define FC_B (91.0 / 64)
 #define FC_AA (FC_A * FC_A)
@@ -133,7 +134,8 @@ static void FC_N(winograd_filters)(const fc_winograd_filters *f)
 static void FC_N(winograd_bounds)(const fc_winograd_bounds *w)
 {
     const ptrdiff_t channels = w->channels, width = w->width;
-    const FC_T *sizes = w->sizes, *squares = w->squares;
+    const FC_T *squares = w->squares;
+    FC_T *shares = w->shares, *scales = w->scales;
     const FC_T low = FC_REAL(0x1p-40, 0x1p-300), high = FC_REAL(0x1p40, 0x1p300);
     FC_T *weights = w->weights, *least = w->least, *most = w->most;
     for (ptrdiff_t c = 0; c < channels && w->first; c++)
@@ -141,22 +143,27 @@ static void FC_N(winograd_bounds)(const fc_winograd_bounds *w)
     for (ptrdiff_t k = 0; k < w->columns; k++) {
         FC_T scale = 0, wrong = 0;
         for (ptrdiff_t c = 0; c < channels; c++)
-            scale += sizes[c * width + k];
+            scale += shares[c * width + k];
         if (scale == 0) /* no taps: no errors */
             continue;
         scale /= (FC_T)channels;
         if (!(scale >= low && scale <= high))
             wrong = (FC_T)__builtin_nan("");
         for (ptrdiff_t c = 0; c < channels; c++) {
-            const FC_T size = sizes[c * width + k] / scale;
+            const FC_T size = shares[c * width + k] /= scale;
             least[c] = size < least[c] ? size : least[c];
             most[c] = size > most[c] ? size : most[c];
         }
+        scales[k] = 1 / (scale * scale);
         for (int i = 0; i < FC_WINOGRAD_POINTS; i++) {
             const FC_T square = squares[i * width + k] / scale / scale;
             weights[i] = (square > weights[i] ? square : weights[i]) + (wrong += square * 0);
         }
     }
+    for (ptrdiff_t k = 0; k < width; k++)
+        if (scales[k] == 0) /* columns that do not count */
+            for (ptrdiff_t c = 0; c < channels; c++)
+                shares[c * width + k] = (FC_T)channels;
 }
 
 static void FC_N(winograd_input)(const fc_winograd_input *w)
@@ -238,10 +245,14 @@ static void FC_N(winograd_sizes)(const fc_winograd_sizes *w)
     }
 }
 
+FC_INLINE int FC_N(winograd_keeps)(FC_T need, FC_T least)
+{
+    return need <= least * least && least >= FC_REAL(0x1p-40, 0x1p-300) && least <= FC_REAL(0x1p40, 0x1p300);
+}
+
 static ptrdiff_t FC_N(winograd_benign)(const fc_winograd_benign *w)
 {
     enum { CHUNK = 64 };
-    const FC_T low = FC_REAL(0x1p-40, 0x1p-300), high = FC_REAL(0x1p40, 0x1p300);
     const FC_T transforms = FC_REAL(FC_WINOGRAD_INPUTS * FC_WINOGRAD_INPUTS, FC_WINOGRAD_TRANSFORMS * FC_WINOGRAD_TRANSFORMS), products = (FC_T)w->products;
     const FC_T limit = (FC_T)(FC_WINOGRAD_DEVIATION * FC_WINOGRAD_DEVIATION / (0.425 * 0.425));
     const ptrdiff_t step = w->step;
@@ -268,8 +279,10 @@ static ptrdiff_t FC_N(winograd_benign)(const fc_winograd_benign *w)
                 l = least[i + j] < l ? least[i + j] : l;
             for (int j = 0; j < 6; j++)
                 e += squares[i + j];
-            const int good = products * ((const FC_T *)w->tile_squares)[tile] + transforms * e <= limit * l * l
-                             && l >= low && l <= high;
+            const FC_T need = (products * ((const FC_T *)w->tile_squares)[tile] + transforms * e) / limit;
+            const int good = FC_N(winograd_keeps)(need, l);
+            ((FC_T *)w->needs)[tile] = need;
+            ((FC_T *)w->least)[tile] = l;
             w->bad[tile] = !good;
             benign += good;
         }
@@ -277,28 +290,76 @@ static ptrdiff_t FC_N(winograd_benign)(const fc_winograd_benign *w)
     return benign;
 }
 
+static void FC_N(winograd_windows)(const fc_winograd_windows *w)
+{
+    const ptrdiff_t row = w->row_step, col = w->col_step;
+    for (ptrdiff_t c = 0; c < w->channels; c += FC_LANES) {
+        const FC_T *src = (const FC_T *)w->src + c;
+        FC_T *sums = (FC_T *)w->sums + c;
+        FC_VEC s[6][4];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++) {
+            FC_VEC x[6];
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                x[j] = FC_N(abs)(*(const FC_VEC *)(src + i * row + j * col));
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                s[i][j] = x[j] + x[j + 1] + x[j + 2];
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                *(FC_VEC *)(sums + (4 * i + j) * w->channels) = s[i][j] + s[i + 1][j] + s[i + 2][j];
+    }
+}
+
+static int FC_N(winograd_least)(const fc_winograd_least *w)
+{
+    FC_T *least = w->least, l = w->first ? (FC_T)__builtin_inf() : *least;
+    for (ptrdiff_t i = 0; i < w->rows; i++)
+        for (ptrdiff_t j = 0; j < w->cols; j++) {
+            const FC_T *s = (const FC_T *)w->sums + (4 * i + j) * w->width;
+            for (ptrdiff_t k = 0; k < w->width; k++)
+                l = s[k] < l ? s[k] : l;
+        }
+    *least = l;
+    return FC_N(winograd_keeps)(*(const FC_T *)w->need, l);
+}
+
 static void FC_N(winograd_output)(const fc_winograd_output *w)
 {
     const ptrdiff_t step = w->point_step;
+    const FC_T limit = (FC_T)(FC_WINOGRAD_ALIKE * FC_WINOGRAD_ALIKE / w->alike);
     for (ptrdiff_t tile = 0; tile < w->tiles; tile++) {
+        const FC_T least = ((const FC_T *)w->least)[tile];
+        FC_VEC most = {0};
         const ptrdiff_t cols = w->cols - 4 * tile < 4 ? w->cols - 4 * tile : 4;
         for (ptrdiff_t k = 0; k < w->columns; k += FC_LANES) {
             const FC_T *m = (const FC_T *)w->m + tile * w->tile_step + k;
             FC_T *out = (FC_T *)w->out + 4 * tile * w->out_col + k;
             const ptrdiff_t left = w->columns - k;
             const FC_VEC bias = w->bias != NULL ? FC_N(load_first)((const FC_T *)w->bias + k, left) : (FC_VEC){0};
-            FC_VEC t[4][6], y[4][4];
+            FC_VEC t[4][6], y[4][4], first[6], last[6], f[4];
 #pragma GCC unroll 6
             for (int j = 0; j < 6; j++) {
-                FC_VEC p[6], r[4];
+                FC_VEC p[6], r[4], e[6];
 #pragma GCC unroll 6
-                for (int i = 0; i < 6; i++)
+                for (int i = 0; i < 6; i++) {
                     p[i] = *(const FC_VEC *)(m + (i * 6 + j) * step);
+                    e[i] = p[i] * p[i];
+                }
+                FC_N(winograd_forms)(&first[j], &last[j], e);
                 FC_N(winograd_a)(r, p);
 #pragma GCC unroll 4
                 for (int i = 0; i < 4; i++)
                     t[i][j] = r[i];
             }
+            FC_N(winograd_forms)(&f[0], &f[1], first);
+            FC_N(winograd_forms)(&f[2], &f[3], last);
+            f[0] = FC_N(max)(FC_N(max)(f[0], f[1]), FC_N(max)(f[2], f[3]));
+            most = FC_N(max)(most, f[0] * *(const FC_VEC *)((const FC_T *)w->scales + k));
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++) {
                 FC_N(winograd_a)(y[i], t[i]);
@@ -319,5 +380,6 @@ static void FC_N(winograd_output)(const fc_winograd_output *w)
                 for (int j = 0; j < cols; j++)
                     FC_N(put_first)(out + i * w->out_row + j * w->out_col, y[i][j], left);
         }
+        w->bad[tile] |= FC_N(any)(most > FC_N(splat)(limit * least * least));
     }
 }
