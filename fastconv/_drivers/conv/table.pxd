@@ -64,15 +64,23 @@ cdef extern from "conv/table.h" nogil:
         const void *squares
         void *shares
         void *scales
-        void *weights
+        void *energies
         void *least
         void *most
         ptrdiff_t channels, columns, width
         int first
 
+    ctypedef struct fc_winograd_weights:
+        const void *energies
+        void *most
+        void *weights
+        ptrdiff_t channels
+        double products
+
     ctypedef struct fc_winograd_input:
         const void *src
         const void *weights
+        const void *most
         void *v
         void *squares
         ptrdiff_t row_step, col_step, tiles, channels, point_step, tile_step
@@ -80,20 +88,16 @@ cdef extern from "conv/table.h" nogil:
     ctypedef struct fc_winograd_sizes:
         const void *src
         const void *least
-        const void *most
         void *sizes
-        void *squares
         ptrdiff_t pixels, col_step, channels
 
     ctypedef struct fc_winograd_benign:
         const void *sizes
         const void *squares
-        const void *tile_squares
         void *least
         void *needs
         unsigned char *bad
         ptrdiff_t step, tiles, rows, cols
-        double products
 
     ctypedef struct fc_winograd_windows:
         const void *src
@@ -132,6 +136,7 @@ cdef extern from "conv/table.h" nogil:
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
         void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
         void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil
+        void (*winograd_weights)(const fc_winograd_weights *) noexcept nogil
         void (*winograd_input)(const fc_winograd_input *) noexcept nogil
         void (*winograd_sizes)(const fc_winograd_sizes *) noexcept nogil
         ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil

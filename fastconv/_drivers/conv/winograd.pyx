@@ -23,6 +23,7 @@ from fastconv._drivers.conv.table cimport (
     fc_winograd_least,
     fc_winograd_output,
     fc_winograd_sizes,
+    fc_winograd_weights,
     fc_winograd_windows,
 )
 from fastconv._drivers.runtime cimport crew, run_team, seam, team, tick
@@ -54,8 +55,23 @@ cdef inline idx filters_of_bank(const Plan *p) noexcept nogil:
 
 
 cdef inline idx bounds_size(const Plan *p) noexcept nogil:
-    """Numbers that the guard has of a group: a weight for each point, the least and the largest filter for each channel."""
-    return round_up(FC_WINOGRAD_POINTS, 64) + 2 * round_up(p.cg, 64)
+    """Numbers that the guard has of a group: an energy for each point, the least and the largest filter for each channel, and
+    weights of each vector of channels."""
+    return round_up(FC_WINOGRAD_POINTS, 64) + 2 * round_up(p.cg, 64) + FC_WINOGRAD_POINTS * round_up(p.cg, p.base.lanes)
+
+
+cdef inline idx sum_levels(const Plan *p) noexcept nogil:
+    """Levels above the chains of a sum over channels; no chains, no levels."""
+    cdef idx levels = 0, group = 1
+    while ceil_div(p.cg, FC_WINOGRAD_CHAIN) > group:
+        group *= FC_GROUP
+        levels += 1
+    return levels
+
+
+cdef inline idx later_roundings(const Plan *p) noexcept nogil:
+    """Roundings of the sums of chains: by levels, and as many as the header counts for the outputs' transform."""
+    return 2 * sum_levels(p) + 4
 
 
 cdef bint serves(const Plan *p) noexcept:
@@ -152,6 +168,7 @@ cdef Bank transform_filters(Plan *p, workers):
     cdef idx u_bytes = FC_WINOGRAD_POINTS * p.cg * all_ * p.item, bounds_bytes = p.groups * bounds_size(p) * p.item
     cdef idx scales_bytes = round_up(all_ * p.item)
     cdef fc_winograd_bounds b
+    cdef fc_winograd_weights a
     cdef char *bounds
     cdef int threads = team(workers, 64.0 * p.cg * all_)
     p.split, p.transposed, p.fh, p.fw = 1, False, 3, 3
@@ -169,8 +186,8 @@ cdef Bank transform_filters(Plan *p, workers):
     run_team(&m, sizeof(Thread), room * p.base.lanes * p.item, p.groups * panels_of(p), crew(threads, p.groups * panels_of(p)),
              prepare_making, run_making)
     for group in range(p.groups):
-        b.weights = bounds + group * bounds_size(p) * p.item
-        b.least = <char *>b.weights + round_up(FC_WINOGRAD_POINTS, 64) * p.item
+        b.energies = bounds + group * bounds_size(p) * p.item
+        b.least = <char *>b.energies + round_up(FC_WINOGRAD_POINTS, 64) * p.item
         b.most = <char *>b.least + round_up(p.cg, 64) * p.item
         b.channels, b.first = p.cg, True
         for panel in range(panels_of(p)):
@@ -182,6 +199,10 @@ cdef Bank transform_filters(Plan *p, workers):
             b.squares = m.squares + FC_WINOGRAD_POINTS * (group * filters_of_bank(p) + k0) * p.item
             p.k.winograd_bounds(&b)
             b.first = False
+        a.energies, a.most, a.weights = b.energies, b.most, <char *>b.most + round_up(p.cg, 64) * p.item
+        a.channels = p.cg
+        a.products = FC_WINOGRAD_CHAIN + 2 + <double>later_roundings(p) * ceil_div(p.cg, FC_WINOGRAD_CHAIN)
+        p.k.winograd_weights(&a)
     return bank
 
 
@@ -194,7 +215,7 @@ cdef struct Tiling:
     const char *shares
     const char *scales
     unsigned char *bad           # of each tile of each image: whether it is not benign for some group
-    double products, alike       # what the guard counts
+    double alike                 # what the guard counts
     idx channels                 # in whole vectors
     idx tile_rows, tile_cols     # of an image
     idx block_rows, block_cols   # tiles of a block, at most
@@ -212,8 +233,7 @@ cdef struct Tiler:
     char *m                      # their products with a panel likewise: powers of two would share sets of the cache
     char *stage                  # results that do not go directly to `out`
     char *sizes                  # of pixels, for the guard,
-    char *squares
-    char *tile_squares           # and of a row of tiles
+    char *squares                # and of a row of tiles
     char *windows                # of one tile
     char *least                  # of the tiles of the block, for the guard,
     char *needs
@@ -233,8 +253,7 @@ cdef void prepare_tiles(const void *plan, void *worker) noexcept nogil:
     t.sums = w.stage + g.stage_bytes
     w.sizes = t.sums + g.sums_bytes
     w.squares = w.sizes + g.plane_bytes
-    w.tile_squares = w.squares + g.plane_bytes
-    w.least = w.tile_squares + g.plane_bytes
+    w.least = w.squares + g.plane_bytes
     w.needs = w.least + g.plane_bytes
     w.windows = w.needs + g.plane_bytes
     t.row_index = <idx *>(w.windows + g.windows_bytes)
@@ -292,21 +311,21 @@ cdef bint find_benign(const Tiling *g, Tiler *w, idx group, idx rows, idx cols, 
     cdef fc_winograd_input a
     cdef fc_winograd_sizes s
     cdef fc_winograd_benign b
-    a.weights, a.row_step, a.col_step, a.tiles, a.channels = bounds, p.row_step, p.col_step, cols, g.channels
+    a.row_step, a.col_step, a.tiles, a.channels = p.row_step, p.col_step, cols, g.channels
     a.point_step, a.tile_step = rows * cols * g.channels + p.base.lanes, g.channels
-    s.src, s.sizes, s.squares, s.col_step, s.channels = w.thread.window, w.sizes, w.squares, p.col_step, g.channels
+    s.src, s.sizes, s.col_step, s.channels = w.thread.window, w.sizes, p.col_step, g.channels
     s.least = bounds + round_up(FC_WINOGRAD_POINTS, 64) * p.item
-    s.most = <const char *>s.least + round_up(p.cg, 64) * p.item
+    a.most = <const char *>s.least + round_up(p.cg, 64) * p.item
+    a.weights = <const char *>a.most + round_up(p.cg, 64) * p.item
     s.pixels = (4 * rows + 2) * step
     p.k.winograd_sizes(&s)
-    b.tile_squares, b.step, b.tiles = w.tile_squares, step, cols
-    b.cols, b.products = p.wo - 4 * x, g.products
+    b.squares, b.step, b.tiles, b.cols = w.squares, step, cols, p.wo - 4 * x
     for row in range(rows):
         a.src = w.thread.window + row * 4 * p.row_step * p.item
         a.v = w.v + row * cols * g.channels * p.item
-        a.squares = w.tile_squares
+        a.squares = w.squares
         p.k.winograd_input(&a)
-        b.sizes, b.squares = w.sizes + row * 4 * b.step * p.item, w.squares + row * 4 * b.step * p.item
+        b.sizes = w.sizes + row * 4 * b.step * p.item
         b.rows = min(4, p.ho - 4 * (y + row))
         b.least, b.needs, b.bad = w.least + row * cols * p.item, w.needs + row * cols * p.item, w.bad + row * cols
         benign += p.k.winograd_benign(&b)
@@ -425,21 +444,15 @@ cdef void plan_tiling(Tiling *g, int threads) noexcept:
 cdef object compute_tiles(const Plan *p, Bank bank, workers):
     """Fills `out` but for tiles that are not benign: those are True in the array (images, tile rows, tile columns) returned."""
     cdef Tiling g
-    cdef idx memory, tasks, group = FC_GROUP
-    cdef double later, chain
+    cdef idx memory, tasks
+    cdef double chain = 0.154 * min(p.cg, FC_WINOGRAD_CHAIN)
     cdef int threads = team(workers, <double>p.images * p.ho * p.wo * p.groups * p.kg * 9 * p.cg)
     memset(&g, 0, sizeof(g))
     g.p = p[0]
     g.u, g.bounds, g.shares, g.scales = bank.u, bank.bounds, bank.shares, bank.scales
     g.count = ceil_div(p.cg, FC_WINOGRAD_CHAIN)
-    g.levels = 1
-    while g.count > group:
-        group *= FC_GROUP
-        g.levels += 1
-    later = 2 * (g.levels if g.count > 1 else 0) + 4
-    chain = 0.154 * min(p.cg, FC_WINOGRAD_CHAIN)
-    g.products = FC_WINOGRAD_CHAIN + 1 + later * g.count
-    g.alike = chain * chain + 0.425 * 0.425 * (later + 2)
+    g.levels = max(sum_levels(p), 1)
+    g.alike = chain * chain + 0.425 * 0.425 * (later_roundings(p) + 2)
     plan_tiling(&g, threads)
     pieces = np.empty((g.count, 3), np.intp)
     pieces[:, 0] = np.arange(g.count) * FC_WINOGRAD_CHAIN
@@ -449,7 +462,7 @@ cdef object compute_tiles(const Plan *p, Bank bank, workers):
     g.pieces = <const fc_piece *>cnp.PyArray_DATA(<cnp.ndarray>pieces)
     bad = np.zeros((g.slabs, p.images, g.tile_rows, g.tile_cols), np.bool_)
     g.bad = <unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>bad)
-    memory = round_up(g.p.window_size * p.item) + g.v_bytes + g.m_bytes + g.stage_bytes + g.sums_bytes + 5 * g.plane_bytes
+    memory = round_up(g.p.window_size * p.item) + g.v_bytes + g.m_bytes + g.stage_bytes + g.sums_bytes + 4 * g.plane_bytes
     memory += round_up((4 * (g.block_rows + g.block_cols) + 4) * sizeof(idx) + g.block_rows * g.block_cols) + g.windows_bytes
     tasks = p.images * g.row_blocks * g.col_blocks * g.slabs
     run_team(&g, sizeof(Tiler), memory, tasks, crew(threads, tasks), prepare_tiles, run_tiles)

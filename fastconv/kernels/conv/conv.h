@@ -40,6 +40,7 @@ static void FC_N(fill)(fc_conv *table)
     k->prefetch_ahead = FC_N(prefetch_ahead);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);
+    k->winograd_weights = FC_N(winograd_weights);
     k->winograd_input = FC_N(winograd_input);
     k->winograd_sizes = FC_N(winograd_sizes);
     k->winograd_benign = FC_N(winograd_benign);
