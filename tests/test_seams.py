@@ -53,8 +53,8 @@ REASONS = {
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
     "a number of a formula, see test_conv_winograd": """
-        conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_TRANSFORMS
-        conv/winograd.h:FC_WINOGRAD_DEVIATION conv/winograd.h:FC_WINOGRAD_INPUTS""",
+        conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_DEVIATION
+        conv/winograd.h:FC_WINOGRAD_ALIKE""",
     "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
     "the dimension of an array": """
         contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS

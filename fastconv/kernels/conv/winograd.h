@@ -1,50 +1,52 @@
 /* Winograd's F(4x4, 3x3): 16 outputs of a 3x3 filter by 36 products for each channel instead of 144.
  *
- * A tile of 6x6 inputs d and a filter g become V = B d B' and U = G g G'; their 36 products, summed over channels by 36 matrix
- * products (base/tile.h), become outputs by A' . A, for the points 0, +-a, +-b and infinity, a = 45/64, b = 91/64: so all numbers
- * of A and B are exact in float32, and errors of the first and last outputs, which are the largest, are alike. Lanes are channels
- * before the products and filters behind them. For a vector of channels a tile takes 72 loads, 144 FMAs and 36 stores, and 170
- * operations for the guard; for a vector of filters 36 loads, 100 FMAs and 16 stores, and 90 operations for the guard.
+ * A tile of 6x6 inputs d and a filter g become V = B d B' and U = G g G'; their 36 products, summed over channels by 36
+ * matrix products (base/tile.h), become outputs by A' . A, for the points 0, +-a, +-b and infinity, a = 45/64, b = 91/64: so
+ * all numbers of A and B are exact in float32, and errors of the first and last outputs, which are the largest, are alike.
+ * Lanes are channels before the products and filters behind them. For a vector of channels a tile takes 72 loads, 144 FMAs
+ * and 36 stores, and 170 operations for the guard; for a vector of filters 36 loads, 100 FMAs and 16 stores, and 90
+ * operations for the guard.
  *
  * The guard. Tiles where rounding might spoil |error| <= 32u(|x|*W), W[c,k] the largest tap of a pair of channels, are found,
  * most of them before the products, and the driver computes them directly.
  *
- * 1. Roundings taken as independent, each of relative size 0.425u in the mean square (Benford's law; u at most). Let s_k be the
- * mean of W[c,k] over channels, and p_c the largest W[c,k] / s_k. Of an output of filter k the variance of the error is at most
- * (0.425u s_k)^2 times the sum of
+ * 1. Roundings taken as independent, each of relative size 0.425u in the mean square (Benford's law; u at most). Let s_k be
+ * the mean of W[c,k] over channels, and p_c the largest W[c,k] / s_k. Of an output of filter k the variance of the error is
+ * at most (0.425u s_k)^2 times the sum of
  *
  *   products: of a chain of FC_WINOGRAD_CHAIN channels each of the sums that are rounded while the chain grows is at most
- *     |U||V| over its channels at each point (Cauchy-Schwarz), and so are the last roundings of all its U together, and of all its
- *     V; what m chains come to is at most the sum of their |U||V|, whose square is at most m times the sum of squares, and is
- *     rounded 2 ceil(log3 m) times, and by A' . A a few times more, which are counted as 4, as they are for data whose terms
- *     there have random signs. So (A V)^2 w, summed over channels and points, w = the largest |U|^2 / s_k^2 of all filters and
- *     chains, counts CHAIN + 2 + (2 ceil(log3 m) + 4) m times, A being what the point counts in the output;
- *   the second pass of B: a step t of it spoils outputs by A' diag(G g) t, and no row of G g exceeds W times the sum of that row's
- *     sizes in G. All steps are sums of the results of B: t0 = (r1 + r2) / 2 and so on, and the sum of their squares, each times
- *     the square of what it may do, is at most STEPS_j (A_j r_j)^2 (test_steps_of_the_transforms). The first pass has made
- *     that ROWS_i, the squares of the rows of |G|: p_c^2 ROWS_i STEPS_j (A_i A_j V_ij)^2;
+ *     |U||V| over its channels at each point (Cauchy-Schwarz), and so are the last roundings of all its U together, and of
+ *     all its V; what m chains come to is at most the sum of their |U||V|, whose square is at most m times the sum of
+ *     squares, and is rounded 2 ceil(log3 m) times, and by A' . A a few times more, which are counted as 4, as they are for
+ *     data whose terms there have random signs. So (A V)^2 w, summed over channels and points, w = the largest |U|^2 / s_k^2
+ *     of all filters and chains, counts CHAIN + 2 + (2 ceil(log3 m) + 4) m times, A being what the point counts in the
+ *     output;
+ *   the second pass of B: a step t of it spoils outputs by A' diag(G g) t, and no row of G g exceeds W times the sum of that
+ *     row's sizes in G. All steps are sums of the results of B: t0 = (r1 + r2) / 2 and so on, and the sum of their squares,
+ *     each times the square of what it may do, is at most STEPS_j (A_j r_j)^2 (test_steps_of_the_transforms). The first pass
+ *     has made that ROWS_i, the squares of the rows of |G|: p_c^2 ROWS_i STEPS_j (A_i A_j V_ij)^2;
  *   the first pass likewise, but what goes wrong in one of its columns is there what an error of the input is, and reaches an
  *     output through one tap: p_c^2 (ROWS_i + STEPS_i) (A_i M_ij)^2, M = B d, its results being roundings of their own;
- *   in double G g G', which float32 has from wider numbers: p_c^2 (ROWS_i TAPS_j + TAPS_i ROWS_j) (A_i A_j V_ij)^2, TAPS being
- *     what a row's steps come to, twice where their errors meet at two points.
+ *   in double G g G', which float32 has from wider numbers: p_c^2 (ROWS_i TAPS_j + TAPS_i ROWS_j) (A_i A_j V_ij)^2, TAPS
+ *     being what a row's steps come to, twice where their errors meet at two points.
  *
- * These forms for the four outputs at the corners bound those of the others, since A_1^2 <= 0.5 A_0^2 + 0.3 A_3^2 and A_2^2 <=
- * 0.3 A_0^2 + 0.6 A_3^2 at each point; Q is the largest of the four. A tile is benign where the root of Q is at most
- * FC_WINOGRAD_DEVIATION / 0.425 * L, L being |x|*W / s_k at least: never where something is NaN or infinite, which is how NaN and
- * infinities reach the outputs that the formula gives them and no others. L is first the smallest sum of q_c |x_c| of a window, q_c
- * the smallest W[c,k] / s_k; if that is too little, the smallest of all windows and filters, from products of the windows'
- * sums with W / s_k (16 for each pair of channels, a ninth of the direct way). L must lie in a range in which squares neither
- * overflow nor vanish. Without FMAs the products inside B round too, which is far less.
+ * These forms for the four outputs at the corners bound those of the others, since A_1^2 <= 0.5 A_0^2 + 0.3 A_3^2 and A_2^2
+ * <= 0.3 A_0^2 + 0.6 A_3^2 at each point; Q is the largest of the four. A tile is benign where the root of Q is at most
+ * FC_WINOGRAD_DEVIATION / 0.425 * L, L being |x|*W / s_k at least: never where something is NaN or infinite, which is how NaN
+ * and infinities reach the outputs that the formula gives them and no others. L is first the smallest sum of q_c |x_c| of a
+ * window, q_c the smallest W[c,k] / s_k; if that is too little, the smallest of all windows and filters, from products of the
+ * windows' sums with W / s_k (16 for each pair of channels, a ninth of the direct way). L must lie in a range in which
+ * squares neither overflow nor vanish. Without FMAs the products inside B round too, which is far less.
  *
  * 2. Roundings that are alike. Where all channels hold one image, each addition of a chain adds the same term, and errs alike
- * until the sum reaches the next power of two: to 16 equal terms t this makes 39u t in the mean square, 2.46u of their sum, and as
- * much of m chains' sum M. Levels and transforms add 2 ceil(log3 m) + 6 roundings of M. Points stay independent: no
- * output's deviation exceeds the root of the sum of (A M)^2 times `alike`, (2.46u n/16)^2 for chains of n terms and (0.425u)^2 for
- * each other rounding. M is there after the products, for each filter by itself: a tile stays benign while that is at most
- * FC_WINOGRAD_ALIKE u s_k L. Channels that are not alike have an M far below this.
+ * until the sum reaches the next power of two: to 16 equal terms t this makes 39u t in the mean square, 2.46u of their sum,
+ * and as much of m chains' sum M. Levels and transforms add 2 ceil(log3 m) + 6 roundings of M. Points stay independent: no
+ * output's deviation exceeds the root of the sum of (A M)^2 times `alike`, (2.46u n/16)^2 for chains of n terms and
+ * (0.425u)^2 for each other rounding. M is there after the products, for each filter by itself: a tile stays benign while
+ * that is at most FC_WINOGRAD_ALIKE u s_k L. Channels that are not alike have an M far below this.
  *
- * The bound of Q is reached where one channel outweighs all others and each of these still rounds; errors of other data are far
- * smaller, of random data about 0.3u(|x|*W).
+ * The bound of Q is reached where one channel outweighs all others and each of these still rounds; errors of other data are
+ * far smaller, of random data about 0.3u(|x|*W).
  */
 
 #ifndef FC_WINOGRAD_ONCE
