@@ -248,7 +248,7 @@ def conv2d(
 
     W the largest tap ``max |filters[:, :, c, k]|`` of each pair of channels. Like that of roundings of either sign it is not for
     the worst case, which no method with chains keeps: a tile is computed so only if the standard deviation of its errors is below
-    16 u sum |x| W, bounded for all data whose roundings are independent, and below 8 u sum |x| W where all channels hold the same
+    14 u sum |x| W, bounded for all data whose roundings are independent, and below 6 u sum |x| W where all channels hold the same
     image and so round alike; for random data it is about 0.3 u. Searches for tiles that err most have not passed 30 u.
 
     The same bits come out for any number of threads, any split of the batch and any memory layout of the same values, and for

@@ -250,7 +250,7 @@ def test_few_tiles_of_ordinary_images_are_computed_directly(isa, rng, dtype):
 @both
 def test_pixels_just_below_what_the_guard_admits(isa, rng, dtype):
     """One pixel grows until its tiles are computed directly: until then, too, errors keep the bound."""
-    for c in (1, 16):
+    for c in (8, 16):
         w = np.where(rng.random((3, 3, c, 40)) < 0.5, 1.0, -1.0)
         left = 0
         for huge in np.geomspace(1, 1000, 16):

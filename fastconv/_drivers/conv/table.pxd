@@ -115,9 +115,8 @@ cdef extern from "conv/table.h" nogil:
         const void *m
         const void *bias
         const void *scales
-        const void *least
         void *out
-        unsigned char *bad
+        void *needs
         ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col
         double alike
 

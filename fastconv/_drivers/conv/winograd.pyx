@@ -303,6 +303,21 @@ cdef bint keeps(const Tiling *g, Tiler *w, idx group, idx row, idx col, idx tile
     return benign
 
 
+cdef void check_again(const Tiling *g, Tiler *w, idx group, idx rows, idx cols, idx y, idx x, unsigned char *bad) noexcept nogil:
+    """Notes which tiles of a block turn out not to be benign, after all their outputs."""
+    cdef const Plan *p = &g.p
+    cdef idx row, i, at
+    cdef fc_winograd_least a
+    a.rows, a.first = 0, False
+    for row in range(rows):
+        for i in range(cols):
+            at = row * cols + i
+            a.need, a.least = w.needs + at * p.item, w.least + at * p.item
+            if not bad[row * g.tile_cols + i] and not p.k.winograd_least(&a):
+                bad[row * g.tile_cols + i] = not keeps(g, w, group, row, i, at, min(4, p.ho - 4 * (y + row)),
+                                                       min(4, p.wo - 4 * (x + i)))
+
+
 cdef bint find_benign(const Tiling *g, Tiler *w, idx group, idx rows, idx cols, idx y, idx x, unsigned char *bad) noexcept nogil:
     """Transforms the tiles of a packed block and notes which are not benign; returns whether any is."""
     cdef const Plan *p = &g.p
@@ -349,9 +364,9 @@ cdef void multiply(const Tiling *g, Tiler *w, idx group, idx panel, idx tiles) n
                 w.m + point * (tiles * width + p.base.lanes) * p.item)
 
 
-cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx group, idx k0, idx width, idx rows, idx cols, idx y, idx x,
-                      unsigned char *bad) noexcept nogil:
-    """Transforms products with the filters from k0 on to outputs, and notes which tiles turn out not to be benign."""
+cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx group, idx k0, idx width, idx rows, idx cols, idx y,
+                      idx x) noexcept nogil:
+    """Transforms products with the filters from k0 on to outputs, and notes what they need to be benign."""
     cdef const Plan *p = &g.p
     cdef idx row, i, k = group * p.kg + k0, columns = min(width, p.kg - k0)
     cdef fc_winograd_output a
@@ -360,7 +375,7 @@ cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx group, idx k0, i
     a.cols = min(4 * cols, p.wo - 4 * x)
     a.bias = p.bias + k * p.item if p.bias != NULL and g.direct else NULL
     for row in range(rows):
-        a.m, a.least, a.bad = w.m + row * cols * width * p.item, w.least + row * cols * p.item, bad + row * g.tile_cols
+        a.m, a.needs = w.m + row * cols * width * p.item, w.needs + row * cols * p.item
         a.rows = min(4, p.ho - 4 * (y + row))
         if g.direct:
             a.out = out + 4 * (y + row) * p.out_row + 4 * x * p.out_col + k * p.item
@@ -396,9 +411,10 @@ cdef void tiles_task(const Tiling *g, Tiler *w, idx task) noexcept nogil:
         for panel in range(panels * slab // g.slabs, panels * (slab + 1) // g.slabs):
             k0, width = panel_start(p, panel), panel_start(p, panel + 1) - panel_start(p, panel)
             multiply(g, w, group, panel, rows * cols)
-            write_tiles(g, w, out, group, k0, width, rows, cols, y, x, bad)
+            write_tiles(g, w, out, group, k0, width, rows, cols, y, x)
             if tick(&t.worker.clock, <double>FC_WINOGRAD_POINTS * rows * cols * p.cg * width):
                 return
+        check_again(g, w, group, rows, cols, y, x, bad)
 
 
 cdef void run_tiles(const void *plan, void *worker) noexcept nogil:

@@ -139,7 +139,8 @@ typedef struct fc_winograd_windows {
 } fc_winograd_windows;
 
 /* L of a tile, of its `rows` x `cols` outputs, from the products of these sums with the shares of a panel, width columns
- * each: *least becomes smaller than what it holds, if this is not the `first` panel. Whether *need is kept is returned. */
+ * each: *least becomes smaller than what it holds, if this is not the `first` panel. Whether *need is kept is returned; so it is
+ * of *least as it is, without rows. */
 typedef struct fc_winograd_least {
     const void *sums, *need;
     void *least;
@@ -148,12 +149,11 @@ typedef struct fc_winograd_least {
 } fc_winograd_least;
 
 /* The outputs of a row of tiles, `rows` <= 4 rows and `cols` columns: out[y * out_row + x * out_col + k] of
- * m[point * point_step + tile * tile_step + k] (aligned, as scales are), plus bias[k], if any. bad[tile] becomes 1 where
- * roundings that are alike might spoil a tile, by its least[tile] and what they come to, `alike`. */
+ * m[point * point_step + tile * tile_step + k] (aligned, as scales are), plus bias[k], if any. needs[tile] becomes what L of the
+ * guard needs for roundings that are alike, which come to `alike`, if that is more. */
 typedef struct fc_winograd_output {
-    const void *m, *bias, *scales, *least;
-    void *out;
-    uint8_t *bad;
+    const void *m, *bias, *scales;
+    void *out, *needs;
     ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
     double alike;
 } fc_winograd_output;

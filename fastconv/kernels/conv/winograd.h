@@ -43,7 +43,8 @@
  * and as much of m chains' sum M. Levels and transforms add 2 ceil(log3 m) + 6 roundings of M. Points stay independent: no
  * output's deviation exceeds the root of the sum of (A M)^2 times `alike`, (2.46u n/16)^2 for chains of n terms and
  * (0.425u)^2 for each other rounding. M is there after the products, for each filter by itself: a tile stays benign while
- * that is at most FC_WINOGRAD_ALIKE u s_k L. Channels that are not alike have an M far below this.
+ * that is at most FC_WINOGRAD_ALIKE u s_k L, with the second L where the first is too little. Channels that are not alike have
+ * an M far below this.
  *
  * The bound of Q is reached where one channel outweighs all others and each of these still rounds; errors of other data are
  * far smaller, of random data about 0.3u(|x|*W).
@@ -51,8 +52,8 @@
 
 #ifndef FC_WINOGRAD_ONCE
 #define FC_WINOGRAD_ONCE
-#define FC_WINOGRAD_DEVIATION 16.0
-#define FC_WINOGRAD_ALIKE 8.0
+#define FC_WINOGRAD_DEVIATION 14.0
+#define FC_WINOGRAD_ALIKE 6.0
 #define FC_WINOGRAD_ROWS {1.01, 2.2, 2.2, 0.53, 0.53, 1.0}
 #define FC_WINOGRAD_STEPS {2.0, 13.2, 13.2, 0.5, 0.5, 1.7}
 #define FC_WINOGRAD_TAPS {2.1, 8.6, 8.6, 2.1, 2.1, 0.0}
@@ -360,9 +361,9 @@ static int FC_N(winograd_least)(const fc_winograd_least *w)
 static void FC_N(winograd_output)(const fc_winograd_output *w)
 {
     const ptrdiff_t step = w->point_step;
-    const FC_T limit = (FC_T)(FC_WINOGRAD_ALIKE * FC_WINOGRAD_ALIKE / w->alike);
+    const FC_T alike = (FC_T)(w->alike / (FC_WINOGRAD_ALIKE * FC_WINOGRAD_ALIKE));
     for (ptrdiff_t tile = 0; tile < w->tiles; tile++) {
-        const FC_T least = ((const FC_T *)w->least)[tile];
+        FC_T *need = (FC_T *)w->needs + tile;
         FC_VEC most = {0};
         const ptrdiff_t cols = w->cols - 4 * tile < 4 ? w->cols - 4 * tile : 4;
         for (ptrdiff_t k = 0; k < w->columns; k += FC_LANES) {
@@ -409,6 +410,7 @@ static void FC_N(winograd_output)(const fc_winograd_output *w)
                 for (int j = 0; j < cols; j++)
                     FC_N(put_first)(out + i * w->out_row + j * w->out_col, y[i][j], left);
         }
-        w->bad[tile] |= FC_N(any)(most > FC_N(splat)(limit * least * least));
+        for (int i = 0; i < FC_LANES; i++)
+            *need = most[i] * alike > *need ? most[i] * alike : *need;
     }
 }
