@@ -11,6 +11,7 @@ from .neighborhood import peers as neighborhood
 
 NAMES = (
     "fastconv-calls",
+    "fastconv-float32",
     "fastconv-named",
     "torch",
     "scipy",

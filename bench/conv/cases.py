@@ -27,6 +27,38 @@ def conv_arguments(shape, dtype, layout="NHWC", prepared=False, **kwargs):
     return (images, filters), kwargs
 
 
+def integer_arguments(shape, kinds, **options):
+    """Images and filters of integers of two kinds."""
+    n, h, w, c, f, k = shape
+    groups = options.get("groups", 1)
+    made = [np.abs(small_integers(size, np.int8, seed=seed)) for seed, size in ((1, (n, h, w, c)), (2, (f, f, c // groups, k)))]
+    return tuple(one.astype(kind) for one, kind in zip(made, kinds, strict=True)), options
+
+
+def integer_case(shape, kinds, target, *, note="", **options):
+    """A row of `conv2d` of integers, against our own of float32."""
+    return Case(
+        group="conv", family="integers", label=f"{','.join(map(str, shape))} {note}{kinds[1]}", dtype=kinds[0], op="conv2d",
+        setup=partial(integer_arguments, shape, kinds, **options), peers=("fastconv-float32",), target=target,
+    )  # fmt: skip
+
+
+def complex_arguments(shape, dtype):
+    """Images and filters whose parts are small integers."""
+    n, h, w, c, f, k = shape
+    made = (small_integers((2, *size), dtype, seed=seed) for seed, size in ((1, (n, h, w, c)), (2, (f, f, c, k))))
+    return tuple(real + np.array(1j, dtype) * imaginary for real, imaginary in made), {}
+
+
+def complex_case(shape, dtype, target):
+    """A row of `conv2d` of complex numbers."""
+    return Case(
+        group="conv", family="complex", label=",".join(map(str, shape)), dtype=dtype, op="conv2d",
+        setup=partial(complex_arguments, shape, dtype), peers=("numpy",), target=target,
+        tolerance=ROUNDING["float32" if dtype == "complex64" else "float64"],
+    )  # fmt: skip
+
+
 def conv_case(family, shape, dtype, peers=(), target=None, *, note="", layout="NHWC", **options):
     """A row of `conv2d`; options that `Case` does not know are passed to the call."""
     fields = {
@@ -116,6 +148,11 @@ CASES = [
         for dtype, target in DEPTHWISE
         for s in (1, 2)
     ),
+    *(integer_case(BIG, kinds, 1.5) for kinds in (("uint8", "int8"), ("int16", "int16"))),
+    integer_case((1, 224, 224, 3, 7, 64), ("uint8", "int8"), 1.0),
+    integer_case(PLANES_64, ("uint8", "int8"), 0.5, groups=64, note="depthwise "),
+    integer_case((1, 1024, 1024, 1, 5, 1), ("uint8", "int8"), 0.5),
+    *(complex_case((1, 114, 114, 32, 3, 32), dtype, 3.0) for dtype in ("complex64", "complex128")),
     conv_case("smallest call", (1, 4, 4, 1, 3, 1), "float32", TORCH, 1.0),
     conv_case("plain NumPy", BATCH, "float32", NUMPY, 3.0, against="numpy"),
     conv_case("plain NumPy", BATCH, "float64", NUMPY, 3.0, against="numpy"),

@@ -57,6 +57,7 @@ CROSSED = {
     "conv.WINOGRAD_BANK": CHOICE,
     "conv.WINOGRAD_BYTES": "test_blocks_of_tiles_do_not_touch_the_bits",
     "conv.WINOGRAD_PIXELS": "test_blocks_of_tiles_do_not_touch_the_bits",
+    "conv.DOT": "test_integers_of_all_sizes",
     "conv.REPAIR_PART": "test_images_with_many_tiles_that_are_not_benign",
     "conv/table.h:FC_WINOGRAD_CHAIN": "test_winograd_agrees_with_the_formula",
     "conv/winograd.h:CHUNK": "test_winograd_agrees_with_the_formula",

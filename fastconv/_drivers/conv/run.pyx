@@ -14,7 +14,31 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
+from fastconv._drivers.base cimport (
+    FC_BLOCKS,
+    FC_CHAIN,
+    FC_COLUMNS,
+    FC_CONSTANT,
+    FC_F32,
+    FC_F64,
+    FC_I32,
+    FC_MIRROR,
+    FC_NEAREST,
+    FC_COUPLES,
+    FC_REALS,
+    FC_REFLECT,
+    FC_SINGLES,
+    FC_SUMS_16,
+    FC_SUMS_16_DOT,
+    FC_SUMS_32,
+    FC_SUMS_64,
+    FC_SWAPPED,
+    FC_TWINS,
+    FC_U16,
+    FC_U32,
+    FC_WRAP,
+    fc_panel,
+)
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
 from fastconv._drivers.conv.pack cimport Thread, image
@@ -47,7 +71,9 @@ cnp.import_array()
 cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
 cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
 
+cdef idx DOT = 1                         # 1: pairs of products are added by one instruction, where the machine has it
 cdef idx REPAIR_PART = 4                # an image is computed directly where more than one tile of so many is not benign
+seam("conv.DOT", &DOT)
 seam("conv.REPAIR_PART", &REPAIR_PART)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
@@ -190,22 +216,82 @@ cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
-cdef int set_filters(Plan *p, cnp.ndarray w, idx groups) except -1:
-    p.w, p.w_kind = <const char *>cnp.PyArray_DATA(w), kind_of(w)
+cdef int set_filters(Plan *p, cnp.ndarray w, idx groups, bint complex_x) except -1:
+    """The filters of a call, of which complex ones become twice as many real filters, of twice the channels if x is complex."""
+    cdef idx item = cnp.PyArray_ITEMSIZE(w) // 2
     p.fh, p.fw, p.cg = cnp.PyArray_DIM(w, 0), cnp.PyArray_DIM(w, 1), cnp.PyArray_DIM(w, 2)
     p.w_fh, p.w_fw, p.w_c, p.w_k = (cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1), cnp.PyArray_STRIDE(w, 2),
                                     cnp.PyArray_STRIDE(w, 3))
     p.groups, p.kg = groups, cnp.PyArray_DIM(w, 3) // groups
+    p.form = FC_REALS
+    if cnp.PyArray_ISCOMPLEX(w):
+        p.form = FC_BLOCKS if complex_x else FC_COLUMNS
+        p.cg *= 2 if complex_x else 1
+        p.kg *= 2
+        if not complex_x and p.w_k == 2 * item:   # both parts lie as real filters do
+            p.form, p.w_k = FC_REALS, item
+        w = w.real
+    p.w, p.w_kind = <const char *>cnp.PyArray_DATA(w), kind_of(w)
     p.terms = p.fh * p.fw * p.cg
     return 0
 
 
-cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_) except -1:
-    memset(p, 0, sizeof(p[0]))
+cdef void set_numbers(Plan *p, bint double_) noexcept:
+    """Computes with float or double."""
     p.item = 8 if double_ else 4
+    p.own = FC_F64 if double_ else FC_F32
     p.base, p.k = &table().base.real[double_], &table().conv.real[double_]
+
+
+cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_, bint complex_x) except -1:
+    memset(p, 0, sizeof(p[0]))
+    set_numbers(p, double_)
     p.sh = p.sw = p.dh = p.dw = 1
-    return set_filters(p, w, groups)
+    return set_filters(p, w, groups, complex_x)
+
+
+cdef void set_words(Plan *p) noexcept:
+    """Makes words of integers of 16 bits or fewer: what the terms are from here on."""
+    p.words, p.halves = FC_SINGLES, p.cg
+    if (p.w_kind & ~FC_SWAPPED) == FC_U16:
+        p.words = FC_TWINS
+    elif p.cg % 2 == 0 or p.groups == 1 and p.cg > 1:
+        p.words, p.x_half, p.w_half = FC_COUPLES, p.x_channel, p.w_c
+        p.x_channel *= 2
+        p.w_c *= 2
+        p.cg = ceil_div(p.cg, 2)
+    p.terms = p.fh * p.fw * p.cg
+
+
+cdef object set_integers(Plan *p, object bias, object cval):
+    """Computes with integers; returns the array of a number for each filter that p.bias points to, or None."""
+    cdef int x_kind = p.x_kind & ~FC_SWAPPED, w_kind = p.w_kind & ~FC_SWAPPED
+    cdef int which = FC_SUMS_64
+    cdef idx cg = p.cg, w_c = p.w_c
+    cdef fc_panel a
+    p.own, p.item = p.out_kind, 4 if p.out_kind == FC_I32 else 8
+    if p.item == 4:
+        which = FC_SUMS_16_DOT if table().conv.dot and DOT == 1 else FC_SUMS_16
+    elif max(x_kind, w_kind) <= FC_I32 and x_kind != FC_U32 and w_kind != FC_U32:
+        which = FC_SUMS_32
+    p.base, p.k = &table().conv.integer[which].base, &table().conv.integer[which].conv
+    p.whole = cval & 0xFFFFFFFFFFFFFFFF
+    if p.item == 4:
+        set_words(p)
+        p.whole = (p.whole ^ (1 << 15 if x_kind == FC_U16 else 0)) & 0xFFFF
+        p.whole |= (~p.whole if p.words == FC_TWINS else p.whole) << 16
+        if bias is None and (x_kind == FC_U16 or w_kind == FC_U16):
+            bias = np.zeros(p.groups * p.kg, np.int32)
+    if bias is None:
+        return None
+    b = np.array(bias, np.int32 if p.item == 4 else np.int64, order="C")
+    p.bias = <const char *>cnp.PyArray_DATA(<cnp.ndarray>b)
+    if p.item == 4 and (x_kind == FC_U16 or w_kind == FC_U16):
+        a.dst, a.src, a.columns, a.kind, a.form, a.words = <void *>p.bias, p.w, p.groups * p.kg, p.w_kind, FC_REALS, p.words
+        a.fh_step, a.fw_step, a.c_step, a.k_step = p.w_fh, p.w_fw, w_c, p.w_k
+        a.fw, a.c, a.first, a.count = max(p.fw, 1), max(cg, 1), 0, p.fh * p.fw * cg
+        p.k.offsets(&a, x_kind == FC_U16)
+    return b
 
 
 cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
@@ -267,25 +353,29 @@ cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexce
     return True
 
 
-def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
-           int mode, double cval, idx groups, int activation, int method, Bank bank, workers):
-    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
-    filters; conv.py has checked everything."""
-    cdef Plan p
+cdef cnp.ndarray set_arrays(Plan *p, cnp.ndarray x, cnp.ndarray out, bint padded):
+    """The images and results of a call; returns the array of real numbers or integers that x is."""
     cdef int i, n = x.ndim
-    cdef cnp.ndarray b
-    memset(&p, 0, sizeof(p))
-    p.out_kind = kind_of(out)
-    p.item = 8 if p.out_kind == FC_F64 else 4
-    p.base, p.k = &table().base.real[p.item == 8], &table().conv.real[p.item == 8]
-    if bias is not None:
-        if bias.dtype != (np.float64 if p.item == 8 else np.float32):
-            with np.errstate(all="ignore"):   # beyond float32 lies infinity
-                bias = bias.astype(np.float64 if p.item == 8 else np.float32)
-        b = np.ascontiguousarray(bias)
-        p.bias = <const char *>cnp.PyArray_DATA(b)
+    cdef bint complex_ = cnp.PyArray_ISCOMPLEX(x)
+    p.x_row, p.x_col, p.x_channel = cnp.PyArray_STRIDE(x, n - 3), cnp.PyArray_STRIDE(x, n - 2), cnp.PyArray_STRIDE(x, n - 1)
+    p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
+                                     cnp.PyArray_STRIDE(out, n - 1))
+    p.x_parts = p.out_parts = 1
+    if complex_:
+        x = x.real
+        p.x_item = cnp.PyArray_ITEMSIZE(x)
+        if p.x_channel == 2 * p.x_item and (not padded or p.fill[0] == p.fill[1]):
+            p.x_channel = p.x_item
+        else:
+            p.x_parts = 2
+    if cnp.PyArray_ISCOMPLEX(out):
+        out = out.real
+        if p.out_k == 2 * cnp.PyArray_ITEMSIZE(out):
+            p.out_k = cnp.PyArray_ITEMSIZE(out)
+        else:
+            p.out_parts = 2
     p.x, p.out = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(out)
-    p.x_kind = kind_of(x)
+    p.x_kind, p.out_kind = kind_of(x), kind_of(out)
     p.images = 1
     p.lead = n - 3
     for i in range(n - 3):
@@ -294,30 +384,68 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
         p.lead_out[i] = cnp.PyArray_STRIDE(out, i)
         p.images *= p.lead_shape[i]
     p.height, p.width = cnp.PyArray_DIM(x, n - 3), cnp.PyArray_DIM(x, n - 2)
-    p.x_row, p.x_col, p.x_channel = cnp.PyArray_STRIDE(x, n - 3), cnp.PyArray_STRIDE(x, n - 2), cnp.PyArray_STRIDE(x, n - 1)
-    p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
-                                     cnp.PyArray_STRIDE(out, n - 1))
     p.ho, p.wo = cnp.PyArray_DIM(out, n - 3), cnp.PyArray_DIM(out, n - 2)
-    set_filters(&p, w, groups)
-    p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
-    p.mode, p.cval, p.activation = mode, cval, activation
-    if serves(&p) if method == WINOGRAD else method == AUTO and pays(&p):
+    return x
+
+
+cdef cnp.ndarray as_signed(cnp.ndarray a):
+    """An array of uint64 as one of int64: sums are modulo 2^64."""
+    return a.view(a.dtype.str.replace("u", "i")) if a.dtype.kind == "u" and a.dtype.itemsize == 8 else a
+
+
+cdef int dispatch(Plan *p, cnp.ndarray x, int method, Bank bank, workers) except -1:
+    if p.own != FC_F32 and p.own != FC_F64:
+        compute_directly(p, x, workers)
+    elif serves(p) if method == WINOGRAD else method == AUTO and pays(p):
         if bank is None:
-            bank = transform_filters(&p, workers)
-        repair(&p, x, compute_tiles(&p, bank, workers), workers)
+            bank = transform_filters(p, workers)
+        repair(p, x, compute_tiles(p, bank, workers), workers)
     else:
-        compute_directly(&p, x, workers)
+        compute_directly(p, x, workers)
+    return 0
 
 
-def transforms(cnp.ndarray w, idx groups, bint double_, bint pay):
+def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
+           int mode, cval, idx groups, int activation, int method, Bank bank, workers):
+    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
+    filters; conv.py has checked everything."""
+    cdef Plan p
+    cdef cnp.ndarray b
+    if cnp.PyArray_ISCOMPLEX(x) and not cnp.PyArray_ISCOMPLEX(w):   # the parts do not mix
+        for part in ("real", "imag"):
+            conv2d(getattr(x, part), w, getattr(out, part), None if bias is None else getattr(bias, part), sh, sw, dh, dw, top,
+                   left, mode, getattr(cval, part), groups, activation, method, bank, workers)
+        return
+    memset(&p, 0, sizeof(p))
+    if cnp.PyArray_ISINTEGER(out):
+        x, w = as_signed(x), as_signed(w)
+    else:
+        p.fill[0], p.fill[1] = cval.real, cval.imag
+    set_filters(&p, w, groups, cnp.PyArray_ISCOMPLEX(x))
+    x = set_arrays(&p, x, out, mode == FC_CONSTANT)
+    p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
+    p.mode, p.activation = mode, activation
+    if cnp.PyArray_ISINTEGER(out):
+        owner = set_integers(&p, bias, cval)
+    else:
+        set_numbers(&p, p.out_kind == FC_F64)
+        if bias is not None:
+            real = np.dtype(np.float64 if p.item == 8 else np.float32)
+            with np.errstate(all="ignore"):   # beyond float32 lies infinity
+                b = np.ascontiguousarray(bias, np.result_type(real, np.complex64) if out.dtype.kind == "c" else real)
+            p.bias = <const char *>cnp.PyArray_DATA(b)
+    dispatch(&p, x, method, bank, workers)
+
+
+def transforms(cnp.ndarray w, idx groups, bint double_, bint complex_x, bint pay):
     """Whether Winograd's method can compute with the filters `w` at strides and dilations of 1, and may pay."""
     cdef Plan p
-    plan_filters(&p, w, groups, double_)
+    plan_filters(&p, w, groups, double_, complex_x)
     return serves(&p) and (not pay or many_channels(&p))
 
 
-def bank_of(cnp.ndarray w, idx groups, bint double_):
+def bank_of(cnp.ndarray w, idx groups, bint double_, bint complex_x):
     """The transformed filters of `w`, for conv2d on the current instruction set."""
     cdef Plan p
-    plan_filters(&p, w, groups, double_)
+    plan_filters(&p, w, groups, double_, complex_x)
     return transform_filters(&p, None)

@@ -1,7 +1,8 @@
 """What the drivers call; kernels/conv/table.h has the contracts."""
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint64_t
 
-from fastconv._drivers.base cimport fc_ahead, fc_store, fc_tile
+from fastconv._drivers.base cimport fc_ahead, fc_base_kernels, fc_panel, fc_store, fc_tile
 
 
 cdef extern from "conv/table.h" nogil:
@@ -21,8 +22,10 @@ cdef extern from "conv/table.h" nogil:
         const ptrdiff_t *col_index
         ptrdiff_t inside, inside_end, inside_gap
         ptrdiff_t rows, cols, channels, repeat
-        int kind
+        int kind, words
         double fill
+        uint64_t whole
+        ptrdiff_t half, halves
 
     ctypedef struct fc_planar_taps:
         const void *src
@@ -107,6 +110,8 @@ cdef extern from "conv/table.h" nogil:
         void (*split_tile)(const fc_tile *) noexcept nogil
         void (*window)(const fc_window *) noexcept nogil
         void (*store)(const fc_store *) noexcept nogil
+        void (*store_parts)(const fc_store *, ptrdiff_t part, int odd) noexcept nogil
+        void (*offsets)(const fc_panel *, int inputs) noexcept nogil
         void (*planar_taps)(const fc_planar_taps *) noexcept nogil
         void (*plane_rows)(const fc_plane_rows *) noexcept nogil
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
@@ -118,5 +123,11 @@ cdef extern from "conv/table.h" nogil:
         ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil
         void (*winograd_output)(const fc_winograd_output *) noexcept nogil
 
+    ctypedef struct fc_integer_kernels:
+        fc_base_kernels base
+        fc_conv_kernels conv
+
     ctypedef struct fc_conv:
         fc_conv_kernels real[2]
+        fc_integer_kernels integer[4]
+        int dot

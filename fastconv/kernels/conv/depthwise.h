@@ -15,7 +15,7 @@ FC_INLINE void FC_N(channels_body)(const int m, const fc_channel_taps *p)
             const FC_T *at = (const FC_T *)p->src + p->taps[t];
 #pragma GCC unroll 8
             for (int i = 0; i < m; i++)
-                acc[i] += FC_N(load)(at + i * p->step) * w;
+                acc[i] = FC_N(add_products)(acc[i], FC_N(load)(at + i * p->step), w);
         }
         FC_VEC *sums = p->sums;
         for (size_t n = chain++;; n /= FC_GROUP, sums += m) {

@@ -6,7 +6,9 @@
 
 /* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
  * row_index and col_index name the source row and column of each window row and column, -1 for `fill`; columns from
- * `inside` to `inside_end` are inside_gap apart, and only the first of them is named. */
+ * `inside` to `inside_end` are inside_gap apart, and only the first of them is named.
+ * Integers have `whole` for fill. Windows of FC_SUMS_16 are of words: channels counts those, src_channel apart, whose halves are
+ * `half` bytes apart; a pixel has `halves` of them. */
 typedef struct fc_window {
     void *dst;
     ptrdiff_t dst_row, dst_col, dst_channel;
@@ -15,8 +17,10 @@ typedef struct fc_window {
     const ptrdiff_t *row_index, *col_index;
     ptrdiff_t inside, inside_end, inside_gap;
     ptrdiff_t rows, cols, channels, repeat;
-    int kind;
+    int kind, words;
     double fill;
+    uint64_t whole;
+    ptrdiff_t half, halves;
 } fc_window;
 
 /* Vectors of sums of one call of a kernel, at most. */
@@ -127,7 +131,8 @@ typedef struct fc_winograd_output {
     ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
 } fc_winograd_output;
 
-/* The kernels of one real type, with the block sizes that the drivers must use. */
+/* The kernels of one type of elements, with the block sizes that the drivers must use. `split_tile`, `store_parts` and Winograd's
+ * are those of reals alone, `offsets` that of FC_SUMS_16. */
 typedef struct fc_conv_kernels {
     int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
     int outputs;                /* most outputs of `planar_taps` */
@@ -137,6 +142,12 @@ typedef struct fc_conv_kernels {
     void (*split_tile)(const fc_tile *);
     void (*window)(const fc_window *);
     void (*store)(const fc_store *);
+    /* neighbouring columns of c as parts of complex numbers, `part` bytes apart, out_col from pair to pair, of the kind that the
+       kernel computes with; `odd` says that the first column is an imaginary part */
+    void (*store_parts)(const fc_store *, ptrdiff_t part, int odd);
+    /* what sums of FC_SUMS_16 lack: dst[j] += 2^15 sum_k w[k][j] if `inputs` are less 2^15, and -2^15 for each term of twins;
+       c and c_step are those of elements */
+    void (*offsets)(const fc_panel *, int inputs);
     void (*planar_taps)(const fc_planar_taps *);
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
@@ -149,8 +160,15 @@ typedef struct fc_conv_kernels {
     void (*winograd_output)(const fc_winograd_output *);
 } fc_conv_kernels;
 
+typedef struct fc_integer_kernels {
+    fc_base_kernels base; /* lanes, vectors, rows, tile and panel */
+    fc_conv_kernels conv;
+} fc_integer_kernels;
+
 typedef struct fc_conv {
-    fc_conv_kernels real[2]; /* float, double */
+    fc_conv_kernels real[2];       /* float, double */
+    fc_integer_kernels integer[4]; /* FC_SUMS_16, .. */
+    int dot;                       /* whether FC_SUMS_16_DOT runs on this machine */
 } fc_conv;
 
 #endif
