@@ -51,12 +51,12 @@ cdef inline const char *image(const Plan *p, const char *base, const idx *steps,
 
 cdef inline idx channel_at(const Plan *p, idx channel) noexcept nogil:
     """Bytes to a channel of x, counted over all groups: the first of a group."""
-    return channel // p.x_parts * p.x_channel
+    return (channel // 2 if p.x_pairs else channel) * p.x_channel
 
 
 cdef inline idx filter_at(const Plan *p, idx k) noexcept nogil:
     """Bytes to what filter k leaves in `out`."""
-    return k // p.out_parts * p.out_k + k % p.out_parts * p.item
+    return k // 2 * p.out_k + k % 2 * p.item if p.out_pairs else k * p.out_k
 
 
 cdef inline void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, idx columns, char *out,
@@ -66,7 +66,7 @@ cdef inline void store(const Plan *p, const void *c, idx c_row, idx c_col, idx r
     a.out, a.out_row, a.out_col = out, p.out_col, p.out_k
     a.bias = p.bias + k * p.item if p.bias != NULL else NULL
     a.activation, a.kind = p.activation, p.out_kind
-    if p.out_parts > 1:
+    if p.out_pairs:
         p.k.store_parts(&a, p.item, <int>(k % 2))
     else:
         p.k.store(&a)

@@ -60,18 +60,19 @@ cdef void pack_channels(const Plan *p, fc_window *a, const char *x, idx first, i
     cdef int part
     cdef idx c, step = a.dst_channel
     cdef char *dst = <char *>a.dst
-    a.src_row, a.src_col, a.src_channel, a.kind, a.whole = p.x_row, p.x_col, p.x_channel, p.x_kind, p.whole
+    a.src_row, a.src_col, a.src_channel, a.kind, a.whole = p.x_row, p.x_col, p.x_channel, p.x_kind, p.whole_cval
     a.words, a.half, a.halves = p.words, p.x_half, count
     if p.words == FC_COUPLES:
         a.halves = 2 * count if p.way == DEPTHWISE else min(2 * count, p.halves - 2 * first)
-    if p.x_parts == 1:
-        a.src, a.channels, a.fill = x + first * p.x_channel, count, p.fill[0]
+    if not p.x_pairs:
+        a.src, a.channels, a.fill = x + first * p.x_channel, count, p.cval
         p.k.window(a)
         return
     a.dst_channel = 2 * step
     for part in range(2):   # real parts are the even channels
         c = (first - part + 1) // 2
-        a.src, a.channels, a.fill = x + c * p.x_channel + part * p.x_item, (first + count - part + 1) // 2 - c, p.fill[part]
+        a.src, a.channels = x + c * p.x_channel + part * p.x_item, (first + count - part + 1) // 2 - c
+        a.fill = p.imaginary_cval if part else p.cval
         a.dst = dst + (2 * c + part - first) * step * p.item
         p.k.window(a)
     a.dst, a.dst_channel = dst, step

@@ -22,7 +22,7 @@ cdef struct Plan:
     Way way
     idx item                     # bytes of a number that kernels compute with,
     idx x_item                   # and of one of x
-    int own                      # the kind of the elements that kernels compute with
+    int integers                 # FC_I32 or FC_I64, the kind that kernels compute with; 0: real numbers
     # Arrays: shapes, byte strides, kinds of elements.
     int lead
     idx lead_shape[MAX_LEAD]
@@ -36,7 +36,7 @@ cdef struct Plan:
     int x_kind, w_kind, out_kind
     # Complex numbers are computed as twice as many channels and filters, real and imaginary parts.
     int form                     # of filters: FC_REALS, or how complex ones become real
-    int x_parts, out_parts       # 2: x_channel and out_k are from one complex number to the next, as whose parts channels count
+    bint x_pairs, out_pairs      # x_channel and out_k are from one complex number to the next, whose parts are two channels
     # FC_SUMS_16: cg counts words, which hold so many halves for a group; x_channel and w_c are from one word to the next.
     int words
     idx halves                   # 0: elements are no words
@@ -47,8 +47,8 @@ cdef struct Plan:
     idx fh, fw, sh, sw, dh, dw
     idx top, left                # inputs before the first of the array, or minus those that are skipped
     int mode                     # what lies outside an image: FC_CONSTANT, ..
-    double fill[2]               # of FC_CONSTANT; the second is that of imaginary parts,
-    uint64_t whole               # and this that of integers
+    double cval, imaginary_cval
+    uint64_t whole_cval          # that of integers
     bint in_place
     bint plane                   # PLANES with one filter on one plane at stride 1,
     bint ranged                  # so large that its rows come in ranges: per_range rows each

@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_GROUP, FC_REALS, fc_piece
+from fastconv._drivers.base cimport FC_F32, FC_F64, FC_GROUP, FC_REALS, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam
@@ -191,10 +191,15 @@ cdef int plan_inputs(Plan *p) except -1:
     return 0
 
 
+cdef inline int own_kind(const Plan *p) noexcept nogil:
+    """The kind of the elements that kernels compute with."""
+    return p.integers if p.integers else FC_F32 if p.item == 4 else FC_F64
+
+
 cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
     """Whether a kernel can read x where it is."""
     cdef int i
-    if p.x_kind != p.own or p.x_parts > 1 or not cnp.PyArray_ISALIGNED(x):
+    if p.x_kind != own_kind(p) or p.x_pairs or not cnp.PyArray_ISALIGNED(x):
         return False
     for i in range(x.ndim):
         if cnp.PyArray_STRIDE(x, i) % p.item and cnp.PyArray_DIM(x, i) > 1:
@@ -448,7 +453,7 @@ cdef void plan_writing(Plan *p) noexcept:
     cdef int i
     for i in range(p.lead):
         aligned = aligned and p.lead_out[i] % p.item == 0
-    p.direct = aligned and p.out_kind == p.own and p.out_parts == 1 and p.activation == 0
+    p.direct = aligned and p.out_kind == own_kind(p) and not p.out_pairs and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
     elif p.way == PLANES:
@@ -470,7 +475,7 @@ cdef void plan_blocks(Plan *p, int threads) noexcept:
             p.per_range = p.chunks
         p.ranges = ceil_div(p.chunks, p.per_range)
         p.regular = p.form == FC_REALS and p.w_k == p.item and p.w_fw == p.cg * p.w_c and p.w_fh == p.fw * p.w_fw
-        p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == p.own and <size_t>p.w % p.item == 0
+        p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == own_kind(p) and <size_t>p.w % p.item == 0
                    and p.w_c % p.item == 0)
     elif p.ranged:
         plan_ranges(p)

@@ -19,7 +19,6 @@ from fastconv._drivers.base cimport (
     FC_CHAIN,
     FC_COLUMNS,
     FC_CONSTANT,
-    FC_F32,
     FC_F64,
     FC_I32,
     FC_MIRROR,
@@ -239,7 +238,6 @@ cdef int set_filters(Plan *p, cnp.ndarray w, idx groups, bint complex_x) except 
 cdef void set_numbers(Plan *p, bint double_) noexcept:
     """Computes with float or double."""
     p.item = 8 if double_ else 4
-    p.own = FC_F64 if double_ else FC_F32
     p.base, p.k = &table().base.real[double_], &table().conv.real[double_]
 
 
@@ -269,17 +267,17 @@ cdef object set_integers(Plan *p, object bias, object cval):
     cdef int which = FC_SUMS_64
     cdef idx cg = p.cg, w_c = p.w_c
     cdef fc_panel a
-    p.own, p.item = p.out_kind, 4 if p.out_kind == FC_I32 else 8
+    p.integers, p.item = p.out_kind, 4 if p.out_kind == FC_I32 else 8
     if p.item == 4:
         which = FC_SUMS_16_DOT if table().conv.dot and DOT == 1 else FC_SUMS_16
     elif max(x_kind, w_kind) <= FC_I32 and x_kind != FC_U32 and w_kind != FC_U32:
         which = FC_SUMS_32
     p.base, p.k = &table().conv.integer[which].base, &table().conv.integer[which].conv
-    p.whole = cval & 0xFFFFFFFFFFFFFFFF
+    p.whole_cval = cval & 0xFFFFFFFFFFFFFFFF
     if p.item == 4:
         set_words(p)
-        p.whole = (p.whole ^ (1 << 15 if x_kind == FC_U16 else 0)) & 0xFFFF
-        p.whole |= (~p.whole if p.words == FC_TWINS else p.whole) << 16
+        p.whole_cval = (p.whole_cval ^ (1 << 15 if x_kind == FC_U16 else 0)) & 0xFFFF
+        p.whole_cval |= (~p.whole_cval if p.words == FC_TWINS else p.whole_cval) << 16
         if bias is None and (x_kind == FC_U16 or w_kind == FC_U16):
             bias = np.zeros(p.groups * p.kg, np.int32)
     if bias is None:
@@ -360,20 +358,17 @@ cdef cnp.ndarray set_arrays(Plan *p, cnp.ndarray x, cnp.ndarray out, bint padded
     p.x_row, p.x_col, p.x_channel = cnp.PyArray_STRIDE(x, n - 3), cnp.PyArray_STRIDE(x, n - 2), cnp.PyArray_STRIDE(x, n - 1)
     p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
                                      cnp.PyArray_STRIDE(out, n - 1))
-    p.x_parts = p.out_parts = 1
     if complex_:
         x = x.real
         p.x_item = cnp.PyArray_ITEMSIZE(x)
-        if p.x_channel == 2 * p.x_item and (not padded or p.fill[0] == p.fill[1]):
+        p.x_pairs = p.x_channel != 2 * p.x_item or padded and p.cval != p.imaginary_cval
+        if not p.x_pairs:
             p.x_channel = p.x_item
-        else:
-            p.x_parts = 2
     if cnp.PyArray_ISCOMPLEX(out):
         out = out.real
-        if p.out_k == 2 * cnp.PyArray_ITEMSIZE(out):
+        p.out_pairs = p.out_k != 2 * cnp.PyArray_ITEMSIZE(out)
+        if not p.out_pairs:
             p.out_k = cnp.PyArray_ITEMSIZE(out)
-        else:
-            p.out_parts = 2
     p.x, p.out = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(out)
     p.x_kind, p.out_kind = kind_of(x), kind_of(out)
     p.images = 1
@@ -394,7 +389,7 @@ cdef cnp.ndarray as_signed(cnp.ndarray a):
 
 
 cdef int dispatch(Plan *p, cnp.ndarray x, int method, Bank bank, workers) except -1:
-    if p.own != FC_F32 and p.own != FC_F64:
+    if p.integers:
         compute_directly(p, x, workers)
     elif serves(p) if method == WINOGRAD else method == AUTO and pays(p):
         if bank is None:
@@ -420,7 +415,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     if cnp.PyArray_ISINTEGER(out):
         x, w = as_signed(x), as_signed(w)
     else:
-        p.fill[0], p.fill[1] = cval.real, cval.imag
+        p.cval, p.imaginary_cval = cval.real, cval.imag
     set_filters(&p, w, groups, cnp.PyArray_ISCOMPLEX(x))
     x = set_arrays(&p, x, out, mode == FC_CONSTANT)
     p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
