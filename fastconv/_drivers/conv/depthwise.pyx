@@ -3,7 +3,7 @@
 A task is a block of rows times a block of channels. Next hops: pack.pyx and kernels/conv/depthwise.h.
 """
 from fastconv._drivers.common cimport idx, round_up
-from fastconv._drivers.conv.pack cimport Spot, Thread, filter_at, image, pack_filters, pack_window, spot_of, store
+from fastconv._drivers.conv.pack cimport Spot, Thread, channel_at, filter_at, image, pack_filters, pack_window, spot_of, store
 from fastconv._drivers.conv.plan cimport Plan
 from fastconv._drivers.conv.table cimport fc_channel_taps
 from fastconv._drivers.runtime cimport tick
@@ -16,7 +16,7 @@ cdef void depthwise_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef idx columns = min(p.panel_width, all_ - k0)
     cdef idx width = round_up(columns, p.base.lanes)
     cdef idx lanes = p.base.lanes, at, pixels, j
-    cdef const char *x = image(p, p.x, p.lead_x, s.n) + k0 // p.kg * p.x_channel
+    cdef const char *x = image(p, p.x, p.lead_x, s.n) + channel_at(p, k0 // p.kg * p.cg)
     cdef char *out = <char *>image(p, p.out, p.lead_out, s.n) + filter_at(p, k0) + s.x * p.out_col
     cdef const char *src
     cdef fc_channel_taps a

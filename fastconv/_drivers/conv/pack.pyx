@@ -1,5 +1,5 @@
 """Packs filters and windows of conv2d, boundaries resolved. Next hops: kernels/conv/windows.h and kernels/base/pack.h."""
-from fastconv._drivers.base cimport FC_COUPLES, FC_REALS, fc_boundary, fc_panel
+from fastconv._drivers.base cimport FC_BLOCKS, FC_COUPLES, FC_REALS, fc_boundary, fc_panel
 from fastconv._drivers.common cimport ceil_div, idx
 from fastconv._drivers.conv.plan cimport DEPTHWISE, PLANES, Plan
 from fastconv._drivers.conv.table cimport fc_window
@@ -64,6 +64,13 @@ cdef void pack_channels(const Plan *p, fc_window *a, const char *x, idx first, i
     a.words, a.half, a.halves = p.words, p.x_half, count
     if p.words == FC_COUPLES:
         a.halves = 2 * count if p.way == DEPTHWISE else min(2 * count, p.halves - 2 * first)
+    if p.way == DEPTHWISE and p.form == FC_BLOCKS:   # all real parts, then all imaginary ones
+        a.channels, a.src_channel = count, p.x_channel if p.x_pairs else 2 * p.x_item
+        for part in range(2):
+            a.src, a.dst = x + part * p.x_item, dst + part * p.plane_step * p.item
+            a.fill = p.imaginary_cval if part else p.cval
+            p.k.window(a)
+        return
     if not p.x_pairs:
         a.src, a.channels, a.fill = x + first * p.x_channel, count, p.cval
         p.k.window(a)

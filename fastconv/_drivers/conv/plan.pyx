@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F32, FC_F64, FC_GROUP, FC_REALS, fc_piece
+from fastconv._drivers.base cimport FC_BLOCKS, FC_F32, FC_F64, FC_GROUP, FC_REALS, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam
@@ -301,7 +301,7 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
 
 cdef void plan_rows(Plan *p, int threads) noexcept:
     """Blocks of PLANES and DEPTHWISE: rows whose window stays in the second-level cache, enough of them for the team."""
-    cdef idx channels = p.cg if p.way == PLANES else min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
+    cdef idx channels = p.cg if p.way == PLANES else parts(p) * min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
     cdef idx group = p.k.row_group if p.way == PLANES else 1
     p.block_cols = p.wo
     p.task_rows = min(p.ho, max(round_up(ceil_div(p.ho, 4 * threads), group), group))
@@ -366,6 +366,11 @@ cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
     return min(block, columns)
 
 
+cdef inline idx parts(const Plan *p) noexcept nogil:
+    """What an input of a depthwise convolution consists of: those of a complex one lie in two blocks of channels, side by side."""
+    return 2 if p.form == FC_BLOCKS else 1
+
+
 cdef idx channel_width(const Plan *p) noexcept:
     """Filters of a depthwise task: whole vectors, or all the filters of each channel."""
     cdef idx lanes = p.base.lanes
@@ -382,7 +387,7 @@ cdef bint fits(Plan *p) noexcept:
         filters = p.fh * p.fw
         p.fh = fh
     elif p.way == DEPTHWISE:
-        plan_window(p, 1, cols, channel_width(p))
+        plan_window(p, 1, cols, parts(p) * channel_width(p))
         filters = p.terms * round_up(channel_width(p), p.base.lanes)
     else:
         plan_window(p, p.k.row_group if p.plane else 1, cols, p.cg)
@@ -396,7 +401,7 @@ cdef void choose(Plan *p) noexcept:
     p.way, p.split = TILE, 1
     if p.terms == 0:
         return
-    if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
+    if p.cg == parts(p) and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
         p.way = DEPTHWISE
         if fits(p):
             return
@@ -482,8 +487,10 @@ cdef void plan_blocks(Plan *p, int threads) noexcept:
     else:
         p.ranges, p.per_range = 1, p.fh
         plan_rows(p, threads)
-    if p.way == TILE and p.in_place or p.way == DEPTHWISE:
+    if p.way == TILE and p.in_place:
         p.plane_step = 1
+    elif p.way == DEPTHWISE:
+        p.plane_step = p.col_step // parts(p)
 
 
 cdef void plan_room(Plan *p) noexcept:

@@ -6,10 +6,21 @@
 #define FC_OUTSIDE (FC_T)w->fill
 #endif
 
+/* Every second element, twice. */
+FC_INLINE void FC_N(copy_twice)(FC_T *restrict dst, const FC_T *restrict src, ptrdiff_t n)
+{
+    for (ptrdiff_t c = 0; c < n; c++)
+        dst[2 * c] = dst[2 * c + 1] = src[2 * c];
+}
+
 static void FC_N(copy_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
 {
-    const ptrdiff_t item = sizeof(FC_T), n = w->channels;
-    if (w->repeat > 1) {
+    const ptrdiff_t item = w->kind & FC_U8 ? 1 << (w->kind & 6) / 2 : 2 << (w->kind & 3), n = w->channels;
+    if (w->repeat == 2 && w->kind == FC_N(OWN) && w->src_channel == 2 * item
+        && ((uintptr_t)src | (size_t)src_col) % sizeof(FC_T) == 0) {
+        for (ptrdiff_t i = 0; i < run; i++) /* parts of complex numbers */
+            FC_N(copy_twice)(dst + i * w->dst_col, (const FC_T *)(src + i * src_col), n);
+    } else if (w->repeat > 1) {
         for (ptrdiff_t i = 0; i < run; i++)
             for (ptrdiff_t c = 0; c < w->repeat; c++)
                 FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * src_col, w->src_channel, n, w->kind);
