@@ -153,8 +153,8 @@ cdef inline bint can_cross(const Weighing *own) noexcept:
     """Whether two sums of three taps need nothing more before, between or after them than to be stored."""
     cdef const Part *down = &own.part[0]
     cdef const Part *along = &own.part[1]
-    return (own.count == 2 and own.join == FC_JOIN_SUM and (own.wraps_last or not own.whole and own.sums == own.lines)
-            and down.taps[FC_ACROSS] == along.taps[FC_ALONG] == 3 and not (down.taps[FC_ALONG] or along.taps[FC_ACROSS])
+    return (own.count == 2 and own.join == FC_JOIN_SUM
+            and (own.wraps_last or not own.whole and not own.rounds and own.sums == own.lines) and down.taps[FC_ACROSS] == along.taps[FC_ALONG] == 3 and not (down.taps[FC_ALONG] or along.taps[FC_ACROSS])
             and down.order[FC_ACROSS] == along.order[FC_ALONG] == FC_SYMMETRIC)
 
 
