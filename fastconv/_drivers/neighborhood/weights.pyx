@@ -78,7 +78,7 @@ cdef struct Weighing:
     bint rounds                  # doubles are rounded to floats between the axes
     int whole                    # kind of results that are integers, 0: they are real
     bint keeps                   # they may wrap around, or have a fraction
-    bint wraps_last              # parts are integers, so that their sum alone need wrap around
+    bint wraps_last              # parts, or their squares, are integers, so that their sum alone need wrap around
     int join                     # of several parts: their sum, or FC_JOIN_ROOT of that of their squares
     int count
     bint along_first             # of the only part
@@ -249,14 +249,16 @@ cdef void join_part(const Lines *p, const Weighing *own, int i, void *const *out
     for k in range(count if own.count > 1 else 0):
         if own.join == FC_JOIN_ROOT:
             e.join(part[k], NULL, n, FC_JOIN_SQUARE)
-            finish_lines(p, own, part + k, 1, n, own.sums)
+            if not own.wraps_last:
+                finish_lines(p, own, part + k, 1, n, own.sums)
         if i:
             e.join(out[k], more[k], n, FC_JOIN_SUM)
-            if not own.wraps_last:
+            if not own.wraps_last or own.join == FC_JOIN_ROOT:
                 finish_lines(p, own, out + k, 1, n, own.sums)
         if own.join == FC_JOIN_ROOT and i == own.count - 1:
             e.join(out[k], NULL, n, FC_JOIN_ROOT)
-            finish_lines(p, own, out + k, 1, n, own.sums)
+            if not own.wraps_last:
+                finish_lines(p, own, out + k, 1, n, own.sums)
 
 
 cdef void sum_along_first(const Lines *p, const Block *b, const Weighing *own, const void **lines, char *region,
@@ -419,6 +421,7 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
     cdef int native = p.native, kind = kind_of(out) & FC_KINDS, i, side
     cdef bint floats = native in _LIMITS and kind in _LIMITS
     cdef bint keeps = False, integers = True
+    cdef double largest = 0
     cdef float doubt
     own.whole = kind if kind >= FC_U8 else 0
     own.integers = native >= FC_U8
@@ -428,12 +431,13 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
             if floats and in_floats(kind if j else native, kind, weights, &doubt, &keeps):
                 own.part[i].doubt[side] = doubt
                 integers = integers and doubt < 0
+                largest = max(largest, np.abs(weights).sum() * 255)   # of a sum of bytes, after which comes a root
             else:
                 floats = False
     own.lines = FC_F32 if native == FC_F32 or native in _LIMITS else FC_F64
     own.sums = FC_F32 if own.lines == FC_F32 and (floats if own.whole else kind == FC_F32) else FC_F64
     own.rounds = kind == FC_F32 and own.sums == FC_F64
-    own.wraps_last = floats and integers and own.join == FC_JOIN_SUM
+    own.wraps_last = floats and (integers if own.join == FC_JOIN_SUM else largest * largest < 1 << 23)
     own.keeps = own.whole and (not floats or keeps or own.count > 1)
     return floats
 
