@@ -22,5 +22,6 @@ static void FC_N(fill_ways)(fc_conv_kernels *k)
     k->planar_taps = FC_N(planar_taps);
     k->plane_rows = FC_N(plane_rows);
     k->channel_taps = FC_N(channel_taps);
+    k->channel_rows = FC_N(channel_rows);
     k->prefetch_ahead = FC_N(prefetch_ahead);
 }
