@@ -1,5 +1,6 @@
 """conv2d of integers: exact modulo 2^32 and 2^64, against sums of products that NumPy forms in 64 bits."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -17,7 +18,6 @@ LONG = tuple(np.dtype(name) for name in ("?", "i4", "u4", "i8", "u8"))
 ALL = (*SHORT, *LONG)
 PAIRS = tuple(itertools.product(ALL, ALL))
 DOTS = (1, 2)  # of conv.DOT: with the machine's instruction for pairs of products, if it has one, and without
-problems = pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 
 LAYOUTS = {
     "fortran": np.asfortranarray,
@@ -43,7 +43,7 @@ def numbers(rng, shape, dtype):
     return np.where(rng.random(shape) < 0.3, rng.choice(np.array([info.min, info.max], dtype), shape), values)
 
 
-def modulo(x, w, bias=None, activation=None, cval=0, workers=None, **options):
+def modulo(x, w, bias=None, activation=None, cval=0, **options):
     """The formula in integers of 64 bits that wrap around, then in those of the result."""
     sums = reference.conv2d(
         x, w, bias=bias, dtype=np.uint64, sums=reference.shifted_images, cval=int(cval) % 2**64, **options
@@ -51,21 +51,25 @@ def modulo(x, w, bias=None, activation=None, cval=0, workers=None, **options):
     return np.asarray(reference.ACTIVATIONS[activation](sums), sums.dtype)
 
 
-def assert_exact(x, w, **options):
-    expected = np.ascontiguousarray(modulo(x, w, **options))
-    for dot in DOTS[: 2 if fastconv.isa() == "x86-64-v4" else 1]:
-        with runtime.use_seams({"conv.DOT": dot}):
-            assert_same_bits(np.ascontiguousarray(fastconv.conv2d(x, w, **options)), expected)
+@functools.cache
+def case(number, first, second):
+    """Return (input, filters, expected result) of one of PROBLEMS."""
+    problem, rng = PROBLEMS[number], np.random.default_rng(number)
+    x, w = numbers(rng, problem.input, first), numbers(rng, problem.filters, second)
+    return x, w, modulo(x, w, **problem.options)
 
 
-@problems
-def test_integers_of_all_sizes(isa, rng, problem):
-    for first, second in (*PAIRS[:: 3], *itertools.product(SHORT, SHORT)):
-        x, w = numbers(rng, problem.input, first), numbers(rng, problem.filters, second)
-        assert_exact(x, w, **problem.options)
+@pytest.mark.parametrize("number", range(len(PROBLEMS)), ids=lambda number: str(PROBLEMS[number]))
+def test_integers_of_all_sizes(isa, number):
+    for first, second in (*PAIRS[number::9], *tuple(itertools.product(SHORT, SHORT))[number % 4 :: 4]):
+        x, w, expected = case(number, first, second)
+        for dot in DOTS[: 2 if isa == "x86-64-v4" else 1]:
+            with runtime.use_seams({"conv.DOT": dot}):
+                assert_same_bits(fastconv.conv2d(x, w, **PROBLEMS[number].options), expected)
 
 
 @given(
+    isa=st.sampled_from(fastconv.available_isas()),
     dtypes=st.sampled_from(PAIRS),
     channels=st.integers(0, 9),
     groups=st.integers(1, 4),
@@ -100,7 +104,7 @@ def test_every_option(isa, dtypes, channels, groups, multiplier, sizes, taps, mo
         options["bias"] = numbers(rng, w.shape[-1:], np.dtype(rng.choice(("i1", "u2", "i4", "i8", "u8"))))
     if first:
         x, options["data_format"] = np.moveaxis(x, -1, -3).copy(), "NCHW"
-    with runtime.use_seams({"conv.DOT": dot}):
+    with fastconv.use_isa(isa), runtime.use_seams({"conv.DOT": dot}):
         result = fastconv.conv2d(x, w, **options)
     assert_same_bits(np.ascontiguousarray(result), np.ascontiguousarray(modulo(x, w, **options)))
 
@@ -125,6 +129,15 @@ def test_long_extremes(isa, dtype):
         assert np.all(fastconv.conv2d(x, w) == (terms * a * b + 2**63) % 2**64 - 2**63)
 
 
+@pytest.mark.parametrize("multiplier", [1, 2, 3])
+def test_groups_of_two_channels(isa, rng, multiplier):
+    """Whose words are couples, one to a group: they run along channels."""
+    for first, second in itertools.product(SHORT, SHORT):
+        x, w = numbers(rng, (5, 9, 34), first), numbers(rng, (3, 2, 2, 17 * multiplier), second)
+        for view in (x, np.repeat(x, 2, -1)[..., ::2]):
+            assert_same_bits(fastconv.conv2d(view, w, groups=17, padding="SAME"), modulo(x, w, groups=17, padding="SAME"))
+
+
 def test_known_numbers(isa):
     x = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     result = fastconv.conv2d(x, np.array([[1, -2], [3, 4]], np.int8)[..., None, None])
@@ -132,28 +145,26 @@ def test_known_numbers(isa):
     assert result[..., 0].tolist() == [[30, 36, 42], [54, 60, 66]]
 
 
-@problems
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_memory_layout_does_not_matter(isa, rng, problem, layout):
-    for first, second in (("u1", "i1"), ("u2", "i2"), ("i8", "u8"), ("i2", "u2")):
-        x, w = (numbers(rng, shape, np.dtype(name)) for shape, name in ((problem.input, first), (problem.filters, second)))
-        expected = modulo(x, w, **problem.options)
-        bias = np.zeros(w.shape[-1], np.int8)
-        assert_same_bits(fastconv.conv2d(LAYOUTS[layout](x), w, bias=bias, **problem.options), expected)
-        assert_same_bits(fastconv.conv2d(x, LAYOUTS[layout](w), **problem.options), expected)
-        if layout != "byte-swapped":
-            out = LAYOUTS[layout](np.ones_like(expected))
-            assert fastconv.conv2d(x, w, out=out, **problem.options) is out
-            assert_same_bits(np.ascontiguousarray(out), expected)
+def test_memory_layout_does_not_matter(layout):
+    for number, problem in enumerate(PROBLEMS):
+        for first, second in (("u1", "i1"), ("u2", "i2"), ("i8", "u8"), ("i2", "u2")):
+            x, w, expected = case(number, np.dtype(first), np.dtype(second))
+            bias = np.zeros(w.shape[-1], np.int8)
+            assert_same_bits(fastconv.conv2d(LAYOUTS[layout](x), w, bias=bias, **problem.options), expected)
+            assert_same_bits(fastconv.conv2d(x, LAYOUTS[layout](w), **problem.options), expected)
+            if layout != "byte-swapped":
+                out = LAYOUTS[layout](np.ones_like(expected))
+                assert fastconv.conv2d(x, w, out=out, **problem.options) is out
+                assert_same_bits(np.ascontiguousarray(out), expected)
 
 
-@problems
-def test_threads_and_prepared_filters_do_not_matter(isa, rng, problem):
+@pytest.mark.parametrize("number", range(len(PROBLEMS)), ids=lambda number: str(PROBLEMS[number]))
+def test_threads_and_prepared_filters_do_not_matter(number):
+    options = PROBLEMS[number].options
+    made = {name: options[name] for name in ("strides", "dilations", "groups") if name in options}
     for first, second in (("u1", "i1"), ("u2", "u2"), ("?", "i4")):
-        x, w = (numbers(rng, shape, np.dtype(name)) for shape, name in ((problem.input, first), (problem.filters, second)))
-        expected = modulo(x, w, **problem.options)
-        options = dict(problem.options)
-        made = {name: options[name] for name in ("strides", "dilations", "groups") if name in options}
+        x, w, expected = case(number, np.dtype(first), np.dtype(second))
         prepared = fastconv.prepare_filters(w, **made)
         assert prepared.filters.dtype == w.dtype
         for workers in (1, 2, 5):
@@ -168,25 +179,34 @@ SEAMS = ("BLOCK_PIXELS", "CHUNK_BYTES", "SLAB_BYTES", "WINDOW_BYTES", "TERMS_BYT
 
 
 @given(
-    problem=st.sampled_from(PROBLEMS),
-    dtypes=st.sampled_from(PAIRS),
-    seams=st.dictionaries(st.sampled_from(SEAMS), st.sampled_from((1, 40, 3000, 1 << 40))),
+    isa=st.sampled_from(fastconv.available_isas()),
+    number=st.sampled_from(range(len(PROBLEMS))),
+    dtypes=st.sampled_from(PAIRS[::5]),
+    seams=st.dictionaries(st.sampled_from(SEAMS), st.sampled_from((1, 40, 3000, 1 << 20))),
+    dot=st.sampled_from(DOTS),
     workers=st.sampled_from((1, 3)),
 )
-def test_small_blocks(isa, problem, dtypes, seams, workers):
-    rng = np.random.default_rng(len(seams))
-    x, w = (numbers(rng, shape, dtype) for shape, dtype in zip((problem.input, problem.filters), dtypes, strict=True))
-    with runtime.use_seams({f"conv.{name}": value for name, value in seams.items()}):
-        assert_exact(x, w, workers=workers, **problem.options)
+def test_small_blocks(isa, number, dtypes, seams, dot, workers):
+    x, w, expected = case(number, *dtypes)
+    with fastconv.use_isa(isa), runtime.use_seams({f"conv.{name}": value for name, value in seams.items()} | {"conv.DOT": dot}):
+        assert_same_bits(fastconv.conv2d(x, w, workers=workers, **PROBLEMS[number].options), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEAMS)
+def test_small_blocks_of_each_constant(isa, name):
+    for value, number, (first, second) in itertools.product((1, 40, 3000, 1 << 20), range(len(PROBLEMS)), PAIRS[::7]):
+        x, w, expected = case(number, first, second)
+        with runtime.use_seams({f"conv.{name}": value}):
+            assert_same_bits(fastconv.conv2d(x, w, workers=1 + value % 3, **PROBLEMS[number].options), expected)
 
 
 @pytest.mark.parametrize("integer", ALL, ids=str)
 @pytest.mark.parametrize("real", ["f2", "f4", "f8"])
-@pytest.mark.parametrize("swapped", [False, True])
-def test_integers_with_reals_are_promoted(rng, integer, real, swapped):
+def test_integers_with_reals_are_promoted(rng, integer, real):
     """As if the integers had been converted first."""
     dtype = np.result_type(integer, real)
-    for problem in PROBLEMS[:: 2]:
+    for problem, swapped in zip(PROBLEMS, itertools.cycle((False, True))):
         x, w = numbers(rng, problem.input, integer), rng.standard_normal(problem.filters).astype(real)
         if swapped:
             x, w = rng.standard_normal(problem.input).astype(real), numbers(rng, problem.filters, integer)
@@ -260,4 +280,5 @@ def test_sizes_that_users_have(name, rng):
             ((1, 7, 7, 512), (3, 3, 512, 96), {"padding": "SAME"}),
         ):
             for first, second in (("u1", "i1"), ("i2", "i2"), ("u2", "u2"), ("i4", "i4"), ("u8", "i8")):
-                assert_exact(numbers(rng, shape, np.dtype(first)), numbers(rng, filters, np.dtype(second)), **options)
+                x, w = numbers(rng, shape, np.dtype(first)), numbers(rng, filters, np.dtype(second))
+                assert_same_bits(fastconv.conv2d(x, w, **options), modulo(x, w, **options))

@@ -46,8 +46,8 @@ cdef void depthwise_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef char *out = <char *>image(p, p.out, p.lead_out, s.n) + filter_at(p, k0) + s.x * p.out_col
     cdef const char *src
     # Outputs as far apart as taps see the same pixels, which rows of them share where sums are one chain.
-    cdef bint shares = (p.chains == 1 and p.fh == p.fw == 3 and p.terms == 9 and p.pixel_row == p.tap_row and p.pixel_col == p.tap_col
-                        and s.cols >= FC_CHANNEL_PIXELS)
+    cdef bint shares = (p.chains == 1 and p.fh == p.fw == 3 and p.terms == 9 and p.pixel_row == p.tap_row
+                        and p.pixel_col == p.tap_col and s.cols >= FC_CHANNEL_PIXELS)
     if t.packed != s.part:
         pack_filters(p, t.filters, 0, k0, columns, round_up(columns, p.base.lanes), 0, p.terms)
         t.packed = s.part

@@ -369,7 +369,7 @@ cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
 
 
 cdef inline idx parts(const Plan *p) noexcept nogil:
-    """What an input of a depthwise convolution consists of: those of a complex one lie in two blocks of channels, side by side."""
+    """Of what an input of a depthwise convolution consists: parts of complex ones lie in two blocks of channels."""
     return 2 if p.form == FC_BLOCKS else 1
 
 

@@ -4,6 +4,9 @@
 
 #include "base/table.h"
 
+/* Bytes of an element of any kind. */
+static inline ptrdiff_t fc_bytes(int kind) { return kind & FC_U8 ? 1 << (kind & 6) / 2 : 2 << (kind & 3); }
+
 /* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
  * row_index and col_index name the source row and column of each window row and column, -1 for `fill`; columns from
  * `inside` to `inside_end` are inside_gap apart, and only the first of them is named.

@@ -15,7 +15,7 @@ FC_INLINE void FC_N(copy_twice)(FC_T *restrict dst, const FC_T *restrict src, pt
 
 static void FC_N(copy_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
 {
-    const ptrdiff_t item = w->kind & FC_U8 ? 1 << (w->kind & 6) / 2 : 2 << (w->kind & 3), n = w->channels;
+    const ptrdiff_t item = fc_bytes(w->kind), n = w->channels;
     if (w->repeat == 2 && w->kind == FC_N(OWN) && w->src_channel == 2 * item
         && ((uintptr_t)src | (size_t)src_col) % sizeof(FC_T) == 0) {
         for (ptrdiff_t i = 0; i < run; i++) /* parts of complex numbers */

@@ -11,8 +11,6 @@ FC_INLINE uint32_t fc_half_of(const char *p, const int kind)
     return (uint32_t)(fc_integer(p, kind) ^ ((kind & ~FC_SWAPPED) == FC_U16 ? 0x8000 : 0)) & 0xffff;
 }
 
-FC_INLINE ptrdiff_t fc_size(int kind) { return (ptrdiff_t)1 << (kind & 6) / 2; }
-
 FC_INLINE void fc_halves_kind(fc_half *restrict dst, const char *restrict src, ptrdiff_t n, const int kind, const int bytes)
 {
     for (ptrdiff_t i = 0; i < n; i++)
@@ -93,14 +91,14 @@ FC_INLINE void fc_copy_pixel(const fc_window *w, uint32_t *dst, ptrdiff_t dst_st
 
 static void FC_N(words_run)(const fc_window *w, uint32_t *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
 {
-    const ptrdiff_t n = w->channels, size = fc_size(w->kind);
+    const ptrdiff_t n = w->channels, size = fc_bytes(w->kind);
     if (w->dst_channel != 1) {
         for (ptrdiff_t c = 0; c < n; c++)
             fc_copy_words(dst + c * w->dst_channel, w->dst_col, src + c * w->src_channel, src_col, w->half, run,
                           w->words == FC_COUPLES && 2 * c + 1 == w->halves ? FC_SINGLES : w->words, w->kind);
         return;
     }
-    if (w->words != FC_COUPLES || w->half != size || (n > 1 && w->src_channel != 2 * size)) {
+    if (w->words != FC_COUPLES || w->repeat > 1 || w->half != size || (n > 1 && w->src_channel != 2 * size)) {
         for (ptrdiff_t i = 0; i < run; i++)
             for (ptrdiff_t r = 0; r < w->repeat; r++)
                 fc_copy_pixel(w, dst + i * w->dst_col + r, w->repeat, src + i * src_col);
