@@ -53,6 +53,15 @@ def test_other_numbers_beside_complex_ones(rng, number):
         assert_exact(x, w, bias=small(rng, w.shape[-1:], rng.choice(["c8", "f4", "i4"])), **problem.options)
 
 
+@pytest.mark.parametrize("kinds", ["cc", "fc", "cf"])
+def test_any_number_of_filters_far_apart(isa, rng, kinds):
+    """Filters are dealt out by real numbers: some begin with an imaginary part."""
+    for filters, groups in itertools.product(range(1, 20), (1, 2)):
+        x = small(rng, (2 * groups, 4, 37), {"c": "c8", "f": "f4"}[kinds[0]])
+        w = small(rng, (2, 3, 2, filters * groups), {"c": "c8", "f": "f4"}[kinds[1]])
+        assert_exact(x, w, groups=groups, data_format="NCHW", bias=small(rng, w.shape[-1:], "c8"))
+
+
 @given(
     isa=st.sampled_from(fastconv.available_isas()),
     dtypes=st.sampled_from((*itertools.product(("c8", "c16"), repeat=2), *MIXED)),

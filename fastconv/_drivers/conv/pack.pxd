@@ -67,6 +67,7 @@ cdef inline void store(const Plan *p, const void *c, idx c_row, idx c_col, idx r
     a.bias = p.bias + k * p.item if p.bias != NULL else NULL
     a.activation, a.kind = p.activation, p.out_kind
     if p.out_pairs:
+        a.out -= k % 2 * p.item
         p.k.store_parts(&a, p.item, <int>(k % 2))
     else:
         p.k.store(&a)
