@@ -30,11 +30,11 @@ class PreparedFilters:
     method : str
     """
 
-    __slots__ = ("_banks", "dilations", "filters", "flip_filters", "groups", "method", "strides")
+    __slots__ = ("_banks", "_spectra", "dilations", "filters", "flip_filters", "groups", "method", "strides")
 
     def __init__(self, filters, groups, strides, dilations, flip_filters, method):
         self.filters, self.groups, self.strides, self.dilations = filters, groups, strides, dilations
-        self.flip_filters, self.method, self._banks = flip_filters, method, {}
+        self.flip_filters, self.method, self._banks, self._spectra = flip_filters, method, {}, {}
 
     def __reduce__(self):
         return _unpickle, (self.filters, self.groups, self.strides, self.dilations, self.flip_filters, self.method)
@@ -50,7 +50,7 @@ class PreparedFilters:
         isa = _runtime.selected()
         if isa not in self._banks:  # two threads may compute the same, of which one stays
             w, double = self.filters, self.filters.dtype == np.float64
-            able = self.method != "direct" and (self.strides, self.dilations) == ((1, 1), (1, 1))
+            able = self.method in ("auto", "winograd") and (self.strides, self.dilations) == ((1, 1), (1, 1))
             able = able and _conv.transforms(w, self.groups, double, self.method == "auto")
             self._banks[isa] = _conv.bank_of(w, self.groups, double) if able else None
         return self._banks[isa]
@@ -329,8 +329,8 @@ def conv2d(
     dh, dw = dh if fh > 1 else 1, dw if fw > 1 else 1
     if target.size:
         y = np.moveaxis(target, -3, -1) if channels_first else target
-        bank = prepared._bank() if prepared is not None else None
-        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, cval, groups, act, way, bank, workers)
+        bank, spectra = (prepared._bank(), prepared._spectra) if prepared is not None else (None, None)
+        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, cval, groups, act, way, bank, spectra, workers)
     if target is not answer:
         answer[...] = target
     return answer

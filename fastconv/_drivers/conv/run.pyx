@@ -1,7 +1,7 @@
 """Driver of conv2d: plans a call (plan.pyx), cuts it into an inside and a rim where that pays, and runs its tasks on a team.
 
-Large images of many channels go through Winograd's method (winograd.pyx), but for tiles where it might not be accurate. There are
-three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
+Large images of many channels go through Winograd's method (winograd.pyx), and large filters through Fourier transforms
+(fourier.pyx), but for tiles and blocks where those might not be accurate. There are three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
 
 - TILE: lanes along output channels, tiles.pyx;
 - PLANES: few output channels otherwise, lanes along x, planes.pyx;
@@ -10,13 +10,14 @@ three ways of computing directly, chosen in plan.pyx from the shapes of one imag
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
 (kernels/base/table.h). Thread t always computes the same range of tasks.
 """
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
+from fastconv._drivers.conv.fourier cimport Blocks, Spectra, compute_blocks, cut, transform_spectra
 from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
@@ -42,24 +43,30 @@ from fastconv._drivers.runtime cimport crew, run_team, seam, table, team
 
 import numpy as np
 
+from fastconv._drivers.runtime import selected
+
 cnp.import_array()
 
 cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
 cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
 
 cdef idx REPAIR_PART = 4                # an image is computed directly where more than one tile of so many is not benign
+cdef idx FOURIER_TAPS = 64              # least taps of a filter for which "auto" asks what Fourier transforms cost
+cdef idx FOURIER_WORK = 4 << 20         # and least multiply-adds of an image, as computed directly
 seam("conv.REPAIR_PART", &REPAIR_PART)
+seam("conv.FOURIER_TAPS", &FOURIER_TAPS)
+seam("conv.FOURIER_WORK", &FOURIER_WORK)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
 
 cdef enum Method:
-    DIRECT, WINOGRAD, AUTO
+    DIRECT, WINOGRAD, FOURIER, AUTO
 
 # What the arguments of the face are called here and in kernels.
 PADDING_MODES = {
     "constant": FC_CONSTANT, "edge": FC_NEAREST, "symmetric": FC_REFLECT, "mirror": FC_MIRROR, "wrap": FC_WRAP,
 }
-METHODS = {"auto": AUTO, "direct": DIRECT, "winograd": WINOGRAD}
+METHODS = {"auto": AUTO, "direct": DIRECT, "winograd": WINOGRAD, "fft": FOURIER}
 ACTIVATIONS = {
     None: FC_LINEAR, "relu": FC_RELU, "relu6": FC_RELU6, "silu": FC_SILU, "sigmoid": FC_SIGMOID, "tanh": FC_TANH,
 }
@@ -217,8 +224,9 @@ cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
-cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -1:
-    """Computes directly the tiles that `bad` (images, tile rows, tile columns) names, and all of an image where they are many."""
+cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx width, workers) except -1:
+    """Computes directly the tiles of height x width outputs that `bad` (images, tile rows, tile columns) names, and all of an image
+    where they are many."""
     cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
     cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
     cdef Plan one, q
@@ -246,7 +254,7 @@ cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -
             while y1 < rows and all_set(flags + y1 * cols, x0, x1):
                 memset(flags + y1 * cols + x0, 0, x1 - x0)
                 y1 += 1
-            q = part(&one, 4 * y, min(4 * y1, p.ho) - 4 * y, 4 * x0, min(4 * x1, p.wo) - 4 * x0)
+            q = part(&one, height * y, min(height * y1, p.ho) - height * y, width * x0, min(width * x1, p.wo) - width * x0)
             compute(&q, x, workers)
         flags += rows * cols
     return 0
@@ -267,10 +275,31 @@ cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexce
     return True
 
 
+cdef Spectra kept_spectra(const Plan *p, const Blocks *blocks, dict kept, workers):
+    """Those of `kept`, if they were made for the same blocks, else new ones, which are kept."""
+    cdef Spectra spectra
+    cdef object isa = selected()
+    if kept is not None:
+        spectra = kept.get(isa)
+        if spectra is not None and memcmp(&spectra.blocks, blocks, sizeof(Blocks)) == 0:
+            return spectra
+    spectra = transform_spectra(p, blocks, workers)
+    if kept is not None:   # of two threads that make the same, one's stays
+        kept[isa] = spectra
+    return spectra
+
+
+cdef bint large(const Plan *p) noexcept:
+    """Whether it is worth a thought what Fourier transforms would cost."""
+    return p.fh * p.fw >= FOURIER_TAPS and <double>p.ho * p.wo * p.groups * p.kg * p.terms >= FOURIER_WORK
+
+
 def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
-           int mode, double cval, idx groups, int activation, int method, Bank bank, workers):
+           int mode, double cval, idx groups, int activation, int method, Bank bank, dict kept, workers):
     """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
-    filters; conv.py has checked everything."""
+    filters, and `kept` holds their spectra between calls; conv.py has checked everything."""
+    cdef Blocks blocks
+    cdef double cost
     cdef Plan p
     cdef int i, n = x.ndim
     cdef cnp.ndarray b
@@ -304,9 +333,14 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     if serves(&p) if method == WINOGRAD else method == AUTO and pays(&p):
         if bank is None:
             bank = transform_filters(&p, workers)
-        repair(&p, x, compute_tiles(&p, bank, workers), workers)
-    else:
-        compute_directly(&p, x, workers)
+        repair(&p, x, compute_tiles(&p, bank, workers), 4, 4, workers)
+        return
+    if p.terms and (method == FOURIER or method == AUTO and large(&p)):
+        blocks = cut(&p, &cost)
+        if method == FOURIER or cost < <double>p.ho * p.wo * p.groups * p.kg * p.terms:
+            repair(&p, x, compute_blocks(&p, kept_spectra(&p, &blocks, kept, workers), workers), blocks.oh, blocks.ow, workers)
+            return
+    compute_directly(&p, x, workers)
 
 
 def transforms(cnp.ndarray w, idx groups, bint double_, bint pay):

@@ -14,6 +14,7 @@
 #include "conv/planes.h"
 #include "conv/depthwise.h"
 #include "conv/winograd.h"
+#include "conv/fourier.h"
 
 static void FC_N(fill)(fc_conv *table)
 {
@@ -44,4 +45,12 @@ static void FC_N(fill)(fc_conv *table)
     k->winograd_sizes = FC_N(winograd_sizes);
     k->winograd_benign = FC_N(winograd_benign);
     k->winograd_output = FC_N(winograd_output);
+    k->fourier = FC_N(fourier);
+    k->fourier_transpose = FC_N(fourier_transpose);
+    k->fourier_products = FC_N(fourier_products);
+    k->fourier_sizes = FC_N(fourier_sizes);
+    k->fourier_extreme = FC_N(fourier_extreme);
+    k->fourier_norms = FC_N(fourier_norms);
+    k->fourier_bounds = FC_N(fourier_bounds);
+    k->fourier_benign = FC_N(fourier_benign);
 }

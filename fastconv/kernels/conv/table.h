@@ -127,6 +127,66 @@ typedef struct fc_winograd_output {
     ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
 } fc_winograd_output;
 
+/* Fourier transforms of blocks, see fourier.h: of 16, 32, .. points along an axis. */
+#define FC_FOURIER_LEAST 16
+#define FC_FOURIER_MOST 256
+
+/* In place, of each column of re + i im: n rows, `step` apart. All is aligned to vectors, `columns` are whole ones. `roots` are the
+ * FC_FOURIER_MOST roots e^(-2 pi i k / FC_FOURIER_MOST) as pairs. Frequencies come in an order of their own, which is that from
+ * which they go `back`, where results are n times too large. */
+typedef struct fc_fourier {
+    void *re, *im;
+    const void *roots;
+    ptrdiff_t step, n, columns;
+    int back;
+} fc_fourier;
+
+/* y[k] = scale * sum_c x[c] conj(w[k][c]), or += with `add`, for 1 to 4 filters k, all pairs of blocks and rows x columns frequencies. The
+ * imaginary parts are so many elements behind the real ones. All is aligned, columns are whole vectors. */
+typedef struct fc_fourier_products {
+    const void *x, *w;
+    void *y;
+    ptrdiff_t x_step, x_im, x_channel, x_pair, w_step, w_im, w_channel, w_filter, y_step, y_im, y_filter, y_pair;
+    ptrdiff_t rows, columns, channels, pairs;
+    int filters, add;
+    double scale;
+} fc_fourier_products;
+
+/* Adds least |src| and most |src| of each `cell` rows to a row of `low` and of `high`; *squares is the sum of src^2. Rows are `step`
+ * apart in src and `columns`, whole vectors, in the others. */
+typedef struct fc_fourier_sizes {
+    const void *src;
+    void *low, *high;
+    double *squares;
+    double least, most;
+    ptrdiff_t step, rows, columns, cell;
+} fc_fourier_sizes;
+
+/* The least of the sums of taps_down x taps_across elements of rows x columns that begin in the first count_down x count_across, or
+ * the largest of those that `wrap` around. `line` has room for 4 * columns + a vector. */
+typedef struct fc_fourier_extreme {
+    const void *src;
+    void *line;
+    ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across;
+    int wraps;
+} fc_fourier_extreme;
+
+/* What the guard must know of a filter, from the largest tap `sizes` of each channel and the sum of the sizes of taps `norms` of
+ * each term (channel c has the terms c, c + channels, ..): least, most and peak become smaller and larger. */
+typedef struct fc_fourier_bounds {
+    const double *sizes, *norms;
+    double *least, *most, *peak;
+    ptrdiff_t channels, terms;
+} fc_fourier_bounds;
+
+/* The guard, from the sums of squares of both blocks and the peak of each term, and the extremes of each block. */
+typedef struct fc_fourier_benign {
+    double *squares;
+    const double *peak;
+    ptrdiff_t terms, points, additions;
+    double least[2], most[2];
+} fc_fourier_benign;
+
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_conv_kernels {
     int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
@@ -147,6 +207,14 @@ typedef struct fc_conv_kernels {
     void (*winograd_sizes)(const fc_winograd_sizes *);
     ptrdiff_t (*winograd_benign)(const fc_winograd_benign *);
     void (*winograd_output)(const fc_winograd_output *);
+    void (*fourier)(const fc_fourier *);
+    void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
+    void (*fourier_products)(const fc_fourier_products *);
+    void (*fourier_sizes)(const fc_fourier_sizes *);
+    double (*fourier_extreme)(const fc_fourier_extreme *);
+    void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm, double *size);
+    void (*fourier_bounds)(const fc_fourier_bounds *);
+    int (*fourier_benign)(const fc_fourier_benign *);
 } fc_conv_kernels;
 
 typedef struct fc_conv {

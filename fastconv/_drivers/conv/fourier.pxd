@@ -1,0 +1,26 @@
+cimport numpy as cnp
+
+from fastconv._drivers.common cimport idx
+from fastconv._drivers.conv.plan cimport Plan
+
+
+cdef struct Blocks:              # how a call is cut, by the shapes of one image and the filters alone
+    idx lh, lw                   # points of a block
+    idx th, tw                   # taps of a part of the filters, at most
+    idx parts_h, parts_w         # parts of the filters
+    idx oh, ow                   # outputs of a block, at most
+    idx rows, cols               # blocks of an image
+
+
+cdef class Spectra:
+    cdef object owner            # of the memory
+    cdef object bounds_owner
+    cdef object isa
+    cdef Blocks blocks           # for which they were made
+    cdef char *w                 # of each group, filter and term, or NULL where there are too many to be kept
+    cdef double *bounds          # of each group: see bounds_size
+
+
+cdef Blocks cut(const Plan *p, double *cost) noexcept
+cdef Spectra transform_spectra(const Plan *p, const Blocks *blocks, workers)
+cdef object compute_blocks(const Plan *p, Spectra spectra, workers)

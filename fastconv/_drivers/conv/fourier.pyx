@@ -1,0 +1,574 @@
+"""Large filters by Fourier transforms of blocks, with their guard: cuts images and filters, and computes the blocks that are benign.
+
+Two blocks of outputs are computed together. Filters larger than half a block come in parts, which are like channels of images that
+are shifted. Whether a pair of blocks is benign depends on its inputs and the filters alone. Next hops: kernels/conv/fourier.h,
+which has the method and the guard, pack.pyx; run.pyx computes directly what this leaves out.
+"""
+from libc.math cimport INFINITY, log2
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from fastconv._drivers.common cimport ceil_div, idx, round_up
+from fastconv._drivers.conv.pack cimport Thread, fill_index, fill_run, image, store
+from fastconv._drivers.conv.plan cimport TILE, Plan
+from fastconv._drivers.conv.table cimport (
+    FC_FOURIER_LEAST,
+    FC_FOURIER_MOST,
+    fc_fourier,
+    fc_fourier_benign,
+    fc_fourier_bounds,
+    fc_fourier_extreme,
+    fc_fourier_products,
+    fc_fourier_sizes,
+    fc_window,
+)
+from fastconv._drivers.runtime cimport crew, run_team, seam, team, tick
+
+import numpy as np
+
+from fastconv._drivers.runtime import selected
+
+cnp.import_array()
+
+cdef idx FOURIER_BLOCK = 256 << 10      # bytes of a plane of a block, at most
+cdef idx FOURIER_BANK = 12 << 20        # of transformed filters that are kept
+cdef idx FOURIER_BYTES = 9 << 18       # of transformed blocks of a task
+cdef idx FOURIER_CELLS = 7              # least cells of a window that the guard counts by cells of several rows
+
+seam("conv.FOURIER_BLOCK", &FOURIER_BLOCK)
+seam("conv.FOURIER_BANK", &FOURIER_BANK)
+seam("conv.FOURIER_BYTES", &FOURIER_BYTES)
+seam("conv.FOURIER_CELLS", &FOURIER_CELLS)
+
+# The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need, by the shapes of one image.
+# `python -m bench conv-costs` measures them.
+cdef idx POINT_COST = 3                 # of a step of a radix 2 of one point of one transform of a pair of blocks
+cdef idx PRODUCT_COST = 7               # of a product of spectra at one frequency
+cdef idx PASS_COST = 30                 # of what else is done with a point: packing, transposing, sizes, storing
+seam("conv.POINT_COST", &POINT_COST)
+seam("conv.PRODUCT_COST", &PRODUCT_COST)
+seam("conv.PASS_COST", &PASS_COST)
+
+cdef enum:
+    FILTERS = 4                  # whose products are formed together, at most
+    MOST_PAIRS = 4               # likewise pairs of blocks that share filters
+    CHAIN = 32                   # terms whose products are added one after another
+    SLICES = 32                  # parts of the filters of a group whose bounds are found one after another
+    TRANSFORM_WORK = 64          # multiply-adds that take as long as one transform of a point
+
+
+# ---- how a call is cut ----
+
+cdef inline idx terms_of(const Plan *p, const Blocks *b) noexcept nogil:
+    return b.parts_h * b.parts_w * p.cg
+
+
+cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, idx *part, idx *parts, idx *each) noexcept:
+    """Taps of a part, parts and outputs of a block of an axis; returns blocks."""
+    cdef idx most = max((points // 2 - 1) // dilation + 1, 1)
+    if (taps - 1) * dilation + 1 <= 3 * points // 4:
+        most = taps
+    parts[0] = ceil_div(taps, most)
+    part[0] = ceil_div(taps, parts[0])
+    parts[0] = ceil_div(taps, part[0])
+    each[0] = min((points - (part[0] - 1) * dilation - 1) // stride + 1, outputs)
+    cdef idx blocks = ceil_div(outputs, each[0])
+    each[0] = ceil_div(outputs, blocks)
+    return ceil_div(outputs, each[0])
+
+
+cdef inline double bank_bytes(const Plan *p, const Blocks *b) noexcept:
+    return 2.0 * b.lh * b.lw * p.item * p.groups * p.kg * terms_of(p, b)
+
+
+cdef inline bint keeps(const Plan *p, const Blocks *b) noexcept:
+    return <double>terms_of(p, b) * spectrum_bytes(p, b) <= FOURIER_BYTES
+
+
+cdef double cost_of(const Plan *p, const Blocks *b) noexcept:
+    """Multiply-adds that take as long as one image, its filters being transformed, too."""
+    cdef double points = <double>b.lh * b.lw, steps = log2(points), terms = terms_of(p, b), pairs = ceil_div(b.rows * b.cols, 2)
+    cdef double transform = points * (POINT_COST * steps + PASS_COST)
+    cdef double bank = p.groups * p.kg * terms * transform * (1 if bank_bytes(p, b) <= FOURIER_BANK else 1 + pairs)
+    cdef double again = 1 if keeps(p, b) else ceil_div(p.kg, FILTERS)
+    return bank + pairs * p.groups * ((terms * again + p.kg) * transform + terms * p.kg * points * PRODUCT_COST)
+
+
+cdef Blocks cut(const Plan *p, double *cost) noexcept:
+    """The cheapest way of cutting a call, and what it costs."""
+    cdef Blocks b, best
+    cdef double now
+    cost[0] = INFINITY
+    memset(&best, 0, sizeof(best))
+    b.lh = FC_FOURIER_LEAST
+    while b.lh <= FC_FOURIER_MOST:
+        b.lw = FC_FOURIER_LEAST
+        while b.lw <= FC_FOURIER_MOST:
+            if b.lh * b.lw * p.item <= FOURIER_BLOCK or b.lh == b.lw == FC_FOURIER_LEAST:
+                b.rows = cut_axis(b.lh, p.fh, p.dh, p.sh, p.ho, &b.th, &b.parts_h, &b.oh)
+                b.cols = cut_axis(b.lw, p.fw, p.dw, p.sw, p.wo, &b.tw, &b.parts_w, &b.ow)
+                now = cost_of(p, &b)
+                if now < cost[0]:
+                    cost[0], best = now, b
+            b.lw *= 2
+        b.lh *= 2
+    return best
+
+
+# ---- planes: rows are a vector longer than they need be, since rows a power of two apart would share sets of the cache ----
+
+cdef inline idx plane_step(const Plan *p, const Blocks *b) noexcept nogil:
+    return b.lw + p.base.lanes
+
+
+cdef inline idx plane_size(const Plan *p, const Blocks *b) noexcept nogil:
+    return b.lh * plane_step(p, b)
+
+
+cdef inline idx spectrum_step(const Plan *p, const Blocks *b) noexcept nogil:
+    return b.lh + p.base.lanes
+
+
+cdef inline idx spectrum_size(const Plan *p, const Blocks *b) noexcept nogil:
+    return b.lw * spectrum_step(p, b)
+
+
+cdef inline idx spectrum_bytes(const Plan *p, const Blocks *b) noexcept nogil:
+    return 2 * spectrum_size(p, b) * p.item
+
+
+cdef inline idx last_taps(idx taps, idx part) noexcept nogil:
+    """Taps of the last part, which has the fewest."""
+    return taps - (ceil_div(taps, part) - 1) * part
+
+
+cdef inline idx cell_rows(const Plan *p, const Blocks *b) noexcept nogil:
+    """Rows that the guard counts together: a power of two."""
+    cdef idx rows = 1
+    while p.dh == 1 and (last_taps(p.fh, b.th) + 1) // (2 * rows) > FOURIER_CELLS:
+        rows *= 2
+    return rows
+
+
+cdef inline idx bounds_size(const Plan *p, const Blocks *b) noexcept nogil:
+    """Numbers that the guard has of a group: `least` and `most` of each channel, `peak` of each term."""
+    return 2 * p.cg + terms_of(p, b)
+
+
+cdef struct Memory:              # of one thread, in bytes
+    idx plane, x, y, w, cells, lines, norms, indices, all_
+
+
+cdef struct Call:
+    Plan p
+    Blocks b
+    Memory m
+    const char *roots
+    char *w                      # spectra of filters, if they are kept
+    double *bounds               # of each group, and while they are found of each of its slices
+    idx slices
+    unsigned char *bad           # of each slab, group, image and block
+    idx slabs                    # of the filters of a group, where there are few pairs
+    idx pairs                    # of blocks of an image
+    idx together, filters        # pairs of a task, and filters whose products are formed together
+    bint keeps                   # transformed blocks of all terms are kept for all filters
+
+
+cdef struct Caller:              # a thread
+    Thread thread
+    char *plane                  # a pair of blocks before transforms and after them,
+    char *x                      # and between: blocks of images,
+    char *y                      # sums of products,
+    char *w                      # a filter
+    char *low                    # sums of sizes of rows, for the guard: those of two blocks
+    char *high
+    char *line
+    double *norms                # of the terms of a filter, or of a pair of blocks
+
+
+cdef void plan_memory(Call *c) noexcept:
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef Memory *m = &c.m
+    cdef idx spectrum = spectrum_bytes(p, b), terms = terms_of(p, b)
+    c.pairs = ceil_div(b.rows * b.cols, 2)
+    c.keeps = keeps(p, b)
+    c.together = max(min(FOURIER_BYTES // (2 * terms * spectrum), c.pairs, MOST_PAIRS), 1) if c.keeps else 1
+    c.filters = max(min(FOURIER_BYTES // (2 * c.together * spectrum), FILTERS, p.kg), 1)
+    m.plane = round_up(2 * plane_size(p, b) * p.item)
+    m.x = round_up(c.together * (terms if c.keeps else 1) * spectrum)
+    m.y = round_up(c.together * c.filters * spectrum)
+    m.w = round_up(spectrum)
+    m.cells = round_up(b.lh // cell_rows(p, b) * b.lw * p.item)
+    m.lines = round_up((4 * b.lw + p.base.lanes) * p.item)
+    m.norms = round_up((p.cg + terms) * sizeof(double))
+    m.indices = round_up((b.lh + b.lw) * sizeof(idx))
+    m.all_ = m.plane + m.x + m.y + m.w + 4 * m.cells + m.lines + m.norms + m.indices
+
+
+cdef void prepare_caller(const void *call, void *worker) noexcept nogil:
+    cdef const Call *c = <const Call *>call
+    cdef Caller *w = <Caller *>worker
+    w.plane = w.thread.worker.memory
+    w.x = w.plane + c.m.plane
+    w.y = w.x + c.m.x
+    w.w = w.y + c.m.y
+    w.low = w.w + c.m.w
+    w.high = w.low + 2 * c.m.cells
+    w.line = w.high + 2 * c.m.cells
+    w.norms = <double *>(w.line + c.m.lines)
+    w.thread.row_index = <idx *>(<char *>w.norms + c.m.norms)
+    w.thread.col_index = w.thread.row_index + c.b.lh
+    # What lies between rows is read and written with them.
+    memset(w.plane, 0, c.m.plane + c.m.x + c.m.y + c.m.w)
+
+
+cdef void to_spectrum(const Call *c, Caller *w, char *into, idx columns) noexcept nogil:
+    """The transform of the planes, of which so many columns are not 0."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx plane = plane_size(p, b) * p.item, size = spectrum_size(p, b) * p.item, step = spectrum_step(p, b)
+    cdef fc_fourier a
+    columns = min(round_up(columns, p.base.lanes), b.lw)
+    a.roots, a.back = c.roots, False
+    a.re, a.im, a.step, a.n, a.columns = w.plane, w.plane + plane, plane_step(p, b), b.lh, columns
+    p.k.fourier(&a)
+    p.k.fourier_transpose(into, step, w.plane, a.step, b.lh, columns)
+    p.k.fourier_transpose(into + size, step, w.plane + plane, a.step, b.lh, columns)
+    memset(into + columns * step * p.item, 0, (b.lw - columns) * step * p.item)
+    memset(into + size + columns * step * p.item, 0, (b.lw - columns) * step * p.item)
+    a.re, a.im, a.step, a.n, a.columns = into, into + size, step, b.lw, b.lh
+    p.k.fourier(&a)
+    w.thread.worker.clock.work += <double>TRANSFORM_WORK * b.lh * b.lw
+
+
+cdef void from_spectrum(const Call *c, Caller *w, char *y, idx columns) noexcept nogil:
+    """The transform back into the planes, of which so many columns are wanted."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx plane = plane_size(p, b) * p.item, size = spectrum_size(p, b) * p.item, step = spectrum_step(p, b)
+    cdef fc_fourier a
+    columns = min(round_up(columns, p.base.lanes), b.lw)
+    a.roots, a.back = c.roots, True
+    a.re, a.im, a.step, a.n, a.columns = y, y + size, step, b.lw, b.lh
+    p.k.fourier(&a)
+    a.re, a.im, a.step, a.n, a.columns = w.plane, w.plane + plane, plane_step(p, b), b.lh, columns
+    p.k.fourier_transpose(w.plane, a.step, y, step, columns, b.lh)
+    p.k.fourier_transpose(w.plane + plane, a.step, y + size, step, columns, b.lh)
+    p.k.fourier(&a)
+    w.thread.worker.clock.work += <double>TRANSFORM_WORK * b.lh * b.lw
+
+
+# ---- filters ----
+
+cdef void pack_taps(const Call *c, Caller *w, idx group, idx k, idx term) noexcept nogil:
+    """The taps of one term of one filter, zeros around them."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx part = term // p.cg, y = part // b.parts_w * b.th, x = part % b.parts_w * b.tw, i
+    cdef fc_window a
+    memset(w.plane, 0, c.m.plane)
+    a.rows, a.cols = min(b.th, p.fh - y), min(b.tw, p.fw - x)
+    a.dst, a.dst_row, a.dst_col, a.dst_channel = w.plane, p.dh * plane_step(p, b), p.dw, 1
+    a.src = p.w + y * p.w_fh + x * p.w_fw + term % p.cg * p.w_c + (group * p.kg + k) * p.w_k
+    a.src_row, a.src_col, a.src_channel = p.w_fh, p.w_fw, 0
+    for i in range(a.rows):
+        w.thread.row_index[i] = i
+    w.thread.col_index[0] = 0
+    a.row_index, a.col_index = w.thread.row_index, w.thread.col_index
+    a.inside, a.inside_end, a.inside_gap, a.channels, a.repeat, a.kind, a.fill = 0, a.cols, 1, 1, 1, p.w_kind, 0
+    p.k.window(&a)
+
+
+cdef void filter_spectrum(const Call *c, Caller *w, idx term) noexcept nogil:
+    """Into w.w, of the taps that are packed."""
+    cdef const Plan *p = &c.p
+    to_spectrum(c, w, w.w, (min(c.b.tw, p.fw - term // p.cg % c.b.parts_w * c.b.tw) - 1) * p.dw + 1)
+
+
+cdef void run_filters(const void *call, void *worker) noexcept nogil:
+    """Bounds of a slice of the filters of a group, and their spectra, if those are kept."""
+    cdef const Call *c = <const Call *>call
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef Caller *w = <Caller *>worker
+    cdef idx terms = terms_of(p, b), size = spectrum_size(p, b) * p.item, step = spectrum_step(p, b) * p.item
+    cdef idx group, slice_, k, term, row, im
+    cdef char *to
+    cdef fc_fourier_bounds f
+    f.channels, f.terms, f.sizes, f.norms = p.cg, terms, w.norms, w.norms + p.cg
+    while w.thread.worker.first < w.thread.worker.last:
+        group, slice_ = w.thread.worker.first // c.slices, w.thread.worker.first % c.slices
+        f.least = c.bounds + w.thread.worker.first * bounds_size(p, b)
+        f.most = f.least + p.cg
+        f.peak = f.most + p.cg
+        for k in range(p.kg * slice_ // c.slices, p.kg * (slice_ + 1) // c.slices):
+            memset(w.norms, 0, (p.cg + terms) * sizeof(double))
+            for term in range(terms):
+                pack_taps(c, w, group, k, term)
+                p.k.fourier_norms(w.plane, plane_step(p, b), b.lh, b.lw, f.norms + term, f.sizes + term % p.cg)
+                if c.w != NULL:
+                    filter_spectrum(c, w, term)
+                    to = c.w + ((group * p.kg + k) * terms + term) * 2 * b.lw * b.lh * p.item
+                    for im in range(2):
+                        for row in range(b.lw):
+                            memcpy(to, w.w + im * size + row * step, b.lh * p.item)
+                            to += b.lh * p.item
+                if tick(&w.thread.worker.clock, <double>b.lh * b.lw):
+                    return
+            p.k.fourier_bounds(&f)
+        w.thread.worker.first += 1
+
+
+cdef object aligned_bytes(idx size):
+    """Memory from a cache line on."""
+    cdef object raw = np.empty(size + 64, np.uint8)
+    cdef idx at = <idx>(-<size_t>cnp.PyArray_DATA(<cnp.ndarray>raw) % 64)
+    return raw[at:at + size]
+
+
+cdef object roots_of(idx item):
+    """The roots of 1, each part rounded once: those of an eighth of the circle, and what symmetry makes of them."""
+    cdef object eighth = np.exp(-2j * np.pi / FC_FOURIER_MOST * np.arange(FC_FOURIER_MOST // 8 + 1))
+    cdef object quarter = np.concatenate([eighth, -1j * eighth[-2::-1].conj()])
+    cdef object quarters = quarter[:-1] * np.array([[1], [-1j], [-1], [1j]])
+    return quarters.ravel().view(np.float64).astype(np.float32 if item == 4 else np.float64)
+
+
+_ROOTS = {4: roots_of(4), 8: roots_of(8)}
+
+
+cdef Spectra transform_spectra(const Plan *p, const Blocks *b, workers):
+    """What is known of filters: the bounds that the guard needs, and their spectra, unless those are too many."""
+    cdef Spectra made = Spectra()
+    cdef Call c
+    cdef idx terms = terms_of(p, b), all_ = p.groups * p.kg * terms, cg = p.cg
+    cdef int threads = team(workers, <double>TRANSFORM_WORK * b.lh * b.lw * all_)
+    c.p, c.b, c.w = p[0], b[0], NULL
+    c.roots = <const char *>cnp.PyArray_DATA(<cnp.ndarray>_ROOTS[p.item])
+    plan_memory(&c)
+    c.slices = min(p.kg, SLICES)
+    if bank_bytes(p, b) <= FOURIER_BANK:
+        made.owner = aligned_bytes(<idx>bank_bytes(p, b))
+        c.w = <char *>cnp.PyArray_DATA(<cnp.ndarray>made.owner)
+    slices = np.zeros((p.groups, c.slices, bounds_size(p, b)))
+    slices[:, :, :cg] = 2.0**30
+    c.bounds = <double *>cnp.PyArray_DATA(<cnp.ndarray>slices)
+    run_team(&c, sizeof(Caller), c.m.all_, p.groups * c.slices, crew(threads, p.groups * c.slices), prepare_caller, run_filters)
+    made.bounds_owner = np.concatenate([slices[:, :, :cg].min(1), slices[:, :, cg:].max(1)], axis=1)
+    made.blocks, made.w, made.isa = b[0], c.w, selected()
+    made.bounds = <double *>cnp.PyArray_DATA(<cnp.ndarray>made.bounds_owner)
+    return made
+
+
+# ---- blocks ----
+
+cdef struct Spot:                # outputs of a block
+    idx y, x, rows, cols
+
+
+cdef inline Spot block_at(const Call *c, idx block) noexcept nogil:
+    cdef Spot s
+    s.y, s.x = block // c.b.cols * c.b.oh, block % c.b.cols * c.b.ow
+    s.rows, s.cols = min(c.b.oh, c.p.ho - s.y), min(c.b.ow, c.p.wo - s.x)
+    return s
+
+
+cdef void pack_block(const Call *c, Caller *w, const char *x, Spot s, idx part, char *plane) noexcept nogil:
+    """One channel of a block of inputs for a part of the filters, zeros around it."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx py = part // b.parts_w * b.th, px = part % b.parts_w * b.tw, step = plane_step(p, b), row
+    cdef idx rows = (s.rows - 1) * p.sh + (min(b.th, p.fh - py) - 1) * p.dh + 1
+    cdef idx cols = (s.cols - 1) * p.sw + (min(b.tw, p.fw - px) - 1) * p.dw + 1
+    cdef fc_window a
+    a.rows = fill_index(w.thread.row_index, 0, rows, 1, 1, 1, True, p.top - s.y * p.sh - py * p.dh, p.height, p.mode)
+    a.cols = cols
+    a.dst, a.dst_row, a.dst_col, a.dst_channel = plane, step, 1, 1
+    a.src, a.src_row, a.src_col, a.src_channel = x, p.x_row, p.x_col, 0
+    a.row_index, a.col_index = w.thread.row_index, w.thread.col_index
+    a.channels, a.repeat, a.kind, a.fill = 1, 1, p.x_kind, p.cval
+    fill_run(&a, w.thread.col_index, s.x * p.sw + px * p.dw - p.left, 1, p.width, p.mode)
+    p.k.window(&a)
+    for row in range(rows):
+        memset(plane + (row * step + cols) * p.item, 0, (b.lw - cols) * p.item)
+    memset(plane + rows * step * p.item, 0, (b.lh - rows) * step * p.item)
+
+
+cdef double extreme(const Call *c, Caller *w, const char *cells, Spot s, idx part, bint wraps) noexcept nogil:
+    """The least of the sums of `cells` that an output has, or the largest of all."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx rows = cell_rows(p, b), taps = min(b.th, p.fh - part // b.parts_w * b.th)
+    cdef fc_fourier_extreme e
+    e.src, e.line, e.rows, e.columns, e.wraps = cells, w.line, b.lh // rows, b.lw, wraps
+    e.taps_across, e.step_across, e.step_down = min(b.tw, p.fw - part % b.parts_w * b.tw), p.dw, p.dh
+    if wraps:
+        e.taps_down, e.count_down, e.count_across = (taps + rows - 2) // rows + 1 if rows > 1 else taps, e.rows, e.columns
+        e.taps_down = min(e.taps_down, e.rows)
+    else:
+        e.taps_down = (taps + 1) // rows - 1 if rows > 1 else taps
+        e.count_down, e.count_across = ceil_div((s.rows - 1) * p.sh, rows) + 1, (s.cols - 1) * p.sw + 1
+    return p.k.fourier_extreme(&e)
+
+
+cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx term, char *into, fc_fourier_benign *f) noexcept nogil:
+    """The spectrum of one term of a pair of blocks, and with `f` what the guard must know of it."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef const double *bounds = c.bounds + group * bounds_size(p, b)
+    cdef idx channel = term % p.cg, part = term // p.cg, plane = plane_size(p, b) * p.item, i, cols = 0
+    cdef const char *x = image(p, p.x, p.lead_x, n) + (group * p.cg + channel) * p.x_channel
+    cdef double squares
+    cdef fc_fourier_sizes a
+    cdef Spot s
+    if f != NULL and channel == 0:
+        memset(w.low, 0, 4 * c.m.cells)
+    if f != NULL:
+        f.squares[term] = 0
+    for i in range(2):
+        if 2 * pair + i == b.rows * b.cols:
+            memset(w.plane + plane, 0, plane)
+            break
+        s = block_at(c, 2 * pair + i)
+        pack_block(c, w, x, s, part, w.plane + i * plane)
+        cols = max(cols, (s.cols - 1) * p.sw + (min(b.tw, p.fw - part % b.parts_w * b.tw) - 1) * p.dw + 1)
+        if f == NULL:
+            continue
+        a.src, a.step, a.rows, a.columns, a.cell = w.plane + i * plane, plane_step(p, b), b.lh, b.lw, cell_rows(p, b)
+        a.low, a.high, a.squares = w.low + i * c.m.cells, w.high + i * c.m.cells, &squares
+        a.least, a.most = bounds[channel], bounds[p.cg + channel]
+        p.k.fourier_sizes(&a)
+        f.squares[term] += squares
+        if channel == p.cg - 1:
+            f.least[i] += extreme(c, w, <char *>a.low, s, part, False)
+            f.most[i] += extreme(c, w, <char *>a.high, s, part, True)
+    to_spectrum(c, w, into, cols)
+
+
+cdef void multiply(const Call *c, Caller *w, idx group, idx k, idx filters, idx first, idx terms, const char *x, idx pairs,
+                   bint add) noexcept nogil:
+    """Adds products of `terms` terms, from the first on, of a few filters."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx all_ = terms_of(p, b), i, j
+    cdef fc_fourier_products a
+    a.x, a.y = x, w.y
+    a.x_step = a.y_step = spectrum_step(p, b)
+    a.x_im = a.y_im = spectrum_size(p, b)
+    a.x_channel = a.y_filter = 2 * a.x_im
+    a.x_pair, a.y_pair = all_ * a.x_channel, c.filters * a.y_filter
+    a.rows, a.columns, a.channels, a.pairs, a.filters, a.add = b.lw, b.lh, terms, pairs, <int>filters, add
+    a.scale = 1.0 / (b.lh * b.lw)
+    if c.w != NULL:
+        a.w_step, a.w_im, a.w_channel, a.w_filter = b.lh, b.lh * b.lw, 2 * b.lh * b.lw, all_ * 2 * b.lh * b.lw
+        a.w = c.w + ((group * p.kg + k) * all_ + first) * a.w_channel * p.item
+        p.k.fourier_products(&a)
+        return
+    a.w, a.w_step, a.w_im, a.w_channel, a.w_filter = w.w, a.x_step, a.x_im, 0, 0
+    a.channels, a.filters = 1, 1
+    for i in range(filters):
+        a.y = w.y + i * a.y_filter * p.item
+        for j in range(terms):
+            pack_taps(c, w, group, k + i, first + j)
+            filter_spectrum(c, w, first + j)
+            a.x, a.add = x + j * a.x_channel * p.item, add or j > 0
+            p.k.fourier_products(&a)
+            if tick(&w.thread.worker.clock, <double>b.lh * b.lw):
+                return
+
+
+cdef void write_pair(const Call *c, Caller *w, idx n, idx pair, char *y, idx k) noexcept nogil:
+    """The outputs of filter k, counted over all groups, of a pair of blocks."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef char *out = <char *>image(p, p.out, p.lead_out, n) + k * p.out_k
+    cdef idx plane = plane_size(p, b) * p.item, step = plane_step(p, b) * p.item, i, row
+    cdef Spot s = block_at(c, 2 * pair)
+    from_spectrum(c, w, y, b.lw if pair * 2 + 1 < b.rows * b.cols else (s.cols - 1) * p.sw + 1)
+    for i in range(2):
+        if 2 * pair + i == b.rows * b.cols:
+            break
+        s = block_at(c, 2 * pair + i)
+        for row in range(s.rows):
+            store(p, w.plane + i * plane + row * p.sh * step, p.sw, 0, s.cols, 1,
+                  out + (s.y + row) * p.out_row + s.x * p.out_col, k)
+
+
+cdef void blocks_task(const Call *c, Caller *w, idx task) noexcept nogil:
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx terms = terms_of(p, b), spectrum = spectrum_bytes(p, b), tasks = ceil_div(c.pairs, c.together)
+    cdef idx first = task % tasks * c.together, pairs = min(c.together, c.pairs - first), n = task // tasks % p.images
+    cdef idx group = task // tasks // p.images % p.groups, slab = task // tasks // p.images // p.groups
+    cdef idx k, end = p.kg * (slab + 1) // c.slabs, filters, term, i, last
+    cdef unsigned char *bad = c.bad + ((slab * p.groups + group) * p.images + n) * b.rows * b.cols
+    cdef bint known = False
+    cdef bint benign[MOST_PAIRS]
+    cdef fc_fourier_benign f
+    f.squares, f.peak, f.terms, f.points = w.norms, c.bounds + group * bounds_size(p, b) + 2 * p.cg, terms, b.lh * b.lw
+    f.additions = min(terms, CHAIN) + ceil_div(terms, CHAIN) if c.keeps else terms
+    k = p.kg * slab // c.slabs
+    while k < end:
+        filters = min(c.filters, end - k)
+        if not c.keeps or not known:
+            for i in range(pairs):
+                f.least[0] = f.least[1] = f.most[0] = f.most[1] = 0
+                for term in range(terms):
+                    pack_pair(c, w, n, group, first + i, term, w.x + (i * terms + term if c.keeps else 0) * spectrum,
+                              NULL if known else &f)
+                    if not c.keeps:
+                        multiply(c, w, group, k, filters, term, 1, w.x, 1, term > 0)
+                    if tick(&w.thread.worker.clock, <double>b.lh * b.lw * filters):
+                        return
+                if known:
+                    continue
+                if 2 * (first + i) + 1 == b.rows * b.cols:
+                    f.least[1] = f.least[0]
+                benign[i] = p.k.fourier_benign(&f)
+                if not benign[i]:
+                    for last in range(2 * (first + i), min(2 * (first + i) + 2, b.rows * b.cols)):
+                        bad[last] = True
+            known = True
+        last = 0
+        for i in range(pairs):
+            last += benign[i]
+        if not last:
+            return
+        if c.keeps:
+            for i in range(ceil_div(terms, CHAIN)):
+                term = i * CHAIN
+                multiply(c, w, group, k, filters, term, min(CHAIN, terms - term), w.x + term * spectrum, pairs, term > 0)
+        for i in range(pairs):
+            for last in range(filters if benign[i] else 0):
+                write_pair(c, w, n, first + i, w.y + (i * c.filters + last) * spectrum, group * p.kg + k + last)
+        if tick(&w.thread.worker.clock, 4.0 * b.lh * b.lw * filters * terms * pairs):
+            return
+        k += filters
+
+
+cdef void run_blocks(const void *call, void *worker) noexcept nogil:
+    cdef Caller *w = <Caller *>worker
+    while w.thread.worker.first < w.thread.worker.last and not w.thread.worker.clock.watch.stop:
+        blocks_task(<const Call *>call, w, w.thread.worker.first)
+        w.thread.worker.first += 1
+
+
+cdef object compute_blocks(const Plan *p, Spectra spectra, workers):
+    """Fills `out` but for blocks that are not benign: those are True in the array (images, block rows, block columns) returned."""
+    cdef Call c
+    cdef idx tasks
+    cdef double cost = cost_of(p, &spectra.blocks)
+    cdef int threads = team(workers, cost * p.images)
+    c.p, c.b, c.w, c.bounds = p[0], spectra.blocks, spectra.w, spectra.bounds
+    c.p.way, c.p.split = TILE, 1
+    c.roots = <const char *>cnp.PyArray_DATA(<cnp.ndarray>_ROOTS[p.item])
+    plan_memory(&c)
+    tasks = p.images * p.groups * ceil_div(c.pairs, c.together)
+    c.slabs = min(ceil_div(threads, tasks), ceil_div(p.kg, c.filters)) if tasks < threads else 1
+    tasks *= c.slabs
+    bad = np.zeros((c.slabs * p.groups, p.images, c.b.rows, c.b.cols), np.bool_)
+    c.bad = <unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>bad)
+    run_team(&c, sizeof(Caller), c.m.all_, tasks, crew(threads, tasks), prepare_caller, run_blocks)
+    return bad.any(0)
