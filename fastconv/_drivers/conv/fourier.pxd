@@ -9,6 +9,7 @@ cdef struct Blocks:              # how a call is cut, by the shapes of one image
     idx th, tw                   # taps of a part of the filters, at most
     idx parts_h, parts_w         # parts of the filters
     idx oh, ow                   # outputs of a block, at most
+    idx tile_h, tile_w           # and of its tiles
     idx rows, cols               # blocks of an image
 
 
@@ -23,4 +24,5 @@ cdef class Spectra:
 
 cdef Blocks cut(const Plan *p, double *cost) noexcept
 cdef Spectra transform_spectra(const Plan *p, const Blocks *blocks, workers)
-cdef object compute_blocks(const Plan *p, Spectra spectra, workers)
+cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double units, workers)
+cdef object pairs_with_many(const Plan *p, const Blocks *b, cnp.ndarray bad)

@@ -16,11 +16,12 @@ from fastconv._drivers.conv.table cimport (
     FC_FOURIER_LEAST,
     FC_FOURIER_MOST,
     fc_fourier,
-    fc_fourier_benign,
     fc_fourier_bounds,
-    fc_fourier_extreme,
+    fc_fourier_least,
+    fc_fourier_mark,
     fc_fourier_products,
     fc_fourier_sizes,
+    fc_fourier_windows,
     fc_window,
 )
 from fastconv._drivers.runtime cimport crew, run_team, seam, team, tick
@@ -34,11 +35,13 @@ cnp.import_array()
 cdef idx FOURIER_BLOCK = 256 << 10      # bytes of a plane of a block, at most
 cdef idx FOURIER_BANK = 12 << 20        # of transformed filters that are kept
 cdef idx FOURIER_BYTES = 9 << 18       # of transformed blocks of a task
+cdef idx FOURIER_TILE = 8               # rows and columns of outputs that are computed directly together
 cdef idx FOURIER_CELLS = 7              # least cells of a window that the guard counts by cells of several rows
 
 seam("conv.FOURIER_BLOCK", &FOURIER_BLOCK)
 seam("conv.FOURIER_BANK", &FOURIER_BANK)
 seam("conv.FOURIER_BYTES", &FOURIER_BYTES)
+seam("conv.FOURIER_TILE", &FOURIER_TILE)
 seam("conv.FOURIER_CELLS", &FOURIER_CELLS)
 
 # The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need, by the shapes of one image.
@@ -64,8 +67,8 @@ cdef inline idx terms_of(const Plan *p, const Blocks *b) noexcept nogil:
     return b.parts_h * b.parts_w * p.cg
 
 
-cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, idx *part, idx *parts, idx *each) noexcept:
-    """Taps of a part, parts and outputs of a block of an axis; returns blocks."""
+cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, idx *part, idx *parts, idx *each, idx *tile) noexcept:
+    """Taps of a part, parts, outputs of a block and of its tiles of an axis; returns blocks."""
     cdef idx most = max((points // 2 - 1) // dilation + 1, 1)
     if (taps - 1) * dilation + 1 <= 3 * points // 4:
         most = taps
@@ -73,8 +76,10 @@ cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, i
     part[0] = ceil_div(taps, parts[0])
     parts[0] = ceil_div(taps, part[0])
     each[0] = min((points - (part[0] - 1) * dilation - 1) // stride + 1, outputs)
-    cdef idx blocks = ceil_div(outputs, each[0])
-    each[0] = ceil_div(outputs, blocks)
+    tile[0] = min(FOURIER_TILE, each[0])
+    if each[0] < outputs:        # blocks of whole tiles
+        each[0] = each[0] // tile[0] * tile[0]
+        each[0] = round_up(ceil_div(outputs, ceil_div(outputs, each[0])), tile[0])
     return ceil_div(outputs, each[0])
 
 
@@ -106,8 +111,8 @@ cdef Blocks cut(const Plan *p, double *cost) noexcept:
         b.lw = FC_FOURIER_LEAST
         while b.lw <= FC_FOURIER_MOST:
             if b.lh * b.lw * p.item <= FOURIER_BLOCK or b.lh == b.lw == FC_FOURIER_LEAST:
-                b.rows = cut_axis(b.lh, p.fh, p.dh, p.sh, p.ho, &b.th, &b.parts_h, &b.oh)
-                b.cols = cut_axis(b.lw, p.fw, p.dw, p.sw, p.wo, &b.tw, &b.parts_w, &b.ow)
+                b.rows = cut_axis(b.lh, p.fh, p.dh, p.sh, p.ho, &b.th, &b.parts_h, &b.oh, &b.tile_h)
+                b.cols = cut_axis(b.lw, p.fw, p.dw, p.sw, p.wo, &b.tw, &b.parts_w, &b.ow, &b.tile_w)
                 now = cost_of(p, &b)
                 if now < cost[0]:
                     cost[0], best = now, b
@@ -157,7 +162,7 @@ cdef inline idx bounds_size(const Plan *p, const Blocks *b) noexcept nogil:
 
 
 cdef struct Memory:              # of one thread, in bytes
-    idx plane, x, y, w, cells, lines, norms, indices, all_
+    idx plane, x, y, w, cells, lines, norms, indices, all_   # cells: of one block, of which there are 6
 
 
 cdef struct Call:
@@ -168,7 +173,10 @@ cdef struct Call:
     char *w                      # spectra of filters, if they are kept
     double *bounds               # of each group, and while they are found of each of its slices
     idx slices
-    unsigned char *bad           # of each slab, group, image and block
+    unsigned char *bad           # of each slab, group, image and tile of outputs
+    idx tile_rows, tile_cols     # tiles of an image
+    const unsigned char *todo    # of each image and pair of blocks: whether it is to be computed, or NULL: all are
+    double units                 # of the roundoff that is asked for
     idx slabs                    # of the filters of a group, where there are few pairs
     idx pairs                    # of blocks of an image
     idx together, filters        # pairs of a task, and filters whose products are formed together
@@ -183,6 +191,7 @@ cdef struct Caller:              # a thread
     char *w                      # a filter
     char *low                    # sums of sizes of rows, for the guard: those of two blocks
     char *high
+    char *sums                   # of windows of `low`
     char *line
     double *norms                # of the terms of a filter, or of a pair of blocks
 
@@ -193,6 +202,7 @@ cdef void plan_memory(Call *c) noexcept:
     cdef Memory *m = &c.m
     cdef idx spectrum = spectrum_bytes(p, b), terms = terms_of(p, b)
     c.pairs = ceil_div(b.rows * b.cols, 2)
+    c.tile_rows, c.tile_cols = ceil_div(p.ho, b.tile_h), ceil_div(p.wo, b.tile_w)
     c.keeps = keeps(p, b)
     c.together = max(min(FOURIER_BYTES // (2 * terms * spectrum), c.pairs, MOST_PAIRS), 1) if c.keeps else 1
     c.filters = max(min(FOURIER_BYTES // (2 * c.together * spectrum), FILTERS, p.kg), 1)
@@ -204,7 +214,7 @@ cdef void plan_memory(Call *c) noexcept:
     m.lines = round_up((4 * b.lw + p.base.lanes) * p.item)
     m.norms = round_up((p.cg + terms) * sizeof(double))
     m.indices = round_up((b.lh + b.lw) * sizeof(idx))
-    m.all_ = m.plane + m.x + m.y + m.w + 4 * m.cells + m.lines + m.norms + m.indices
+    m.all_ = m.plane + m.x + m.y + m.w + 6 * m.cells + m.lines + m.norms + m.indices
 
 
 cdef void prepare_caller(const void *call, void *worker) noexcept nogil:
@@ -216,7 +226,8 @@ cdef void prepare_caller(const void *call, void *worker) noexcept nogil:
     w.w = w.y + c.m.y
     w.low = w.w + c.m.w
     w.high = w.low + 2 * c.m.cells
-    w.line = w.high + 2 * c.m.cells
+    w.sums = w.high + 2 * c.m.cells
+    w.line = w.sums + 2 * c.m.cells
     w.norms = <double *>(w.line + c.m.lines)
     w.thread.row_index = <idx *>(<char *>w.norms + c.m.norms)
     w.thread.col_index = w.thread.row_index + c.b.lh
@@ -396,25 +407,26 @@ cdef void pack_block(const Call *c, Caller *w, const char *x, Spot s, idx part, 
     memset(plane + rows * step * p.item, 0, (b.lh - rows) * step * p.item)
 
 
-cdef double extreme(const Call *c, Caller *w, const char *cells, Spot s, idx part, bint wraps) noexcept nogil:
-    """The least of the sums of `cells` that an output has, or the largest of all."""
+cdef double windows(const Call *c, Caller *w, const char *cells, Spot s, idx part, char *sums) noexcept nogil:
+    """Sums of the `cells` of each output's window, or without `sums` the largest of those that wrap around."""
     cdef const Plan *p = &c.p
     cdef const Blocks *b = &c.b
     cdef idx rows = cell_rows(p, b), taps = min(b.th, p.fh - part // b.parts_w * b.th)
-    cdef fc_fourier_extreme e
-    e.src, e.line, e.rows, e.columns, e.wraps = cells, w.line, b.lh // rows, b.lw, wraps
+    cdef fc_fourier_windows e
+    e.src, e.line, e.sums, e.rows, e.columns = cells, w.line, sums, b.lh // rows, b.lw
     e.taps_across, e.step_across, e.step_down = min(b.tw, p.fw - part % b.parts_w * b.tw), p.dw, p.dh
-    if wraps:
-        e.taps_down, e.count_down, e.count_across = (taps + rows - 2) // rows + 1 if rows > 1 else taps, e.rows, e.columns
-        e.taps_down = min(e.taps_down, e.rows)
+    e.count_down, e.count_across = ceil_div((s.rows - 1) * p.sh, rows) + 1, (s.cols - 1) * p.sw + 1
+    if rows == 1:
+        e.taps_down = taps
+    elif sums != NULL:
+        e.taps_down = (taps + 1) // rows - 1     # as many cells are whole in every window
     else:
-        e.taps_down = (taps + 1) // rows - 1 if rows > 1 else taps
-        e.count_down, e.count_across = ceil_div((s.rows - 1) * p.sh, rows) + 1, (s.cols - 1) * p.sw + 1
-    return p.k.fourier_extreme(&e)
+        e.taps_down = min((taps + rows - 2) // rows + 1, e.rows)   # no window has parts of more
+    return p.k.fourier_windows(&e)
 
 
-cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx term, char *into, fc_fourier_benign *f) noexcept nogil:
-    """The spectrum of one term of a pair of blocks, and with `f` what the guard must know of it."""
+cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx term, char *into, double *most) noexcept nogil:
+    """The spectrum of one term of a pair of blocks, and with `most` what the guard must know of it: sums of squares go to w.norms."""
     cdef const Plan *p = &c.p
     cdef const Blocks *b = &c.b
     cdef const double *bounds = c.bounds + group * bounds_size(p, b)
@@ -423,10 +435,10 @@ cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx te
     cdef double squares
     cdef fc_fourier_sizes a
     cdef Spot s
-    if f != NULL and channel == 0:
-        memset(w.low, 0, 4 * c.m.cells)
-    if f != NULL:
-        f.squares[term] = 0
+    if most != NULL:
+        w.norms[term] = 0
+        if channel == 0:
+            memset(w.low, 0, (6 if term == 0 else 4) * c.m.cells)
     for i in range(2):
         if 2 * pair + i == b.rows * b.cols:
             memset(w.plane + plane, 0, plane)
@@ -434,16 +446,16 @@ cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx te
         s = block_at(c, 2 * pair + i)
         pack_block(c, w, x, s, part, w.plane + i * plane)
         cols = max(cols, (s.cols - 1) * p.sw + (min(b.tw, p.fw - part % b.parts_w * b.tw) - 1) * p.dw + 1)
-        if f == NULL:
+        if most == NULL:
             continue
         a.src, a.step, a.rows, a.columns, a.cell = w.plane + i * plane, plane_step(p, b), b.lh, b.lw, cell_rows(p, b)
         a.low, a.high, a.squares = w.low + i * c.m.cells, w.high + i * c.m.cells, &squares
         a.least, a.most = bounds[channel], bounds[p.cg + channel]
         p.k.fourier_sizes(&a)
-        f.squares[term] += squares
+        w.norms[term] += squares
         if channel == p.cg - 1:
-            f.least[i] += extreme(c, w, <char *>a.low, s, part, False)
-            f.most[i] += extreme(c, w, <char *>a.high, s, part, True)
+            windows(c, w, <char *>a.low, s, part, w.sums + i * c.m.cells)
+            most[i] += windows(c, w, <char *>a.high, s, part, NULL)
     to_spectrum(c, w, into, cols)
 
 
@@ -496,53 +508,68 @@ cdef void write_pair(const Call *c, Caller *w, idx n, idx pair, char *y, idx k) 
                   out + (s.y + row) * p.out_row + s.x * p.out_col, k)
 
 
+cdef bint mark(const Call *c, Caller *w, idx group, idx pair, const double *most, unsigned char *bad) noexcept nogil:
+    """Marks the tiles of a pair of blocks that are not benign; returns whether any is."""
+    cdef const Plan *p = &c.p
+    cdef const Blocks *b = &c.b
+    cdef idx i, set_, terms = terms_of(p, b)
+    cdef bint any_ = False
+    cdef fc_fourier_least f
+    cdef fc_fourier_mark a
+    cdef Spot s
+    f.squares, f.peak, f.terms, f.points = w.norms, c.bounds + group * bounds_size(p, b) + 2 * p.cg, terms, b.lh * b.lw
+    f.additions = min(terms, CHAIN) + ceil_div(terms, CHAIN) if c.keeps else terms
+    f.most, f.units = max(most[0], most[1]), c.units
+    a.least = p.k.fourier_least(&f)
+    a.columns, a.cell, a.row_stride, a.col_stride = b.lw, cell_rows(p, b), p.sh, p.sw
+    a.tile_height, a.tile_width, a.tile_cols = b.tile_h, b.tile_w, c.tile_cols
+    for i in range(min(2, b.rows * b.cols - 2 * pair)):
+        s = block_at(c, 2 * pair + i)
+        a.sums, a.rows, a.cols = w.sums + i * c.m.cells, s.rows, s.cols
+        a.bad = bad + s.y // b.tile_h * c.tile_cols + s.x // b.tile_w
+        set_ = p.k.fourier_mark(&a)
+        any_ = any_ or set_ < ceil_div(s.rows, b.tile_h) * ceil_div(s.cols, b.tile_w)
+    return any_
+
+
 cdef void blocks_task(const Call *c, Caller *w, idx task) noexcept nogil:
     cdef const Plan *p = &c.p
     cdef const Blocks *b = &c.b
     cdef idx terms = terms_of(p, b), spectrum = spectrum_bytes(p, b), tasks = ceil_div(c.pairs, c.together)
     cdef idx first = task % tasks * c.together, pairs = min(c.together, c.pairs - first), n = task // tasks % p.images
     cdef idx group = task // tasks // p.images % p.groups, slab = task // tasks // p.images // p.groups
-    cdef idx k, end = p.kg * (slab + 1) // c.slabs, filters, term, i, last
-    cdef unsigned char *bad = c.bad + ((slab * p.groups + group) * p.images + n) * b.rows * b.cols
+    cdef idx k = p.kg * slab // c.slabs, end = p.kg * (slab + 1) // c.slabs, filters, term, i, j, left
+    cdef unsigned char *bad = c.bad + ((slab * p.groups + group) * p.images + n) * c.tile_rows * c.tile_cols
     cdef bint known = False
-    cdef bint benign[MOST_PAIRS]
-    cdef fc_fourier_benign f
-    f.squares, f.peak, f.terms, f.points = w.norms, c.bounds + group * bounds_size(p, b) + 2 * p.cg, terms, b.lh * b.lw
-    f.additions = min(terms, CHAIN) + ceil_div(terms, CHAIN) if c.keeps else terms
-    k = p.kg * slab // c.slabs
-    while k < end:
+    cdef bint wanted[MOST_PAIRS]
+    cdef double most[2]
+    left = 0
+    for i in range(pairs):
+        wanted[i] = c.todo == NULL or c.todo[n * c.pairs + first + i]
+        left += wanted[i]
+    while k < end and left:
         filters = min(c.filters, end - k)
-        if not c.keeps or not known:
-            for i in range(pairs):
-                f.least[0] = f.least[1] = f.most[0] = f.most[1] = 0
-                for term in range(terms):
-                    pack_pair(c, w, n, group, first + i, term, w.x + (i * terms + term if c.keeps else 0) * spectrum,
-                              NULL if known else &f)
-                    if not c.keeps:
-                        multiply(c, w, group, k, filters, term, 1, w.x, 1, term > 0)
-                    if tick(&w.thread.worker.clock, <double>b.lh * b.lw * filters):
-                        return
-                if known:
-                    continue
-                if 2 * (first + i) + 1 == b.rows * b.cols:
-                    f.least[1] = f.least[0]
-                benign[i] = p.k.fourier_benign(&f)
-                if not benign[i]:
-                    for last in range(2 * (first + i), min(2 * (first + i) + 2, b.rows * b.cols)):
-                        bad[last] = True
-            known = True
-        last = 0
+        for i in range(pairs if not c.keeps or not known else 0):
+            if not wanted[i]:
+                continue
+            most[0] = most[1] = 0
+            for term in range(terms):
+                pack_pair(c, w, n, group, first + i, term, w.x + (i * terms + term if c.keeps else 0) * spectrum,
+                          NULL if known else most)
+                if not c.keeps:
+                    multiply(c, w, group, k, filters, term, 1, w.x, 1, term > 0)
+                if tick(&w.thread.worker.clock, <double>b.lh * b.lw * filters):
+                    return
+            if not known and not mark(c, w, group, first + i, most, bad):
+                wanted[i] = False
+                left -= 1
+        known = True
+        for i in range(ceil_div(terms, CHAIN) if c.keeps and left else 0):
+            term = i * CHAIN
+            multiply(c, w, group, k, filters, term, min(CHAIN, terms - term), w.x + term * spectrum, pairs, term > 0)
         for i in range(pairs):
-            last += benign[i]
-        if not last:
-            return
-        if c.keeps:
-            for i in range(ceil_div(terms, CHAIN)):
-                term = i * CHAIN
-                multiply(c, w, group, k, filters, term, min(CHAIN, terms - term), w.x + term * spectrum, pairs, term > 0)
-        for i in range(pairs):
-            for last in range(filters if benign[i] else 0):
-                write_pair(c, w, n, first + i, w.y + (i * c.filters + last) * spectrum, group * p.kg + k + last)
+            for j in range(filters if wanted[i] else 0):
+                write_pair(c, w, n, first + i, w.y + (i * c.filters + j) * spectrum, group * p.kg + k + j)
         if tick(&w.thread.worker.clock, 4.0 * b.lh * b.lw * filters * terms * pairs):
             return
         k += filters
@@ -555,20 +582,44 @@ cdef void run_blocks(const void *call, void *worker) noexcept nogil:
         w.thread.worker.first += 1
 
 
-cdef object compute_blocks(const Plan *p, Spectra spectra, workers):
-    """Fills `out` but for blocks that are not benign: those are True in the array (images, block rows, block columns) returned."""
+cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double units, workers):
+    """Fills `out`, or the pairs of blocks of (images, pairs) that are `todo`, but for tiles that are not benign: those are True in the
+    array (images, tile rows, tile columns) returned. Errors are those of a roundoff `units` times ours."""
     cdef Call c
     cdef idx tasks
-    cdef double cost = cost_of(p, &spectra.blocks)
-    cdef int threads = team(workers, cost * p.images)
-    c.p, c.b, c.w, c.bounds = p[0], spectra.blocks, spectra.w, spectra.bounds
+    cdef int threads = team(workers, cost_of(p, &spectra.blocks) * p.images)
+    c.p, c.b, c.w, c.bounds, c.units = p[0], spectra.blocks, spectra.w, spectra.bounds, units
     c.p.way, c.p.split = TILE, 1
     c.roots = <const char *>cnp.PyArray_DATA(<cnp.ndarray>_ROOTS[p.item])
+    c.todo = <const unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>todo) if todo is not None else NULL
     plan_memory(&c)
     tasks = p.images * p.groups * ceil_div(c.pairs, c.together)
     c.slabs = min(ceil_div(threads, tasks), ceil_div(p.kg, c.filters)) if tasks < threads else 1
     tasks *= c.slabs
-    bad = np.zeros((c.slabs * p.groups, p.images, c.b.rows, c.b.cols), np.bool_)
+    bad = np.zeros((c.slabs * p.groups, p.images, c.tile_rows, c.tile_cols), np.bool_)
     c.bad = <unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>bad)
     run_team(&c, sizeof(Caller), c.m.all_, tasks, crew(threads, tasks), prepare_caller, run_blocks)
     return bad.any(0)
+
+
+cdef object pairs_with_many(const Plan *p, const Blocks *b, cnp.ndarray bad):
+    """Which pairs (images, pairs) have so many of the `bad` tiles that it pays to compute them once more, at twice the price; their
+    tiles are set to False."""
+    cdef idx tile_rows = cnp.PyArray_DIM(bad, 1), tile_cols = cnp.PyArray_DIM(bad, 2), n, y, x, block
+    cdef idx pairs = ceil_div(b.rows * b.cols, 2)
+    cdef double again = 2 * cost_of(p, b) / pairs, directly = <double>b.tile_h * b.tile_w * p.groups * p.kg * p.terms
+    counts = np.zeros((p.images, pairs))
+    cdef double[:, :] count = counts
+    cdef unsigned char[:, :, :] flags = bad.view(np.uint8)
+    for n in range(p.images):
+        for y in range(tile_rows):
+            for x in range(tile_cols):
+                count[n, (y * b.tile_h // b.oh * b.cols + x * b.tile_w // b.ow) // 2] += flags[n, y, x]
+    many = counts * directly > again
+    cdef unsigned char[:, :] chosen = many.view(np.uint8)
+    for n in range(p.images):
+        for y in range(tile_rows):
+            for x in range(tile_cols):
+                if chosen[n, (y * b.tile_h // b.oh * b.cols + x * b.tile_w // b.ow) // 2]:
+                    flags[n, y, x] = False
+    return many

@@ -17,7 +17,7 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
-from fastconv._drivers.conv.fourier cimport Blocks, Spectra, compute_blocks, cut, transform_spectra
+from fastconv._drivers.conv.fourier cimport Blocks, Spectra, compute_blocks, cut, pairs_with_many, transform_spectra
 from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
@@ -58,6 +58,8 @@ seam("conv.FOURIER_TAPS", &FOURIER_TAPS)
 seam("conv.FOURIER_WORK", &FOURIER_WORK)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
+
+cdef double WIDE_UNITS = 2.0**28        # roundings of double that those of float may be, less those of the last one
 
 cdef enum Method:
     DIRECT, WINOGRAD, FOURIER, AUTO
@@ -224,23 +226,23 @@ cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
-cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx width, workers) except -1:
+cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx width, idx share, workers) except -1:
     """Computes directly the tiles of height x width outputs that `bad` (images, tile rows, tile columns) names, and all of an image
-    where they are many."""
+    where they are more than one of `share`."""
     cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
     cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
     cdef Plan one, q
     one = p[0]
     choose(&one)
     for n in range(p.images):
-        whole += many_set(flags + n * rows * cols, rows * cols)
+        whole += many_set(flags + n * rows * cols, rows * cols, share)
     if whole == p.images:
         compute_directly(&one, x, workers)
         return 0
     one.lead, one.images = 0, 1
     for n in range(p.images):
         one.x, one.out = image(p, p.x, p.lead_x, n), <char *>image(p, p.out, p.lead_out, n)
-        if many_set(flags, rows * cols):
+        if many_set(flags, rows * cols, share):
             q = one
             compute_directly(&q, x, workers)
             memset(flags, 0, rows * cols)
@@ -260,11 +262,11 @@ cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx w
     return 0
 
 
-cdef inline bint many_set(const unsigned char *flags, idx count) noexcept:
+cdef inline bint many_set(const unsigned char *flags, idx count, idx share) noexcept:
     cdef idx i, set_ = 0
     for i in range(count):
         set_ += flags[i]
-    return REPAIR_PART * set_ > count
+    return share * set_ > count
 
 
 cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexcept:
@@ -278,15 +280,32 @@ cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexce
 cdef Spectra kept_spectra(const Plan *p, const Blocks *blocks, dict kept, workers):
     """Those of `kept`, if they were made for the same blocks, else new ones, which are kept."""
     cdef Spectra spectra
-    cdef object isa = selected()
+    cdef object key = (selected(), p.item)
     if kept is not None:
-        spectra = kept.get(isa)
+        spectra = kept.get(key)
         if spectra is not None and memcmp(&spectra.blocks, blocks, sizeof(Blocks)) == 0:
             return spectra
     spectra = transform_spectra(p, blocks, workers)
     if kept is not None:   # of two threads that make the same, one's stays
-        kept[isa] = spectra
+        kept[key] = spectra
     return spectra
+
+
+cdef int compute_by_fourier(const Plan *p, const Blocks *blocks, cnp.ndarray x, object bias, dict kept, workers) except -1:
+    """Pairs of blocks that are not benign in single precision are computed in double, if they are in that, or directly."""
+    cdef Plan wide = p[0]
+    cdef cnp.ndarray b
+    cdef object bad = compute_blocks(p, kept_spectra(p, blocks, kept, workers), None, 1, workers), todo
+    if p.item == 4 and bad.any():
+        todo = pairs_with_many(p, blocks, bad)
+        if todo.any():
+            wide.item, wide.base, wide.k = 8, &table().base.real[1], &table().conv.real[1]
+            if bias is not None:
+                b = np.ascontiguousarray(bias, np.float64)
+                wide.bias = <const char *>cnp.PyArray_DATA(b)
+            bad |= compute_blocks(&wide, kept_spectra(&wide, blocks, kept, workers), todo, WIDE_UNITS, workers)
+    repair(p, x, bad, blocks.tile_h, blocks.tile_w, 1, workers)
+    return 0
 
 
 cdef bint large(const Plan *p) noexcept:
@@ -333,12 +352,12 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
     if serves(&p) if method == WINOGRAD else method == AUTO and pays(&p):
         if bank is None:
             bank = transform_filters(&p, workers)
-        repair(&p, x, compute_tiles(&p, bank, workers), 4, 4, workers)
+        repair(&p, x, compute_tiles(&p, bank, workers), 4, 4, REPAIR_PART, workers)
         return
     if p.terms and (method == FOURIER or method == AUTO and large(&p)):
         blocks = cut(&p, &cost)
         if method == FOURIER or cost < <double>p.ho * p.wo * p.groups * p.kg * p.terms:
-            repair(&p, x, compute_blocks(&p, kept_spectra(&p, &blocks, kept, workers), workers), blocks.oh, blocks.ow, workers)
+            compute_by_fourier(&p, &blocks, x, bias, kept, workers)
             return
     compute_directly(&p, x, workers)
 

@@ -122,11 +122,11 @@ cdef extern from "conv/table.h" nogil:
         double least, most
         ptrdiff_t step, rows, columns, cell
 
-    ctypedef struct fc_fourier_extreme:
+    ctypedef struct fc_fourier_windows:
         const void *src
         void *line
+        void *sums
         ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across
-        int wraps
 
     ctypedef struct fc_fourier_bounds:
         const double *sizes
@@ -136,12 +136,17 @@ cdef extern from "conv/table.h" nogil:
         double *peak
         ptrdiff_t channels, terms
 
-    ctypedef struct fc_fourier_benign:
-        double *squares
+    ctypedef struct fc_fourier_least:
+        const double *squares
         const double *peak
         ptrdiff_t terms, points, additions
-        double least[2]
-        double most[2]
+        double most, units
+
+    ctypedef struct fc_fourier_mark:
+        const void *sums
+        unsigned char *bad
+        double least
+        ptrdiff_t columns, cell, rows, cols, row_stride, col_stride, tile_height, tile_width, tile_cols
 
     ctypedef struct fc_conv_kernels:
         int split
@@ -167,11 +172,12 @@ cdef extern from "conv/table.h" nogil:
                                   ptrdiff_t columns) noexcept nogil
         void (*fourier_products)(const fc_fourier_products *) noexcept nogil
         void (*fourier_sizes)(const fc_fourier_sizes *) noexcept nogil
-        double (*fourier_extreme)(const fc_fourier_extreme *) noexcept nogil
+        double (*fourier_windows)(const fc_fourier_windows *) noexcept nogil
         void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm,
                               double *size) noexcept nogil
         void (*fourier_bounds)(const fc_fourier_bounds *) noexcept nogil
-        int (*fourier_benign)(const fc_fourier_benign *) noexcept nogil
+        double (*fourier_least)(const fc_fourier_least *) noexcept nogil
+        ptrdiff_t (*fourier_mark)(const fc_fourier_mark *) noexcept nogil
 
     ctypedef struct fc_conv:
         fc_conv_kernels real[2]

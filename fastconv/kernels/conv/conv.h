@@ -49,8 +49,9 @@ static void FC_N(fill)(fc_conv *table)
     k->fourier_transpose = FC_N(fourier_transpose);
     k->fourier_products = FC_N(fourier_products);
     k->fourier_sizes = FC_N(fourier_sizes);
-    k->fourier_extreme = FC_N(fourier_extreme);
+    k->fourier_windows = FC_N(fourier_windows);
     k->fourier_norms = FC_N(fourier_norms);
     k->fourier_bounds = FC_N(fourier_bounds);
-    k->fourier_benign = FC_N(fourier_benign);
+    k->fourier_least = FC_N(fourier_least);
+    k->fourier_mark = FC_N(fourier_mark);
 }

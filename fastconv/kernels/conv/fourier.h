@@ -22,8 +22,9 @@
  *   back:     FC_FOURIER_STEP m H^2: at each step an output is made of outputs' mean squares, H being the largest |x|*W, of
  *             windows that wrap around, too.
  *
- * That must be at most (FC_FOURIER_DEVIATION u L)^2, L the least |x|*W of an output: never where something is NaN or infinite. As
- * for winograd.h all is divided by the mean of W[c,k] over channels, and the worst of all filters is taken for each channel.
+ * That must be at most (FC_FOURIER_DEVIATION u |x|*W)^2: never where something is NaN or infinite. Outputs that are too small for it
+ * among larger ones are marked in tiles. As for winograd.h all is divided by the mean of W[c,k] over channels, and the worst of all
+ * filters is taken for each channel.
  */
 
 #ifndef FC_FOURIER_ONCE
@@ -280,15 +281,17 @@ FC_INLINE void FC_N(sums_along)(FC_T *restrict line, FC_T *restrict sums, ptrdif
     }
 }
 
-static double FC_N(fourier_extreme)(const fc_fourier_extreme *e)
+static double FC_N(fourier_windows)(const fc_fourier_windows *e)
 {
-    const ptrdiff_t columns = e->columns, rows = e->rows, count = e->count_across, step = e->step_down;
-    const ptrdiff_t wide = e->wraps ? columns + (e->taps_across - 1) * e->step_across : columns;
+    const ptrdiff_t columns = e->columns, rows = e->rows, step = e->step_down, wraps = e->sums == NULL;
+    const ptrdiff_t down = wraps ? rows : e->count_down, count = wraps ? columns : e->count_across;
+    const ptrdiff_t wide = wraps ? columns + (e->taps_across - 1) * e->step_across : columns;
     FC_T *restrict sums = e->line, *restrict line = sums + columns, *restrict across = line + wide;
     const FC_T *src = e->src;
-    double extreme = e->wraps ? 0 : __builtin_inf();
-    for (ptrdiff_t phase = 0; phase < step && phase < e->count_down; phase++)
-        for (ptrdiff_t y = phase; y < e->count_down; y += step) {
+    FC_VEC most = {0};
+    FC_T largest = 0;
+    for (ptrdiff_t phase = 0; phase < step && phase < down; phase++)
+        for (ptrdiff_t y = phase; y < down; y += step) {
             if (y == phase) {
                 memset(sums, 0, (size_t)columns * sizeof(FC_T));
                 for (ptrdiff_t i = 0; i < e->taps_down; i++)
@@ -302,20 +305,15 @@ static double FC_N(fourier_extreme)(const fc_fourier_extreme *e)
             memcpy(line, sums, (size_t)columns * sizeof(FC_T));
             memcpy(line + columns, sums, (size_t)(wide - columns) * sizeof(FC_T));
             FC_N(sums_along)(line, across, count, e->taps_across, e->step_across);
-            FC_VEC most = FC_N(splat)(across[0]), least = most;
-            for (ptrdiff_t x = 0; x < count; x += FC_LANES) {
-                const FC_VEC v = count - x < FC_LANES ? FC_N(splat)(across[0]) : FC_N(load)(across + x);
-                most = FC_N(max)(most, v);
-                least = FC_N(min)(least, v);
-            }
-            for (ptrdiff_t x = count / FC_LANES * FC_LANES; x < count; x++) {
-                most = FC_N(max)(most, FC_N(splat)(across[x]));
-                least = FC_N(min)(least, FC_N(splat)(across[x]));
-            }
-            for (int i = 0; i < FC_LANES; i++)
-                extreme = e->wraps ? (most[i] > extreme ? most[i] : extreme) : (least[i] < extreme ? least[i] : extreme);
+            FC_T *into = wraps ? across : (FC_T *)e->sums + y * columns;
+            for (ptrdiff_t x = 0; x < count && !wraps; x++)
+                into[x] += across[x];
+            for (ptrdiff_t x = 0; x < count && wraps; x += FC_LANES)
+                most = FC_N(max)(most, FC_N(load)(across + x));
         }
-    return extreme;
+    for (int i = 0; i < FC_LANES; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    return (double)largest;
 }
 
 /* The sum of the sizes of a plane, and the larger of *size and the largest. */
@@ -357,15 +355,36 @@ static void FC_N(fourier_bounds)(const fc_fourier_bounds *f)
         f->peak[t] = f->norms[t] / scale > f->peak[t] ? f->norms[t] / scale : f->peak[t];
 }
 
-static int FC_N(fourier_benign)(const fc_fourier_benign *f)
+static double FC_N(fourier_least)(const fc_fourier_least *f)
 {
     const double low = FC_REAL(0x1p-30, 0x1p-200), high = FC_REAL(0x1p30, 0x1p200);
-    const double least = f->least[0] < f->least[1] ? f->least[0] : f->least[1];
-    const double most = f->most[0] > f->most[1] ? f->most[0] : f->most[1];
-    const double steps = __builtin_ctzl((unsigned long)f->points), limit = FC_FOURIER_DEVIATION * FC_FOURIER_DEVIATION;
+    const double steps = __builtin_ctzl((unsigned long)f->points);
     double sum = 0;
     for (ptrdiff_t t = 0; t < f->terms; t++)
         sum += f->peak[t] * __builtin_sqrt(f->squares[t] / (double)(2 * f->points));
-    const double variance = FC_FOURIER_STEP * ((2 * steps + (double)f->additions) * sum * sum + steps * most * most);
-    return variance <= limit * least * least && least >= low && most <= high;
+    const double variance = FC_FOURIER_STEP * ((2 * steps + (double)f->additions) * sum * sum + steps * f->most * f->most);
+    const double least = __builtin_sqrt(variance) / (FC_FOURIER_DEVIATION * f->units);
+    return !(f->most <= high) ? __builtin_inf() : least < low ? low : least;
+}
+
+static ptrdiff_t FC_N(fourier_mark)(const fc_fourier_mark *m)
+{
+    const ptrdiff_t cell = m->cell, last = (m->rows - 1) * m->row_stride;
+    ptrdiff_t set = 0;
+    for (ptrdiff_t y = 0; y < (last + cell - 1) / cell + 1; y++) {
+        /* This row has the least of the windows before it, too, but for those of the row before. */
+        const FC_T *sums = (const FC_T *)m->sums + y * m->columns;
+        const ptrdiff_t from = y == 0 ? 0 : ((y - 1) * cell + m->row_stride) / m->row_stride;
+        const ptrdiff_t end = (y * cell < last ? y * cell : last) / m->row_stride;
+        if (from > end)
+            continue;
+        for (ptrdiff_t x = 0; x < m->cols; x++)
+            if (!((double)sums[x * m->col_stride] >= m->least))
+                for (ptrdiff_t row = from / m->tile_height; row <= end / m->tile_height; row++) {
+                    uint8_t *bad = m->bad + row * m->tile_cols + x / m->tile_width;
+                    set += !*bad;
+                    *bad = 1;
+                }
+    }
+    return set;
 }

@@ -162,14 +162,14 @@ typedef struct fc_fourier_sizes {
     ptrdiff_t step, rows, columns, cell;
 } fc_fourier_sizes;
 
-/* The least of the sums of taps_down x taps_across elements of rows x columns that begin in the first count_down x count_across, or
- * the largest of those that `wrap` around. `line` has room for 4 * columns + a vector. */
-typedef struct fc_fourier_extreme {
+/* Sums of taps_down x taps_across elements of rows x columns, all that wrap around if there are no `sums`, of which the largest is
+ * returned, or those that begin in the first count_down x count_across, which are added to rows of `sums`, as long as src's. Rows of
+ * src are `columns` long; `line` has room for 4 * columns. */
+typedef struct fc_fourier_windows {
     const void *src;
-    void *line;
+    void *line, *sums;
     ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across;
-    int wraps;
-} fc_fourier_extreme;
+} fc_fourier_windows;
 
 /* What the guard must know of a filter, from the largest tap `sizes` of each channel and the sum of the sizes of taps `norms` of
  * each term (channel c has the terms c, c + channels, ..): least, most and peak become smaller and larger. */
@@ -179,13 +179,22 @@ typedef struct fc_fourier_bounds {
     ptrdiff_t channels, terms;
 } fc_fourier_bounds;
 
-/* The guard, from the sums of squares of both blocks and the peak of each term, and the extremes of each block. */
-typedef struct fc_fourier_benign {
-    double *squares;
-    const double *peak;
+/* The least |x|*W that outputs must have, from the sums of squares of both blocks and the peak of each term, and the largest |x|*W;
+ * infinity or NaN where none does. Results need be as exact as for numbers whose roundoff is `units` times ours. */
+typedef struct fc_fourier_least {
+    const double *squares, *peak;
     ptrdiff_t terms, points, additions;
-    double least[2], most[2];
-} fc_fourier_benign;
+    double most, units;
+} fc_fourier_least;
+
+/* Sets bad[y / tile_rows * tile_cols + x / tile_width] of outputs y, x of a block whose |x|*W is not at least `least`. Outputs are
+ * row_stride and col_stride windows apart; a row of sums, `columns` long, has the least for `cell` rows of windows. */
+typedef struct fc_fourier_mark {
+    const void *sums;
+    uint8_t *bad;
+    double least;
+    ptrdiff_t columns, cell, rows, cols, row_stride, col_stride, tile_height, tile_width, tile_cols;
+} fc_fourier_mark;
 
 /* The kernels of one real type, with the block sizes that the drivers must use. */
 typedef struct fc_conv_kernels {
@@ -211,10 +220,11 @@ typedef struct fc_conv_kernels {
     void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     void (*fourier_products)(const fc_fourier_products *);
     void (*fourier_sizes)(const fc_fourier_sizes *);
-    double (*fourier_extreme)(const fc_fourier_extreme *);
+    double (*fourier_windows)(const fc_fourier_windows *);
     void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm, double *size);
     void (*fourier_bounds)(const fc_fourier_bounds *);
-    int (*fourier_benign)(const fc_fourier_benign *);
+    double (*fourier_least)(const fc_fourier_least *);
+    ptrdiff_t (*fourier_mark)(const fc_fourier_mark *); /* returns how many tiles are bad */
 } fc_conv_kernels;
 
 typedef struct fc_conv {
