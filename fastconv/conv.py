@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from ._drivers import runtime as _runtime
 from ._drivers.conv import run as _conv
 from ._face import args as _args
+from ._face import separable as _separable
 
 __all__ = ["conv2d", "prepare_filters"]
 
@@ -330,7 +331,8 @@ def conv2d(
     if target.size:
         y = np.moveaxis(target, -3, -1) if channels_first else target
         bank, spectra = (prepared._bank(), prepared._spectra) if prepared is not None else (None, None)
-        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, cval, groups, act, way, bank, spectra, workers)
+        factors = _separable.factors(w, ho * wo, np.result_type(dtype, np.float32)) if method == "auto" else None
+        _conv.conv2d(x, w, y, bias, sh, sw, dh, dw, top, left, mode, cval, groups, act, way, bank, spectra, factors, workers)
     if target is not answer:
         answer[...] = target
     return answer

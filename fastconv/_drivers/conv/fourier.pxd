@@ -13,6 +13,10 @@ cdef struct Blocks:              # how a call is cut, by the shapes of one image
     idx rows, cols               # blocks of an image
 
 
+cdef struct Counts:              # of what a call takes
+    double steps, products, inputs, outputs
+
+
 cdef class Spectra:
     cdef object owner            # of the memory
     cdef object bounds_owner
@@ -22,6 +26,7 @@ cdef class Spectra:
     cdef double *bounds          # of each group: see bounds_size
 
 
+cdef Counts count(const Plan *p, const Blocks *b) noexcept
 cdef Blocks cut(const Plan *p, double *cost) noexcept
 cdef Spectra transform_spectra(const Plan *p, const Blocks *blocks, workers)
 cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double units, workers)

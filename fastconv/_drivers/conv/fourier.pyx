@@ -44,14 +44,16 @@ seam("conv.FOURIER_BYTES", &FOURIER_BYTES)
 seam("conv.FOURIER_TILE", &FOURIER_TILE)
 seam("conv.FOURIER_CELLS", &FOURIER_CELLS)
 
-# The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need, by the shapes of one image.
-# `python -m bench conv-costs` measures them.
-cdef idx POINT_COST = 3                 # of a step of a radix 2 of one point of one transform of a pair of blocks
-cdef idx PRODUCT_COST = 7               # of a product of spectra at one frequency
-cdef idx PASS_COST = 30                 # of what else is done with a point: packing, transposing, sizes, storing
-seam("conv.POINT_COST", &POINT_COST)
+# The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need. `python -m bench.conv.costs`
+# measures them, and AXIS_COST of run.pyx.
+cdef idx STEP_COST = 4                  # a step of a radix 2 of a complex point
+cdef idx PRODUCT_COST = 9               # a product of spectra at one frequency
+cdef idx INPUT_COST = 99                # what an input takes beside: packing, the guard
+cdef idx OUTPUT_COST = 47               # likewise an output
+seam("conv.STEP_COST", &STEP_COST)
 seam("conv.PRODUCT_COST", &PRODUCT_COST)
-seam("conv.PASS_COST", &PASS_COST)
+seam("conv.INPUT_COST", &INPUT_COST)
+seam("conv.OUTPUT_COST", &OUTPUT_COST)
 
 cdef enum:
     FILTERS = 4                  # whose products are formed together, at most
@@ -91,13 +93,23 @@ cdef inline bint keeps(const Plan *p, const Blocks *b) noexcept:
     return <double>terms_of(p, b) * spectrum_bytes(p, b) <= FOURIER_BYTES
 
 
+cdef Counts count(const Plan *p, const Blocks *b) noexcept:
+    """What one image takes, its filters being transformed, too."""
+    cdef double size = <double>b.lh * b.lw, terms = terms_of(p, b), pairs = ceil_div(b.rows * b.cols, 2)
+    cdef double transforms = p.groups * p.kg * terms * (1 if bank_bytes(p, b) <= FOURIER_BANK else 1 + pairs)
+    cdef Counts c
+    transforms += pairs * p.groups * (terms * (1 if keeps(p, b) else ceil_div(p.kg, FILTERS)) + p.kg)
+    c.steps = transforms * size * log2(size)
+    c.products = pairs * p.groups * terms * p.kg * size
+    c.inputs = <double>p.ho * p.sh * p.wo * p.sw * p.groups * p.cg
+    c.outputs = <double>p.ho * p.wo * p.groups * p.kg
+    return c
+
+
 cdef double cost_of(const Plan *p, const Blocks *b) noexcept:
-    """Multiply-adds that take as long as one image, its filters being transformed, too."""
-    cdef double points = <double>b.lh * b.lw, steps = log2(points), terms = terms_of(p, b), pairs = ceil_div(b.rows * b.cols, 2)
-    cdef double transform = points * (POINT_COST * steps + PASS_COST)
-    cdef double bank = p.groups * p.kg * terms * transform * (1 if bank_bytes(p, b) <= FOURIER_BANK else 1 + pairs)
-    cdef double again = 1 if keeps(p, b) else ceil_div(p.kg, FILTERS)
-    return bank + pairs * p.groups * ((terms * again + p.kg) * transform + terms * p.kg * points * PRODUCT_COST)
+    """Multiply-adds that take as long as one image."""
+    cdef Counts c = count(p, b)
+    return STEP_COST * c.steps + PRODUCT_COST * c.products + INPUT_COST * c.inputs + OUTPUT_COST * c.outputs
 
 
 cdef Blocks cut(const Plan *p, double *cost) noexcept:
@@ -121,14 +133,15 @@ cdef Blocks cut(const Plan *p, double *cost) noexcept:
     return best
 
 
-# ---- planes: rows are a vector longer than they need be, since rows a power of two apart would share sets of the cache ----
+# ---- planes: they and their rows are a vector longer than they need be, since a power of two apart they would share sets of the
+# cache ----
 
 cdef inline idx plane_step(const Plan *p, const Blocks *b) noexcept nogil:
     return b.lw + p.base.lanes
 
 
 cdef inline idx plane_size(const Plan *p, const Blocks *b) noexcept nogil:
-    return b.lh * plane_step(p, b)
+    return b.lh * plane_step(p, b) + p.base.lanes
 
 
 cdef inline idx spectrum_step(const Plan *p, const Blocks *b) noexcept nogil:
@@ -136,7 +149,7 @@ cdef inline idx spectrum_step(const Plan *p, const Blocks *b) noexcept nogil:
 
 
 cdef inline idx spectrum_size(const Plan *p, const Blocks *b) noexcept nogil:
-    return b.lw * spectrum_step(p, b)
+    return b.lw * spectrum_step(p, b) + p.base.lanes
 
 
 cdef inline idx spectrum_bytes(const Plan *p, const Blocks *b) noexcept nogil:
@@ -204,7 +217,7 @@ cdef void plan_memory(Call *c) noexcept:
     c.pairs = ceil_div(b.rows * b.cols, 2)
     c.tile_rows, c.tile_cols = ceil_div(p.ho, b.tile_h), ceil_div(p.wo, b.tile_w)
     c.keeps = keeps(p, b)
-    c.together = max(min(FOURIER_BYTES // (2 * terms * spectrum), c.pairs, MOST_PAIRS), 1) if c.keeps else 1
+    c.together = max(min(FOURIER_BYTES // (terms * spectrum), c.pairs, MOST_PAIRS), 1) if c.keeps else 1
     c.filters = max(min(FOURIER_BYTES // (2 * c.together * spectrum), FILTERS, p.kg), 1)
     m.plane = round_up(2 * plane_size(p, b) * p.item)
     m.x = round_up(c.together * (terms if c.keeps else 1) * spectrum)
@@ -298,6 +311,17 @@ cdef void filter_spectrum(const Call *c, Caller *w, idx term) noexcept nogil:
     to_spectrum(c, w, w.w, (min(c.b.tw, p.fw - term // p.cg % c.b.parts_w * c.b.tw) - 1) * p.dw + 1)
 
 
+cdef inline idx kept_at(const Call *c, idx group, idx k) noexcept nogil:
+    """Where the first number of a filter is kept: for each few filters rows of frequencies, each of them of all terms."""
+    cdef idx terms = terms_of(&c.p, &c.b), size = 2 * c.b.lh * c.b.lw
+    return (group * c.p.kg + k // FILTERS * FILTERS) * terms * size + k % FILTERS * 2 * c.b.lh
+
+
+cdef inline idx kept_together(const Call *c, idx k) noexcept nogil:
+    """The filters of which one is k that are kept side by side."""
+    return min(FILTERS, c.p.kg - k // FILTERS * FILTERS)
+
+
 cdef void run_filters(const void *call, void *worker) noexcept nogil:
     """Bounds of a slice of the filters of a group, and their spectra, if those are kept."""
     cdef const Call *c = <const Call *>call
@@ -305,7 +329,7 @@ cdef void run_filters(const void *call, void *worker) noexcept nogil:
     cdef const Blocks *b = &c.b
     cdef Caller *w = <Caller *>worker
     cdef idx terms = terms_of(p, b), size = spectrum_size(p, b) * p.item, step = spectrum_step(p, b) * p.item
-    cdef idx group, slice_, k, term, row, im
+    cdef idx group, slice_, k, term, row
     cdef char *to
     cdef fc_fourier_bounds f
     f.channels, f.terms, f.sizes, f.norms = p.cg, terms, w.norms, w.norms + p.cg
@@ -321,11 +345,10 @@ cdef void run_filters(const void *call, void *worker) noexcept nogil:
                 p.k.fourier_norms(w.plane, plane_step(p, b), b.lh, b.lw, f.norms + term, f.sizes + term % p.cg)
                 if c.w != NULL:
                     filter_spectrum(c, w, term)
-                    to = c.w + ((group * p.kg + k) * terms + term) * 2 * b.lw * b.lh * p.item
-                    for im in range(2):
-                        for row in range(b.lw):
-                            memcpy(to, w.w + im * size + row * step, b.lh * p.item)
-                            to += b.lh * p.item
+                    for row in range(b.lw):
+                        to = c.w + (kept_at(c, group, k) + (row * terms + term) * kept_together(c, k) * 2 * b.lh) * p.item
+                        memcpy(to, w.w + row * step, b.lh * p.item)
+                        memcpy(to + b.lh * p.item, w.w + size + row * step, b.lh * p.item)
                 if tick(&w.thread.worker.clock, <double>b.lh * b.lw):
                     return
             p.k.fourier_bounds(&f)
@@ -474,8 +497,9 @@ cdef void multiply(const Call *c, Caller *w, idx group, idx k, idx filters, idx 
     a.rows, a.columns, a.channels, a.pairs, a.filters, a.add = b.lw, b.lh, terms, pairs, <int>filters, add
     a.scale = 1.0 / (b.lh * b.lw)
     if c.w != NULL:
-        a.w_step, a.w_im, a.w_channel, a.w_filter = b.lh, b.lh * b.lw, 2 * b.lh * b.lw, all_ * 2 * b.lh * b.lw
-        a.w = c.w + ((group * p.kg + k) * all_ + first) * a.w_channel * p.item
+        a.w_im, a.w_filter, a.w_channel = b.lh, 2 * b.lh, kept_together(c, k) * 2 * b.lh
+        a.w_step = all_ * a.w_channel
+        a.w = c.w + (kept_at(c, group, k) + first * a.w_channel) * p.item
         p.k.fourier_products(&a)
         return
     a.w, a.w_step, a.w_im, a.w_channel, a.w_filter = w.w, a.x_step, a.x_im, 0, 0
@@ -496,7 +520,8 @@ cdef void write_pair(const Call *c, Caller *w, idx n, idx pair, char *y, idx k) 
     cdef const Plan *p = &c.p
     cdef const Blocks *b = &c.b
     cdef char *out = <char *>image(p, p.out, p.lead_out, n) + k * p.out_k
-    cdef idx plane = plane_size(p, b) * p.item, step = plane_step(p, b) * p.item, i, row
+    cdef idx plane = plane_size(p, b) * p.item, step = plane_step(p, b) * p.item, i, row, x
+    cdef char *line
     cdef Spot s = block_at(c, 2 * pair)
     from_spectrum(c, w, y, b.lw if pair * 2 + 1 < b.rows * b.cols else (s.cols - 1) * p.sw + 1)
     for i in range(2):
@@ -504,8 +529,10 @@ cdef void write_pair(const Call *c, Caller *w, idx n, idx pair, char *y, idx k) 
             break
         s = block_at(c, 2 * pair + i)
         for row in range(s.rows):
-            store(p, w.plane + i * plane + row * p.sh * step, p.sw, 0, s.cols, 1,
-                  out + (s.y + row) * p.out_row + s.x * p.out_col, k)
+            line = w.plane + i * plane + row * p.sh * step
+            for x in range(1, s.cols if p.sw > 1 else 0):
+                memcpy(line + x * p.item, line + x * p.sw * p.item, p.item)
+            store(p, line, 1, 0, s.cols, 1, out + (s.y + row) * p.out_row + s.x * p.out_col, k)
 
 
 cdef bint mark(const Call *c, Caller *w, idx group, idx pair, const double *most, unsigned char *bad) noexcept nogil:
@@ -538,7 +565,8 @@ cdef void blocks_task(const Call *c, Caller *w, idx task) noexcept nogil:
     cdef idx terms = terms_of(p, b), spectrum = spectrum_bytes(p, b), tasks = ceil_div(c.pairs, c.together)
     cdef idx first = task % tasks * c.together, pairs = min(c.together, c.pairs - first), n = task // tasks % p.images
     cdef idx group = task // tasks // p.images % p.groups, slab = task // tasks // p.images // p.groups
-    cdef idx k = p.kg * slab // c.slabs, end = p.kg * (slab + 1) // c.slabs, filters, term, i, j, left
+    cdef idx tiles = ceil_div(p.kg, FILTERS), k = tiles * slab // c.slabs * FILTERS
+    cdef idx end = min(tiles * (slab + 1) // c.slabs * FILTERS, p.kg), filters, term, i, j, left
     cdef unsigned char *bad = c.bad + ((slab * p.groups + group) * p.images + n) * c.tile_rows * c.tile_cols
     cdef bint known = False
     cdef bint wanted[MOST_PAIRS]
@@ -548,7 +576,7 @@ cdef void blocks_task(const Call *c, Caller *w, idx task) noexcept nogil:
         wanted[i] = c.todo == NULL or c.todo[n * c.pairs + first + i]
         left += wanted[i]
     while k < end and left:
-        filters = min(c.filters, end - k)
+        filters = min(c.filters, end - k, FILTERS - k % FILTERS)
         for i in range(pairs if not c.keeps or not known else 0):
             if not wanted[i]:
                 continue
@@ -594,7 +622,7 @@ cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double u
     c.todo = <const unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>todo) if todo is not None else NULL
     plan_memory(&c)
     tasks = p.images * p.groups * ceil_div(c.pairs, c.together)
-    c.slabs = min(ceil_div(threads, tasks), ceil_div(p.kg, c.filters)) if tasks < threads else 1
+    c.slabs = min(ceil_div(threads, tasks), ceil_div(p.kg, FILTERS)) if tasks < threads else 1
     tasks *= c.slabs
     bad = np.zeros((c.slabs * p.groups, p.images, c.tile_rows, c.tile_cols), np.bool_)
     c.bad = <unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>bad)

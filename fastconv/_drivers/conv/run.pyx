@@ -14,10 +14,10 @@ from libc.string cimport memcmp, memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
+from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F32, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
-from fastconv._drivers.conv.fourier cimport Blocks, Spectra, compute_blocks, cut, pairs_with_many, transform_spectra
+from fastconv._drivers.conv.fourier cimport Blocks, Counts, Spectra, compute_blocks, count, cut, pairs_with_many, transform_spectra
 from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
@@ -56,6 +56,10 @@ cdef idx FOURIER_WORK = 4 << 20         # and least multiply-adds of an image, a
 seam("conv.REPAIR_PART", &REPAIR_PART)
 seam("conv.FOURIER_TAPS", &FOURIER_TAPS)
 seam("conv.FOURIER_WORK", &FOURIER_WORK)
+cdef idx AXIS_COST = 14                 # multiply-adds that take as long as what sums along an axis cost beside their own
+cdef idx SLAB_BYTES = 512 << 10         # sums along columns that are kept in the cache for those along rows
+seam("conv.AXIS_COST", &AXIS_COST)
+seam("conv.SEPARATED_BYTES", &SLAB_BYTES)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
 
@@ -219,6 +223,10 @@ cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_) except -
 
 cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
     choose(p)
+    return compute_chosen(p, x, workers)
+
+
+cdef int compute_chosen(Plan *p, cnp.ndarray x, workers) except -1:
     if has_rim(p):
         compute_parts(p, x, workers)
     else:
@@ -308,17 +316,57 @@ cdef int compute_by_fourier(const Plan *p, const Blocks *blocks, cnp.ndarray x, 
     return 0
 
 
+cdef double separated_cost(const Plan *p) noexcept:
+    """Multiply-adds that take as long as sums along one axis and then along the other."""
+    cdef double between = <double>p.ho * ((p.wo - 1) * p.sw + (p.fw - 1) * p.dw + 1)
+    return between * (p.fh + AXIS_COST) + <double>p.ho * p.wo * (p.fw + AXIS_COST)
+
+
+cdef int compute_separated(const Plan *p, cnp.ndarray x, object factors, workers) except -1:
+    """Sums along columns, a slab of rows at a time, which stays in the cache, and then along rows."""
+    cdef cnp.ndarray column = factors[0], row = factors[1], slab
+    cdef Plan down = p[0], across = p[0], part_
+    cdef idx width = p.width, rows, y, n
+    down.lead = across.lead = 0
+    down.images = across.images = 1
+    # Of the columns outside of the image the sums are those outside of the sums.
+    down.wo, down.left, down.sw, down.fw, down.dw = width, 0, 1, 1, 1
+    down.bias, down.activation, down.out_kind = NULL, FC_LINEAR, FC_F64 if p.item == 8 else FC_F32
+    down.w, down.w_kind, down.w_fh = <const char *>cnp.PyArray_DATA(column), down.out_kind, p.item
+    down.out_row, down.out_col, down.out_k = width * p.item, p.item, p.item
+    down.terms = p.fh
+    across.x_kind, across.x_row, across.x_col, across.x_channel = down.out_kind, width * p.item, p.item, p.item
+    across.top, across.sh, across.fh, across.dh, across.terms = 0, 1, 1, 1, p.fw
+    across.w, across.w_kind, across.w_fw = <const char *>cnp.PyArray_DATA(row), down.out_kind, p.item
+    rows = min(max(SLAB_BYTES // (width * p.item), 1), p.ho)
+    slab = np.empty((rows, width, 1), np.float64 if p.item == 8 else np.float32)
+    choose(&down)
+    choose(&across)
+    for n in range(p.images):
+        for y in range(0, p.ho, rows):
+            part_ = part(&down, y, min(rows, p.ho - y), 0, width)
+            part_.x, part_.out = image(p, p.x, p.lead_x, n), <char *>cnp.PyArray_DATA(slab)
+            compute_chosen(&part_, x, workers)
+            part_ = across
+            part_.ho = part_.height = min(rows, p.ho - y)
+            part_.x = <const char *>cnp.PyArray_DATA(slab)
+            part_.out = <char *>image(p, p.out, p.lead_out, n) + y * p.out_row
+            compute_chosen(&part_, slab, workers)
+    return 0
+
+
 cdef bint large(const Plan *p) noexcept:
     """Whether it is worth a thought what Fourier transforms would cost."""
     return p.fh * p.fw >= FOURIER_TAPS and <double>p.ho * p.wo * p.groups * p.kg * p.terms >= FOURIER_WORK
 
 
 def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
-           int mode, double cval, idx groups, int activation, int method, Bank bank, dict kept, workers):
+           int mode, double cval, idx groups, int activation, int method, Bank bank, dict kept, factors, workers):
     """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
-    filters, and `kept` holds their spectra between calls; conv.py has checked everything."""
+    filters, and `kept` holds their spectra between calls; `factors` are a column and a row whose products filters are, or None. conv.py has
+    checked everything."""
     cdef Blocks blocks
-    cdef double cost
+    cdef double cost, least
     cdef Plan p
     cdef int i, n = x.ndim
     cdef cnp.ndarray b
@@ -354,11 +402,19 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
             bank = transform_filters(&p, workers)
         repair(&p, x, compute_tiles(&p, bank, workers), 4, 4, REPAIR_PART, workers)
         return
+    least = <double>p.ho * p.wo * p.groups * p.kg * p.terms
+    if factors is not None and (mode != FC_CONSTANT or cval == 0) and separated_cost(&p) < least:
+        least = separated_cost(&p)
+    else:
+        factors = None
     if p.terms and (method == FOURIER or method == AUTO and large(&p)):
         blocks = cut(&p, &cost)
-        if method == FOURIER or cost < <double>p.ho * p.wo * p.groups * p.kg * p.terms:
+        if method == FOURIER or cost < least:
             compute_by_fourier(&p, &blocks, x, bias, kept, workers)
             return
+    if factors is not None:
+        compute_separated(&p, x, factors, workers)
+        return
     compute_directly(&p, x, workers)
 
 
@@ -374,3 +430,16 @@ def bank_of(cnp.ndarray w, idx groups, bint double_):
     cdef Plan p
     plan_filters(&p, w, groups, double_)
     return transform_filters(&p, None)
+
+
+def fourier_counts(cnp.ndarray w, idx ho, idx wo):
+    """For the bench: steps, products, inputs and outputs of Fourier transforms for ho x wo outputs of the filters `w`."""
+    cdef Plan p
+    cdef Blocks blocks
+    cdef Counts counts
+    cdef double cost
+    plan_filters(&p, w, 1, w.dtype == np.float64)
+    p.ho, p.wo, p.images = ho, wo, 1
+    blocks = cut(&p, &cost)
+    counts = count(&p, &blocks)
+    return counts.steps, counts.products, counts.inputs, counts.outputs

@@ -12,7 +12,7 @@
  *
  * The guard. Roundings are taken as independent, and of relative size 0.425u in the mean square (see winograd.h). A complex step
  * of a radix 2 then adds errors whose mean square is less than FC_FOURIER_STEP u^2 times what it computes (that of a radix 4,
- * which counts as two: 2 additions, and for three results of four a product, 2.5, with a rounded root). So with n = 2^m points,
+ * which counts as two: 2 additions, and for three results of four a product with a rounded root, 3 where there are no FMAs). So with n = 2^m points,
  * x^2 the mean of the squares of both blocks, N[c,k] the sum of |filters[:,:,c,k]|, and S_k = sum_c N[c,k] x_c, the variance of the
  * error of a part of an output of filter k is at most u^2 times the sum of
  *
@@ -30,7 +30,7 @@
 #ifndef FC_FOURIER_ONCE
 #define FC_FOURIER_ONCE
 #define FC_SQRT_HALF 0.70710678118654752440
-#define FC_FOURIER_STEP 0.36
+#define FC_FOURIER_STEP 0.4
 #define FC_FOURIER_DEVIATION 16.0
 #endif
 
@@ -379,7 +379,7 @@ static ptrdiff_t FC_N(fourier_mark)(const fc_fourier_mark *m)
         if (from > end)
             continue;
         for (ptrdiff_t x = 0; x < m->cols; x++)
-            if (!((double)sums[x * m->col_stride] >= m->least))
+            if (!((double)sums[x * m->col_stride] >= m->least && sums[x * m->col_stride] <= FC_REAL(0x1p30, 0x1p200)))
                 for (ptrdiff_t row = from / m->tile_height; row <= end / m->tile_height; row++) {
                     uint8_t *bad = m->bad + row * m->tile_cols + x / m->tile_width;
                     set += !*bad;
