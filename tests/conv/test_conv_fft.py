@@ -14,9 +14,17 @@ from fastconv import runtime
 from support import FLOATS, ISAS, LAYOUTS, ROUNDOFF, Problem, assert_same_bits, assert_within, run_script
 
 both = pytest.mark.parametrize("dtype", FLOATS)
-# The guard is the same on every instruction set.
+# The guard is the same on every instruction set, and for both types.
 slow = [pytest.param(isa, marks=pytest.mark.slow) for isa in ISAS[1:]]
-attack = pytest.mark.parametrize("isa", [ISAS[0], *slow], indirect=True)
+best = pytest.mark.parametrize("isa", [ISAS[0], *slow], indirect=True)
+attack = pytest.mark.parametrize(
+    ("isa", "dtype"),
+    [pytest.param(isa, dtype, marks=[pytest.mark.slow] * (dtype != np.float32 or isa != ISAS[0])) for isa in ISAS for dtype in FLOATS],
+    indirect=["isa"],
+)
+every = pytest.mark.parametrize(
+    ("isa", "dtype"), [pytest.param(isa, dtype, marks=pytest.mark.slow) for isa in ISAS for dtype in FLOATS], indirect=["isa"]
+)
 # Blocks of 16 x 16 inputs and more: as small as they may be, and one or two sizes.
 BLOCKS = (1, 16 * 32 * 4, 256 << 10)
 
@@ -61,7 +69,7 @@ PROBLEMS = (
 )
 
 
-@both
+@attack
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_fft_agrees_with_the_formula(isa, rng, problem, dtype):
     x, w = (1 + rng.random(shape) for shape in (problem.input, problem.filters))
@@ -72,7 +80,7 @@ def test_fft_agrees_with_the_formula(isa, rng, problem, dtype):
     assert differs(x.astype(dtype), w.astype(dtype), **problem.options).any()
 
 
-@both
+@every
 def test_bias_activation_and_formats(isa, rng, dtype):
     x, w = rng.standard_normal((2, 30, 29, 3)).astype(dtype), rng.standard_normal((7, 7, 3, 5)).astype(dtype)
     bias = rng.standard_normal(5).astype(dtype)
@@ -93,6 +101,7 @@ def test_bias_activation_and_formats(isa, rng, dtype):
             assert_same_bits(np.ascontiguousarray(out), shifted)
 
 
+@best
 def test_halves_are_computed_as_floats(isa, rng):
     x, w = rng.standard_normal((29, 30, 2)).astype("f2"), rng.standard_normal((6, 6, 2, 2)).astype("f2")
     result = fastconv.conv2d(x, w, method="fft")
@@ -125,8 +134,7 @@ def banks(rng, c=2, f=9):
     yield np.broadcast_to(((y == 3) & (x == 5))[:, :, None, None], (f, f, c, 2))
 
 
-@attack
-@both
+@every
 def test_one_huge_pixel(isa, rng, dtype):
     for huge, w in itertools.product((30, 1e3, 1e8, 1e18), banks(rng)):
         images = np.stack([np.ones((44, 47, 2)), rng.standard_normal((44, 47, 2))])
@@ -135,8 +143,7 @@ def test_one_huge_pixel(isa, rng, dtype):
             assert_bounded(images, w, dtype)
 
 
-@attack
-@both
+@every
 def test_rows_and_columns_of_zeros_and_of_dim_pixels(isa, rng, dtype):
     for w, (first, last), dim in zip(banks(rng), ((5, 14), (20, 50), (3, 59), (0, 31), (40, 60)), (0, 1e-3, 0.1, 1e-9, 0), strict=True):
         x = image(rng)
@@ -146,8 +153,7 @@ def test_rows_and_columns_of_zeros_and_of_dim_pixels(isa, rng, dtype):
         assert_bounded(np.abs(x), np.abs(w), dtype)
 
 
-@attack
-@both
+@every
 @pytest.mark.parametrize("density", [0.2, 0.01])
 def test_sparse_activations(isa, rng, density, dtype):
     for w in banks(rng, 9):
@@ -157,8 +163,7 @@ def test_sparse_activations(isa, rng, density, dtype):
         assert_bounded(x, w * (rng.random(w.shape) < density), dtype)
 
 
-@attack
-@both
+@every
 def test_numbers_of_all_sizes(isa, rng, dtype):
     tiny, decades = float(np.finfo(dtype).smallest_subnormal), 1 if dtype == np.float32 else 10
     x, w = image(rng), rng.standard_normal((7, 8, 2, 3))
@@ -179,8 +184,7 @@ def test_numbers_of_all_sizes(isa, rng, dtype):
     assert_same_bits(result, direct)
 
 
-@attack
-@both
+@every
 def test_channels_and_filters_of_unlike_sizes(isa, rng, dtype):
     for c, spread in itertools.product((3, 40), (3, 1e3)):
         x, w, sizes = image(rng, c, 30), rng.standard_normal((5, 6, c, 6)), spread ** rng.standard_normal(c)
@@ -190,8 +194,7 @@ def test_channels_and_filters_of_unlike_sizes(isa, rng, dtype):
         assert_bounded(x, w * spread ** rng.standard_normal(6), dtype)
 
 
-@attack
-@both
+@every
 def test_alternating_signs_grids_and_waves(isa, rng, dtype):
     y, x = np.ogrid[:60, :60]
     grids = [1 + 99 * ((y % n == 0) & (x % n == 1)) for n in (2, 4, 8, 16, 32)]
@@ -202,7 +205,7 @@ def test_alternating_signs_grids_and_waves(isa, rng, dtype):
             assert_bounded(plane[:, :, None] * (1 + rng.random((60, 60, 1)) / 8), w, dtype)
 
 
-@attack
+@pytest.mark.slow
 def test_the_same_in_every_channel(isa, rng):
     """Roundings that are the same in every channel are not independent."""
     for w in banks(rng, 1, 5):
@@ -211,7 +214,6 @@ def test_the_same_in_every_channel(isa, rng):
 
 
 @attack
-@both
 def test_pixels_just_below_what_the_guard_admits(isa, rng, dtype):
     """Half an image grows until the others' outputs are computed in double or directly: until then, too, errors keep the bound."""
     for w in (np.ones((9, 9, 1, 1)), rng.choice([-1.0, 1.0], (9, 9, 1, 1))):
@@ -224,8 +226,8 @@ def test_pixels_just_below_what_the_guard_admits(isa, rng, dtype):
         assert 0 < left < 16
 
 
-@both
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@attack
+@pytest.mark.parametrize("value", [np.inf, *(pytest.param(value, marks=pytest.mark.slow) for value in (np.nan, -np.inf))])
 def test_nan_and_infinity_at_every_position(isa, rng, value, dtype):
     x, w = rng.standard_normal((30, 31, 2)).astype(dtype), rng.standard_normal((4, 5, 2, 2)).astype(dtype)
     with runtime.use_seams({"conv.FOURIER_BLOCK": 1}):
@@ -244,6 +246,7 @@ def test_nan_and_infinity_at_every_position(isa, rng, value, dtype):
     assert_same_bits(*(fastconv.conv2d(x, v, method=method) for method in ("fft", "direct")))
 
 
+@best
 def test_zeros_stay_zeros(isa, rng):
     x, w = image(rng).astype("f4"), rng.standard_normal((7, 7, 2, 3)).astype("f4")
     w[..., 1] = 0
@@ -254,6 +257,7 @@ def test_zeros_stay_zeros(isa, rng):
     assert not fastconv.conv2d(x, w, method="fft")[10:34].any()
 
 
+@kernels.needs_headers
 @both
 def test_steps_of_transforms(isa, rng, dtype):
     """The mean square of errors of a step is below what the header says, for noise and for what transforms to a point."""
@@ -277,7 +281,7 @@ def test_steps_of_transforms(isa, rng, dtype):
                 order = np.abs(found[:, :1] - expected[:, 0]).argmin(1)
                 assert sorted(order) == list(range(n))
                 error = np.mean(np.abs(found - expected[order]) ** 2) / np.mean(np.abs(expected) ** 2)
-                assert error < 0.36 * np.log2(n) * ROUNDOFF[np.dtype(dtype)] ** 2
+                assert error < 0.4 * np.log2(n) * ROUNDOFF[np.dtype(dtype)] ** 2
             k.fourier(kernels.arguments("fc_fourier", **options, back=1))
             again = (re + 1j * im.astype(np.longdouble))[:, : 2 * lanes] / n
             assert np.abs(again - z).max() < 8 * np.log2(n) * ROUNDOFF[np.dtype(dtype)] * np.abs(z).max()
@@ -294,12 +298,12 @@ SAME = (
 )
 
 
-@both
+@attack
 @pytest.mark.parametrize("problem", SAME, ids=str)
-def test_bits_do_not_depend_on_threads_batch_blocks_and_preparing(isa, rng, problem, dtype):
+def test_bits_do_not_depend_on_threads_batch_and_preparing(isa, rng, problem, dtype):
     x, w = problem.normal(rng, dtype)
     x[0, 5, 7] = np.nan
-    x[-1, 20:] *= 1e5
+    x[-1, 20:] *= 1e5  # in double, or directly
     made = {name: value for name, value in problem.options.items() if name in ("groups", "strides")}
     with runtime.use_seams({"conv.FOURIER_BLOCK": 16 * 64 * 4}):
         expected = fastconv.conv2d(x, w, method="fft", workers=1, **problem.options)
@@ -309,36 +313,114 @@ def test_bits_do_not_depend_on_threads_batch_blocks_and_preparing(isa, rng, prob
             assert_same_bits(fastconv.conv2d(x, filters, method="fft", workers=workers, **problem.options), expected)
         for one, image_ in zip(x, expected, strict=True):
             assert_same_bits(fastconv.conv2d(one, prepared, method="fft", **problem.options), image_)
-        for bank in (0, 1, 1 << 40):
-            with runtime.use_seams({"conv.FOURIER_BANK": bank} if bank else {}):
-                assert_same_bits(fastconv.conv2d(x, w, method="fft", workers=2, **problem.options), expected)
 
 
-@both
+@every
 def test_seams_of_blocks(isa, rng, dtype):
     for problem in SAME:
         x, w = problem.normal(rng, dtype)
         x[-1, 20:] *= 30
-        for bytes_, tile, cells in ((1, 1, 1), (30_000, 3, 2), (1 << 40, 100, 1 << 40)):
-            seams = {"conv.FOURIER_BYTES": bytes_, "conv.FOURIER_TILE": tile, "conv.FOURIER_CELLS": cells}
+        for bytes_, bank, tile, cells in ((1, 1, 1, 1), (30_000, 1 << 40, 3, 2), (1 << 40, 1, 100, 1 << 40)):
+            seams = {"conv.FOURIER_BYTES": bytes_, "conv.FOURIER_BANK": bank, "conv.FOURIER_TILE": tile, "conv.FOURIER_CELLS": cells}
             with runtime.use_seams({**seams, "conv.FOURIER_BLOCK": 32 * 32 * 8}):
                 assert_bounded(x, w, dtype, **problem.options)
 
 
-def test_what_auto_chooses(rng):
+def test_when_auto_takes_fft(rng):
     """Each constant of the choice, at and beyond its limit."""
-    x, w = rng.standard_normal((2, 90, 90, 2)).astype("f4"), rng.standard_normal((11, 11, 2, 2)).astype("f4")
+    x, w = rng.standard_normal((2, 90, 90, 2)).astype("f4"), rng.standard_normal((31, 31, 2, 2)).astype("f4")
     direct, fourier = (fastconv.conv2d(x, w, method=method) for method in ("direct", "fft"))
     assert (direct != fourier).any()
-    work = 80 * 80 * 121 * 4
-    for name, most in (("FOURIER_TAPS", 121), ("FOURIER_WORK", work)):
+    for name, most in (("FOURIER_TAPS", 31 * 31), ("FOURIER_WORK", 60 * 60 * 31 * 31 * 4)):
         for value, expected in ((1, fourier), (most, fourier), (most + 1, direct)):
-            with runtime.use_seams({f"conv.{name}": value, "conv.FOURIER_WORK" if name == "FOURIER_TAPS" else "conv.FOURIER_TAPS": 1}):
+            with runtime.use_seams({f"conv.{name}": value}):
                 assert_same_bits(fastconv.conv2d(x, w), expected)
                 assert_same_bits(fastconv.conv2d(x[1], fastconv.prepare_filters(w)), expected[1])
-    for name in ("POINT", "PRODUCT", "PASS"):
-        with runtime.use_seams({"conv.FOURIER_WORK": 1, f"conv.{name}_COST": 10_000}):
+    for name in ("STEP", "PRODUCT", "INPUT", "OUTPUT"):
+        with runtime.use_seams({f"conv.{name}_COST": 10_000}):
             assert_same_bits(fastconv.conv2d(x, w), direct)
+
+
+# --- Filters that are products
+
+
+def products(rng, down, across, dtype):
+    """Return a filter that is a column times a row, some of which are 0."""
+    column, row = rng.standard_normal(down), rng.standard_normal(across)
+    column[rng.integers(down)] = row[rng.integers(across)] = 0
+    return np.outer(column, row)[:, :, None, None].astype(dtype)
+
+
+def separated(x, w, **options):
+    """Return what "auto" gives where it would rather sum along axes."""
+    seams = {"conv._SEPARABLE_TAPS": 4, "conv._SEPARABLE_WORK": 1, "conv.AXIS_COST": 1, "conv.FOURIER_TAPS": 1 << 40}
+    with runtime.use_seams(seams):
+        return fastconv.conv2d(x, w, **options)
+
+
+SEPARATED = (
+    ((2, 40, 41, 1), (9, 8), {}),
+    ((40, 41, 1), (7, 12), {"padding": "FULL"}),
+    ((40, 41, 1), (9, 8), {"padding": "SAME", "padding_mode": "mirror"}),
+    ((20, 21, 1), (9, 8), {"padding": 7, "padding_mode": "wrap", "strides": (2, 1)}),
+    ((2, 40, 61, 1), (9, 8), {"padding": "SAME", "strides": (1, 2), "dilations": (2, 3), "padding_mode": "edge"}),
+)
+
+
+@attack
+def test_filters_that_are_products(isa, rng, dtype):
+    for shape, taps, options in SEPARATED:
+        x, w = rng.standard_normal(shape).astype(dtype), products(rng, *taps, dtype)
+        finer = np.float64 if dtype == np.float32 else np.longdouble
+        few = {"dtype": finer, "sums": reference.shifted_images}
+        expected = reference.conv2d(x, w, **few, **options)
+        bound = reference.conv2d_abs(x, np.broadcast_to(np.abs(w).max(), w.shape), **few, **options)
+        result = separated(x, w, **options)
+        assert_within(result, expected, 32 * ROUNDOFF[np.dtype(dtype)] * bound)
+        assert (result != fastconv.conv2d(x, w, method="direct", **options)).any()
+        for bytes_, workers in ((1, 1), (5000, 3)):
+            with runtime.use_seams({"conv.SEPARATED_BYTES": bytes_}):
+                assert_same_bits(separated(x, w, workers=workers, **options), result)
+        assert_same_bits(separated(x, fastconv.prepare_filters(w, **{k: options[k] for k in options if k in ("strides", "dilations")}),
+                                   **options), result)
+        bias = np.array([0.7], dtype)
+        assert_same_bits(separated(x, w, bias=bias, activation="relu", **options), np.maximum(result + bias, dtype(0)))
+        for value in (np.nan, np.inf, -np.inf):
+            y = x.copy()
+            y[..., 8, 9, 0], y[..., 8, 12, 0] = value, np.inf
+            found, direct = separated(y, w, **options), fastconv.conv2d(y, w, method="direct", **options)
+            lost = ~np.isfinite(direct)
+            assert lost.any()
+            np.testing.assert_array_equal(found[lost], direct[lost])
+            np.testing.assert_array_equal(found[~lost], result[~lost])
+
+
+def test_numbers_near_the_largest(rng):
+    """No sum along an axis overflows where those of the formula do not."""
+    w = np.outer(np.full(9, 1.0), [0.01] * 4 + [1] + [0.01] * 4)[:, :, None, None].astype("f4")
+    x = np.zeros((30, 30, 1), "f4")
+    x[10:20, 10] = 3e38
+    for taps in (w, w / 20):
+        direct, found = fastconv.conv2d(x, taps, method="direct"), separated(x, taps)
+        np.testing.assert_array_equal(np.isfinite(found), np.isfinite(direct))
+
+
+def test_when_filters_are_separated(rng):
+    x, w = rng.standard_normal((100, 100, 1)).astype("f4"), products(rng, 9, 9, "f4")
+    direct, expected = fastconv.conv2d(x, w, method="direct"), separated(x, w)
+    assert (direct != expected).any()
+    base = {"conv._SEPARABLE_TAPS": 1, "conv._SEPARABLE_WORK": 1, "conv.AXIS_COST": 1}
+    for name, most in (("_SEPARABLE_TAPS", 81), ("_SEPARABLE_WORK", 92 * 92 * 81), ("AXIS_COST", 29)):
+        for value, result in ((most, expected), (most + 10, direct)):
+            with runtime.use_seams({**base, f"conv.{name}": value}):
+                assert_same_bits(fastconv.conv2d(x, w), result)
+    # Not of these: another sign, a zero, a rounding too many, infinity.
+    for factor in (-1, 0, 1 + 2e-6, np.inf, np.nan):
+        v = w.copy()
+        v.ravel()[np.abs(v).argmax() if factor > 1 else np.flatnonzero(v)[3]] *= factor
+        assert_same_bits(separated(x, v), fastconv.conv2d(x, v, method="direct"))
+    padded = {"padding": 5, "cval": 2.0}
+    assert_same_bits(separated(x, w, **padded), fastconv.conv2d(x, w, method="direct", **padded))
 
 
 def test_other_instruction_sets_and_images_after_preparing(rng):
@@ -354,7 +436,12 @@ def test_other_instruction_sets_and_images_after_preparing(rng):
 
 @pytest.mark.parametrize(
     ("image_", "filters", "dtype"),
-    [((600, 700, 1), (127, 127, 1, 1), "f8"), ((300, 300, 16), (31, 31, 16, 16), "f4"), ((200, 200, 40), (63, 63, 40, 30), "f4")],
+    [
+        ((600, 700, 1), (127, 127, 1, 1), "f8"),
+        ((100, 90, 16), (31, 31, 16, 16), "f4"),
+        pytest.param((300, 300, 16), (31, 31, 16, 16), "f8", marks=pytest.mark.slow),
+        pytest.param((200, 200, 40), (63, 63, 40, 30), "f4", marks=pytest.mark.slow),
+    ],
 )
 def test_memory(image_, filters, dtype):
     x, w = np.ones(image_, dtype), np.ones(filters, dtype)
@@ -367,6 +454,7 @@ def test_memory(image_, filters, dtype):
     assert peak <= (16 + 2 * 4) << 20
 
 
+@pytest.mark.slow
 def test_interrupted_calls(tmp_path):
     script = """
         import os, signal, threading, time, fastconv

@@ -47,9 +47,9 @@ seam("conv.FOURIER_CELLS", &FOURIER_CELLS)
 # The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need. `python -m bench.conv.costs`
 # measures them, and AXIS_COST of run.pyx.
 cdef idx STEP_COST = 4                  # a step of a radix 2 of a complex point
-cdef idx PRODUCT_COST = 9               # a product of spectra at one frequency
-cdef idx INPUT_COST = 99                # what an input takes beside: packing, the guard
-cdef idx OUTPUT_COST = 47               # likewise an output
+cdef idx PRODUCT_COST = 8               # a product of spectra at one frequency
+cdef idx INPUT_COST = 100               # what an input takes beside: packing, the guard
+cdef idx OUTPUT_COST = 40               # likewise an output
 seam("conv.STEP_COST", &STEP_COST)
 seam("conv.PRODUCT_COST", &PRODUCT_COST)
 seam("conv.INPUT_COST", &INPUT_COST)
@@ -545,7 +545,7 @@ cdef bint mark(const Call *c, Caller *w, idx group, idx pair, const double *most
     cdef fc_fourier_mark a
     cdef Spot s
     f.squares, f.peak, f.terms, f.points = w.norms, c.bounds + group * bounds_size(p, b) + 2 * p.cg, terms, b.lh * b.lw
-    f.additions = min(terms, CHAIN) + ceil_div(terms, CHAIN) if c.keeps else terms
+    f.additions = min(terms, CHAIN) + ceil_div(terms, CHAIN) if c.keeps and c.w != NULL else terms
     f.most, f.units = max(most[0], most[1]), c.units
     a.least = p.k.fourier_least(&f)
     a.columns, a.cell, a.row_stride, a.col_stride = b.lw, cell_rows(p, b), p.sh, p.sw

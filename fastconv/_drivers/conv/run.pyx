@@ -1,7 +1,8 @@
 """Driver of conv2d: plans a call (plan.pyx), cuts it into an inside and a rim where that pays, and runs its tasks on a team.
 
 Large images of many channels go through Winograd's method (winograd.pyx), and large filters through Fourier transforms
-(fourier.pyx), but for tiles and blocks where those might not be accurate. There are three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
+(fourier.pyx), but for tiles where those might not be accurate; filters of a plane that are products are summed along its axes.
+There are three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
 
 - TILE: lanes along output channels, tiles.pyx;
 - PLANES: few output channels otherwise, lanes along x, planes.pyx;
