@@ -320,8 +320,9 @@ def test_seams_of_blocks(isa, rng, dtype):
     for problem in SAME:
         x, w = problem.normal(rng, dtype)
         x[-1, 20:] *= 30
-        for bytes_, bank, tile, cells in ((1, 1, 1, 1), (30_000, 1 << 40, 3, 2), (1 << 40, 1, 100, 1 << 40)):
-            seams = {"conv.FOURIER_BYTES": bytes_, "conv.FOURIER_BANK": bank, "conv.FOURIER_TILE": tile, "conv.FOURIER_CELLS": cells}
+        for values in ((1, 1, 1, 1), (30_000, 1 << 40, 3, 2), (1 << 40, 1, 100, 1 << 40)):
+            names = ("BYTES", "BANK", "TILE", "CELLS")
+            seams = {f"conv.FOURIER_{name}": value for name, value in zip(names, values, strict=True)}
             with runtime.use_seams({**seams, "conv.FOURIER_BLOCK": 32 * 32 * 8}):
                 assert_bounded(x, w, dtype, **problem.options)
 
@@ -381,8 +382,8 @@ def test_filters_that_are_products(isa, rng, dtype):
         for bytes_, workers in ((1, 1), (5000, 3)):
             with runtime.use_seams({"conv.SEPARATED_BYTES": bytes_}):
                 assert_same_bits(separated(x, w, workers=workers, **options), result)
-        assert_same_bits(separated(x, fastconv.prepare_filters(w, **{k: options[k] for k in options if k in ("strides", "dilations")}),
-                                   **options), result)
+        made = {name: value for name, value in options.items() if name in ("strides", "dilations")}
+        assert_same_bits(separated(x, fastconv.prepare_filters(w, **made), **options), result)
         bias = np.array([0.7], dtype)
         assert_same_bits(separated(x, w, bias=bias, activation="relu", **options), np.maximum(result + bias, dtype(0)))
         for value in (np.nan, np.inf, -np.inf):
