@@ -53,6 +53,14 @@ cdef extern from "conv/table.h" nogil:
         void *out
         ptrdiff_t out_step
 
+    enum: FC_CHANNEL_ROWS, FC_CHANNEL_PIXELS
+    ctypedef struct fc_channel_rows:
+        const void *src
+        const void *w
+        ptrdiff_t pixels, row_step, step, w_step
+        void *out
+        ptrdiff_t out_row, out_step
+
     ctypedef struct fc_winograd_filters:
         const void *taps
         void *u
@@ -160,6 +168,7 @@ cdef extern from "conv/table.h" nogil:
         void (*planar_taps)(const fc_planar_taps *) noexcept nogil
         void (*plane_rows)(const fc_plane_rows *) noexcept nogil
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
+        void (*channel_rows)(const fc_channel_rows *) noexcept nogil
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
         void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
         void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil

@@ -38,6 +38,7 @@ static void FC_N(fill)(fc_conv *table)
     k->planar_taps = FC_N(planar_taps);
     k->plane_rows = FC_N(plane_rows);
     k->channel_taps = FC_N(channel_taps);
+    k->channel_rows = FC_N(channel_rows);
     k->prefetch_ahead = FC_N(prefetch_ahead);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);

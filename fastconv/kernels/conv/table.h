@@ -71,6 +71,17 @@ typedef struct fc_channel_taps {
     ptrdiff_t out_step;
 } fc_channel_taps;
 
+/* The same of 3x3 taps, in one chain, for FC_CHANNEL_ROWS rows of at least FC_CHANNEL_PIXELS outputs, as far apart as taps are:
+ * out[r * out_row + p * out_step + ch] = sum_{i,j} src[(r + i) * row_step + (p + j) * step + ch] * w[(3 * i + j) * w_step + ch]. */
+#define FC_CHANNEL_ROWS 2
+#define FC_CHANNEL_PIXELS 4
+typedef struct fc_channel_rows {
+    const void *src, *w;
+    ptrdiff_t pixels, row_step, step, w_step;
+    void *out;
+    ptrdiff_t out_row, out_step;
+} fc_channel_rows;
+
 /* Winograd's F(4x4, 3x3), see winograd.h: 36 points, sums over channels in chains of so many. */
 #define FC_WINOGRAD_POINTS 36
 #define FC_WINOGRAD_CHAIN 16
@@ -209,6 +220,7 @@ typedef struct fc_conv_kernels {
     void (*planar_taps)(const fc_planar_taps *);
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
+    void (*channel_rows)(const fc_channel_rows *);
     void (*prefetch_ahead)(fc_ahead *);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
