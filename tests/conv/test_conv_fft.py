@@ -19,7 +19,11 @@ slow = [pytest.param(isa, marks=pytest.mark.slow) for isa in ISAS[1:]]
 best = pytest.mark.parametrize("isa", [ISAS[0], *slow], indirect=True)
 attack = pytest.mark.parametrize(
     ("isa", "dtype"),
-    [pytest.param(isa, dtype, marks=[pytest.mark.slow] * (dtype != np.float32 or isa != ISAS[0])) for isa in ISAS for dtype in FLOATS],
+    [
+        pytest.param(isa, dtype, marks=[pytest.mark.slow] * (dtype != np.float32 or isa != ISAS[0]))
+        for isa in ISAS
+        for dtype in FLOATS
+    ],
     indirect=["isa"],
 )
 every = pytest.mark.parametrize(
@@ -110,7 +114,13 @@ def test_halves_are_computed_as_floats(isa, rng):
 
 @pytest.mark.parametrize("method", ["fft", "auto"])
 def test_nothing_to_sum(method):
-    for x, w in (((0, 20, 20, 2), (9, 9, 2, 3)), ((20, 20, 0), (9, 9, 0, 3)), ((20, 20, 2), (9, 9, 2, 0)), ((20, 20, 2), (0, 9, 2, 3))):
+    none = (
+        ((0, 20, 20, 2), (9, 9, 2, 3)),
+        ((20, 20, 0), (9, 9, 0, 3)),
+        ((20, 20, 2), (9, 9, 2, 0)),
+        ((20, 20, 2), (0, 9, 2, 3)),
+    )
+    for x, w in none:
         expected = fastconv.conv2d(np.ones(x), np.ones(w), method="direct")
         assert_same_bits(fastconv.conv2d(np.ones(x), np.ones(w), method=method), expected)
         fastconv.conv2d(np.ones(x), fastconv.prepare_filters(np.ones(w), method=method), method=method)
@@ -145,7 +155,8 @@ def test_one_huge_pixel(isa, rng, dtype):
 
 @every
 def test_rows_and_columns_of_zeros_and_of_dim_pixels(isa, rng, dtype):
-    for w, (first, last), dim in zip(banks(rng), ((5, 14), (20, 50), (3, 59), (0, 31), (40, 60)), (0, 1e-3, 0.1, 1e-9, 0), strict=True):
+    rows, sizes = ((5, 14), (20, 50), (3, 59), (0, 31), (40, 60)), (0, 1e-3, 0.1, 1e-9, 0)
+    for w, (first, last), dim in zip(banks(rng), rows, sizes, strict=True):
         x = image(rng)
         x[first:last] *= dim
         assert_bounded(x, w, dtype)
@@ -215,7 +226,7 @@ def test_the_same_in_every_channel(isa, rng):
 
 @attack
 def test_pixels_just_below_what_the_guard_admits(isa, rng, dtype):
-    """Half an image grows until the others' outputs are computed in double or directly: until then, too, errors keep the bound."""
+    """Half an image grows until the other outputs are computed in double or directly: until then, too, errors keep the bound."""
     for w in (np.ones((9, 9, 1, 1)), rng.choice([-1.0, 1.0], (9, 9, 1, 1))):
         left = 0
         for bright in np.geomspace(1, 1e9 if dtype == np.float32 else 1e3, 16):
@@ -232,7 +243,8 @@ def test_nan_and_infinity_at_every_position(isa, rng, value, dtype):
     x, w = rng.standard_normal((30, 31, 2)).astype(dtype), rng.standard_normal((4, 5, 2, 2)).astype(dtype)
     with runtime.use_seams({"conv.FOURIER_BLOCK": 1}):
         clean = fastconv.conv2d(x, w, method="fft")
-        for i, j in {*zip(range(30), rng.permutation(30), strict=True), *itertools.product((0, 7, 8, 12, 29), (0, 8, 15, 16, 30))}:
+        edges = itertools.product((0, 7, 8, 12, 29), (0, 8, 15, 16, 30))
+        for i, j in {*zip(range(30), rng.permutation(30), strict=True), *edges}:
             y = x.copy()
             y[i, j, rng.integers(2)] = value
             result, expected = (fastconv.conv2d(y, w, method=method) for method in ("fft", "direct"))

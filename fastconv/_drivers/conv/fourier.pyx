@@ -1,7 +1,7 @@
-"""Large filters by Fourier transforms of blocks, with their guard: cuts images and filters, and computes the blocks that are benign.
+"""Large filters by Fourier transforms of blocks, with their guard: cuts images and filters, computes what is benign.
 
-Two blocks of outputs are computed together. Filters larger than half a block come in parts, which are like channels of images that
-are shifted. Whether a pair of blocks is benign depends on its inputs and the filters alone. Next hops: kernels/conv/fourier.h,
+Two blocks of outputs are computed together. Filters larger than half a block come in parts, which are like channels of images
+that are shifted. Whether a pair of blocks is benign depends on its inputs and the filters alone. Next hops: kernels/conv/fourier.h,
 which has the method and the guard, pack.pyx; run.pyx computes directly what this leaves out.
 """
 from libc.math cimport INFINITY, log2
@@ -44,8 +44,8 @@ seam("conv.FOURIER_BYTES", &FOURIER_BYTES)
 seam("conv.FOURIER_TILE", &FOURIER_TILE)
 seam("conv.FOURIER_CELLS", &FOURIER_CELLS)
 
-# The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need. `python -m bench.conv.costs`
-# measures them, and AXIS_COST of run.pyx.
+# The cost model: multiply-adds, as computed directly, that take as long as what Fourier transforms need.
+# `python -m bench.conv.costs` measures them, and AXIS_COST of run.pyx.
 cdef idx STEP_COST = 4                  # a step of a radix 2 of a complex point
 cdef idx PRODUCT_COST = 8               # a product of spectra at one frequency
 cdef idx INPUT_COST = 100               # what an input takes beside: packing, the guard
@@ -69,7 +69,8 @@ cdef inline idx terms_of(const Plan *p, const Blocks *b) noexcept nogil:
     return b.parts_h * b.parts_w * p.cg
 
 
-cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, idx *part, idx *parts, idx *each, idx *tile) noexcept:
+cdef idx cut_axis(idx points, idx taps, idx dilation, idx stride, idx outputs, idx *part, idx *parts, idx *each,
+                  idx *tile) noexcept:
     """Taps of a part, parts, outputs of a block and of its tiles of an axis; returns blocks."""
     cdef idx most = max((points // 2 - 1) // dilation + 1, 1)
     if (taps - 1) * dilation + 1 <= 3 * points // 4:
@@ -449,7 +450,7 @@ cdef double windows(const Call *c, Caller *w, const char *cells, Spot s, idx par
 
 
 cdef void pack_pair(const Call *c, Caller *w, idx n, idx group, idx pair, idx term, char *into, double *most) noexcept nogil:
-    """The spectrum of one term of a pair of blocks, and with `most` what the guard must know of it: sums of squares go to w.norms."""
+    """The spectrum of one term of a pair of blocks, and with `most` what the guard must know of it: squares go to w.norms."""
     cdef const Plan *p = &c.p
     cdef const Blocks *b = &c.b
     cdef const double *bounds = c.bounds + group * bounds_size(p, b)
@@ -611,8 +612,8 @@ cdef void run_blocks(const void *call, void *worker) noexcept nogil:
 
 
 cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double units, workers):
-    """Fills `out`, or the pairs of blocks of (images, pairs) that are `todo`, but for tiles that are not benign: those are True in the
-    array (images, tile rows, tile columns) returned. Errors are those of a roundoff `units` times ours."""
+    """Fills `out`, or the pairs of blocks of (images, pairs) that are `todo`, but for tiles that are not benign: those are True
+    in the array (images, tile rows, tile columns) returned. Errors are those of a roundoff `units` times ours."""
     cdef Call c
     cdef idx tasks
     cdef int threads = team(workers, cost_of(p, &spectra.blocks) * p.images)
@@ -631,8 +632,8 @@ cdef object compute_blocks(const Plan *p, Spectra spectra, object todo, double u
 
 
 cdef object pairs_with_many(const Plan *p, const Blocks *b, cnp.ndarray bad):
-    """Which pairs (images, pairs) have so many of the `bad` tiles that it pays to compute them once more, at twice the price; their
-    tiles are set to False."""
+    """Which pairs (images, pairs) have so many of the `bad` tiles that it pays to compute them once more, at twice the price;
+    their tiles are set to False."""
     cdef idx tile_rows = cnp.PyArray_DIM(bad, 1), tile_cols = cnp.PyArray_DIM(bad, 2), n, y, x, block
     cdef idx pairs = ceil_div(b.rows * b.cols, 2)
     cdef double again = 2 * cost_of(p, b) / pairs, directly = <double>b.tile_h * b.tile_w * p.groups * p.kg * p.terms

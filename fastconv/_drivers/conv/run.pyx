@@ -18,7 +18,16 @@ cimport numpy as cnp
 from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F32, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
-from fastconv._drivers.conv.fourier cimport Blocks, Counts, Spectra, compute_blocks, count, cut, pairs_with_many, transform_spectra
+from fastconv._drivers.conv.fourier cimport (
+    Blocks,
+    Counts,
+    Spectra,
+    compute_blocks,
+    count,
+    cut,
+    pairs_with_many,
+    transform_spectra,
+)
 from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
@@ -236,8 +245,8 @@ cdef int compute_chosen(Plan *p, cnp.ndarray x, workers) except -1:
 
 
 cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx width, idx share, workers) except -1:
-    """Computes directly the tiles of height x width outputs that `bad` (images, tile rows, tile columns) names, and all of an image
-    where they are more than one of `share`."""
+    """Computes directly the tiles of height x width outputs that `bad` (images, tile rows, tile columns) names, and all of
+    an image where they are more than one of `share`."""
     cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
     cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
     cdef Plan one, q
@@ -364,8 +373,8 @@ cdef bint large(const Plan *p) noexcept:
 def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
            int mode, double cval, idx groups, int activation, int method, Bank bank, dict kept, factors, workers):
     """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
-    filters, and `kept` holds their spectra between calls; `factors` are a column and a row whose products filters are, or None. conv.py has
-    checked everything."""
+    filters, and `kept` holds their spectra between calls; `factors` are a column and a row whose products filters are, or None.
+    conv.py has checked everything."""
     cdef Blocks blocks
     cdef double cost, least
     cdef Plan p

@@ -12,7 +12,7 @@
  *
  * The guard. Roundings are taken as independent, and of relative size 0.425u in the mean square (see winograd.h). A complex step
  * of a radix 2 then adds errors whose mean square is less than FC_FOURIER_STEP u^2 times what it computes (that of a radix 4,
- * which counts as two: 2 additions, and for three results of four a product with a rounded root, 3 where there are no FMAs). So with n = 2^m points,
+ * which counts as two: 2 additions, and for three results of four a product with a rounded root). So with n = 2^m points,
  * x^2 the mean of the squares of both blocks, N[c,k] the sum of |filters[:,:,c,k]|, and S_k = sum_c N[c,k] x_c, the variance of the
  * error of a part of an output of filter k is at most u^2 times the sum of
  *

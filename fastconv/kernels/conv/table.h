@@ -152,8 +152,8 @@ typedef struct fc_fourier {
     int back;
 } fc_fourier;
 
-/* y[k] = scale * sum_c x[c] conj(w[k][c]), or += with `add`, for 1 to 4 filters k, all pairs of blocks and rows x columns frequencies. The
- * imaginary parts are so many elements behind the real ones. All is aligned, columns are whole vectors. */
+/* y[k] = scale * sum_c x[c] conj(w[k][c]), or += with `add`, for 1 to 4 filters k, all pairs of blocks and rows x columns
+ * frequencies. The imaginary parts are so many elements behind the real ones. All is aligned, columns are whole vectors. */
 typedef struct fc_fourier_products {
     const void *x, *w;
     void *y;
