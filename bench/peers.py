@@ -13,6 +13,7 @@ NAMES = (
     "fastconv-calls",
     "fastconv-named",
     "torch",
+    "torch-mirrored",
     "scipy",
     "scipy-generic",
     "scipy-vectorized",

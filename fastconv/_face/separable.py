@@ -1,4 +1,4 @@
-"""Filters of one plane that are a column times a row. Next hop: _drivers/conv/run.pyx, which may sum along one, then the other."""
+"""Filters of one plane that are a column times a row. Next hop: _drivers/conv/run.pyx, which may sum along one and the other."""
 from __future__ import annotations
 
 import numpy as np
