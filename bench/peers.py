@@ -14,6 +14,7 @@ NAMES = (
     "fastconv-float32",
     "fastconv-named",
     "torch",
+    "torch-mirrored",
     "scipy",
     "scipy-generic",
     "scipy-vectorized",

@@ -142,6 +142,12 @@ CASES = [
         for f, target, tol in PLANES
     ),
     *(
+        # torch sums directly: with 63 x 63 taps that takes it seconds.
+        conv_case("one plane, large filters", (1, 1024, 1024, 1, f, 1), "float32", peers, 2.0, tolerance=2e-5, **MIRROR)
+        for f, peers in ((31, ("cv2", "scipy", "torch-mirrored")), (63, ("cv2", "scipy")), (127, ("cv2", "scipy")))
+    ),
+    conv_case("many channels, large filters", (1, 256, 256, 16, 31, 16), "float32", ("torch", "scipy"), 2.0, tolerance=2e-5),
+    *(
         conv_case(
             f"depthwise {dtype}", PLANES_64, dtype, TORCH, target, note=f"stride {s}", groups=64, strides=s
         )

@@ -47,6 +47,29 @@ def float32_conv2d(images, filters, **options):
     return Ready(lambda: fastconv.conv2d(x, w, method="direct", **options), lambda result: result.astype(np.int32))
 
 
+def scipy_conv2d(images, filters, padding="VALID", padding_mode="constant"):
+    """`scipy.signal.oaconvolve` for each pair of channels of one image; borders are mirrored before the clock starts."""
+    from scipy.signal import oaconvolve
+
+    fh, fw, channels, count = filters.shape
+    if (padding, padding_mode) == ("SAME", "mirror"):
+        images = np.pad(images, ((0, 0), (fh // 2,) * 2, (fw // 2,) * 2, (0, 0)), mode="reflect")
+    planes, kernels = np.ascontiguousarray(images[0].transpose(2, 0, 1)), filters[::-1, ::-1].transpose(3, 2, 0, 1).copy()
+
+    def call():
+        return [sum(oaconvolve(planes[c], kernels[k, c], mode="valid") for c in range(channels)) for k in range(count)]
+
+    return Ready(call, lambda result: np.stack(result, axis=-1)[None])
+
+
+def torch_mirrored(images, filters, padding, padding_mode):
+    """`torch_conv2d` with borders that are mirrored before the clock starts."""
+    if (padding, padding_mode) != ("SAME", "mirror"):
+        raise ValueError("only mirrored borders")
+    above, left = filters.shape[0] // 2, filters.shape[1] // 2
+    return torch_conv2d(np.pad(images, ((0, 0), (above,) * 2, (left,) * 2, (0, 0)), mode="reflect"), filters)
+
+
 def numpy_conv2d(images, filters):
     """Windows as a strided view, contracted by `tensordot`."""
 
@@ -83,6 +106,8 @@ def numpy_loops_conv2d(images, filters):
 PEERS = {
     "fastconv-float32": {"conv2d": float32_conv2d},
     "torch": {"conv2d": torch_conv2d},
+    "torch-mirrored": {"conv2d": torch_mirrored},
+    "scipy": {"conv2d": scipy_conv2d},
     "cv2": {"conv2d": cv2_conv2d},
     "numpy": {"conv2d": numpy_conv2d},
     "numpy-loops": {"conv2d": numpy_loops_conv2d},

@@ -18,6 +18,7 @@ from support import FLOATS, LAYOUTS, Problem, assert_same_bits, run_script
 
 ALONE, WIDTHS = "test_each_constant_alone", "test_every_width_and_height_with_the_smallest_blocks"
 CHOICE = "test_what_auto_chooses"
+FFT_CHOICE = "test_when_auto_takes_fft"
 
 # Which test crosses each constant at which conv2d changes its way.
 CROSSED = {
@@ -61,6 +62,25 @@ CROSSED = {
     "conv.WINOGRAD_BYTES": "test_blocks_of_tiles_do_not_touch_the_bits",
     "conv.WINOGRAD_PIXELS": "test_blocks_of_tiles_do_not_touch_the_bits",
     "conv.DOT": "test_integers_of_all_sizes",
+    "conv.FOURIER_BLOCK": "test_fft_agrees_with_the_formula",
+    "conv.FOURIER_BANK": "test_seams_of_blocks",
+    "conv.FOURIER_BYTES": "test_seams_of_blocks",
+    "conv.FOURIER_TILE": "test_seams_of_blocks",
+    "conv.FOURIER_CELLS": "test_seams_of_blocks",
+    "conv.FOURIER_TAPS": FFT_CHOICE,
+    "conv.FOURIER_WORK": FFT_CHOICE,
+    "conv.STEP_COST": FFT_CHOICE,
+    "conv.PRODUCT_COST": FFT_CHOICE,
+    "conv.INPUT_COST": FFT_CHOICE,
+    "conv.OUTPUT_COST": FFT_CHOICE,
+    "conv.AXIS_COST": "test_when_filters_are_separated",
+    "conv._SEPARABLE_TAPS": "test_when_filters_are_separated",
+    "conv._SEPARABLE_WORK": "test_when_filters_are_separated",
+    "conv.SEPARATED_BYTES": "test_filters_that_are_products",
+    "conv/fourier.pyx:CHAIN": "test_fft_agrees_with_the_formula",
+    "conv/fourier_blocks.pxd:FILTERS": "test_fft_agrees_with_the_formula",
+    "conv/fourier.pyx:SLICES": "test_fft_agrees_with_the_formula",
+    "conv/fourier_blocks.pxd:MOST_PAIRS": "test_fft_agrees_with_the_formula",
     "conv.REPAIR_PART": "test_images_with_many_tiles_that_are_not_benign",
     "conv/table.h:FC_WINOGRAD_CHAIN": "test_winograd_agrees_with_the_formula",
     "conv/winograd.h:CHUNK": "test_winograd_agrees_with_the_formula",

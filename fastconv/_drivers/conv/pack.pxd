@@ -5,6 +5,7 @@ Next hops: pack.pyx, kernels/conv/windows.h and kernels/base/pack.h.
 from fastconv._drivers.base cimport fc_ahead, fc_store
 from fastconv._drivers.common cimport ceil_div, idx
 from fastconv._drivers.conv.plan cimport Plan
+from fastconv._drivers.conv.table cimport fc_window
 from fastconv._drivers.runtime cimport Worker
 
 
@@ -81,6 +82,9 @@ cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx
 
 
 cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns, idx width, idx first, idx count) noexcept nogil
+cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,
+                    int mode) noexcept nogil
+cdef void fill_run(fc_window *a, idx *index, idx from_, idx step, idx n, int mode) noexcept nogil
 cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
                       idx repeat) noexcept nogil
 cdef void gather_terms(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,

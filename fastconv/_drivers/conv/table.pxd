@@ -7,8 +7,8 @@ from fastconv._drivers.base cimport fc_ahead, fc_base_kernels, fc_panel, fc_stor
 
 cdef extern from "conv/table.h" nogil:
     enum:
-        FC_WINOGRAD_POINTS, FC_WINOGRAD_CHAIN, FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR, FC_RELU, FC_RELU6, FC_SILU,
-        FC_SIGMOID, FC_TANH
+        FC_WINOGRAD_POINTS, FC_WINOGRAD_CHAIN, FC_FOURIER_LEAST, FC_FOURIER_MOST, FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR,
+        FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH
 
     ptrdiff_t fc_chain_rows(ptrdiff_t fw)
     ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)
@@ -109,6 +109,56 @@ cdef extern from "conv/table.h" nogil:
         void *out
         ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col
 
+    ctypedef struct fc_fourier:
+        void *re
+        void *im
+        const void *roots
+        ptrdiff_t step, n, columns
+        int back
+
+    ctypedef struct fc_fourier_products:
+        const void *x
+        const void *w
+        void *y
+        ptrdiff_t x_step, x_im, x_channel, x_pair, w_step, w_im, w_channel, w_filter, y_step, y_im, y_filter, y_pair
+        ptrdiff_t rows, columns, channels, pairs
+        int filters, add
+        double scale
+
+    ctypedef struct fc_fourier_sizes:
+        const void *src
+        void *low
+        void *high
+        double *squares
+        double least, most
+        ptrdiff_t step, rows, columns, cell
+
+    ctypedef struct fc_fourier_windows:
+        const void *src
+        void *line
+        void *sums
+        ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across
+
+    ctypedef struct fc_fourier_bounds:
+        const double *sizes
+        const double *norms
+        double *least
+        double *most
+        double *peak
+        ptrdiff_t channels, terms
+
+    ctypedef struct fc_fourier_least:
+        const double *squares
+        const double *peak
+        ptrdiff_t terms, points, additions
+        double most, units
+
+    ctypedef struct fc_fourier_mark:
+        const void *sums
+        unsigned char *bad
+        double least
+        ptrdiff_t columns, cell, rows, cols, row_stride, col_stride, tile_height, tile_width, tile_cols
+
     ctypedef struct fc_conv_kernels:
         int split
         int outputs
@@ -131,6 +181,17 @@ cdef extern from "conv/table.h" nogil:
         void (*winograd_sizes)(const fc_winograd_sizes *) noexcept nogil
         ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil
         void (*winograd_output)(const fc_winograd_output *) noexcept nogil
+        void (*fourier)(const fc_fourier *) noexcept nogil
+        void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
+                                  ptrdiff_t columns) noexcept nogil
+        void (*fourier_products)(const fc_fourier_products *) noexcept nogil
+        void (*fourier_sizes)(const fc_fourier_sizes *) noexcept nogil
+        double (*fourier_windows)(const fc_fourier_windows *) noexcept nogil
+        void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm,
+                              double *size) noexcept nogil
+        void (*fourier_bounds)(const fc_fourier_bounds *) noexcept nogil
+        double (*fourier_least)(const fc_fourier_least *) noexcept nogil
+        ptrdiff_t (*fourier_mark)(const fc_fourier_mark *) noexcept nogil
 
     ctypedef struct fc_integer_kernels:
         fc_base_kernels base

@@ -154,8 +154,8 @@ cdef inline bint can_cross(const Weighing *own) noexcept:
     cdef const Part *down = &own.part[0]
     cdef const Part *along = &own.part[1]
     return (own.count == 2 and own.join == FC_JOIN_SUM
-            and (own.wraps_last or not own.whole and not own.rounds and own.sums == own.lines) and down.taps[FC_ACROSS] == along.taps[FC_ALONG] == 3 and not (down.taps[FC_ALONG] or along.taps[FC_ACROSS])
-            and down.order[FC_ACROSS] == along.order[FC_ALONG] == FC_SYMMETRIC)
+            and (own.wraps_last or not own.whole and not own.rounds and own.sums == own.lines)
+            and down.taps[FC_ACROSS] == along.taps[FC_ALONG] == 3 and not (down.taps[FC_ALONG] or along.taps[FC_ACROSS]) and down.order[FC_ACROSS] == along.order[FC_ALONG] == FC_SYMMETRIC)
 
 
 cdef inline idx there(const Lines *p, const Block *b, idx *first) noexcept nogil:
@@ -513,7 +513,8 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
     pass_.add(reduce_weighted, own, weighted_scratch(p, own), out, taps)
     own.crossed = can_cross(own)
     # Vectors of doubles are cache lines, none of which is asked for twice.
-    pass_.reducers[pass_.count - 1].in_place = 0 if along_first or own.crossed else IN_PLACE_APART if p.item < 8 else IN_PLACE_BUT_CVAL
+    if not (along_first or own.crossed):
+        pass_.reducers[pass_.count - 1].in_place = IN_PLACE_APART if p.item < 8 else IN_PLACE_BUT_CVAL
     read_as_words(pass_)
     return pass_
 

@@ -12,6 +12,7 @@
 #include "base/exponential.h"
 #include "conv/activations.h"
 #include "conv/winograd.h"
+#include "conv/fourier.h"
 
 static void FC_N(fill)(fc_conv *table)
 {
@@ -27,4 +28,13 @@ static void FC_N(fill)(fc_conv *table)
     k->winograd_sizes = FC_N(winograd_sizes);
     k->winograd_benign = FC_N(winograd_benign);
     k->winograd_output = FC_N(winograd_output);
+    k->fourier = FC_N(fourier);
+    k->fourier_transpose = FC_N(fourier_transpose);
+    k->fourier_products = FC_N(fourier_products);
+    k->fourier_sizes = FC_N(fourier_sizes);
+    k->fourier_windows = FC_N(fourier_windows);
+    k->fourier_norms = FC_N(fourier_norms);
+    k->fourier_bounds = FC_N(fourier_bounds);
+    k->fourier_least = FC_N(fourier_least);
+    k->fourier_mark = FC_N(fourier_mark);
 }

@@ -145,8 +145,77 @@ typedef struct fc_winograd_output {
     ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
 } fc_winograd_output;
 
-/* The kernels of one type of elements, with the block sizes that the drivers must use. `split_tile`, `store_parts` and Winograd's
- * are those of reals alone, `offsets` that of FC_SUMS_16. */
+/* Fourier transforms of blocks, see fourier.h: of 16, 32, .. points along an axis. */
+#define FC_FOURIER_LEAST 16
+#define FC_FOURIER_MOST 256
+
+/* In place, of each column of re + i im: n rows, `step` apart. All is aligned to vectors, `columns` are whole ones. `roots` are the
+ * FC_FOURIER_MOST roots e^(-2 pi i k / FC_FOURIER_MOST) as pairs. Frequencies come in an order of their own, which is that from
+ * which they go `back`, where results are n times too large. */
+typedef struct fc_fourier {
+    void *re, *im;
+    const void *roots;
+    ptrdiff_t step, n, columns;
+    int back;
+} fc_fourier;
+
+/* y[k] = scale * sum_c x[c] conj(w[k][c]), or += with `add`, for 1 to 4 filters k, all pairs of blocks and rows x columns
+ * frequencies. The imaginary parts are so many elements behind the real ones. All is aligned, columns are whole vectors. */
+typedef struct fc_fourier_products {
+    const void *x, *w;
+    void *y;
+    ptrdiff_t x_step, x_im, x_channel, x_pair, w_step, w_im, w_channel, w_filter, y_step, y_im, y_filter, y_pair;
+    ptrdiff_t rows, columns, channels, pairs;
+    int filters, add;
+    double scale;
+} fc_fourier_products;
+
+/* Adds least |src| and most |src| of each `cell` rows to a row of `low` and of `high`; *squares is the sum of src^2. Rows are
+ * `step` apart in src and `columns`, whole vectors, in the others. */
+typedef struct fc_fourier_sizes {
+    const void *src;
+    void *low, *high;
+    double *squares;
+    double least, most;
+    ptrdiff_t step, rows, columns, cell;
+} fc_fourier_sizes;
+
+/* Sums of taps_down x taps_across elements of rows x columns, all that wrap around if there are no `sums`, of which the largest is
+ * returned, or those that begin in the first count_down x count_across, which are added to rows of `sums`, as long as src's. Rows of
+ * src are `columns` long; `line` has room for 4 * columns. */
+typedef struct fc_fourier_windows {
+    const void *src;
+    void *line, *sums;
+    ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across;
+} fc_fourier_windows;
+
+/* What the guard must know of a filter, from the largest tap `sizes` of each channel and the sum of the sizes of taps `norms` of
+ * each term (channel c has the terms c, c + channels, ..): least, most and peak become smaller and larger. */
+typedef struct fc_fourier_bounds {
+    const double *sizes, *norms;
+    double *least, *most, *peak;
+    ptrdiff_t channels, terms;
+} fc_fourier_bounds;
+
+/* The least |x|*W that outputs must have, from the sums of squares of both blocks and the peak of each term, and the largest |x|*W;
+ * infinity or NaN where none does. Results need be as exact as for numbers whose roundoff is `units` times ours. */
+typedef struct fc_fourier_least {
+    const double *squares, *peak;
+    ptrdiff_t terms, points, additions;
+    double most, units;
+} fc_fourier_least;
+
+/* Sets bad[y / tile_rows * tile_cols + x / tile_width] of outputs y, x of a block whose |x|*W is not at least `least`. Outputs are
+ * row_stride and col_stride windows apart; a row of sums, `columns` long, has the least for `cell` rows of windows. */
+typedef struct fc_fourier_mark {
+    const void *sums;
+    uint8_t *bad;
+    double least;
+    ptrdiff_t columns, cell, rows, cols, row_stride, col_stride, tile_height, tile_width, tile_cols;
+} fc_fourier_mark;
+
+/* The kernels of one type of elements, with the block sizes that the drivers must use. `split_tile`, `store_parts`, Winograd's
+ * and Fourier's are those of reals alone, `offsets` that of FC_SUMS_16. */
 typedef struct fc_conv_kernels {
     int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
     int outputs;                /* most outputs of `planar_taps` */
@@ -173,6 +242,16 @@ typedef struct fc_conv_kernels {
     void (*winograd_sizes)(const fc_winograd_sizes *);
     ptrdiff_t (*winograd_benign)(const fc_winograd_benign *);
     void (*winograd_output)(const fc_winograd_output *);
+    void (*fourier)(const fc_fourier *);
+    void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows,
+                              ptrdiff_t columns);
+    void (*fourier_products)(const fc_fourier_products *);
+    void (*fourier_sizes)(const fc_fourier_sizes *);
+    double (*fourier_windows)(const fc_fourier_windows *);
+    void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm, double *size);
+    void (*fourier_bounds)(const fc_fourier_bounds *);
+    double (*fourier_least)(const fc_fourier_least *);
+    ptrdiff_t (*fourier_mark)(const fc_fourier_mark *); /* returns how many tiles are bad */
 } fc_conv_kernels;
 
 typedef struct fc_integer_kernels {
