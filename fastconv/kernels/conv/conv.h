@@ -1,6 +1,6 @@
 /* Convolution beside base/tile.h. Next hops: windows.h and base/pack.h pack, activations.h stores, split_tile.h has the tile for
- * few columns, planes.h and depthwise.h what does not run along output channels, winograd.h what needs fewer
- * products. */
+ * few columns, planes.h and depthwise.h what does not run along output channels, winograd.h what needs fewer products,
+ * products.h the gradients of filters. */
 
 #include "conv/table.h"
 #include "base/simd.h"
@@ -13,6 +13,7 @@
 #include "conv/activations.h"
 #include "conv/planes.h"
 #include "conv/depthwise.h"
+#include "conv/products.h"
 #include "conv/winograd.h"
 
 static void FC_N(fill)(fc_conv *table)
@@ -37,6 +38,7 @@ static void FC_N(fill)(fc_conv *table)
     k->planar_taps = FC_N(planar_taps);
     k->plane_rows = FC_N(plane_rows);
     k->channel_taps = FC_N(channel_taps);
+    k->products = FC_N(products);
     k->prefetch_ahead = FC_N(prefetch_ahead);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);

@@ -71,6 +71,24 @@ typedef struct fc_channel_taps {
     ptrdiff_t out_step;
 } fc_channel_taps;
 
+/* Pixels side by side: where their elements begin in both operands, and whether a chain ends with them. */
+typedef struct fc_pixels {
+    ptrdiff_t a, b, length, ends;
+} fc_pixels;
+
+/* sum a[i] b[j] over the pixels of so many runs, a_step and b_step elements apart, for `rows` elements i of a and `vectors`
+ * vectors of elements j of b; or with `channelwise` sum a[i * a_row + j] b[j], rows * vectors <= 12. The runs make whole chains, the
+ * first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes, aligned to a
+ * vector. The call of the last chain leaves the sums in `out`, which may be where one of the levels is. */
+typedef struct fc_products {
+    const void *a, *b;
+    const fc_pixels *runs;
+    ptrdiff_t count, a_step, b_step, a_row, chain;
+    int rows, vectors, channelwise, last;
+    void *const *c;
+    void *out;
+} fc_products;
+
 /* Winograd's F(4x4, 3x3), see winograd.h: 36 points, sums over channels in chains of so many. */
 #define FC_WINOGRAD_POINTS 36
 #define FC_WINOGRAD_CHAIN 16
@@ -140,6 +158,7 @@ typedef struct fc_conv_kernels {
     void (*planar_taps)(const fc_planar_taps *);
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
+    void (*products)(const fc_products *);
     void (*prefetch_ahead)(fc_ahead *);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
