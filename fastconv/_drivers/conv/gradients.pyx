@@ -24,9 +24,12 @@ cnp.import_array()
 # Of these the first changes the bits.
 cdef idx PRODUCTS_CHAIN = 75            # pixels of a chain, at most
 cdef idx PRODUCTS_SUMS = 1 << 20        # bytes of the sums of a task, at all levels,
-cdef idx PRODUCTS_WINDOW = 256 << 10    # of the window of a block
+cdef idx PRODUCTS_WINDOW = 256 << 10    # of the window of a block, and of its gradient
 cdef idx PRODUCTS_SPANS = 2 << 20       # and of the sums of all spans
 cdef idx PRODUCTS_STEP = 1 << 10        # bytes between pixels beyond which they are packed: they would share few places in the cache
+cdef idx PRODUCTS_ROWS = 384            # rows of the sums of a part from which those are cut, then its filters
+cdef idx PRODUCTS_LINE = 512            # bytes of a pixel in a window from which those are an odd number of cache lines
+cdef idx PRODUCTS_RUN = 24              # channels from which tiles do not meet those of several taps, if they have but a part of them
 cdef idx PRODUCTS_COLUMNS = 256         # channels of a task of depthwise filters
 
 seam("conv.PRODUCTS_CHAIN", &PRODUCTS_CHAIN)
@@ -34,6 +37,9 @@ seam("conv.PRODUCTS_SUMS", &PRODUCTS_SUMS)
 seam("conv.PRODUCTS_WINDOW", &PRODUCTS_WINDOW)
 seam("conv.PRODUCTS_SPANS", &PRODUCTS_SPANS)
 seam("conv.PRODUCTS_STEP", &PRODUCTS_STEP)
+seam("conv.PRODUCTS_ROWS", &PRODUCTS_ROWS)
+seam("conv.PRODUCTS_LINE", &PRODUCTS_LINE)
+seam("conv.PRODUCTS_RUN", &PRODUCTS_RUN)
 seam("conv.PRODUCTS_COLUMNS", &PRODUCTS_COLUMNS)
 
 cdef enum Lanes:
@@ -45,7 +51,7 @@ cdef struct Gradient:
     Plan g                       # of the gradient, as images whose pixels are the outputs
     Lanes lanes
     bint x_in_place, g_in_place
-    bint whole_runs              # taps of a filter row and their channels lie side by side
+    bint direct                  # sums go from registers to the filters
     # Blocks of pixels.
     idx images, rows, cols       # of a block, at most
     idx row_blocks, col_blocks, blocks, chains
@@ -76,6 +82,19 @@ cdef idx share(idx size, idx parts, idx part, idx unit) noexcept nogil:
     return min(ceil_div(size, unit) * part // parts * unit, size)
 
 
+cdef idx spread(const Plan *p, idx elements) noexcept nogil:
+    """The elements between pixels of so many: pixels a power of two apart would share few places in the first-level cache."""
+    cdef idx line = 64 // p.item
+    if elements >= PRODUCTS_RUN and elements * p.item >= PRODUCTS_LINE and elements % line == 0:
+        return (elements // line | 1) * line
+    return elements
+
+
+cdef void window(const Gradient *s, Plan *p, idx channels) noexcept nogil:
+    """The window of a block."""
+    plan_window(p, s.rows, s.cols, spread(p, channels))
+
+
 cdef Part part_of(const Gradient *s, idx part) noexcept nogil:
     cdef Part q
     cdef idx lanes = s.p.base.lanes, i
@@ -101,21 +120,22 @@ cdef Part part_of(const Gradient *s, idx part) noexcept nogil:
     q.p.left -= q.b0 * q.p.dw
     if s.lanes == CHANNELS:
         q.p.x += q.k0 // s.p.kg * s.p.x_channel
-        q.width = round_up(q.k, lanes)
+        q.width = spread(&s.p, round_up(q.k, lanes))
     else:
         q.p.x += (q.group * s.p.cg + q.c0) * s.p.x_channel
-        q.width = round_up(q.k, lanes) if s.lanes == FILTERS else q.k
+        q.width = spread(&s.p, round_up(q.k, lanes)) if s.lanes == FILTERS else q.k
     q.g.x += (q.group * s.p.kg + q.k0) * s.g.x_channel
     if s.x_in_place:
         q.p.pixel_row, q.p.pixel_col, q.p.tap_row, q.p.tap_col = s.p.sh, s.p.sw, s.p.dh, s.p.dw
         q.p.row_step, q.p.col_step = s.p.x_row // s.p.item, s.p.x_col // s.p.item
         q.p.x -= q.p.top * s.p.x_row + q.p.left * s.p.x_col
     else:
-        plan_window(&q.p, s.rows, s.cols, q.k if s.lanes == CHANNELS else q.c)
+        window(s, &q.p, q.k if s.lanes == CHANNELS else q.c)
     q.x_step = q.p.pixel_col * q.p.col_step
     q.y_step = s.g.x_col // s.p.item if s.g_in_place else q.width
     q.run, q.runs = q.c, q.fw
-    if q.p.tap_col == 1 and q.p.col_step == q.c:
+    # Tiles that meet several taps store those apart, if they have a part of the channels.
+    if q.p.tap_col == 1 and q.p.col_step == q.c and (q.c == s.p.cg or s.c < PRODUCTS_RUN):
         q.run, q.runs = q.fw * q.c, 1
     return q
 
@@ -136,12 +156,13 @@ cdef inline int vectors_of_taps(const Plan *p, idx taps) noexcept nogil:
 
 
 cdef struct Walk:                # over the tiles of a part
-    idx a, run, panel, row       # indices: filter row, run, panel of lanes, tile of rows
+    idx a, run, row, panel       # indices: filter row, run, tile of rows, panel of lanes
     idx at
 
 
 cdef bint next_tile(const Gradient *s, const Part *q, Walk *w, Tile *t) noexcept nogil:
-    """The next tile of a part; panels of lanes, and within them tiles of rows, are dealt out evenly."""
+    """The next tile of a part; tiles of rows, and within them panels of lanes, are dealt out evenly. So filters are written row by
+    row: panel by panel, their rows would share few places in the cache."""
     cdef idx lanes = s.p.base.lanes, columns, rows, panels, tiles, first, last, most = s.p.base.vectors
     cdef idx runs = q.runs if s.lanes != CHANNELS else 1
     if s.lanes == FILTERS:
@@ -154,9 +175,10 @@ cdef bint next_tile(const Gradient *s, const Part *q, Walk *w, Tile *t) noexcept
     panels = ceil_div(ceil_div(columns, lanes), most)
     if w.a == q.fh:
         return False
+    most = ceil_div(ceil_div(columns, lanes), panels)
+    tiles = ceil_div(rows, 12 // most if s.lanes == CHANNELS else s.p.base.rows[most])
     first, last = share(columns, panels, w.panel, lanes), share(columns, panels, w.panel + 1, lanes)
     t.vectors = <int>ceil_div(last - first, lanes)
-    tiles = ceil_div(rows, 12 // t.vectors if s.lanes == CHANNELS else s.p.base.rows[t.vectors])
     t.tap, t.at = w.a, w.at
     cdef idx row = rows * w.row // tiles
     t.rows = <int>(rows * (w.row + 1) // tiles - row)
@@ -171,12 +193,12 @@ cdef bint next_tile(const Gradient *s, const Part *q, Walk *w, Tile *t) noexcept
         t.first, t.k = row, first
         t.a, t.b = base + row * q.p.tap_col * q.p.col_step + first, first
     w.at += t.rows * t.vectors * lanes
-    w.row += 1
-    if w.row == tiles:
-        w.row = 0
-        w.panel += 1
+    w.panel += 1
     if w.panel == panels:
         w.panel = 0
+        w.row += 1
+    if w.row == tiles:
+        w.row = 0
         w.run += 1
     if w.run == runs:
         w.run = 0
@@ -184,38 +206,42 @@ cdef bint next_tile(const Gradient *s, const Part *q, Walk *w, Tile *t) noexcept
     return True
 
 
+cdef inline char *place(const Gradient *s, const Part *q, const Tile *t) noexcept nogil:
+    """Where the first of a tile's sums goes."""
+    cdef idx b = t.first if s.lanes == CHANNELS else t.first // q.c, c = 0 if s.lanes == CHANNELS else t.first % q.c
+    return (s.p.out + (q.a0 + t.tap) * s.p.w_fh + (q.b0 + b) * s.p.w_fw + (q.c0 + c) * s.p.w_c
+            + (q.group * s.p.kg + q.k0 + t.k) * s.p.w_k)
+
+
 cdef void store_part(const Gradient *s, const Part *q, const char *sums) noexcept nogil:
     """The sums of a part to the filters."""
     cdef Walk w
     cdef Tile t
     cdef fc_store a
-    cdef idx item = s.p.item, lanes = s.p.base.lanes, r, end, b, c, n, k
-    cdef char *out
+    cdef idx item = s.p.item, lanes = s.p.base.lanes, end, n
     memset(&w, 0, sizeof(w))
     a.bias, a.activation, a.kind, a.c_col = NULL, 0, s.p.out_kind, 1
-    k = q.group * s.p.kg + q.k0
     while next_tile(s, q, &w, &t):
-        out = s.p.out + (q.a0 + t.tap) * s.p.w_fh + (k + t.k) * s.p.w_k
-        a.c_row = t.vectors * lanes
+        a.c, a.c_row = sums + t.at * item, t.vectors * lanes
+        a.out_row, a.out_col = s.p.w_fw if s.lanes == CHANNELS else s.p.w_c, s.p.w_k
         if s.lanes == CHANNELS:
-            a.c, a.rows, a.columns = sums + t.at * item, t.rows, min(a.c_row, q.k - t.k)
-            a.out, a.out_row, a.out_col = out + (q.b0 + t.first) * s.p.w_fw, s.p.w_fw, s.p.w_k
+            a.out, a.rows, a.columns = place(s, q, &t), t.rows, min(a.c_row, q.k - t.k)
             s.p.base.store(&a)
             continue
-        end = t.first + (t.rows if s.lanes == FILTERS else min(a.c_row, t.first // q.run * q.run + q.run - t.first))
-        r = t.first
-        while r < end:
-            b, c = r // q.c, r % q.c
-            n = min(q.c - c, end - r)
-            a.out = out + (q.b0 + b) * s.p.w_fw + (q.c0 + c) * s.p.w_c
+        # Elements of a run may be those of several taps.
+        end = t.first + (t.rows if s.lanes == FILTERS else min(a.c_row, q.run - t.first % q.run))
+        while t.first < end:
+            n = min(q.c - t.first % q.c, end - t.first)
+            a.out = place(s, q, &t)
             if s.lanes == FILTERS:
-                a.c = sums + (t.at + (r - t.first) * a.c_row) * item
-                a.rows, a.columns, a.out_row, a.out_col = n, min(a.c_row, q.k - t.k), s.p.w_c, s.p.w_k
+                a.rows, a.columns = n, min(a.c_row, q.k - t.k)
+                s.p.base.store(&a)
+                a.c = <const char *>a.c + n * a.c_row * item
             else:
-                a.c = sums + (t.at + r - t.first) * item
                 a.rows, a.columns, a.out_row, a.out_col = t.rows, n, s.p.w_k, s.p.w_c
-            s.p.base.store(&a)
-            r += n
+                s.p.base.store(&a)
+                a.c = <const char *>a.c + n * item
+            t.first += n
 
 
 # ---- blocks ----
@@ -232,7 +258,7 @@ cdef void pack_block(const Gradient *s, Part *q, Thread *t, idx block) noexcept 
     cdef char *packed = t.filters
     cdef fc_pixels *r = <fc_pixels *>t.c
     q.g.row_step, q.g.col_step = cols * q.width, q.width
-    if not s.g_in_place and q.width > q.k:
+    if not s.g_in_place and q.k % s.p.base.lanes and s.lanes != RUNS:
         memset(packed, 0, total * q.width * item)
     q.x = image(&s.p, q.p.x, s.p.lead_x, n0) if s.x_in_place else window
     q.y = image(&s.g, q.g.x, s.g.lead_x, n0) if s.g_in_place else packed
@@ -301,7 +327,10 @@ cdef void sum_block(const Gradient *s, const Part *q, Thread *t, idx number, bin
         a.a, a.b = (q.y if s.lanes == RUNS else q.x) + tile.a * item, (q.x if s.lanes == RUNS else q.y) + tile.b * item
         for level in range(s.levels):
             sums[level] = t.sums + (level * s.sums + tile.at) * item
-        a.out = sums[0]
+        a.out, a.out_step = sums[0], tile.vectors * s.p.base.lanes
+        if last and s.direct:
+            a.out = place(s, q, &tile)
+            a.out_step = (s.p.w_fw if s.lanes == CHANNELS else s.p.w_c) // item
         s.p.k.products(&a)
         if tick(&t.worker.clock, <double>s.images * s.rows * s.cols * tile.rows * tile.vectors * s.p.base.lanes):
             return
@@ -344,9 +373,9 @@ cdef void run(const void *plan, void *worker) noexcept nogil:
                 sum_block(s, &q, t, block - first, block == last - 1)
                 if t.worker.clock.watch.stop:
                     return
-            if s.partial == NULL:
+            if s.partial == NULL and not s.direct:
                 store_part(s, &q, t.sums)
-            else:
+            elif s.partial != NULL:
                 memcpy(s.partial + (span * s.parts + part) * s.sums * s.p.item, t.sums, s.sums * s.p.item)
         t.worker.first += 1
 
@@ -361,7 +390,7 @@ cdef Room room(const Gradient *s) noexcept nogil:
     cdef Room r
     cdef idx item = s.p.item, lanes = s.p.base.lanes, pixels = s.images * s.rows * s.cols
     r.window = 0 if s.x_in_place else round_up((s.images * s.p.window_size + s.p.base.vectors * lanes) * item, 64)
-    r.packed = 0 if s.g_in_place else round_up((pixels * round_up(s.k, lanes) + lanes) * item, 64)
+    r.packed = 0 if s.g_in_place else round_up((pixels * (round_up(s.k, lanes) + 64 // item) + lanes) * item, 64)
     r.sums = round_up(s.levels * s.sums * item, 64)
     r.list = round_up((s.images * s.rows + s.chains) * sizeof(fc_pixels), 64)
     r.indices = round_up((max(s.p.index_rows, s.rows) + max(s.p.index_cols, s.cols)) * sizeof(idx), 64)
@@ -418,7 +447,7 @@ cdef void measure(Gradient *s) noexcept:
     cdef idx lanes = s.p.base.lanes, fh = s.p.fh, fw = s.p.fw, columns
     s.fh, s.fw, s.c = ceil_div(fh, s.a_parts), ceil_div(fw, s.b_parts), ceil_div(s.p.cg, s.c_parts)
     s.p.fh, s.p.fw = s.fh, s.fw
-    plan_window(&s.p, s.rows, s.cols, s.k if s.lanes == CHANNELS else s.c)
+    window(s, &s.p, s.k if s.lanes == CHANNELS else s.c)
     s.p.fh, s.p.fw = fh, fw
     if s.lanes == RUNS:   # lanes are filled up at the end of every run
         columns = s.fw * round_up(s.c, lanes) if s.p.dw > 1 or s.x_in_place else round_up(s.fw * s.c, lanes)
@@ -429,16 +458,39 @@ cdef void measure(Gradient *s) noexcept:
     s.parts = s.a_parts * s.b_parts * s.c_parts * s.k_parts * (1 if s.lanes == CHANNELS else s.groups)
 
 
-cdef bint too_large(const Gradient *s) noexcept:
-    return (s.levels * s.sums * s.p.item > PRODUCTS_SUMS
-            or not s.x_in_place and s.images * s.p.window_size * s.p.item > PRODUCTS_WINDOW)
+cdef void cut_filters(Gradient *s) noexcept:
+    """Twice as many parts, or as many as there are full panels."""
+    cdef idx vectors = ceil_div(s.p.kg, s.p.base.lanes), each = ceil_div(vectors, s.k_parts)
+    s.k_parts = ceil_div(vectors, max(each // 2, s.p.base.vectors))
+    s.k = min(ceil_div(vectors, s.k_parts) * s.p.base.lanes, s.p.kg)
+
+
+cdef bint cut(Gradient *s) noexcept:
+    """Cuts parts that do not stay in the caches; returns whether they may still be too large."""
+    cdef idx lanes = s.p.base.lanes, item = s.p.item
+    cdef bint wide = not s.x_in_place and s.images * s.p.window_size * item > PRODUCTS_WINDOW
+    cdef bint cuts_filters = s.lanes == FILTERS and ceil_div(s.k, lanes) > s.p.base.vectors
+    if cuts_filters and not s.g_in_place and s.images * s.rows * s.cols * s.k * item > PRODUCTS_WINDOW:
+        cut_filters(s)
+        return True
+    if not wide and s.levels * s.sums * item <= PRODUCTS_SUMS:
+        return False
+    if not wide and cuts_filters and s.fh * s.fw * s.c <= PRODUCTS_ROWS:
+        cut_filters(s)
+    elif s.fh > 1:
+        s.a_parts = ceil_div(s.p.fh, s.fh // 2)
+    elif s.c > 1 and s.lanes != CHANNELS and (s.c >= lanes or s.fw == 1):
+        s.c_parts = ceil_div(s.p.cg, s.c // 2)
+    elif s.fw > 1:
+        s.b_parts = ceil_div(s.p.fw, s.fw // 2)
+    else:
+        return False
+    return True
 
 
 cdef void plan_parts(Gradient *s, int threads) noexcept:
     """Cuts the filters until the sums of a part and the window of a block stay in the caches, and each thread has its part."""
-    cdef idx lanes = s.p.base.lanes, runs = s.p.fw, run = s.p.cg, full = s.p.base.vectors * lanes, span
-    if s.p.dw == 1:
-        runs, run = 1, s.p.fw * s.p.cg
+    cdef idx lanes = s.p.base.lanes, run = s.p.fw * s.p.cg if s.p.dw == 1 else s.p.cg, span
     s.lanes, s.groups = FILTERS, s.p.groups
     s.a_parts = s.b_parts = s.c_parts = 1
     if s.p.cg == 1 and s.p.groups > 1 and 2 * s.p.groups * s.p.kg >= lanes:
@@ -446,20 +498,17 @@ cdef void plan_parts(Gradient *s, int threads) noexcept:
         s.k = max(min(PRODUCTS_COLUMNS, s.p.groups * s.p.kg) // s.p.kg, 1) * s.p.kg
         s.k_parts = ceil_div(s.p.groups * s.p.kg, s.k)
     else:
-        if runs * tile_steps(s, s.p.kg, run) < runs * tile_steps(s, run, s.p.kg):
+        # What is stored across the filters' rows must be worth it.
+        if 5 * tile_steps(s, s.p.kg, run) < 4 * tile_steps(s, run, s.p.kg):
             s.lanes = RUNS
-        s.k_parts = ceil_div(ceil_div(s.p.kg, lanes), s.p.base.vectors)
-        s.k = min(round_up(ceil_div(ceil_div(s.p.kg, lanes), s.k_parts) * lanes, lanes), s.p.kg)
+        s.k_parts, s.k = 1, s.p.kg
+        if s.lanes == RUNS:
+            s.k_parts = ceil_div(ceil_div(s.p.kg, lanes), s.p.base.vectors)
+            s.k = min(ceil_div(ceil_div(s.p.kg, lanes), s.k_parts) * lanes, s.p.kg)
     s.levels = levels_of(s.blocks * s.chains)
     plan_in_place(s)
     measure(s)
-    while too_large(s) and (s.fh > 1 or s.c > 1 or s.fw > 1):
-        if s.fh > 1:
-            s.a_parts = ceil_div(s.p.fh, s.fh // 2)
-        elif s.c > 1 and (s.c >= lanes or s.fw == 1):
-            s.c_parts = ceil_div(s.p.cg, s.c // 2)
-        else:
-            s.b_parts = ceil_div(s.p.fw, s.fw // 2)
+    while cut(s):
         plan_in_place(s)
         measure(s)
     # Work for each thread: channels of images, spans of blocks or rows of filters.
@@ -507,6 +556,17 @@ cdef void plan_in_place(Gradient *s) noexcept:
         s.g_in_place = s.g_in_place and p.kg % lanes == 0
 
 
+cdef void plan_writing(Gradient *s) noexcept:
+    """Whether sums go from registers to the filters: whole vectors, and rows of a tile equally far apart."""
+    cdef Plan *p = &s.p
+    s.direct = (s.spans == 1 and s.lanes != RUNS and p.out_kind == own_kind(p) and p.w_k == p.item and <size_t>p.out % p.item == 0
+                and p.w_c % p.item == 0 and p.w_fw % p.item == 0 and p.w_fh % p.item == 0)
+    if s.lanes == FILTERS:
+        s.direct = s.direct and p.kg % p.base.lanes == 0 and (s.c >= PRODUCTS_RUN or s.c_parts == 1 and p.w_fw == p.cg * p.w_c)
+    else:
+        s.direct = s.direct and p.groups * p.kg % s.k % p.base.lanes == 0 and s.k % p.base.lanes == 0
+
+
 cdef int compute(Gradient *s, workers) except -1:
     cdef Plan *p = &s.p
     cdef int threads = team(workers, <double>p.images * p.ho * p.wo * p.groups * p.kg * p.terms)
@@ -514,6 +574,7 @@ cdef int compute(Gradient *s, workers) except -1:
     cdef char *memory = NULL
     plan_blocks(s)
     plan_parts(s, threads)
+    plan_writing(s)
     r = room(s)
     if s.spans > 1:
         memory = <char *>PyMem_RawMalloc(s.spans * s.parts * s.sums * p.item + 64)

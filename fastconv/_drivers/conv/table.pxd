@@ -61,7 +61,7 @@ cdef extern from "conv/table.h" nogil:
         const void *a
         const void *b
         const fc_pixels *runs
-        ptrdiff_t count, a_step, b_step, a_row, chain
+        ptrdiff_t count, a_step, b_step, a_row, chain, out_step
         int rows, vectors, channelwise, last
         void **c
         void *out

@@ -44,11 +44,12 @@ FC_INLINE void FC_N(products_body)(const int m, const int v, const int channelwi
                 break;
         }
         FC_T *out = last ? p->out : *c;
+        const ptrdiff_t out_step = last ? p->out_step : v * FC_LANES;
 #pragma GCC unroll 12
         for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) {
-                *(FC_VEC *)(out + (i * v + j) * FC_LANES) = acc[i][j];
+                FC_N(put)(out + i * out_step + j * FC_LANES, acc[i][j]);
                 acc[i][j] = (FC_VEC){0};
             }
     }
