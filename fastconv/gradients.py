@@ -80,9 +80,9 @@ def _check_grad(name, given, expected, first):
 class _Call:
     """What the parts of one gradient of images have in common."""
 
-    def __init__(self, grad, filters, groups, bias, activation, method, workers):
+    def __init__(self, dtype, grad, filters, groups, bias, activation, method, workers):
         self.grad, self.filters, self.groups, self.bias = grad, filters, groups, bias
-        self.activation, self.method, self.workers = activation, method, workers
+        self.dtype, self.activation, self.method, self.workers = dtype, activation, method, workers
         self.whole = True  # zeros may stand for outputs that there are not
         self.kept = None
 
@@ -111,14 +111,14 @@ class _Call:
                 part = part.swapaxes(2, 3)
             yield images, channels, part, count
 
-    def convolve(self, target, filters, dilations, before, bank):
+    def convolve(self, target, filters, dilations, before, bank, method=None):
         """Fill `target`, some channels of a result, with one convolution."""
         images, channels, _, groups = bank
         bias = None if self.bias is None else self.bias[channels]
         if target.size:
             _conv.conv2d(
                 self.grad[..., images], filters, target, bias, 1, 1, *dilations, *before, 0, 0.0, groups, self.activation,
-                self.method, None, self.workers,
+                self.method if method is None else method, None, self.workers,
             )  # fmt: skip
 
     def fill(self, target, rows, cols, y=0, x=0):
@@ -135,14 +135,35 @@ class _Call:
                     self.fill_phase(pixels, taps, v, h, rows.outputs, cols.outputs, bank)
 
     def fill_phase(self, pixels, taps, v, h, rows, cols, bank):
-        if self.whole:
-            self.convolve(pixels, taps, (v.dilation, h.dilation), (v.before, h.before), bank)
+        """Fill the pixels of one phase."""
+        height, width = pixels.shape[-3:-1]
+        if not self.whole:
+            self.fill_inside(pixels, taps, v, h, rows, cols, (0, height, 0, width), bank)
             return
-        for y0, y1, a, m in _geometry.inside_parts(v, rows):
-            for x0, x1, b, n in _geometry.inside_parts(h, cols):
+        y0, y1, x0, x1 = self.middle(taps, v, h, rows, cols, bank)
+        before = v.before - y0, h.before - x0
+        self.convolve(pixels[..., y0:y1, x0:x1, :], taps, (v.dilation, h.dilation), before, bank)
+        for rim in ((0, y0, 0, width), (y1, height, 0, width), (y0, y1, 0, x0), (y0, y1, x1, width)):
+            self.fill_inside(pixels, taps, v, h, rows, cols, rim, bank, 0)
+
+    def fill_inside(self, pixels, taps, v, h, rows, cols, region, bank, method=None):
+        """Fill a region of a phase, each pixel with those taps alone that find an output."""
+        for y0, y1, a, m in _geometry.inside_parts(v, rows, *region[:2]):
+            for x0, x1, b, n in _geometry.inside_parts(h, cols, *region[2:]):
                 before = v.before - y0 - a * v.dilation, h.before - x0 - b * h.dilation
-                some = taps[a : a + m, b : b + n]
-                self.convolve(pixels[..., y0:y1, x0:x1, :], some, (v.dilation, h.dilation), before, bank)
+                part, some = pixels[..., y0:y1, x0:x1, :], taps[a : a + m, b : b + n]
+                self.convolve(part, some, (v.dilation, h.dilation), before, bank, method)
+
+    def middle(self, taps, v, h, rows, cols, bank):
+        """The pixels of a phase without a rim, whose tiles would have so little of the image that Winograd's method refuses them."""
+        region = (0, v.count, 0, h.count)
+        if self.method and (v.dilation, h.dilation) == (1, 1) and taps.shape[:2] == (3, 3):
+            y0, x0 = max(v.before - 1, 0), max(h.before - 1, 0)
+            y1, x1 = min(v.count, rows + 2 - v.before), min(h.count, cols + 2 - h.before)
+            double = self.dtype == np.float64
+            if y1 > y0 and x1 > x0 and _conv.pays_for(taps, bank[3], double, y1 - y0, x1 - x0):
+                return y0, y1, x0, x1
+        return region
 
     def fill_folded(self, target, rows, cols, mode):
         """Fill `target`, and add to its pixels what the border, which repeats them, gets."""
@@ -212,7 +233,7 @@ def _strange(target, rows, cols):
 
 def _image_gradient(target, grad, filters, rows, cols, groups, mode, bias, activation, method, workers):
     """Fill `target` (..., H, W, C)."""
-    call = _Call(grad, filters, groups, bias, activation, method, workers)
+    call = _Call(target.dtype, grad, filters, groups, bias, activation, method, workers)
     if mode != "constant" and (rows.before or rows.after or cols.before or cols.after):
         call.whole = bool(np.isfinite(filters).all())
         call.fill_folded(target, rows, cols, mode)

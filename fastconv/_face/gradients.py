@@ -96,22 +96,22 @@ def reaches_all(axis):
     return axis.outputs > 0 and min(axis.stride // math.gcd(axis.stride, axis.dilation), axis.taps) == axis.stride
 
 
-def inside_parts(phase, outputs):
-    """A phase in parts, all of whose taps find an output: what is computed so meets none of the zeros that stand for others."""
-    parts, start = [], 0
-    while start < phase.count:
+def inside_parts(phase, outputs, start, end):
+    """[(first, last + 1, first tap, taps)]: pixels start .. end - 1 of a phase in parts whose taps all find an output: what is
+    computed so meets none of the zeros that stand for others."""
+    parts = []
+    while start < end:
         at = start - phase.before  # the output that the first tap meets
         low = max(-(at // phase.dilation), 0)
         high = min((outputs - 1 - at) // phase.dilation, phase.taps - 1)
         # The next pixel at which a tap is won or lost.
-        end = phase.count
+        stop = end
         if low > 0:
-            end = min(end, start - at - (low - 1) * phase.dilation)
+            stop = min(stop, start - at - (low - 1) * phase.dilation)
         if high >= 0:
-            end = min(end, start + outputs - at - high * phase.dilation)
-        taps = max(high - low + 1, 0)
-        parts.append((start, end, low, taps))
-        start = end
+            stop = min(stop, start + outputs - at - high * phase.dilation)
+        parts.append((start, stop, low, max(high - low + 1, 0)))
+        start = stop
     return parts
 
 
