@@ -41,8 +41,8 @@ cdef void pack_turned(const Plan *p, const fc_panel *a) noexcept nogil:
     while term < end:
         tap = term // a.c
         run = min((tap + 1) * a.c, end) - term
-        p.base.transpose(dst, width, a.src + tap // a.fw * a.fh_step + tap % a.fw * a.fw_step + term % a.c * item,
-                         a.k_step // item, columns, run)
+        p.k.turn(dst, width, a.src + tap // a.fw * a.fh_step + tap % a.fw * a.fw_step + term % a.c * item, a.k_step // item,
+                 columns, run)
         for r in range(run if width > columns else 0):
             memset(dst + (r * width + columns) * item, 0, (width - columns) * item)
         dst += run * width * item

@@ -125,6 +125,8 @@ cdef extern from "conv/table.h" nogil:
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
         void (*products)(const fc_products *) noexcept nogil
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
+        void (*turn)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
+                     ptrdiff_t columns) noexcept nogil
         void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
         void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil
         void (*winograd_input)(const fc_winograd_input *) noexcept nogil

@@ -1,6 +1,6 @@
 /* Convolution beside base/tile.h. Next hops: windows.h and base/pack.h pack, activations.h stores, split_tile.h has the tile for
  * few columns, planes.h and depthwise.h what does not run along output channels, winograd.h what needs fewer products,
- * products.h the gradients of filters. */
+ * products.h and turn.h are for gradients. */
 
 #include "conv/table.h"
 #include "base/simd.h"
@@ -14,6 +14,7 @@
 #include "conv/planes.h"
 #include "conv/depthwise.h"
 #include "conv/products.h"
+#include "conv/turn.h"
 #include "conv/winograd.h"
 
 static void FC_N(fill)(fc_conv *table)
@@ -40,6 +41,7 @@ static void FC_N(fill)(fc_conv *table)
     k->channel_taps = FC_N(channel_taps);
     k->products = FC_N(products);
     k->prefetch_ahead = FC_N(prefetch_ahead);
+    k->turn = FC_N(turn);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);
     k->winograd_input = FC_N(winograd_input);

@@ -161,6 +161,8 @@ typedef struct fc_conv_kernels {
     void (*channel_taps)(const fc_channel_taps *);
     void (*products)(const fc_products *);
     void (*prefetch_ahead)(fc_ahead *);
+    /* into[m][r] = from[r][m] */
+    void (*turn)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
     void (*winograd_input)(const fc_winograd_input *);

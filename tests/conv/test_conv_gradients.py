@@ -1,0 +1,491 @@
+"""Gradients of conv2d and its transpose: the formulas, adjoint identities, finite differences, borders, layouts, threads, errors."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastconv
+import reference
+from fastconv import runtime
+from support import FLOATS, LAYOUTS, ROUNDOFF, Problem, assert_same_bits, assert_within
+
+MODES = ("constant", "edge", "symmetric", "mirror", "wrap")
+PROBLEMS = (
+    Problem("dense", (2, 9, 8, 17), (3, 3, 17, 33)),
+    Problem("full", (7, 9, 5), (3, 4, 5, 18), {"padding": "FULL"}),
+    Problem("pointwise", (2, 4, 5, 64), (1, 1, 64, 40)),
+    Problem("pointwise with gaps", (2, 7, 8, 4), (1, 1, 4, 20), {"strides": (2, 3)}),
+    Problem("strided same", (2, 11, 12, 8), (3, 5, 8, 16), {"strides": (2, 3), "padding": "SAME"}),
+    Problem("patches", (2, 12, 12, 3), (4, 4, 3, 16), {"strides": 4}),
+    Problem("strides and dilations", (1, 17, 19, 4), (3, 3, 4, 7), {"strides": (4, 6), "dilations": (6, 4), "padding": 5}),
+    Problem("dilated few channels", (2, 13, 14, 2), (3, 5, 2, 20), {"dilations": (2, 2), "padding": "SAME"}),
+    Problem("dilated wrap", (1, 7, 9, 5), (3, 2, 5, 9), {"dilations": (2, 3), "padding": 3, "padding_mode": "wrap"}),
+    Problem("grouped", (1, 6, 7, 8), (3, 3, 4, 34), {"groups": 2, "padding": "FULL"}),
+    Problem("many groups", (2, 6, 5, 24), (2, 2, 4, 24), {"groups": 6, "padding": 1, "padding_mode": "mirror"}),
+    Problem("depthwise", (2, 7, 11, 33), (3, 3, 1, 33), {"groups": 33, "padding": "SAME"}),
+    Problem("wide depthwise", (6, 19, 32), (2, 14, 1, 32), {"groups": 32}),
+    Problem("multiplier", (1, 7, 9, 5), (3, 3, 1, 15), {"groups": 5, "strides": 2}),
+    Problem("plane", (1, 12, 40, 1), (5, 5, 1, 1), {"padding": "SAME_LOWER"}),
+    Problem("few filters", (2, 9, 20, 30), (3, 3, 30, 2), {"padding": 2, "padding_mode": "edge"}),
+    Problem("far border", (2, 3, 4, 3), (2, 2, 3, 5), {"padding": 8, "padding_mode": "symmetric"}),
+    Problem("one output", (2, 4, 5, 6), (4, 5, 6, 7), {"strides": 3}),
+    Problem("small images", (5, 4, 3, 8), (3, 2, 8, 16)),
+)
+
+
+SEAM_PROBLEMS = (
+    *PROBLEMS,
+    Problem("long", (3, 11, 70, 6), (2, 3, 6, 35), {"padding": "SAME"}),
+    Problem("many channels", (2, 5, 5, 150), (1, 2, 150, 70)),
+    Problem("broad depthwise", (4, 9, 80), (3, 3, 1, 80), {"groups": 80}),
+    Problem("large border", (2, 20, 21, 9), (3, 3, 9, 8), {"padding": 6, "padding_mode": "wrap"}),
+)
+
+
+def gradient_of(problem, rng, dtype=np.float64, draw=None):
+    """Return input, filters and the gradient of the output: small integers, or what `draw` gives."""
+    draw = draw or (lambda shape: rng.integers(-4, 5, shape))
+    options = {name: value for name, value in problem.options.items() if name in ("strides", "padding", "dilations")}
+    plan = reference.geometry(
+        problem.input[-3:-1], problem.filters[:2], options.get("strides", 1), options.get("padding", "VALID"),
+        options.get("dilations", 1),
+    )  # fmt: skip
+    shapes = problem.input, problem.filters, (*problem.input[:-3], *plan.output, problem.filters[-1])
+    return tuple(draw(shape).astype(dtype) for shape in shapes)
+
+
+def as_given(array, first):
+    return np.ascontiguousarray(np.moveaxis(array, -1, -3)) if first else array
+
+
+def gradients(x, w, g, first=False, **options):
+    """Return both gradients, channels last; images are given as `first` says."""
+    options |= {"data_format": "NCHW"} if first else {}
+    shape = as_given(x, first).shape
+    cval, out, method = options.pop("cval", 0.0), options.pop("out", (None, None)), options.pop("method", "direct")
+    of_input = fastconv.conv2d_input_grad(shape, w, as_given(g, first), method=method, out=out[0], **options)
+    of_filters = fastconv.conv2d_filter_grad(as_given(x, first), w.shape, as_given(g, first), cval=cval, out=out[1], **options)
+    return np.moveaxis(of_input, -3, -1) if first else of_input, of_filters
+
+
+def expected_gradients(x, w, g, dtype=np.float64, cval=0.0, **options):
+    of_input = reference.conv2d_input_grad(x.shape, w, g, dtype=dtype, **options)
+    return of_input, reference.conv2d_filter_grad(x, w.shape, g, cval=cval, dtype=dtype, **options)
+
+
+def assert_exact(x, w, g, first=False, **options):
+    for actual, expected in zip(gradients(x, w, g, first, **options), expected_gradients(x, w, g, **options), strict=True):
+        np.testing.assert_array_equal(actual, expected.astype(actual.dtype))
+
+
+@functools.lru_cache(100)
+def integers(name):
+    """Return arrays of small integers, and the gradients: references are slow."""
+    problem = next(problem for problem in SEAM_PROBLEMS if problem.name == name)
+    arrays = gradient_of(problem, np.random.default_rng(sum(problem.input)))
+    return arrays, expected_gradients(*arrays, **problem.options)
+
+
+def assert_right(problem, dtype, **options):
+    arrays, results = integers(problem.name)
+    actual = gradients(*(a.astype(dtype) for a in arrays), **problem.options, **options)
+    for one, expected in zip(actual, results, strict=True):
+        np.testing.assert_array_equal(one, expected.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_gradients_of_integers_are_exact(isa, problem, dtype):
+    assert_right(problem, dtype)
+
+
+def draw_problem(seed):
+    """Return a problem of random sizes and options."""
+    rng = np.random.default_rng(seed)
+    groups = int(rng.choice([1, 1, 1, 2, 3, 20]))
+    c, k = (int(rng.choice(sizes)) for sizes in ([1, 1, 2, 3, 5, 17], [1, 1, 2, 4, 6, 19]))
+    padding = rng.choice(["VALID", "SAME", "SAME_LOWER", "FULL", "pixels"])
+    if padding == "pixels":
+        padding = tuple(map(tuple, rng.integers(0, 9, (2, 2)).tolist()))
+    options = {
+        "strides": tuple(rng.integers(1, 5, 2).tolist()), "dilations": tuple(rng.integers(1, 4, 2).tolist()), "groups": groups,
+        "padding": padding if isinstance(padding, tuple) else str(padding), "padding_mode": str(rng.choice(MODES)),
+        "flip_filters": bool(rng.integers(2)),
+    }  # fmt: skip
+    lead = [(), (2,), (2, 3)][rng.integers(3)]
+    fh, fw, h, w = *rng.integers(1, 6, 2).tolist(), *rng.integers(1, 14, 2).tolist()
+    problem = Problem(f"{seed}", (*lead, h, w, c * groups), (fh, fw, c, k * groups), options)
+    plan = reference.geometry((h, w), (fh, fw), options["strides"], options["padding"], options["dilations"])
+    return problem if min(plan.output) > 0 else draw_problem(seed + 10**6)
+
+
+@given(seed=st.integers(0, 10**6), dtype=st.sampled_from(FLOATS), first=st.booleans(), cval=st.integers(-2, 2))
+def test_any_options_together(seed, dtype, first, cval):
+    problem = draw_problem(seed)
+    assert_exact(*gradient_of(problem, np.random.default_rng(seed), dtype), first, cval=cval, **problem.options)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_adjoint_identities(rng, problem):
+    """<conv(x, w), g> = <x, gradient of the input> = <w, gradient of the filters>."""
+    x, w, g = gradient_of(problem, rng)
+    product = (fastconv.conv2d(x, w, method="direct", **problem.options) * g).sum()
+    of_input, of_filters = gradients(x, w, g, **problem.options)
+    assert product == (x * of_input).sum() == (w * of_filters).sum()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS[4:12], ids=str)
+def test_finite_differences(rng, problem):
+    """Along a few directions of a function that is not linear: the sum of squares of the outputs."""
+    x, w, _ = gradient_of(problem, rng, draw=rng.standard_normal)
+    output = fastconv.conv2d(x, w, **problem.options)
+    of_input, of_filters = gradients(x, w, 2 * output, **problem.options)
+    step = 1e-4
+    for _ in range(3):
+        u, v = rng.standard_normal(x.shape), rng.standard_normal(w.shape)
+        ends = [(fastconv.conv2d(x + s * u, w + s * v, **problem.options) ** 2).sum() for s in (step, -step)]
+        slope = (u * of_input).sum() + (v * of_filters).sum()
+        np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), rtol=1e-6, atol=1e-7 * ends[0])
+
+
+# --- Rounding
+
+
+def bound_of(terms, chain=75):
+    """The bound of conv2d_filter_grad's docstring, for so many pixels."""
+    chains = 3 * np.ceil(terms / chain)  # blocks are cut into three, of which some are short
+    return chain + 2 * np.ceil(np.log(max(chains, 1)) / np.log(3))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(2, 40, 41, 6), (1, 3, 700, 2), (30, 5, 5, 20), (1, 100, 90, 1)])
+def test_errors_stay_below_the_bound(isa, rng, shape, dtype):
+    problem = Problem("", shape, (3, 3, shape[-1], 18), {"padding": "SAME"})
+    for draw in (rng.standard_normal, lambda shape: np.full(shape, 0.1)):
+        x, w, g = gradient_of(problem, rng, dtype, draw)
+        actual = fastconv.conv2d_filter_grad(x, w.shape, g, padding="SAME")
+        expected = reference.conv2d_filter_grad(x, w.shape, g, padding="SAME", dtype=np.longdouble)
+        sizes = reference.conv2d_filter_grad(abs(x), w.shape, abs(g), padding="SAME")
+        assert_within(actual, expected, bound_of(g.size // g.shape[-1]) * ROUNDOFF[np.dtype(dtype)] * sizes)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("padding", ["VALID", "SAME", "FULL", 1])
+def test_large_layers(rng, dtype, padding):
+    """Which "auto" computes by Winograd's method, but for a rim that this would refuse."""
+    problem = Problem("", (2, 34, 31, 32), (3, 3, 32, 40), {"padding": padding})
+    x, w, g = gradient_of(problem, rng, dtype, rng.standard_normal)
+    actual = fastconv.conv2d_input_grad(x.shape, w, g, padding=padding)
+    expected = reference.conv2d_input_grad(x.shape, w, g, padding=padding)
+    largest = np.broadcast_to(abs(w).max(axis=(0, 1)), w.shape)
+    sizes = reference.conv2d_input_grad(x.shape, largest, abs(g), padding=padding)
+    assert_within(actual, expected, 32 * ROUNDOFF[np.dtype(dtype)] * sizes)
+    direct = fastconv.conv2d_input_grad(x.shape, w, g, padding=padding, method="direct")
+    assert not np.array_equal(actual, direct)  # so it was Winograd's method
+
+
+@pytest.mark.parametrize("problem", [PROBLEMS[i] for i in (0, 4, 8, 10, 13, 16)], ids=str)
+def test_halves_are_computed_as_floats_and_rounded_once(rng, problem):
+    x, w, g = gradient_of(problem, rng, np.float16, rng.standard_normal)
+    halves = gradients(x, w, g, **problem.options)
+    wide = gradients(*(a.astype(np.float32) for a in (x, w, g)), **problem.options)
+    for half, single in zip(halves, wide, strict=True):
+        assert_same_bits(half, single.astype(np.float16))
+
+
+def test_dtypes_are_those_of_numpy(rng):
+    x, w, g = gradient_of(PROBLEMS[0], rng)
+    for dtypes in itertools.product((np.float16, np.float32, np.float64), repeat=2):
+        of_input = fastconv.conv2d_input_grad(x.shape, w.astype(dtypes[0]), g.astype(dtypes[1]), method="direct")
+        of_filters = fastconv.conv2d_filter_grad(x.astype(dtypes[0]), w.shape, g.astype(dtypes[1]))
+        assert of_input.dtype == of_filters.dtype == np.result_type(*dtypes)
+
+
+# --- NaN and infinity
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "options",
+    [{"padding": "VALID"}, {"padding": "SAME", "strides": 2}, {"padding": 2, "padding_mode": "mirror"}, {"dilations": 2}],
+    ids=str,
+)
+def test_nan_and_infinity_land_where_the_formula_puts_them(rng, value, options):
+    problem = Problem("", (2, 9, 8, 3), (3, 3, 3, 4), options)
+    x, w, g = gradient_of(problem, rng)
+    for which, index in itertools.product(range(3), ((0, 0, 1, 2), (1, 2, 0, 1), (-1, -1, -1, -1))):
+        arrays = [x.copy(), w.copy(), g.copy()]
+        arrays[which][index] = value
+        assert_exact(*arrays, **options)
+
+
+def test_infinite_filters_of_large_layers(rng):
+    """Where zeros stand for outputs beyond the border, an infinite filter would make NaN of them."""
+    problem = Problem("", (1, 20, 20, 16), (3, 3, 16, 16))
+    x, w, g = gradient_of(problem, rng)
+    w[0, 1, 3, 5] = -np.inf
+    expected = reference.conv2d_input_grad(x.shape, w, g)
+    assert np.isinf(expected).any()
+    np.testing.assert_array_equal(fastconv.conv2d_input_grad(x.shape, w, g, method="direct"), expected)
+    assert np.array_equal(np.isnan(fastconv.conv2d_input_grad(x.shape, w, g)), np.isnan(expected))
+    assert np.array_equal(np.isnan(fastconv.conv2d_transpose(g, w, padding="VALID", activation="relu")), np.isnan(expected))
+
+
+# --- Arrays of any kind
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_do_not_touch_the_bits(rng, layout):
+    for problem in PROBLEMS:
+        x, w, g = gradient_of(problem, rng, np.float32, rng.standard_normal)
+        expected = gradients(x, w, g, **problem.options)
+        actual = gradients(LAYOUTS[layout](x), LAYOUTS[layout](w), LAYOUTS[layout](g), **problem.options)
+        for one, other in zip(actual, expected, strict=True):
+            assert_same_bits(one, other)
+        for one, other in zip(gradients(x, w, g, first=True, **problem.options), expected, strict=True):
+            assert_same_bits(np.ascontiguousarray(one), other)
+
+
+def test_out_of_any_strides_and_overlapping(rng):
+    for problem in PROBLEMS:
+        x, w, g = gradient_of(problem, rng, np.float32)
+        expected = gradients(x, w, g, **problem.options)
+        outs = [np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan, np.float32)[..., ::-2] for a in expected]
+        for result, out, wanted in zip(gradients(x, w, g, out=outs, **problem.options), outs, expected, strict=True):
+            assert result is out
+            np.testing.assert_array_equal(out, wanted)
+            assert np.isnan(out.base[..., ::2]).all()
+    w = rng.integers(-4, 5, (3, 3, 4, 4)).astype(np.float32)
+    memory = rng.integers(-4, 5, (9, 9, 4)).astype(np.float32)
+    expected = fastconv.conv2d_input_grad((9, 9, 4), w, memory.copy(), padding="SAME")
+    np.testing.assert_array_equal(fastconv.conv2d_input_grad((9, 9, 4), w, memory, padding="SAME", out=memory), expected)
+    wanted = fastconv.conv2d_filter_grad(memory, w.shape, memory.copy(), padding="SAME")
+    part = memory.reshape(-1)[: w.size].reshape(w.shape)
+    np.testing.assert_array_equal(fastconv.conv2d_filter_grad(memory, w.shape, memory, padding="SAME", out=part), wanted)
+
+
+def test_inputs_are_left_alone(rng):
+    for problem in PROBLEMS:
+        arrays = gradient_of(problem, rng, np.float32)
+        for array in arrays:
+            array.flags.writeable = False
+        gradients(*arrays, **problem.options)
+
+
+@pytest.mark.parametrize("workers", [2, 7])
+def test_threads_do_not_touch_the_bits(rng, workers):
+    large = (
+        Problem("", (3, 60, 61, 24), (3, 3, 24, 40), {"padding": "SAME"}),
+        Problem("", (1, 90, 300, 3), (5, 5, 3, 8)),
+        Problem("", (1, 64, 64, 40), (3, 3, 1, 40), {"groups": 40, "strides": 2}),
+        Problem("", (1, 200, 200, 1), (3, 3, 1, 1), {"padding": 1, "padding_mode": "edge"}),
+        Problem("", (1, 7, 7, 96), (1, 1, 96, 200)),
+    )
+    for problem in (*PROBLEMS, *large):
+        x, w, g = gradient_of(problem, rng, np.float32, rng.standard_normal)
+        alone = gradients(x, w, g, workers=1, method="auto", **problem.options)
+        for one, other in zip(gradients(x, w, g, workers=workers, method="auto", **problem.options), alone, strict=True):
+            assert_same_bits(one, other)
+
+
+def test_the_batch_does_not_touch_the_bits_of_images(rng):
+    for problem in (*PROBLEMS, Problem("", (3, 24, 24, 16), (3, 3, 16, 16), {"padding": 2, "padding_mode": "edge"})):
+        if len(problem.input) != 4:
+            continue
+        x, w, g = gradient_of(problem, rng, np.float32, rng.standard_normal)
+        whole = fastconv.conv2d_input_grad(x.shape, w, g, **problem.options)
+        for one, part in zip(whole, g, strict=True):
+            assert_same_bits(fastconv.conv2d_input_grad(x.shape[1:], w, part, **problem.options), one)
+
+
+# --- Nothing to compute
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "g"),
+    [
+        ((0, 5, 5, 3), (3, 3, 3, 4), (0, 3, 3, 4)),
+        ((2, 5, 5, 0), (3, 3, 0, 4), (2, 3, 3, 4)),
+        ((2, 5, 5, 3), (3, 3, 3, 0), (2, 3, 3, 0)),
+        ((2, 5, 5, 3), (0, 3, 3, 4), (2, 6, 3, 4)),
+        ((2, 0, 5, 3), (3, 3, 3, 4), (2, 0, 3, 4)),
+    ],
+)
+def test_zero_sizes(x, w, g):
+    of_input = fastconv.conv2d_input_grad(x, np.ones(w), np.ones(g))
+    np.testing.assert_array_equal(of_input, np.zeros(x))
+    np.testing.assert_array_equal(fastconv.conv2d_filter_grad(np.ones(x), w, np.ones(g)), np.zeros(w))
+
+
+def test_strides_and_dilations_as_large_as_an_index():
+    huge = 2**62
+    x, w, g = np.arange(48.0).reshape(3, 4, 4), np.ones((1, 1, 4, 2)), np.ones((1, 1, 2))
+    options = {"strides": huge, "dilations": huge}
+    expected = np.zeros((3, 4, 4))
+    expected[0, 0] = 2
+    np.testing.assert_array_equal(fastconv.conv2d_input_grad(x.shape, w, g, **options), expected)
+    np.testing.assert_array_equal(fastconv.conv2d_filter_grad(x, w.shape, g, **options)[0, 0], np.stack([x[0, 0]] * 2, axis=1))
+
+
+# --- Transposed convolutions
+
+SIZES = [  # of an axis of 5 outputs: padding, stride, taps, dilation, default size, sizes that give 5 outputs
+    ("SAME", 1, 3, 1, 5, (5,)),
+    ("SAME", 2, 4, 1, 10, (9, 10)),
+    ("SAME", 3, 2, 2, 15, (13, 14, 15)),
+    ("SAME_LOWER", 2, 3, 1, 10, (9, 10)),
+    ("VALID", 1, 3, 1, 7, (7,)),
+    ("VALID", 2, 3, 2, 13, (13, 14)),
+    ("VALID", 3, 2, 1, 15, (14, 15, 16)),
+    ("FULL", 1, 3, 1, 3, (3,)),
+    ("FULL", 2, 3, 1, 7, (7, 8)),
+    (1, 2, 4, 1, 10, (10, 11)),
+]
+
+
+@pytest.mark.parametrize(("padding", "stride", "taps", "dilation", "size", "sizes"), SIZES, ids=str)
+def test_transposed_shapes(rng, padding, stride, taps, dilation, size, sizes):
+    options = {"strides": stride, "padding": padding, "dilations": dilation}
+    x, w = rng.integers(-4, 5, (2, 5, 5, 4)).astype(float), rng.integers(-4, 5, (taps, taps, 3, 4)).astype(float)
+    assert fastconv.conv2d_transpose(x, w, **options).shape == (2, size, size, 3)
+    for given in range(1, 24):
+        if given not in sizes:
+            with pytest.raises(ValueError, match=r"output_shape=.*5 x 5|span"):
+                fastconv.conv2d_transpose(x, w, (given, given), **options)
+            continue
+        result = fastconv.conv2d_transpose(x, w, (2, given, given, 3), **options)
+        np.testing.assert_array_equal(result, reference.conv2d_input_grad((2, given, given, 3), w, x, **options))
+        assert_same_bits(fastconv.conv2d_transpose(x, w, (given, given), **options), result)
+        first = fastconv.conv2d_transpose(np.moveaxis(x, -1, 1), w, (2, 3, given, given), data_format="NCHW", **options)
+        np.testing.assert_array_equal(first, np.moveaxis(result, -1, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, *FLOATS])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("options", [{"strides": 2}, {"strides": 3, "groups": 2}, {"dilations": 2, "flip_filters": True}], ids=str)
+def test_transposed_with_bias_and_activation(rng, dtype, activation, options):
+    """Also on pixels that no tap reaches."""
+    x, w = rng.standard_normal((2, 6, 5, 8)), rng.standard_normal((2, 2, 6 // options.get("groups", 1), 8))
+    x, w, bias = x.astype(dtype), w.astype(dtype), rng.standard_normal(6).astype(dtype)
+    result = fastconv.conv2d_transpose(x, w, bias=bias, activation=activation, **options)
+    plain = reference.conv2d_input_grad(result.shape, w, x, padding="SAME", **options)
+    expected = reference.ACTIVATIONS[activation](plain + bias)
+    tolerance = {np.float16: 2e-3, np.float32: 1e-5, np.float64: 1e-12}[dtype]
+    np.testing.assert_allclose(result.astype(float), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_transposed_no_images(rng):
+    assert fastconv.conv2d_transpose(np.ones((2, 0, 5, 4)), np.ones((3, 3, 2, 4)), strides=2).shape == (2, 0, 10, 2)
+    assert fastconv.conv2d_transpose(np.ones((0, 5, 5, 4)), np.ones((3, 3, 2, 4)), strides=2).shape == (0, 10, 10, 2)
+    bias = np.array([1.0, 2.0])
+    result = fastconv.conv2d_transpose(np.ones((1, 2, 2, 0)), np.ones((3, 3, 2, 0)), bias=bias)
+    np.testing.assert_array_equal(result, np.broadcast_to(bias, (1, 2, 2, 2)))
+
+
+# --- Bad input
+
+X, W, G = np.ones((1, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.float32), np.ones((1, 6, 6, 6), np.float32)
+OF_INPUT = {"input_shape": X.shape, "filters": W, "grad_output": G}
+OF_FILTERS = {"input": X, "filter_shape": W.shape, "grad_output": G}
+TRANSPOSED = {"input": G, "filters": W}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "words"),
+    [
+        ("input_grad", {"input_shape": 5}, TypeError, "input_shape must be a sequence of integers"),
+        ("input_grad", {"input_shape": (1, 8, -8, 4)}, ValueError, "input_shape must be .*-8"),
+        ("input_grad", {"input_shape": (1, 8.0, 8, 4)}, TypeError, "input_shape must be .*8.0"),
+        ("input_grad", {"input_shape": (8, 8)}, ValueError, r"input_shape must have at least 3 axes.*\(8, 8\)"),
+        ("input_grad", {"input_shape": (1, 8, 8, 5)}, ValueError, r"take 4 channels.*input_shape of shape \(1, 8, 8, 5\) has 5"),
+        ("input_grad", {"input_shape": (2, 8, 8, 4)}, ValueError, r"grad_output has shape \(1, 6, 6, 6\).*\(2, 6, 6, 6\)"),
+        ("input_grad", {"input_shape": (1, 2, 8, 4)}, ValueError, "span a height of 3 pixels.*input has: 2"),
+        ("input_grad", {"strides": 2}, ValueError, r"grad_output has shape \(1, 6, 6, 6\).*\(1, 3, 3, 6\)"),
+        ("input_grad", {"filters": W[0]}, ValueError, "filters must have 4 axes"),
+        ("input_grad", {"filters": W.astype(int)}, TypeError, "filters has dtype int64"),
+        ("input_grad", {"grad_output": G.astype(complex)}, TypeError, "grad_output has dtype complex128"),
+        ("input_grad", {"groups": 3}, ValueError, "groups=3"),
+        ("input_grad", {"method": "fast"}, ValueError, "method must be one of .*'fast'"),
+        ("input_grad", {"method": "winograd", "strides": 2}, ValueError, "method='winograd' takes 3x3"),
+        ("input_grad", {"padding_mode": "zeros"}, ValueError, "padding_mode must be one of"),
+        ("input_grad", {"padding": "same-ish"}, ValueError, "padding must be"),
+        ("input_grad", {"data_format": "NCHW"}, ValueError, "channels"),
+        ("input_grad", {"out": np.ones((1, 8, 8, 5), np.float32)}, ValueError, "out has shape"),
+        ("input_grad", {"out": np.ones((1, 8, 8, 4))}, TypeError, "out has dtype float64"),
+        ("input_grad", {"workers": 0}, ValueError, "workers must be"),
+        ("input_grad", {"padding": 2**60}, ValueError, "pixels; it may be at most"),
+        ("filter_grad", {"filter_shape": (3, 3, 4)}, ValueError, "filter_shape must have 4 numbers"),
+        ("filter_grad", {"filter_shape": "3346"}, TypeError, "filter_shape must be a sequence"),
+        ("filter_grad", {"filter_shape": (3, 3, 5, 6)}, ValueError, "take 5 channels.*has 4 channels"),
+        ("filter_grad", {"filter_shape": (3, 3, 4, 7)}, ValueError, r"grad_output has shape .*\(1, 6, 6, 7\)"),
+        ("filter_grad", {"filter_shape": (3, 9, 4, 6)}, ValueError, "span a width of 9 pixels.*input has: 8"),
+        ("filter_grad", {"input": X.astype(bool)}, TypeError, "input has dtype bool"),
+        ("filter_grad", {"input": X[0, 0]}, ValueError, "input must have at least 3 axes"),
+        ("filter_grad", {"cval": "0"}, TypeError, "cval must be a real number"),
+        ("filter_grad", {"flip_filters": 1}, TypeError, "flip_filters must be True or False"),
+        ("filter_grad", {"grad_output": np.ma.masked_equal(np.arange(216.0).reshape(G.shape), 5)}, ValueError, "grad_output is a"),
+        ("transpose", {"filters": W[..., :5]}, ValueError, "take 5 channels, but input .* has 6"),
+        ("transpose", {"groups": 4}, ValueError, "groups=4 must divide the channels of input, 6"),
+        ("transpose", {"output_shape": (7, 6)}, ValueError, r"no input gives output_shape=\(7, 6\).*7 x 6 pixels.*6 x 6"),
+        ("transpose", {"output_shape": (2, 6, 6, 4)}, ValueError, r"output_shape must be .*\(1, 'Ho', 'Wo', 4\).*\(2, 6, 6, 4\)"),
+        ("transpose", {"output_shape": (1, 6, 6, 5)}, ValueError, "output_shape must be"),
+        ("transpose", {"output_shape": 6}, TypeError, "output_shape must be a sequence"),
+        ("transpose", {"bias": np.ones(5, np.float32)}, ValueError, r"bias must have shape \(4,\)"),
+        ("transpose", {"activation": "gelu"}, ValueError, "activation must be one of"),
+        ("transpose", {"padding": 9}, ValueError, "padding=9 cuts off more than the whole result"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_argument(function, arguments, error, words):
+    own = {"input_grad": OF_INPUT, "filter_grad": OF_FILTERS, "transpose": TRANSPOSED}[function]
+    with pytest.raises(error, match=words):
+        getattr(fastconv, f"conv2d_{function}")(**own | arguments)
+
+
+def test_repeating_borders_need_pixels():
+    for mode in MODES[1:]:
+        with pytest.raises(ValueError, match=f"padding_mode='{mode}' needs pixels"):
+            fastconv.conv2d_input_grad((2, 0, 5, 3), np.ones((3, 3, 3, 4)), np.ones((2, 0, 5, 4)), padding=1, padding_mode=mode)
+
+
+# --- Seams
+
+# Constants of conv2d that the gradients of images meet are crossed in test_conv_seams.py.
+CROSSED = dict.fromkeys(
+    (
+        "conv.PRODUCTS_CHAIN", "conv.PRODUCTS_SUMS", "conv.PRODUCTS_WINDOW", "conv.PRODUCTS_SPANS", "conv.PRODUCTS_STEP",
+        "conv.PRODUCTS_ROWS", "conv.PRODUCTS_LINE", "conv.PRODUCTS_RUN", "conv.PRODUCTS_COLUMNS", "conv._REGROUP_BYTES",
+        "conv._FOLD_BYTES",
+    ),
+    "test_each_constant_of_gradients",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CROSSED)
+def test_each_constant_of_gradients(name):
+    for value, problem in itertools.product((1, 60, 2000, 1 << 40), SEAM_PROBLEMS):
+        with runtime.use_seams({name: value}):
+            assert_right(problem, FLOATS[value % 2], workers=2 if value == 60 else 1)
+
+
+@given(
+    seams=st.dictionaries(st.sampled_from(sorted(CROSSED)), st.one_of(st.integers(1, 100), st.integers(1, 1 << 20))),
+    problem=st.sampled_from(SEAM_PROBLEMS),
+    workers=st.integers(1, 5),
+)
+def test_any_constants_of_gradients_together(seams, problem, workers):
+    with runtime.use_seams(seams):
+        assert_right(problem, np.float32, workers=workers)
+
+
+@pytest.mark.parametrize("name", [name for name in CROSSED if name not in ("conv.PRODUCTS_CHAIN", "conv._REGROUP_BYTES")])
+def test_constants_but_the_chain_do_not_touch_the_bits(rng, name):
+    for problem in SEAM_PROBLEMS:
+        x, w, g = gradient_of(problem, rng, np.float32, rng.standard_normal)
+        expected = fastconv.conv2d_filter_grad(x, w.shape, g, **problem.options)
+        for value in (1, 300):
+            with runtime.use_seams({name: value}):
+                assert_same_bits(fastconv.conv2d_filter_grad(x, w.shape, g, workers=value % 2 + 1, **problem.options), expected)
