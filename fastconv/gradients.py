@@ -155,13 +155,12 @@ class _Call:
                 self.convolve(part, some, (v.dilation, h.dilation), before, bank, method)
 
     def middle(self, taps, v, h, rows, cols, bank):
-        """The pixels of a phase without a rim, whose tiles would have so little of the image that Winograd's method refuses them."""
+        """The pixels of a phase but for a rim, whose tiles have so little of the image that Winograd's method would refuse them."""
         region = (0, v.count, 0, h.count)
         if self.method and (v.dilation, h.dilation) == (1, 1) and taps.shape[:2] == (3, 3):
             y0, x0 = max(v.before - 1, 0), max(h.before - 1, 0)
             y1, x1 = min(v.count, rows + 2 - v.before), min(h.count, cols + 2 - h.before)
-            double = self.dtype == np.float64
-            if y1 > y0 and x1 > x0 and _conv.pays_for(taps, bank[3], double, y1 - y0, x1 - x0):
+            if y1 > y0 and x1 > x0 and _conv.pays_for(taps, bank[3], self.dtype == np.float64, y1 - y0, x1 - x0):
                 return y0, y1, x0, x1
         return region
 
@@ -234,6 +233,9 @@ def _strange(target, rows, cols):
 def _image_gradient(target, grad, filters, rows, cols, groups, mode, bias, activation, method, workers):
     """Fill `target` (..., H, W, C)."""
     call = _Call(target.dtype, grad, filters, groups, bias, activation, method, workers)
+    double = target.dtype == np.float64
+    if method == _conv.METHODS["winograd"] and not all(_conv.transforms(bank[2], bank[3], double, False) for bank in call.banks()):
+        raise ValueError(f"method='winograd' would need too much memory for filters of shape {filters.shape}, transformed")
     if mode != "constant" and (rows.before or rows.after or cols.before or cols.after):
         call.whole = bool(np.isfinite(filters).all())
         call.fill_folded(target, rows, cols, mode)
@@ -496,11 +498,12 @@ def conv2d_transpose(
         Pixels of the result between those of the input.
     padding : str, int, (int, int) or ((int, int), (int, int)), default "SAME"
         The padding of the convolution that is transposed, as of `conv2d`: pixels that are cut off the result's borders.
-    dilations, groups, data_format, flip_filters : as of `conv2d`
+    dilations, groups : as of `conv2d`
     bias : array_like, shape (K,), optional
         Added to every pixel of the result.
     activation : {None, "relu", "relu6", "silu", "sigmoid", "tanh"}, optional
         Applied to the result.
+    data_format, flip_filters : as of `conv2d`
     method, out, workers : as of `conv2d_input_grad`
 
     Returns

@@ -163,7 +163,7 @@ def conv2d_input_grad(
     input_shape, filters, grad_output, strides=1, padding="VALID", *, dilations=1, groups=1,
     data_format="NHWC", padding_mode="constant", flip_filters=False, dtype=np.float64,
 ):  # fmt: skip
-    """Return fastconv.conv2d_input_grad of the same arguments, computed in `dtype`: each product goes where its factor was read."""
+    """Return fastconv.conv2d_input_grad of the same arguments, computed in `dtype`: products go where factors were read."""
     filters, grad = np.asarray(filters).astype(dtype), np.asarray(grad_output).astype(dtype)
     plan, shape = _convolution(input_shape, filters.shape, strides, padding, dilations, data_format)
     filters = filters[::-1, ::-1] if flip_filters else filters

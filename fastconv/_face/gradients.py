@@ -18,9 +18,9 @@ class Axis(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Pixels `first`, first + stride, .. of an axis, `count` of them, each the sum of the same taps: from tap `tap`, every `step`-th,
-    `taps` of them. As a correlation of the outputs with these taps in reverse order, it has a dilation and begins `before` outputs
-    before the first."""
+    """Pixels `first`, first + stride, .. of an axis, `count` of them, each the sum of the same taps: from `tap` on every `step`-th,
+    so many. As a correlation of the outputs with these taps in reverse order it has a dilation, and begins `before` outputs before
+    the first."""
 
     first: int
     count: int
@@ -60,8 +60,8 @@ def axes_of(sizes, filters, strides, padding, dilations, padding_mode="constant"
 
 
 def transposed_size(outputs, span, stride, padding):
-    """The size of an axis of images whose convolution has so many outputs: the one that TensorFlow's layers choose; `padding` is a
-    word, or the pixels of both sides."""
+    """The size of an axis of images whose convolution has so many outputs: the one that TensorFlow's layers choose; `padding` is
+    a word, or the pixels of both sides."""
     if not outputs:
         return 0
     if padding in ("SAME", "SAME_LOWER"):
@@ -73,8 +73,8 @@ def transposed_size(outputs, span, stride, padding):
 
 
 def phases(axis, first, count):
-    """The phases of pixels first, .., first + count - 1 of an axis, which may be those of its padding; phases that no tap reaches are
-    left out."""
+    """The phases of pixels first, .., first + count - 1 of an axis, which may be those of its padding; phases that no tap reaches
+    are left out."""
     stride, dilation = axis.stride, axis.dilation
     common = math.gcd(stride, dilation)
     step, dilation = stride // common, dilation // common
@@ -153,8 +153,8 @@ def touched(size, runs):
 
 
 def within(run, first, end, most):
-    """Yield the parts of a run whose pixels lie within first .. end - 1, of at most so many positions each: (first position, first
-    pixel, count)."""
+    """Yield the parts of a run whose pixels lie within first .. end - 1, of at most so many positions each: (first position,
+    first pixel, count)."""
     position, pixel, count, direction = run
     if direction == 0:
         for at in range(0, count if first <= pixel < end else 0, most):
