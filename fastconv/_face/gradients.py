@@ -18,9 +18,9 @@ class Axis(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Pixels `first`, first + stride, .. of an axis, `count` of them, each the sum of the same taps: from `tap` on every `step`-th,
-    so many. As a correlation of the outputs with these taps in reverse order it has a dilation, and begins `before` outputs before
-    the first."""
+    """Pixels `first`, first + stride, .. of an axis, `count` of them, each the sum of the same taps: every `step`-th from `tap`
+    on, so many. As a correlation of the outputs with these taps in reverse order it has a dilation, and begins `before` outputs
+    before the first."""
 
     first: int
     count: int

@@ -268,21 +268,23 @@ def test_transposed_shapes(rng, padding, stride, taps, dilation, size, sizes):
     options = {"strides": stride, "padding": padding, "dilations": dilation}
     x, w = rng.integers(-4, 5, (2, 5, 5, 4)).astype(float), rng.integers(-4, 5, (taps, taps, 3, 4)).astype(float)
     assert fastconv.conv2d_transpose(x, w, **options).shape == (2, size, size, 3)
-    for given in range(1, 24):
-        if given not in sizes:
+    for wanted in range(1, 24):
+        if wanted not in sizes:
             with pytest.raises(ValueError, match=r"output_shape=.*5 x 5|span"):
-                fastconv.conv2d_transpose(x, w, (given, given), **options)
+                fastconv.conv2d_transpose(x, w, (wanted, wanted), **options)
             continue
-        result = fastconv.conv2d_transpose(x, w, (2, given, given, 3), **options)
-        np.testing.assert_array_equal(result, reference.conv2d_input_grad((2, given, given, 3), w, x, **options))
-        assert_same_bits(fastconv.conv2d_transpose(x, w, (given, given), **options), result)
-        first = fastconv.conv2d_transpose(np.moveaxis(x, -1, 1), w, (2, 3, given, given), data_format="NCHW", **options)
+        result = fastconv.conv2d_transpose(x, w, (2, wanted, wanted, 3), **options)
+        np.testing.assert_array_equal(result, reference.conv2d_input_grad((2, wanted, wanted, 3), w, x, **options))
+        assert_same_bits(fastconv.conv2d_transpose(x, w, (wanted, wanted), **options), result)
+        first = fastconv.conv2d_transpose(np.moveaxis(x, -1, 1), w, (2, 3, wanted, wanted), data_format="NCHW", **options)
         np.testing.assert_array_equal(first, np.moveaxis(result, -1, 1))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, *FLOATS])
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
-@pytest.mark.parametrize("options", [{"strides": 2}, {"strides": 3, "groups": 2}, {"dilations": 2, "flip_filters": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"strides": 2}, {"strides": 3, "groups": 2}, {"dilations": 2, "flip_filters": True}], ids=str
+)
 def test_transposed_with_bias_and_activation(rng, dtype, activation, options):
     """Also on pixels that no tap reaches."""
     x, w = rng.standard_normal((2, 6, 5, 8)), rng.standard_normal((2, 2, 6 // options.get("groups", 1), 8))

@@ -16,8 +16,8 @@ from support import FLOATS, assert_same_bits
 CROSSED = dict.fromkeys(
     (
         "conv.PRODUCTS_CHAIN", "conv.PRODUCTS_SUMS", "conv.PRODUCTS_WINDOW", "conv.PRODUCTS_SPANS", "conv.PRODUCTS_STEP",
-        "conv.PRODUCTS_ROWS", "conv.PRODUCTS_LINE", "conv.PRODUCTS_RUN", "conv.PRODUCTS_COLUMNS", "conv._REGROUP_BYTES",
-        "conv._FOLD_BYTES",
+        "conv.PRODUCTS_ROWS", "conv.PRODUCTS_LINE", "conv.PRODUCTS_RUN", "conv.PRODUCTS_COLUMNS", "conv.REGROUP_BYTES",
+        "conv.FOLD_BYTES",
     ),
     "test_each_constant_of_gradients",
 )  # fmt: skip
@@ -40,7 +40,7 @@ def test_any_constants_of_gradients_together(seams, problem, workers):
         assert_right(problem, np.float32, workers=workers)
 
 
-@pytest.mark.parametrize("name", [name for name in CROSSED if name not in ("conv.PRODUCTS_CHAIN", "conv._REGROUP_BYTES")])
+@pytest.mark.parametrize("name", [name for name in CROSSED if name not in ("conv.PRODUCTS_CHAIN", "conv.REGROUP_BYTES")])
 def test_constants_but_the_chain_do_not_touch_the_bits(rng, name):
     for problem in SEAM_PROBLEMS:
         x, w, g = gradient_of(problem, rng, np.float32, rng.standard_normal)
