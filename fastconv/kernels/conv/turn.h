@@ -1,6 +1,8 @@
 /* Filters that lie side by side along channels, as those of a gradient do, turned so that they lie side by side along filters: squares
  * of lanes x lanes elements in registers, log2(lanes) shuffles a vector, where base/transpose.h takes two cycles for each element. */
 
+enum { FC_N(TURN_AHEAD) = 256 / sizeof(FC_T) }; /* elements: rows are pages apart, which processors do not foresee */
+
 /* Swaps what two vectors of a square of d x d blocks have on the wrong side of its diagonal. */
 FC_INLINE void FC_N(exchange)(FC_VEC *a, FC_VEC *b, const int d)
 {
@@ -19,8 +21,10 @@ FC_INLINE void FC_N(turn_square)(FC_T *into, ptrdiff_t into_step, const FC_T *fr
 {
     FC_VEC v[FC_LANES];
 #pragma GCC unroll 16
-    for (int i = 0; i < FC_LANES; i++)
+    for (int i = 0; i < FC_LANES; i++) {
         v[i] = FC_N(load)(from + i * from_step);
+        __builtin_prefetch(from + i * from_step + FC_N(TURN_AHEAD), 0, 3);
+    }
 #pragma GCC unroll 4
     for (int d = FC_LANES / 2; d > 0; d /= 2)
 #pragma GCC unroll 16
