@@ -5,6 +5,7 @@ gradient of all pixels of such a phase is a convolution of the gradient of the o
 conv2d compute, each to a strided view of the result. Next hops: gradients.py beside this, _drivers/conv/run.pyx.
 """
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -85,16 +86,20 @@ class Call:
         y0, y1, x0, x1 = self.middle(taps, v, h, rows, cols, bank)
         before = v.before - y0, h.before - x0
         self.convolve(pixels[..., y0:y1, x0:x1, :], taps, (v.dilation, h.dilation), before, bank)
-        for rim in ((0, y0, 0, width), (y1, height, 0, width), (y0, y1, 0, x0), (y0, y1, x1, width)):
-            self.fill_inside(pixels, taps, v, h, rows, cols, rim, bank, 0)
+        for rim in ((0, y0, 0, width), (y1, height, 0, width)):
+            self.fill_inside(pixels, taps, v, h, rows, cols, rim, bank, by_cols=False, method=0)
+        for rim in ((y0, y1, 0, x0), (y0, y1, x1, width)):
+            self.fill_inside(pixels, taps, v, h, rows, cols, rim, bank, by_rows=False, method=0)
 
-    def fill_inside(self, pixels, taps, v, h, rows, cols, region, bank, method=None):
-        """Fill a region of a phase, each pixel with those taps alone that find an output."""
-        for y0, y1, a, m in geometry.inside_parts(v, rows, *region[:2]):
-            for x0, x1, b, n in geometry.inside_parts(h, cols, *region[2:]):
-                before = v.before - y0 - a * v.dilation, h.before - x0 - b * h.dilation
-                part, some = pixels[..., y0:y1, x0:x1, :], taps[a : a + m, b : b + n]
-                self.convolve(part, some, (v.dilation, h.dilation), before, bank, method)
+    def fill_inside(self, pixels, taps, v, h, rows, cols, region, bank, by_rows=True, by_cols=True, method=None):
+        """Fill a region of a phase, along each axis with those taps alone that find an output, or with all."""
+        top, bottom, left, right = region
+        y_parts = geometry.inside_parts(v, rows, top, bottom) if by_rows else [(top, bottom, 0, v.taps)]
+        x_parts = geometry.inside_parts(h, cols, left, right) if by_cols else [(left, right, 0, h.taps)]
+        for (y0, y1, a, m), (x0, x1, b, n) in itertools.product(y_parts, x_parts):
+            before = v.before - y0 - a * v.dilation, h.before - x0 - b * h.dilation
+            part, some = pixels[..., y0:y1, x0:x1, :], taps[a : a + m, b : b + n]
+            self.convolve(part, some, (v.dilation, h.dilation), before, bank, method)
 
     def middle(self, taps, v, h, rows, cols, bank):
         """The pixels of a phase but for a rim, whose tiles have so little of the image that Winograd's method refuses them."""
