@@ -1,6 +1,8 @@
 """Gradients of conv2d and its transpose: formulas, adjoint identities, finite differences, borders, layouts, threads, errors."""
 
 import itertools
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 import fastconv
 import reference
-from support import FLOATS, LAYOUTS, ROUNDOFF, Problem, assert_same_bits, assert_within
+from support import FLOATS, LAYOUTS, ROUNDOFF, Problem, assert_same_bits, assert_within, run_script
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -216,6 +218,61 @@ def test_the_batch_does_not_touch_the_bits_of_images(rng):
         whole = fastconv.conv2d_input_grad(x.shape, w, g, **problem.options)
         for one, part in zip(whole, g, strict=True):
             assert_same_bits(fastconv.conv2d_input_grad(x.shape[1:], w, part, **problem.options), one)
+
+
+# --- At work
+
+LARGE = (
+    ((1, 200, 220, 64), (3, 3, 64, 64), {"padding": "SAME", "padding_mode": "mirror"}),
+    ((1, 20_000, 2), (1, 2900, 2, 70), {}),
+    ((30, 20, 512), (3, 3, 16, 512), {"groups": 32, "strides": 2, "padding": 1, "padding_mode": "wrap"}),
+    ((6, 6, 1024), (3, 3, 1024, 1024), {"padding": "SAME"}),
+    ((300, 300, 600), (3, 3, 1, 600), {"groups": 600}),
+    ((2000, 2000, 1), (3, 3, 1, 1), {"padding": 30, "padding_mode": "edge"}),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_memory_beyond_inputs_and_output(case, dtype, workers):
+    shape, filters, options = case
+    *_, g = gradient_of(Problem("", shape, filters, options), np.random.default_rng(0), draw=np.zeros)
+    x, w, g = np.zeros(shape, dtype), np.zeros(filters, dtype), g.astype(dtype)
+    of_input, of_filters = np.empty_like(x), np.empty_like(w)
+    for call in (
+        lambda: fastconv.conv2d_input_grad(shape, w, g, out=of_input, workers=workers, **options),
+        lambda: fastconv.conv2d_filter_grad(x, filters, g, out=of_filters, workers=workers, **options),
+    ):
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+        assert peak <= 16 + 4 * workers
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs setitimer")
+@pytest.mark.parametrize("filters", [(15, 15, 256, 64), (15, 15, 1, 256)])
+def test_errors_of_signal_handlers_come_out_of_the_call(tmp_path, filters):
+    script = """
+        import fastconv
+        class Stop(Exception):
+            pass
+        def handler(number, frame):
+            raise Stop
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        filters = tuple(map(int, sys.argv[1:]))
+        x = np.broadcast_to(np.float32(1), (100_000, 278, 256))
+        g = np.broadcast_to(np.float32(1), (100_000 - 14, 278 - 14, filters[3]))
+        begin = time.perf_counter()
+        try:
+            fastconv.conv2d_filter_grad(x, filters, g, groups=256 // filters[2])
+        except Stop:
+            print(time.perf_counter() - begin)
+    """
+    assert float(run_script(script, *filters, cwd=tmp_path)[0]) < 1.5
 
 
 # --- Nothing to compute
