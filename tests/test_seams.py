@@ -32,7 +32,6 @@ CROSSED = {
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
-        neighborhood/weights.pyx:ACROSS neighborhood/weights.pyx:ALONG
         base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_MASKED
         neighborhood/table.h:FC_LINE_MINUS neighborhood/table.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE
         base/table.h:FC_NEAREST_WHOLE neighborhood/table.h:FC_OP_MAX neighborhood/table.h:FC_OP_MIN

@@ -130,6 +130,22 @@ def test_turning_touches_nothing_else(isa, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_depthwise_rows(isa, dtype, rng):
+    k, lanes = kernels.real("conv", dtype), kernels.real("base", dtype).lanes
+    rows, least = kernels.constant("FC_CHANNEL_ROWS"), kernels.constant("FC_CHANNEL_PIXELS")
+    for pixels in (least, least + 1, 2 * least - 1, 2 * least, 3 * least + 2):
+        src = place(small(rng, rows + 2, pixels + 2, lanes, dtype=dtype), at_end=True)
+        w = place(small(rng, 3, 3, lanes, dtype=dtype), at_end=True)
+        out = place(np.zeros((rows, pixels, lanes), dtype), at_end=True)
+        k.channel_rows(kernels.arguments(
+            "fc_channel_rows", src=src, w=w, pixels=pixels, row_step=(pixels + 2) * lanes, step=lanes, w_step=lanes, out=out,
+            out_row=pixels * lanes, out_step=lanes,
+        ))  # fmt: skip
+        expected = sum(w[i, j] * src[i : i + rows, j : j + pixels] for i in range(3) for j in range(3))
+        assert np.array_equal(out, expected), pixels
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_lanes_share_the_terms_of_few_columns(isa, dtype, rng):
     base, k = kernels.real("base", dtype), kernels.real("conv", dtype)
     for split in (s for s in (2, 4) if s <= k.split):

@@ -37,6 +37,9 @@ CROSSED = {
     "conv.RIM_COLUMNS": ALONE,
     "conv.CHANNEL_BLOCK": "test_every_number_of_channels_around_small_blocks",
     "conv.CHANNEL_BYTES": "test_every_number_of_channels_around_small_blocks",
+    "conv.CHANNEL_PIXELS": WIDTHS,
+    "conv/table.h:FC_CHANNEL_PIXELS": WIDTHS,
+    "conv/table.h:FC_CHANNEL_ROWS": WIDTHS,
     "conv.PIECE": ALONE,
     "conv.STREAM_PANELS": ALONE,
     "conv.PLANES_BYTES": WIDTHS,
@@ -168,7 +171,7 @@ SIZED = {
     "dense": lambda n: Problem(f"dense {n}", (3, n, 6), (2, 2, 6, 20), {"padding": "SAME"}),
     "rows": lambda n: Problem(f"dense rows {n}", (n, 5, 6), (2, 2, 6, 20)),
     "split": lambda n: Problem(f"split {n}", (3, n, 16), (1, 2, 16, 4), {"padding": "SAME"}),
-    "depthwise": lambda n: Problem(f"depthwise {n}", (3, n, 17), (3, 2, 1, 17), {"groups": 17, "padding": "SAME"}),
+    "depthwise": lambda n: Problem(f"depthwise {n}", (3, n, 17), (3, 2 + n % 2, 1, 17), {"groups": 17, "padding": "SAME"}),
     "channels": lambda n: Problem(f"channels {n}", (4, 5, n), (2, 3, 1, n), {"groups": n}),
     "multiplied": lambda n: Problem(f"multiplied {n}", (4, 5, n), (2, 3, 1, 3 * n), {"groups": n, "padding": 1}),
 }

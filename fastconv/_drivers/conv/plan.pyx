@@ -9,7 +9,7 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_F32, FC_F64, FC_GROUP, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
-from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
+from fastconv._drivers.conv.table cimport FC_CHANNEL_PIXELS, FC_CHANNEL_ROWS, FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam
 
 cnp.import_array()
@@ -29,6 +29,7 @@ cdef idx RANGE_PIXELS = 1024            # pixels kept open while a long sum goes
 cdef idx STREAM_PIXELS = 256            # images so small that each filter is used little more often than it is read
 cdef idx CHANNEL_BLOCK = 256            # channels of a depthwise task, at most
 cdef idx CHANNEL_BYTES = 1 << 20        # its filters, unless those of one vector of channels are more
+cdef idx CHANNEL_PIXELS = 16            # of each of its rows, whose results wait to be stored
 cdef idx PIECE = 16                     # terms of a piece while filters stream, between which what comes next is prefetched
 cdef idx STREAM_PANELS = 8              # panels whose filters stream together
 cdef idx PLANES_BYTES = 2 << 20         # a window beyond which blocks are narrower than planes like
@@ -52,6 +53,7 @@ seam("conv.RANGE_PIXELS", &RANGE_PIXELS)
 seam("conv.STREAM_PIXELS", &STREAM_PIXELS)
 seam("conv.CHANNEL_BLOCK", &CHANNEL_BLOCK)
 seam("conv.CHANNEL_BYTES", &CHANNEL_BYTES)
+seam("conv.CHANNEL_PIXELS", &CHANNEL_PIXELS)
 seam("conv.PIECE", &PIECE)
 seam("conv.STREAM_PANELS", &STREAM_PANELS)
 seam("conv.PLANES_BYTES", &PLANES_BYTES)
@@ -506,7 +508,8 @@ cdef void plan_room(Plan *p) noexcept:
     else:
         p.slab = p.ranges = 1
         p.panel_size = round_up(p.terms * round_up(p.panel_width, lanes) * p.item, 64)
-        p.scratch = p.k.pixels * round_up(p.panel_width, lanes)
+        p.scratch = max(p.k.pixels, FC_CHANNEL_ROWS * max(min(CHANNEL_PIXELS, p.block_cols), FC_CHANNEL_PIXELS))
+        p.scratch *= round_up(p.panel_width, lanes)
     p.row_tasks = ceil_div(p.ho, p.task_rows)
     p.col_tasks = ceil_div(p.wo, p.block_cols)
     p.tasks = p.images * p.row_tasks * p.col_tasks

@@ -54,6 +54,14 @@ cdef extern from "conv/table.h" nogil:
         void *out
         ptrdiff_t out_step
 
+    enum: FC_CHANNEL_ROWS, FC_CHANNEL_PIXELS
+    ctypedef struct fc_channel_rows:
+        const void *src
+        const void *w
+        ptrdiff_t pixels, row_step, step, w_step
+        void *out
+        ptrdiff_t out_row, out_step
+
     ctypedef struct fc_pixels:
         ptrdiff_t a, b, length, ends
 
@@ -124,6 +132,7 @@ cdef extern from "conv/table.h" nogil:
         void (*plane_rows)(const fc_plane_rows *) noexcept nogil
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
         void (*products)(const fc_products *) noexcept nogil
+        void (*channel_rows)(const fc_channel_rows *) noexcept nogil
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
         void (*turn)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
                      ptrdiff_t columns) noexcept nogil

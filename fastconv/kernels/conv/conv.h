@@ -40,6 +40,7 @@ static void FC_N(fill)(fc_conv *table)
     k->plane_rows = FC_N(plane_rows);
     k->channel_taps = FC_N(channel_taps);
     k->products = FC_N(products);
+    k->channel_rows = FC_N(channel_rows);
     k->prefetch_ahead = FC_N(prefetch_ahead);
     k->turn = FC_N(turn);
     k->winograd_filters = FC_N(winograd_filters);

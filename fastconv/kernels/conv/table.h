@@ -71,6 +71,17 @@ typedef struct fc_channel_taps {
     ptrdiff_t out_step;
 } fc_channel_taps;
 
+/* The same of 3x3 taps, in one chain, for FC_CHANNEL_ROWS rows of at least FC_CHANNEL_PIXELS outputs, as far apart as taps are:
+ * out[r * out_row + p * out_step + ch] = sum_{i,j} src[(r + i) * row_step + (p + j) * step + ch] * w[(3 * i + j) * w_step + ch]. */
+#define FC_CHANNEL_ROWS 2
+#define FC_CHANNEL_PIXELS 4
+typedef struct fc_channel_rows {
+    const void *src, *w;
+    ptrdiff_t pixels, row_step, step, w_step;
+    void *out;
+    ptrdiff_t out_row, out_step;
+} fc_channel_rows;
+
 /* Pixels side by side: where their elements begin in both operands, and whether a chain ends with them. */
 typedef struct fc_pixels {
     ptrdiff_t a, b, length, ends;
@@ -160,6 +171,7 @@ typedef struct fc_conv_kernels {
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
     void (*products)(const fc_products *);
+    void (*channel_rows)(const fc_channel_rows *);
     void (*prefetch_ahead)(fc_ahead *);
     /* into[m][r] = from[r][m] */
     void (*turn)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
