@@ -168,10 +168,11 @@ def _chunks(lead, most):
 
 
 def _strange(target, rows, cols):
-    """Whether corners of a result have NaN, as they would where a filter is not finite and meets zeros that stand for outputs."""
+    """Whether corners of a result have NaN, as they would where a filter is not finite and meets zeros that stand for outputs: if
+    any tap of a phase does, then at the first or last pixels of its axis, or beside a rim that is computed by itself."""
     image = target[(0,) * (target.ndim - 3)]
-    for edge_rows in (image[: rows.stride], image[-rows.stride :]):
-        for corner in (edge_rows[:, : cols.stride], edge_rows[:, -cols.stride :]):
+    for edge_rows in (image[: 3 * rows.stride], image[-3 * rows.stride :]):
+        for corner in (edge_rows[:, : 3 * cols.stride], edge_rows[:, -3 * cols.stride :]):
             if np.isnan(corner).any():
                 return True
     return False

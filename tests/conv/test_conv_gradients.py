@@ -141,16 +141,21 @@ def test_nan_and_infinity_land_where_the_formula_puts_them(rng, value, options):
         assert_exact(*arrays, **options)
 
 
-def test_infinite_filters_of_large_layers(rng):
+@pytest.mark.parametrize("padding", ["VALID", "SAME", ((0, 2), (2, 1))])
+def test_infinite_filters_of_large_layers(rng, padding):
     """Where zeros stand for outputs beyond the border, an infinite filter would make NaN of them."""
-    problem = Problem("", (1, 20, 20, 16), (3, 3, 16, 16))
+    problem = Problem("", (1, 20, 19, 16), (3, 3, 16, 16), {"padding": padding})
     x, w, g = gradient_of(problem, rng)
-    w[0, 1, 3, 5] = -np.inf
-    expected = reference.conv2d_input_grad(x.shape, w, g)
-    assert np.isinf(expected).any()
-    np.testing.assert_array_equal(fastconv.conv2d_input_grad(x.shape, w, g, method="direct"), expected)
-    assert np.array_equal(np.isnan(fastconv.conv2d_input_grad(x.shape, w, g)), np.isnan(expected))
-    assert np.array_equal(np.isnan(fastconv.conv2d_transpose(g, w, padding="VALID", activation="relu")), np.isnan(expected))
+    for a, b in np.ndindex(3, 3):
+        infinite = w.copy()
+        infinite[a, b, 3, 5] = -np.inf
+        expected = reference.conv2d_input_grad(x.shape, infinite, g, padding=padding)
+        assert np.isinf(expected).any()
+        direct = fastconv.conv2d_input_grad(x.shape, infinite, g, padding=padding, method="direct")
+        np.testing.assert_array_equal(direct, expected)
+        for activation in (None, "relu", "relu6", "tanh"):
+            result = fastconv.conv2d_transpose(g, infinite, x.shape, padding=padding, activation=activation)
+            assert np.array_equal(np.isnan(result), np.isnan(expected)), activation
 
 
 # --- Arrays of any kind
