@@ -178,6 +178,13 @@ def _strange(target, rows, cols):
     return False
 
 
+def _finite(filters):
+    """Whether all filters are finite, a part after another: what tells it takes memory."""
+    fh, fw, c, k = filters.shape
+    each = max(REGROUP_BYTES // max(k, 1), 1)
+    return all(np.isfinite(filters[a, b, i : i + each]).all() for a, b in np.ndindex(fh, fw) for i in range(0, c, each))
+
+
 def fill(target, grad, filters, rows, cols, groups, mode, bias, activation, method, workers):
     """Fill `target` (..., H, W, C)."""
     call = Call(target.dtype, grad, filters, groups, bias, activation, method, workers)
@@ -185,10 +192,10 @@ def fill(target, grad, filters, rows, cols, groups, mode, bias, activation, meth
     if winograd and not all(_conv.transforms(bank[2], bank[3], double, False) for bank in call.banks()):
         raise ValueError(f"method='winograd' would need too much memory for filters of shape {filters.shape}, transformed")
     if mode != "constant" and (rows.before or rows.after or cols.before or cols.after):
-        call.whole = bool(np.isfinite(filters).all())
+        call.whole = _finite(filters)
         call.fill_folded(target, rows, cols, mode)
         return
     call.fill(target, rows, cols)
-    if grad.size and filters.size and _strange(target, rows, cols) and not np.isfinite(filters).all():
+    if grad.size and filters.size and _strange(target, rows, cols) and not _finite(filters):
         call.whole = False
         call.fill(target, rows, cols)

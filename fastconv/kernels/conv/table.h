@@ -88,8 +88,8 @@ typedef struct fc_pixels {
 } fc_pixels;
 
 /* sum a[i] b[j] over the pixels of so many runs, a_step and b_step elements apart, for `rows` elements i of a and `vectors`
- * vectors of elements j of b; or with `channelwise` sum a[i * a_row + j] b[j], rows * vectors <= 12. The runs make whole chains, the
- * first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes, aligned to a
+ * vectors of elements j of b; or with `channelwise` sum a[i * a_row + j] b[j], rows * vectors <= 12. The runs make whole chains,
+ * the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes, aligned to a
  * vector. The call of the last chain leaves the sums in `out`, out_step elements from row to row, which may be where one of the
  * levels is. */
 typedef struct fc_products {
