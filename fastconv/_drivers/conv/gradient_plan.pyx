@@ -1,6 +1,6 @@
 """Plans gradients with respect to filters: what lanes run along, the blocks of pixels and chains, the parts of the filters, the
-spans of blocks. Blocks and chains follow from the shapes alone, so that the bits are fixed; the rest suits the caches and the team and
-does not touch them. Next hop: gradients.pyx.
+spans of blocks. Blocks and chains follow from the shapes alone, so that the bits are fixed; the rest suits the caches and the
+team and does not touch them. Next hop: gradients.pyx.
 """
 from fastconv._drivers.base cimport FC_GROUP
 from fastconv._drivers.common cimport ceil_div, idx, round_up

@@ -1,5 +1,6 @@
-/* Filters that lie side by side along channels, as those of a gradient do, turned so that they lie side by side along filters: squares
- * of lanes x lanes elements in registers, log2(lanes) shuffles a vector, where base/transpose.h takes two cycles for each element. */
+/* Filters that lie side by side along channels, as those of a gradient do, turned so that they lie side by side along filters:
+ * squares of lanes x lanes elements in registers, log2(lanes) shuffles a vector, where base/transpose.h takes two cycles for
+ * each element. */
 
 enum { FC_N(TURN_AHEAD) = 256 / sizeof(FC_T) }; /* elements: rows are pages apart, which processors do not foresee */
 
