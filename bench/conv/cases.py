@@ -85,6 +85,36 @@ def conv_case(family, shape, dtype, peers=(), target=None, *, note="", layout="N
     )
 
 
+def gradient_arguments(which, shape, dtype):
+    """What the gradient with respect to `which` takes for the layer of `shape` = (N, H, W, C, F, K)."""
+    n, h, w, c, f, k = shape
+    grad = small_integers((n, h - f + 1, w - f + 1, k), dtype, seed=3)
+    if which == "input":
+        return ((n, h, w, c), small_integers((f, f, c, k), dtype, seed=2), grad), {}
+    return (small_integers((n, h, w, c), dtype, seed=1), (f, f, c, k), grad), {}
+
+
+def gradient_case(which, shape, dtype, geomean):
+    n, h, w, c, f, k = shape
+    return Case(
+        group="conv",
+        family=f"{which} gradients {dtype}",
+        label=",".join(map(str, shape)),
+        dtype=dtype,
+        op=f"conv2d_{which}_grad",
+        setup=partial(gradient_arguments, which, shape, dtype),
+        peers=TORCH,
+        target=1.0,
+        geomean=geomean,
+        flops=2.0 * n * (h - f + 1) * (w - f + 1) * f * f * c * k,
+        tolerance=ROUNDING[dtype] if which == "input" and f == 3 else 0.0,
+    )
+
+
+def transposed_arguments(dtype):
+    return (small_integers((8, 28, 28, 128), dtype, seed=1), small_integers((4, 4, 64, 128), dtype, seed=2)), {"strides": 2}
+
+
 BIG = (1, 226, 226, 64, 3, 64)
 BATCH = (8, 58, 58, 64, 3, 64)
 PLANES_64 = (1, 112, 112, 64, 3, 64)
@@ -133,6 +163,23 @@ CASES = [
     *(conv_case("3x3 layers float32, prepared", s, "float32", TORCH, 1.2, geomean=2.0, prepared=True) for s in WINOGRAD),
     *(conv_case("3x3 layers float32", s, "float32", TORCH, 1.0, geomean=1.6) for s in WINOGRAD),
     *(conv_case("3x3 layers float64", s, "float64", TORCH_NUMPY, 1.0, geomean=4.0) for s in WINOGRAD),
+    *(
+        gradient_case(which, shape, dtype, geomean)
+        for which in ("input", "filter")
+        for dtype, geomean in (("float32", 1.1), ("float64", 2.0))
+        for shape in LAYERS
+    ),
+    Case(
+        group="conv",
+        family="transposed",
+        label="8,28,28,128 stride 2, 4,4,64",
+        dtype="float32",
+        op="conv2d_transpose",
+        setup=partial(transposed_arguments, "float32"),
+        peers=TORCH,
+        target=1.1,
+        flops=2.0 * 8 * 28 * 28 * 128 * 16 * 64,
+    ),
     conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.90, against="peak", method="direct"),
     conv_case("part of the FMA peak", BIG, "float64", TORCH, 0.90, against="peak", method="direct"),
     conv_case("part of the FMA peak", BIG, "float32", TORCH, 0.85, against="peak", isa="x86-64-v3", method="direct"),

@@ -24,6 +24,48 @@ def torch_conv2d(images, filters, strides=1, groups=1, method=None):
     )
 
 
+def channels_last(images):
+    """Images (N, H, W, C) as a tensor (N, C, H, W) in the same memory."""
+    import torch
+
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def channels_last_filters(filters):
+    """Filters (F, F, C, K) as a tensor (K, C, F, F), copied into torch's own order."""
+    import torch
+
+    return torch.from_numpy(filters).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def torch_input_grad(shape, filters, grad):
+    """`torch.nn.grad.conv2d_input` on channels_last tensors."""
+    import torch
+
+    n, h, w, c = shape
+    tensors = channels_last_filters(filters), channels_last(grad)
+    return Ready(lambda: torch.nn.grad.conv2d_input((n, c, h, w), *tensors), lambda result: result.permute(0, 2, 3, 1).numpy())
+
+
+def torch_filter_grad(images, filter_shape, grad):
+    """`torch.nn.grad.conv2d_weight` on channels_last tensors."""
+    import torch
+
+    fh, fw, c, k = filter_shape
+    x, g = channels_last(images), channels_last(grad)
+    return Ready(lambda: torch.nn.grad.conv2d_weight(x, (k, c, fh, fw), g), lambda result: result.permute(2, 3, 1, 0).numpy())
+
+
+def torch_transpose(images, filters, strides):
+    """`torch.nn.functional.conv_transpose2d` on channels_last tensors, with the padding of "SAME"."""
+    import torch
+
+    x, w = channels_last(images), channels_last_filters(filters)
+    padding = (filters.shape[0] - strides) // 2
+    call = torch.nn.functional.conv_transpose2d
+    return Ready(lambda: call(x, w, stride=strides, padding=padding), lambda result: result.permute(0, 2, 3, 1).numpy())
+
+
 def cv2_conv2d(images, filters, padding, padding_mode):
     """`cv2.filter2D` on one plane, border included."""
     import cv2
@@ -105,7 +147,12 @@ def numpy_loops_conv2d(images, filters):
 
 PEERS = {
     "fastconv-float32": {"conv2d": float32_conv2d},
-    "torch": {"conv2d": torch_conv2d},
+    "torch": {
+        "conv2d": torch_conv2d,
+        "conv2d_input_grad": torch_input_grad,
+        "conv2d_filter_grad": torch_filter_grad,
+        "conv2d_transpose": torch_transpose,
+    },
     "torch-mirrored": {"conv2d": torch_mirrored},
     "scipy": {"conv2d": scipy_conv2d},
     "cv2": {"conv2d": cv2_conv2d},

@@ -85,8 +85,9 @@ CROSSED = {
     "conv/table.h:FC_WINOGRAD_CHAIN": "test_winograd_agrees_with_the_formula",
     "conv/winograd.h:CHUNK": "test_winograd_agrees_with_the_formula",
 }
-# The constants of the direct ways; those of Winograd's method are crossed in test_conv_winograd.py.
-NAMES = [name for name in runtime.seams() if re.match("conv.(?!WINOGRAD|REPAIR)", name)]
+# The constants of the direct ways; those of Winograd's method are crossed in test_conv_winograd.py, those of gradients in
+# test_conv_gradients_seams.py.
+NAMES = [name for name in runtime.seams() if re.match("conv.(?!WINOGRAD|REPAIR|PRODUCTS|REGROUP|FOLD)", name)]
 # Nothing fits into LEAST_BYTES of 1: all would be tiles.
 SMALL = dict.fromkeys(NAMES, 1) | {"conv.LEAST_BYTES": 1 << 40}
 # What each constant is set to: the least, some that end within an array, and more than any array here has.

@@ -1,7 +1,9 @@
 """Packs filters and windows of conv2d, boundaries resolved. Next hops: kernels/conv/windows.h and kernels/base/pack.h."""
+from libc.string cimport memset
+
 from fastconv._drivers.base cimport FC_BLOCKS, FC_COUPLES, FC_REALS, fc_boundary, fc_panel
 from fastconv._drivers.common cimport ceil_div, idx
-from fastconv._drivers.conv.plan cimport DEPTHWISE, PLANES, Plan
+from fastconv._drivers.conv.plan cimport DEPTHWISE, PLANES, Plan, own_kind
 from fastconv._drivers.conv.table cimport fc_window
 from fastconv._drivers.runtime cimport seam
 
@@ -22,7 +24,32 @@ cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns,
     if p.transposed:
         a.fh_step, a.fw_step, a.fw = p.w_fw, p.w_fh, p.fh
     a.columns, a.width, a.kind, a.split = columns, width, p.w_kind, p.split
-    p.base.panel(&a)
+    if turned(p) and columns > 1 and p.split == 1 and not p.transposed:
+        pack_turned(p, &a)
+    else:
+        p.base.panel(&a)
+
+
+cdef inline bint turned(const Plan *p) noexcept nogil:
+    """Whether filters lie side by side along channels, as those of a gradient do: reading them along filters takes five times as
+    long."""
+    return (not p.integers and p.form == FC_REALS and p.w_c == p.item and p.w_k != p.item and p.w_k % p.item == 0
+            and p.w_kind == own_kind(p) and <size_t>p.w % p.item == 0 and p.w_fh % p.item == 0 and p.w_fw % p.item == 0)
+
+
+cdef void pack_turned(const Plan *p, const fc_panel *a) noexcept nogil:
+    """The panel of pack_filters, read along channels."""
+    cdef idx term = a.first, end = a.first + a.count, tap, run, r, item = p.item, columns = a.columns, width = a.width
+    cdef char *dst = <char *>a.dst
+    while term < end:
+        tap = term // a.c
+        run = min((tap + 1) * a.c, end) - term
+        p.k.turn(dst, width, a.src + tap // a.fw * a.fh_step + tap % a.fw * a.fw_step + term % a.c * item, a.k_step // item,
+                 columns, run)
+        for r in range(run if width > columns else 0):
+            memset(dst + (r * width + columns) * item, 0, (width - columns) * item)
+        dst += run * width * item
+        term += run
 
 
 cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,

@@ -79,7 +79,9 @@ cdef struct Plan:
     idx block_scratch            # sums of a level of one block
 
 
+cdef int own_kind(const Plan *p) noexcept nogil
 cdef void choose(Plan *p) noexcept
+cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept nogil
 cdef void plan_writing(Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef void release(Plan *p) noexcept

@@ -193,7 +193,7 @@ cdef int plan_inputs(Plan *p) except -1:
     return 0
 
 
-cdef inline int own_kind(const Plan *p) noexcept nogil:
+cdef int own_kind(const Plan *p) noexcept nogil:
     """The kind of the elements that kernels compute with."""
     return p.integers if p.integers else FC_F32 if p.item == 4 else FC_F64
 
@@ -211,7 +211,7 @@ cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
             and (p.wo - 1) * p.sw + (p.fw - 1) * p.dw - p.left < p.width)
 
 
-cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
+cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept nogil:
     """Steps of a window of rows x cols outputs, `channels` elements a pixel."""
     cdef idx window_cols = window_steps(cols, p.sw, p.fw, p.dw, &p.pixel_col, &p.tap_col)
     cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)

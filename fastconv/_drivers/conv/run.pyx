@@ -556,6 +556,14 @@ def transforms(cnp.ndarray w, idx groups, bint double_, bint complex_x, bint pay
     return serves(&p) and (not pay or many_channels(&p))
 
 
+def pays_for(cnp.ndarray w, idx groups, bint double_, idx ho, idx wo):
+    """Whether "auto" takes Winograd's method for images of ho x wo outputs."""
+    cdef Plan p
+    plan_filters(&p, w, groups, double_, False)
+    p.ho, p.wo = ho, wo
+    return pays(&p)
+
+
 def bank_of(cnp.ndarray w, idx groups, bint double_, bint complex_x):
     """The transformed filters of `w`, for conv2d on the current instruction set."""
     cdef Plan p

@@ -10,6 +10,7 @@ cdef extern from "conv/table.h" nogil:
         FC_WINOGRAD_POINTS, FC_WINOGRAD_CHAIN, FC_FOURIER_LEAST, FC_FOURIER_MOST, FC_MOST_SUMS, FC_PLANAR_VECTORS, FC_LINEAR,
         FC_RELU, FC_RELU6, FC_SILU, FC_SIGMOID, FC_TANH
 
+    int fc_rises(size_t n, int last)
     ptrdiff_t fc_chain_rows(ptrdiff_t fw)
     ptrdiff_t fc_plane_chains(ptrdiff_t rows, ptrdiff_t fw)
 
@@ -63,6 +64,18 @@ cdef extern from "conv/table.h" nogil:
         ptrdiff_t pixels, row_step, step, w_step
         void *out
         ptrdiff_t out_row, out_step
+
+    ctypedef struct fc_pixels:
+        ptrdiff_t a, b, length, ends
+
+    ctypedef struct fc_products:
+        const void *a
+        const void *b
+        const fc_pixels *runs
+        ptrdiff_t count, a_step, b_step, a_row, chain, out_step
+        int rows, vectors, channelwise, last
+        void **c
+        void *out
 
     ctypedef struct fc_winograd_filters:
         const void *taps
@@ -173,8 +186,11 @@ cdef extern from "conv/table.h" nogil:
         void (*planar_taps)(const fc_planar_taps *) noexcept nogil
         void (*plane_rows)(const fc_plane_rows *) noexcept nogil
         void (*channel_taps)(const fc_channel_taps *) noexcept nogil
+        void (*products)(const fc_products *) noexcept nogil
         void (*channel_rows)(const fc_channel_rows *) noexcept nogil
         void (*prefetch_ahead)(fc_ahead *ahead) noexcept nogil
+        void (*turn)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,
+                     ptrdiff_t columns) noexcept nogil
         void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
         void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil
         void (*winograd_input)(const fc_winograd_input *) noexcept nogil

@@ -1,6 +1,6 @@
 /* Convolution beside base/tile.h. Next hops: ways.h and base/pack.h pack, activations.h stores, split_tile.h has the tile for
  * few columns, ways.h what does not run along output channels, winograd.h what needs fewer products; integers.h is the
- * same for integers. */
+ * same for integers, gradients.h and turn.h are for gradients. */
 
 #include "conv/table.h"
 #include "base/simd.h"
@@ -11,6 +11,8 @@
 #include "conv/ways.h"
 #include "base/exponential.h"
 #include "conv/activations.h"
+#include "conv/gradients.h"
+#include "conv/turn.h"
 #include "conv/winograd.h"
 #include "conv/fourier.h"
 
@@ -22,6 +24,8 @@ static void FC_N(fill)(fc_conv *table)
     k->split_tile = FC_N(split_tile);
     k->store = FC_N(store);
     k->store_parts = FC_N(store_parts);
+    k->products = FC_N(products);
+    k->turn = FC_N(turn);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);
     k->winograd_input = FC_N(winograd_input);

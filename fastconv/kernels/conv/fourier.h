@@ -35,7 +35,7 @@
 #endif
 
 /* (r + i i) times a root, or its conjugate. */
-FC_INLINE void FC_N(turn)(const int back, FC_VEC *r, FC_VEC *i, const FC_T *root)
+FC_INLINE void FC_N(rotate)(const int back, FC_VEC *r, FC_VEC *i, const FC_T *root)
 {
     const FC_VEC c = FC_N(splat)(root[0]), s = FC_N(splat)(root[1]), x = *r, y = *i;
     *r = back ? x * c + y * s : x * c - y * s;
@@ -68,13 +68,13 @@ FC_INLINE void FC_N(eight_points)(const int back, FC_VEC r[8], FC_VEC i[8])
     for (int k = 0; k < 4; k++) {
         FC_VEC x, y;
         if (back && k > 0)
-            FC_N(turn)(1, &r[k + 4], &i[k + 4], roots[k]);
+            FC_N(rotate)(1, &r[k + 4], &i[k + 4], roots[k]);
         x = r[k] - r[k + 4];
         y = i[k] - i[k + 4];
         r[k] += r[k + 4];
         i[k] += i[k + 4];
         if (!back && k > 0)
-            FC_N(turn)(0, &x, &y, roots[k]);
+            FC_N(rotate)(0, &x, &y, roots[k]);
         r[k + 4] = x;
         i[k + 4] = y;
     }
@@ -93,13 +93,13 @@ FC_INLINE void FC_N(radix_4)(const int back, const int turns, FC_T *re, FC_T *im
         r[k] = *(const FC_VEC *)(re + k * quarter);
         i[k] = *(const FC_VEC *)(im + k * quarter);
         if (back && turns && k > 0)
-            FC_N(turn)(1, &r[k], &i[k], roots[k]);
+            FC_N(rotate)(1, &r[k], &i[k], roots[k]);
     }
     FC_N(four_points)(back, r, i);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         if (!back && turns && k > 0)
-            FC_N(turn)(0, &r[k], &i[k], roots[k]);
+            FC_N(rotate)(0, &r[k], &i[k], roots[k]);
         *(FC_VEC *)(re + k * quarter) = r[k];
         *(FC_VEC *)(im + k * quarter) = i[k];
     }
@@ -191,7 +191,7 @@ static void FC_N(fourier_transpose)(void *into, ptrdiff_t into_step, const void 
         }
 }
 
-FC_INLINE void FC_N(products)(const int filters, const fc_fourier_products *p, const FC_T *x, const FC_T *w, FC_T *y)
+FC_INLINE void FC_N(spectral_products)(const int filters, const fc_fourier_products *p, const FC_T *x, const FC_T *w, FC_T *y)
 {
     const ptrdiff_t channels = p->channels, x_channel = p->x_channel, w_channel = p->w_channel;
     for (ptrdiff_t v = 0; v < p->columns; v += FC_LANES) {
@@ -234,10 +234,10 @@ static void FC_N(fourier_products)(const fc_fourier_products *p)
             const FC_T *x = (const FC_T *)p->x + n * p->x_pair + row * p->x_step, *w = (const FC_T *)p->w + row * p->w_step;
             FC_T *y = (FC_T *)p->y + n * p->y_pair + row * p->y_step;
             switch (p->filters) {
-            case 1: FC_N(products)(1, p, x, w, y); break;
-            case 2: FC_N(products)(2, p, x, w, y); break;
-            case 3: FC_N(products)(3, p, x, w, y); break;
-            case 4: FC_N(products)(4, p, x, w, y); break;
+            case 1: FC_N(spectral_products)(1, p, x, w, y); break;
+            case 2: FC_N(spectral_products)(2, p, x, w, y); break;
+            case 3: FC_N(spectral_products)(3, p, x, w, y); break;
+            case 4: FC_N(spectral_products)(4, p, x, w, y); break;
             default: FC_NO_SUCH_SHAPE
             }
         }

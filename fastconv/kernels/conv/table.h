@@ -89,6 +89,25 @@ typedef struct fc_channel_rows {
     ptrdiff_t out_row, out_step;
 } fc_channel_rows;
 
+/* Pixels side by side: where their elements begin in both operands, and whether a chain ends with them. */
+typedef struct fc_pixels {
+    ptrdiff_t a, b, length, ends;
+} fc_pixels;
+
+/* sum a[i] b[j] over the pixels of so many runs, a_step and b_step elements apart, for `rows` elements i of a and `vectors`
+ * vectors of elements j of b; or with `channelwise` sum a[i * a_row + j] b[j], rows * vectors <= 12. The runs make whole chains,
+ * the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes, aligned to a
+ * vector. The call of the last chain leaves the sums in `out`, out_step elements from row to row, which may be where one of the
+ * levels is. */
+typedef struct fc_products {
+    const void *a, *b;
+    const fc_pixels *runs;
+    ptrdiff_t count, a_step, b_step, a_row, chain, out_step;
+    int rows, vectors, channelwise, last;
+    void *const *c;
+    void *out;
+} fc_products;
+
 /* Winograd's F(4x4, 3x3), see winograd.h: 36 points, sums over channels in chains of so many. */
 #define FC_WINOGRAD_POINTS 36
 #define FC_WINOGRAD_CHAIN 16
@@ -234,8 +253,11 @@ typedef struct fc_conv_kernels {
     void (*planar_taps)(const fc_planar_taps *);
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
+    void (*products)(const fc_products *);
     void (*channel_rows)(const fc_channel_rows *);
     void (*prefetch_ahead)(fc_ahead *);
+    /* into[m][r] = from[r][m] */
+    void (*turn)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
     void (*winograd_input)(const fc_winograd_input *);
