@@ -54,8 +54,8 @@ REASONS = {
     "a number of a formula, see test_conv_fft": """
         conv/fourier.h:FC_FOURIER_STEP conv/fourier.h:FC_FOURIER_DEVIATION conv/fourier.h:FC_SQRT_HALF conv/run.pyx:WIDE_UNITS""",
     "a number of a formula, see test_conv_winograd": """
-        conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_TRANSFORMS
-        conv/winograd.h:FC_WINOGRAD_DEVIATION conv/winograd.h:FC_WINOGRAD_INPUTS""",
+        conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_DEVIATION
+        conv/winograd.h:FC_WINOGRAD_ALIKE""",
     "when memory is asked for in advance, which changes no result": """
         distance/distance.h:FC_PREFETCHES conv/turn.h:TURN_AHEAD""",
     "the dimension of an array": """

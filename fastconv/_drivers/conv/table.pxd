@@ -85,17 +85,26 @@ cdef extern from "conv/table.h" nogil:
         ptrdiff_t channels, width, point_step
 
     ctypedef struct fc_winograd_bounds:
-        const void *sizes
         const void *squares
-        void *weights
+        void *shares
+        void *scales
+        void *energies
         void *least
         void *most
         ptrdiff_t channels, columns, width
         int first
 
+    ctypedef struct fc_winograd_weights:
+        const void *energies
+        void *most
+        void *weights
+        ptrdiff_t channels
+        double products
+
     ctypedef struct fc_winograd_input:
         const void *src
         const void *weights
+        const void *most
         void *v
         void *squares
         ptrdiff_t row_step, col_step, tiles, channels, point_step, tile_step
@@ -103,24 +112,38 @@ cdef extern from "conv/table.h" nogil:
     ctypedef struct fc_winograd_sizes:
         const void *src
         const void *least
-        const void *most
         void *sizes
-        void *squares
         ptrdiff_t pixels, col_step, channels
 
     ctypedef struct fc_winograd_benign:
         const void *sizes
         const void *squares
-        const void *tile_squares
+        void *least
+        void *needs
         unsigned char *bad
         ptrdiff_t step, tiles, rows, cols
-        double products
+
+    ctypedef struct fc_winograd_windows:
+        const void *src
+        void *sums
+        ptrdiff_t row_step, col_step, channels
+
+    ctypedef struct fc_winograd_least:
+        const void *sums
+        const void *need
+        void *least
+        ptrdiff_t rows, cols, width
+        int first
 
     ctypedef struct fc_winograd_output:
         const void *m
         const void *bias
+        const void *scales
+        const void *least
         void *out
+        unsigned char *bad
         ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col
+        double alike
 
     ctypedef struct fc_fourier:
         void *re
@@ -193,9 +216,12 @@ cdef extern from "conv/table.h" nogil:
                      ptrdiff_t columns) noexcept nogil
         void (*winograd_filters)(const fc_winograd_filters *) noexcept nogil
         void (*winograd_bounds)(const fc_winograd_bounds *) noexcept nogil
+        void (*winograd_weights)(const fc_winograd_weights *) noexcept nogil
         void (*winograd_input)(const fc_winograd_input *) noexcept nogil
         void (*winograd_sizes)(const fc_winograd_sizes *) noexcept nogil
         ptrdiff_t (*winograd_benign)(const fc_winograd_benign *) noexcept nogil
+        void (*winograd_windows)(const fc_winograd_windows *) noexcept nogil
+        int (*winograd_least)(const fc_winograd_least *) noexcept nogil
         void (*winograd_output)(const fc_winograd_output *) noexcept nogil
         void (*fourier)(const fc_fourier *) noexcept nogil
         void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from_, ptrdiff_t from_step, ptrdiff_t rows,

@@ -10,6 +10,8 @@ cdef class Bank:
     cdef idx groups, cg, kg, item
     cdef const char *u           # panels of each group: points x channels x filters
     cdef const char *bounds      # of each group, see bounds_size
+    cdef const char *shares      # of each panel: channels x filters, see fc_winograd_bounds,
+    cdef const char *scales      # and of each filter
 
 
 cdef bint serves(const Plan *p) noexcept

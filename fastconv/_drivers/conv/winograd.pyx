@@ -20,8 +20,11 @@ from fastconv._drivers.conv.table cimport (
     fc_winograd_bounds,
     fc_winograd_filters,
     fc_winograd_input,
+    fc_winograd_least,
     fc_winograd_output,
     fc_winograd_sizes,
+    fc_winograd_weights,
+    fc_winograd_windows,
 )
 from fastconv._drivers.runtime cimport crew, run_team, seam, team, tick
 
@@ -52,8 +55,23 @@ cdef inline idx filters_of_bank(const Plan *p) noexcept nogil:
 
 
 cdef inline idx bounds_size(const Plan *p) noexcept nogil:
-    """Numbers that the guard has of a group: a weight for each point, the least and the largest filter for each channel."""
-    return round_up(FC_WINOGRAD_POINTS, 64) + 2 * round_up(p.cg, 64)
+    """Numbers that the guard has of a group: an energy for each point, the least and the largest filter for each channel, and
+    weights of each vector of channels."""
+    return round_up(FC_WINOGRAD_POINTS, 64) + 2 * round_up(p.cg, 64) + FC_WINOGRAD_POINTS * round_up(p.cg, p.base.lanes)
+
+
+cdef inline idx sum_levels(const Plan *p) noexcept nogil:
+    """Levels above the chains of a sum over channels; no chains, no levels."""
+    cdef idx levels = 0, group = 1
+    while ceil_div(p.cg, FC_WINOGRAD_CHAIN) > group:
+        group *= FC_GROUP
+        levels += 1
+    return levels
+
+
+cdef inline idx later_roundings(const Plan *p) noexcept nogil:
+    """Roundings of the sums of chains: by levels, and as many as the header counts for the outputs' transform."""
+    return 2 * sum_levels(p) + 4
 
 
 cdef bint serves(const Plan *p) noexcept:
@@ -92,7 +110,7 @@ cdef inline idx panel_start(const Plan *p, idx panel) noexcept nogil:
 cdef struct Making:
     const Plan *p
     char *u
-    char *sizes                  # of each panel: the largest taps of its filters for each channel,
+    char *shares                 # of each panel: the largest taps of its filters for each channel,
     char *squares                # and the largest sums of squares of a chain at each point
 
 
@@ -124,7 +142,7 @@ cdef void run_making(const void *plan, void *worker) noexcept nogil:
                 pack_filters(p, t.filters + tap * a.channels * width * p.item, group, k0, columns, width, tap * p.cg + c,
                              a.channels)
             u = m.u + (FC_WINOGRAD_POINTS * p.cg * (group * filters_of_bank(p) + k0) + c * width) * p.item
-            a.sizes = m.sizes + (p.cg * (group * filters_of_bank(p) + k0) + c * width) * p.item
+            a.sizes = m.shares + (p.cg * (group * filters_of_bank(p) + k0) + c * width) * p.item
             p.k.winograd_filters(&a)
             run = a.channels * width * p.item
             for i in range(FC_WINOGRAD_POINTS):
@@ -148,36 +166,43 @@ cdef Bank transform_filters(Plan *p, workers):
     cdef Making m
     cdef idx all_ = p.groups * filters_of_bank(p), group, panel, k0, room
     cdef idx u_bytes = FC_WINOGRAD_POINTS * p.cg * all_ * p.item, bounds_bytes = p.groups * bounds_size(p) * p.item
+    cdef idx scales_bytes = round_up(all_ * p.item)
     cdef fc_winograd_bounds b
+    cdef fc_winograd_weights a
     cdef char *bounds
     cdef int threads = team(workers, 64.0 * p.cg * all_)
     p.split, p.transposed, p.fh, p.fw = 1, False, 3, 3
-    bank.owner = aligned_bytes(u_bytes + bounds_bytes, bounds_bytes)
+    bank.owner = aligned_bytes(u_bytes + p.cg * all_ * p.item + scales_bytes + bounds_bytes, scales_bytes + bounds_bytes)
     bank.isa = selected()
     bank.groups, bank.cg, bank.kg, bank.item = p.groups, p.cg, p.kg, p.item
-    temporary = aligned_bytes((p.cg + FC_WINOGRAD_POINTS) * all_ * p.item, FC_WINOGRAD_POINTS * all_ * p.item)
+    temporary = aligned_bytes(FC_WINOGRAD_POINTS * all_ * p.item, FC_WINOGRAD_POINTS * all_ * p.item)
     m.p = p
     m.u = <char *>cnp.PyArray_DATA(<cnp.ndarray>bank.owner)
-    m.sizes = <char *>cnp.PyArray_DATA(<cnp.ndarray>temporary)
-    m.squares = m.sizes + p.cg * all_ * p.item
-    bounds = m.u + u_bytes
-    bank.u, bank.bounds = m.u, bounds
+    m.squares = <char *>cnp.PyArray_DATA(<cnp.ndarray>temporary)
+    m.shares = m.u + u_bytes
+    bounds = m.shares + p.cg * all_ * p.item + scales_bytes
+    bank.u, bank.bounds, bank.shares, bank.scales = m.u, bounds, m.shares, bounds - scales_bytes
     room = (9 + FC_WINOGRAD_POINTS) * FC_WINOGRAD_CHAIN * p.base.vectors + FC_WINOGRAD_POINTS
     run_team(&m, sizeof(Thread), room * p.base.lanes * p.item, p.groups * panels_of(p), crew(threads, p.groups * panels_of(p)),
              prepare_making, run_making)
     for group in range(p.groups):
-        b.weights = bounds + group * bounds_size(p) * p.item
-        b.least = <char *>b.weights + round_up(FC_WINOGRAD_POINTS, 64) * p.item
+        b.energies = bounds + group * bounds_size(p) * p.item
+        b.least = <char *>b.energies + round_up(FC_WINOGRAD_POINTS, 64) * p.item
         b.most = <char *>b.least + round_up(p.cg, 64) * p.item
         b.channels, b.first = p.cg, True
         for panel in range(panels_of(p)):
             k0 = panel_start(p, panel)
             b.width = panel_start(p, panel + 1) - k0
             b.columns = min(b.width, p.kg - k0)
-            b.sizes = m.sizes + p.cg * (group * filters_of_bank(p) + k0) * p.item
+            b.shares = m.shares + p.cg * (group * filters_of_bank(p) + k0) * p.item
+            b.scales = bounds - scales_bytes + (group * filters_of_bank(p) + k0) * p.item
             b.squares = m.squares + FC_WINOGRAD_POINTS * (group * filters_of_bank(p) + k0) * p.item
             p.k.winograd_bounds(&b)
             b.first = False
+        a.energies, a.most, a.weights = b.energies, b.most, <char *>b.most + round_up(p.cg, 64) * p.item
+        a.channels = p.cg
+        a.products = FC_WINOGRAD_CHAIN + 2 + <double>later_roundings(p) * ceil_div(p.cg, FC_WINOGRAD_CHAIN)
+        p.k.winograd_weights(&a)
     return bank
 
 
@@ -187,8 +212,10 @@ cdef struct Tiling:
     Plan p                       # of the window of a block
     const char *u
     const char *bounds
+    const char *shares
+    const char *scales
     unsigned char *bad           # of each tile of each image: whether it is not benign for some group
-    double products              # what Q of the guard counts
+    double alike                 # what the guard counts
     idx channels                 # in whole vectors
     idx tile_rows, tile_cols     # of an image
     idx block_rows, block_cols   # tiles of a block, at most
@@ -197,7 +224,7 @@ cdef struct Tiling:
     const fc_piece *pieces
     idx count
     bint direct                  # results go from registers to `out`
-    idx v_bytes, m_bytes, stage_bytes, plane_bytes, sums_bytes
+    idx v_bytes, m_bytes, stage_bytes, plane_bytes, sums_bytes, windows_bytes
 
 
 cdef struct Tiler:
@@ -206,9 +233,11 @@ cdef struct Tiler:
     char *m                      # their products with a panel likewise: powers of two would share sets of the cache
     char *stage                  # results that do not go directly to `out`
     char *sizes                  # of pixels, for the guard,
-    char *squares
-    char *tile_squares           # and of tiles
-    unsigned char *bad           # tiles of the block
+    char *squares                # and of a row of tiles
+    char *windows                # of one tile
+    char *least                  # of the tiles of the block, for the guard,
+    char *needs
+    unsigned char *bad           # and which are not benign
 
 
 cdef void prepare_tiles(const void *plan, void *worker) noexcept nogil:
@@ -224,39 +253,88 @@ cdef void prepare_tiles(const void *plan, void *worker) noexcept nogil:
     t.sums = w.stage + g.stage_bytes
     w.sizes = t.sums + g.sums_bytes
     w.squares = w.sizes + g.plane_bytes
-    w.tile_squares = w.squares + g.plane_bytes
-    t.row_index = <idx *>(w.tile_squares + g.plane_bytes)
+    w.least = w.squares + g.plane_bytes
+    w.needs = w.least + g.plane_bytes
+    w.windows = w.needs + g.plane_bytes
+    t.row_index = <idx *>(w.windows + g.windows_bytes)
     t.col_index = t.row_index + 4 * g.block_rows + 2
     w.bad = <unsigned char *>(t.col_index + 4 * g.block_cols + 2)
+
+
+cdef void product(const Tiling *g, Tiler *w, const char *a, idx rows, const char *b, idx width, char *out) noexcept nogil:
+    """out[row][width] = sum of a[row][c] * b[c][width] over channels."""
+    cdef const Plan *p = &g.p
+    cdef int vectors = <int>(width // p.base.lanes)
+    cdef idx calls = ceil_div(rows, p.base.rows[vectors]), small = rows // calls, extra = rows % calls, at = 0, i, level
+    cdef void *sums[MAX_LEVELS]
+    cdef fc_tile t
+    for level in range(g.levels):
+        sums[level] = w.thread.sums + level * FC_MOST_SUMS * p.base.lanes * p.item
+    t.pieces, t.count, t.chain, t.last = g.pieces, g.count, 0, True
+    t.vectors, t.split, t.columns, t.c = vectors, 1, <int>width, sums
+    t.keep, t.ahead, t.bias, t.b_step = NULL, NULL, NULL, 0
+    t.step, t.out_step, t.b = g.channels, width, b
+    for i in range(calls):
+        t.rows = <int>(small + (i < extra))
+        t.a, t.out = a + at * g.channels * p.item, out + at * width * p.item
+        p.base.tile(&t)
+        at += t.rows
+
+
+cdef bint keeps(const Tiling *g, Tiler *w, idx group, idx row, idx col, idx tile, idx rows, idx cols) noexcept nogil:
+    """Whether a tile is benign by its own |x|*W for each filter, where what is known of all filters together did not say so."""
+    cdef const Plan *p = &g.p
+    cdef idx panel, k0, width, panels = panels_of(p)
+    cdef bint benign = False
+    cdef fc_winograd_windows s
+    cdef fc_winograd_least a
+    s.src, s.sums = w.thread.window + 4 * (row * p.row_step + col * p.col_step) * p.item, w.windows
+    s.row_step, s.col_step, s.channels = p.row_step, p.col_step, g.channels
+    p.k.winograd_windows(&s)
+    a.sums, a.need, a.least = w.m, w.needs + tile * p.item, w.least + tile * p.item
+    a.rows, a.cols = rows, cols
+    for panel in range(panels):
+        k0 = panel_start(p, panel)
+        width = panel_start(p, panel + 1) - k0
+        product(g, w, w.windows, 16, g.shares + p.cg * (group * filters_of_bank(p) + k0) * p.item, width, w.m)
+        a.width, a.first = width, panel == 0
+        benign = p.k.winograd_least(&a)
+        w.thread.worker.clock.work += <double>16 * p.cg * width
+    return benign
 
 
 cdef bint find_benign(const Tiling *g, Tiler *w, idx group, idx rows, idx cols, idx y, idx x, unsigned char *bad) noexcept nogil:
     """Transforms the tiles of a packed block and notes which are not benign; returns whether any is."""
     cdef const Plan *p = &g.p
     cdef const char *bounds = g.bounds + group * bounds_size(p) * p.item
-    cdef idx row, i, benign = 0, step = 4 * g.block_cols + 2
+    cdef idx row, i, at, benign = 0, step = 4 * g.block_cols + 2
     cdef fc_winograd_input a
     cdef fc_winograd_sizes s
     cdef fc_winograd_benign b
-    a.weights, a.row_step, a.col_step, a.tiles, a.channels = bounds, p.row_step, p.col_step, cols, g.channels
+    a.row_step, a.col_step, a.tiles, a.channels = p.row_step, p.col_step, cols, g.channels
     a.point_step, a.tile_step = rows * cols * g.channels + p.base.lanes, g.channels
-    s.src, s.sizes, s.squares, s.col_step, s.channels = w.thread.window, w.sizes, w.squares, p.col_step, g.channels
+    s.src, s.sizes, s.col_step, s.channels = w.thread.window, w.sizes, p.col_step, g.channels
     s.least = bounds + round_up(FC_WINOGRAD_POINTS, 64) * p.item
-    s.most = <const char *>s.least + round_up(p.cg, 64) * p.item
+    a.most = <const char *>s.least + round_up(p.cg, 64) * p.item
+    a.weights = <const char *>a.most + round_up(p.cg, 64) * p.item
     s.pixels = (4 * rows + 2) * step
     p.k.winograd_sizes(&s)
-    b.tile_squares, b.bad, b.step, b.tiles = w.tile_squares, w.bad, step, cols
-    b.cols, b.products = p.wo - 4 * x, g.products
+    b.squares, b.step, b.tiles, b.cols = w.squares, step, cols, p.wo - 4 * x
     for row in range(rows):
         a.src = w.thread.window + row * 4 * p.row_step * p.item
         a.v = w.v + row * cols * g.channels * p.item
-        a.squares = w.tile_squares
+        a.squares = w.squares
         p.k.winograd_input(&a)
-        b.sizes, b.squares = w.sizes + row * 4 * b.step * p.item, w.squares + row * 4 * b.step * p.item
+        b.sizes = w.sizes + row * 4 * b.step * p.item
         b.rows = min(4, p.ho - 4 * (y + row))
+        b.least, b.needs, b.bad = w.least + row * cols * p.item, w.needs + row * cols * p.item, w.bad + row * cols
         benign += p.k.winograd_benign(&b)
         for i in range(cols):
-            bad[row * g.tile_cols + i] |= w.bad[i]
+            at = row * cols + i
+            if w.bad[at] and not bad[row * g.tile_cols + i] and keeps(g, w, group, row, i, at, b.rows, min(4, b.cols - 4 * i)):
+                w.bad[at] = False
+                benign += 1
+            bad[row * g.tile_cols + i] |= w.bad[at]
     return benign > 0
 
 
@@ -264,39 +342,25 @@ cdef void multiply(const Tiling *g, Tiler *w, idx group, idx panel, idx tiles) n
     """The products of the transformed tiles of a block with a panel of filters."""
     cdef const Plan *p = &g.p
     cdef idx k0 = panel_start(p, panel), width = panel_start(p, panel + 1) - k0
-    cdef int vectors = <int>(width // p.base.lanes)
-    cdef idx calls = ceil_div(tiles, p.base.rows[vectors]), small = tiles // calls, extra = tiles % calls, point, at, i, level
-    cdef void *sums[MAX_LEVELS]
-    cdef fc_tile a
-    for level in range(g.levels):
-        sums[level] = w.thread.sums + level * FC_MOST_SUMS * p.base.lanes * p.item
-    a.pieces, a.count, a.chain, a.last = g.pieces, g.count, 0, True
-    a.vectors, a.split, a.columns, a.c = vectors, 1, <int>width, sums
-    a.keep, a.ahead, a.bias, a.b_step = NULL, NULL, NULL, 0
-    a.step, a.out_step = g.channels, width
-    a.b = g.u + FC_WINOGRAD_POINTS * p.cg * (group * filters_of_bank(p) + k0) * p.item
+    cdef idx point
+    cdef const char *b = g.u + FC_WINOGRAD_POINTS * p.cg * (group * filters_of_bank(p) + k0) * p.item
     for point in range(FC_WINOGRAD_POINTS):
-        at = 0
-        for i in range(calls):
-            a.rows = <int>(small + (i < extra))
-            a.a = w.v + (point * (tiles * g.channels + p.base.lanes) + at * g.channels) * p.item
-            a.out = w.m + (point * (tiles * width + p.base.lanes) + at * width) * p.item
-            p.base.tile(&a)
-            at += a.rows
-        a.b = <const char *>a.b + p.cg * width * p.item
+        product(g, w, w.v + point * (tiles * g.channels + p.base.lanes) * p.item, tiles, b + point * p.cg * width * p.item, width,
+                w.m + point * (tiles * width + p.base.lanes) * p.item)
 
 
-cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx k, idx width, idx columns, idx rows, idx cols, idx y,
-                      idx x) noexcept nogil:
-    """Transforms products to outputs; k is the first filter, counted over all groups."""
+cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx group, idx k0, idx width, idx rows, idx cols, idx y, idx x,
+                      unsigned char *bad) noexcept nogil:
+    """Transforms products with the filters from k0 on to outputs, and notes which tiles turn out not to be benign."""
     cdef const Plan *p = &g.p
-    cdef idx row, i
+    cdef idx row, i, k = group * p.kg + k0, columns = min(width, p.kg - k0)
     cdef fc_winograd_output a
+    a.scales, a.alike = g.scales + (group * filters_of_bank(p) + k0) * p.item, g.alike
     a.tiles, a.columns, a.point_step, a.tile_step = cols, columns, rows * cols * width + p.base.lanes, width
     a.cols = min(4 * cols, p.wo - 4 * x)
     a.bias = p.bias + k * p.item if p.bias != NULL and g.direct else NULL
     for row in range(rows):
-        a.m = w.m + row * cols * width * p.item
+        a.m, a.least, a.bad = w.m + row * cols * width * p.item, w.least + row * cols * p.item, bad + row * g.tile_cols
         a.rows = min(4, p.ho - 4 * (y + row))
         if g.direct:
             a.out = out + 4 * (y + row) * p.out_row + 4 * x * p.out_col + k * p.item
@@ -332,7 +396,7 @@ cdef void tiles_task(const Tiling *g, Tiler *w, idx task) noexcept nogil:
         for panel in range(panels * slab // g.slabs, panels * (slab + 1) // g.slabs):
             k0, width = panel_start(p, panel), panel_start(p, panel + 1) - panel_start(p, panel)
             multiply(g, w, group, panel, rows * cols)
-            write_tiles(g, w, out, group * p.kg + k0, width, min(width, p.kg - k0), rows, cols, y, x)
+            write_tiles(g, w, out, group, k0, width, rows, cols, y, x, bad)
             if tick(&t.worker.clock, <double>FC_WINOGRAD_POINTS * rows * cols * p.cg * width):
                 return
 
@@ -372,6 +436,7 @@ cdef void plan_tiling(Tiling *g, int threads) noexcept:
     g.v_bytes = round_up(FC_WINOGRAD_POINTS * (tiles * g.channels + p.base.lanes) * item)
     g.m_bytes = round_up(FC_WINOGRAD_POINTS * (tiles * width + p.base.lanes) * item)
     g.stage_bytes = 0 if g.direct else round_up(16 * g.block_cols * width * item)
+    g.windows_bytes = 16 * g.channels * item
     g.sums_bytes = g.levels * round_up(FC_MOST_SUMS * p.base.lanes * item)
     g.plane_bytes = round_up(((4 * g.block_rows + 2) * (4 * g.block_cols + 2) + p.base.lanes) * item)
 
@@ -379,17 +444,15 @@ cdef void plan_tiling(Tiling *g, int threads) noexcept:
 cdef object compute_tiles(const Plan *p, Bank bank, workers):
     """Fills `out` but for tiles that are not benign: those are True in the array (images, tile rows, tile columns) returned."""
     cdef Tiling g
-    cdef idx memory, tasks, group = FC_GROUP
+    cdef idx memory, tasks
+    cdef double chain = 0.154 * min(p.cg, FC_WINOGRAD_CHAIN)
     cdef int threads = team(workers, <double>p.images * p.ho * p.wo * p.groups * p.kg * 9 * p.cg)
     memset(&g, 0, sizeof(g))
     g.p = p[0]
-    g.u, g.bounds = bank.u, bank.bounds
+    g.u, g.bounds, g.shares, g.scales = bank.u, bank.bounds, bank.shares, bank.scales
     g.count = ceil_div(p.cg, FC_WINOGRAD_CHAIN)
-    g.levels = 1
-    while g.count > group:
-        group *= FC_GROUP
-        g.levels += 1
-    g.products = FC_WINOGRAD_CHAIN + 1 + (2 * (g.levels if g.count > 1 else 0) + 4) * g.count
+    g.levels = max(sum_levels(p), 1)
+    g.alike = chain * chain + 0.425 * 0.425 * (later_roundings(p) + 2)
     plan_tiling(&g, threads)
     pieces = np.empty((g.count, 3), np.intp)
     pieces[:, 0] = np.arange(g.count) * FC_WINOGRAD_CHAIN
@@ -399,8 +462,8 @@ cdef object compute_tiles(const Plan *p, Bank bank, workers):
     g.pieces = <const fc_piece *>cnp.PyArray_DATA(<cnp.ndarray>pieces)
     bad = np.zeros((g.slabs, p.images, g.tile_rows, g.tile_cols), np.bool_)
     g.bad = <unsigned char *>cnp.PyArray_DATA(<cnp.ndarray>bad)
-    memory = round_up(g.p.window_size * p.item) + g.v_bytes + g.m_bytes + g.stage_bytes + g.sums_bytes + 3 * g.plane_bytes
-    memory += round_up((4 * (g.block_rows + g.block_cols) + 4) * sizeof(idx) + g.block_cols)
+    memory = round_up(g.p.window_size * p.item) + g.v_bytes + g.m_bytes + g.stage_bytes + g.sums_bytes + 4 * g.plane_bytes
+    memory += round_up((4 * (g.block_rows + g.block_cols) + 4) * sizeof(idx) + g.block_rows * g.block_cols) + g.windows_bytes
     tasks = p.images * g.row_blocks * g.col_blocks * g.slabs
     run_team(&g, sizeof(Tiler), memory, tasks, crew(threads, tasks), prepare_tiles, run_tiles)
-    return bad[0]
+    return bad.any(0)

@@ -28,9 +28,12 @@ static void FC_N(fill)(fc_conv *table)
     k->turn = FC_N(turn);
     k->winograd_filters = FC_N(winograd_filters);
     k->winograd_bounds = FC_N(winograd_bounds);
+    k->winograd_weights = FC_N(winograd_weights);
     k->winograd_input = FC_N(winograd_input);
     k->winograd_sizes = FC_N(winograd_sizes);
     k->winograd_benign = FC_N(winograd_benign);
+    k->winograd_windows = FC_N(winograd_windows);
+    k->winograd_least = FC_N(winograd_least);
     k->winograd_output = FC_N(winograd_output);
     k->fourier = FC_N(fourier);
     k->fourier_transpose = FC_N(fourier_transpose);

@@ -121,47 +121,78 @@ typedef struct fc_winograd_filters {
     ptrdiff_t channels, width, point_step;
 } fc_winograd_filters;
 
-/* What the guard must know of filters, from `sizes` and `squares` of all channels of a panel: weights[point], least[c] and
- * most[c], which become larger, smaller and larger than those of other panels that they hold, if this is not the `first`.
- * Weights are NaN if some filters are not finite, or so large or small that products might not be. */
+/* What the guard must know of filters, from the sizes in `shares` and `squares` of all channels of a panel: energies[point],
+ * least[c] and most[c], which become larger, smaller and larger than those of other panels that they hold, if this is not the
+ * `first`; shares[c * width + k], the sizes divided by their mean over channels, and scales[k] (0 before), 1 by its square.
+ * Energies are NaN if some filters are not finite, or so large or small that products might not be; columns without taps and
+ * beyond the last one have shares that no other exceeds, and scales of 0. */
 typedef struct fc_winograd_bounds {
-    const void *sizes, *squares;
-    void *weights, *least, *most;
+    const void *squares;
+    void *shares, *scales, *energies, *least, *most;
     ptrdiff_t channels, columns, width;
     int first;
 } fc_winograd_bounds;
 
+/* Weights of the guard from what all panels have left: weights[(c / lanes * points + point) * lanes + c % lanes], the energies
+ * counted `products` times; most[c] is squared. */
+typedef struct fc_winograd_weights {
+    const void *energies;
+    void *most, *weights;
+    ptrdiff_t channels;
+    double products;
+} fc_winograd_weights;
+
 /* A row of tiles, 4 columns apart: v[point * point_step + tile * tile_step + c] of their 6x6 inputs src[y * row_step + x *
- * col_step + c], channels in whole vectors, all aligned; squares[tile] gets Q of the guard. */
+ * col_step + c], channels in whole vectors, all aligned; squares[tile] gets Q of the guard, from what `weights` has left. */
 typedef struct fc_winograd_input {
-    const void *src, *weights;
+    const void *src, *weights, *most;
     void *v, *squares;
     ptrdiff_t row_step, col_step, tiles, channels, point_step, tile_step;
 } fc_winograd_input;
 
-/* For each of so many pixels, col_step apart, channels in whole vectors: sizes[pixel] = sum_c least[c] |x_c|, squares[pixel] =
- * sum_c (most[c] x_c)^2. Whole vectors of pixels are written. */
+/* For each of so many pixels, col_step apart, channels in whole vectors: sizes[pixel] = sum_c least[c] |x_c|. Whole vectors of
+ * pixels are written. */
 typedef struct fc_winograd_sizes {
-    const void *src, *least, *most;
-    void *sizes, *squares;
+    const void *src, *least;
+    void *sizes;
     ptrdiff_t pixels, col_step, channels;
 } fc_winograd_sizes;
 
-/* Whether tiles of a row may be computed so: bad[tile] is 0 or 1, the number of those with 0 is returned. sizes and squares are
- * those of the first of 6 rows of pixels, `step` apart; outputs are `rows` <= 4 rows and `cols` columns. */
+/* Whether tiles of a row may be computed so: bad[tile] is 0 or 1, the number of those with 0 is returned. sizes are those of the
+ * first of 6 rows of pixels, `step` apart, squares those of the tiles; outputs are `rows` <= 4 rows and `cols` columns.
+ * least[tile] gets L of the guard, and needs[tile] what its square must be at least. */
 typedef struct fc_winograd_benign {
-    const void *sizes, *squares, *tile_squares;
+    const void *sizes, *squares;
+    void *least, *needs;
     uint8_t *bad;
     ptrdiff_t step, tiles, rows, cols;
-    double products; /* what Q counts */
 } fc_winograd_benign;
 
+/* Sums of |x| over the windows of a tile: sums[(4 * y + x) * channels + c], whole vectors of channels, aligned. */
+typedef struct fc_winograd_windows {
+    const void *src;
+    void *sums;
+    ptrdiff_t row_step, col_step, channels;
+} fc_winograd_windows;
+
+/* L of a tile, of its `rows` x `cols` outputs, from the products of these sums with the shares of a panel, width columns
+ * each: *least becomes smaller than what it holds, if this is not the `first` panel. Whether *need is kept is returned. */
+typedef struct fc_winograd_least {
+    const void *sums, *need;
+    void *least;
+    ptrdiff_t rows, cols, width;
+    int first;
+} fc_winograd_least;
+
 /* The outputs of a row of tiles, `rows` <= 4 rows and `cols` columns: out[y * out_row + x * out_col + k] of
- * m[point * point_step + tile * tile_step + k] (aligned), plus bias[k], if any. */
+ * m[point * point_step + tile * tile_step + k] (aligned, as scales are), plus bias[k], if any. bad[tile] becomes 1 where
+ * roundings that are alike might spoil a tile, by its least[tile] and what they come to, `alike`. */
 typedef struct fc_winograd_output {
-    const void *m, *bias;
+    const void *m, *bias, *scales, *least;
     void *out;
+    uint8_t *bad;
     ptrdiff_t tiles, rows, cols, columns, point_step, tile_step, out_row, out_col;
+    double alike;
 } fc_winograd_output;
 
 /* Fourier transforms of blocks, see fourier.h: of 16, 32, .. points along an axis. */
@@ -260,9 +291,12 @@ typedef struct fc_conv_kernels {
     void (*turn)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
+    void (*winograd_weights)(const fc_winograd_weights *);
     void (*winograd_input)(const fc_winograd_input *);
     void (*winograd_sizes)(const fc_winograd_sizes *);
     ptrdiff_t (*winograd_benign)(const fc_winograd_benign *);
+    void (*winograd_windows)(const fc_winograd_windows *);
+    int (*winograd_least)(const fc_winograd_least *);
     void (*winograd_output)(const fc_winograd_output *);
     void (*fourier)(const fc_fourier *);
     void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows,
