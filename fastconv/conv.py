@@ -279,10 +279,11 @@ def conv2d(
         |error| <= 32 u sum |x| W,
 
     W the largest tap ``max |filters[:, :, c, k]|`` of each pair of channels. Like that of roundings of either sign it is not for
-    the worst case, which no method with chains keeps: a tile is computed by "winograd" only if the standard deviation of its
-    errors is below 16 u sum |x| W, bounded for all data whose roundings are independent, and below 8 u sum |x| W where all channels hold
-    the same image and so round alike; for random data it is about 0.3 u. Searches for tiles that err most have not passed 30 u. Of
-    "fft" that standard deviation, likewise bounded, is below 16 u sum |x| W; errors of more than 12 u have not been met.
+    the worst case, which no method with chains keeps. A tile is computed by "winograd" only if the standard deviation of its
+    errors is below 16 u sum |x| W, bounded for all data whose roundings are independent, and below 8 u sum |x| W where all
+    channels hold the same image and so round alike; for random data it is about 0.3 u. Searches for tiles that err most have
+    not passed 30 u. Of "fft" that standard deviation, likewise bounded, is below 16 u sum |x| W; errors of more than 12 u have
+    not been met.
 
     Sums of integers, bias included, are exact modulo 2^32 for int32 and 2^64 for int64: what is beyond wraps around without a
     warning, as NumPy's sums do. uint64 is taken modulo 2^64. Of 8-bit integers nothing wraps below 32,768 terms.
