@@ -117,7 +117,7 @@ class BuildExt(build_ext):
             jobs = [pool.submit(build, "dispatch.c", None, [] if "portable" in TABLES else ["-DFC_NO_PORTABLE"])]
             for part, stem, header, types in reversed(PARTS):  # the shortest are last, so that no core waits long at the end
                 names = [f"-DFC_PART={part}", f"-DFC_STEM={stem}", f"-DFC_HEADER={header}"]
-                names += ["-DFC_INTEGER_TYPE"] if types == "INTEGERS" else []
+                names += {"REALS": [], "INTEGERS": ["-DFC_INTEGER_TYPE"], "SUMS": ["-DFC_INTEGER_TYPE", "-DFC_SUM_TYPES"]}[types]
                 for isa, flags in TABLES.items():
                     sanitize = ["-fsanitize=address", "-g1", "-O1"] if isa == SANITIZED else []
                     jobs.append(pool.submit(build, f"isa_{isa}.c", stem, [*flags, *sanitize, *names]))

@@ -11,8 +11,10 @@ from .neighborhood import peers as neighborhood
 
 NAMES = (
     "fastconv-calls",
+    "fastconv-float32",
     "fastconv-named",
     "torch",
+    "torch-mirrored",
     "scipy",
     "scipy-generic",
     "scipy-vectorized",

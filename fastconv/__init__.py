@@ -16,6 +16,7 @@ from .contraction import (
 )
 from .conv import conv2d, prepare_filters
 from .distance import cdist, cdist_vjp, knn, pairwise_argmin, pdist, squareform
+from .gradients import conv2d_filter_grad, conv2d_input_grad, conv2d_transpose
 from .neighborhood import explain, neighborhood_reduce
 from .runtime import (
     __version__,
@@ -34,6 +35,9 @@ __all__ = [
     "cdist",
     "cdist_vjp",
     "conv2d",
+    "conv2d_filter_grad",
+    "conv2d_input_grad",
+    "conv2d_transpose",
     "explain",
     "get_num_threads",
     "isa",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import conv2d, knn, mode_dot, neighborhood_reduce, triple_product
+from . import conv2d, knn, mode_dot, neighborhood_reduce, prepare_filters, triple_product
 from . import ndimage as ndi
 
 LOOP_OUTPUTS = 40_000  # the four loops take microseconds for each output, so they get a crop
@@ -163,6 +163,10 @@ def layer(photo):
     second = random.normal(0, math.sqrt(2 / 576), (3, 3, 64, 64)).astype(np.float32)
     features = conv2d(photo[None, ::step, ::step] - np.float32(0.5), first, activation="relu")
     rows, (out,) = compare("layer 3x3x64x64", features, second)
+    prepared = prepare_filters(second)
+    ours, ours_ms = timed(lambda: conv2d(features, prepared))
+    worst = difference(ours, tensordot, features, second, 1)
+    rows.append(rows[-1]._replace(what="as_strided + tensordot, prepared filters", ours_ms=ours_ms, difference=worst))
     maps = (out - out.mean(axis=(0, 1))) / (out.std(axis=(0, 1)) + np.float32(1e-6))
     h, w, _ = maps.shape
     mosaic = maps.reshape(h, w, 8, 8).transpose(2, 0, 3, 1).reshape(8 * h, 8 * w)

@@ -148,6 +148,64 @@ def mttkrp(tensor, factors, mode, dtype=np.float64):
     return np.stack(columns, axis=-1)
 
 
+def _convolution(shape, filters, strides, padding, dilations, data_format):
+    """Return the geometry of a convolution of images of `shape`, and that shape with channels last."""
+    shape = (*shape[:-3], *shape[-2:], shape[-3]) if data_format == "NCHW" else tuple(shape)
+    return geometry(shape[-3:-1], filters[:2], strides, padding, dilations), shape
+
+
+def _split(channels, groups):
+    """Return the channels of an array in (groups, channels of a group)."""
+    return channels.reshape(*channels.shape[:-1], groups, channels.shape[-1] // groups)
+
+
+def conv2d_input_grad(
+    input_shape, filters, grad_output, strides=1, padding="VALID", *, dilations=1, groups=1,
+    data_format="NHWC", padding_mode="constant", flip_filters=False, dtype=np.float64,
+):  # fmt: skip
+    """Return fastconv.conv2d_input_grad of the same arguments, computed in `dtype`: products go where factors were read."""
+    filters, grad = np.asarray(filters).astype(dtype), np.asarray(grad_output).astype(dtype)
+    plan, shape = _convolution(input_shape, filters.shape, strides, padding, dilations, data_format)
+    filters = filters[::-1, ::-1] if flip_filters else filters
+    grad = np.moveaxis(grad, -3, -1) if data_format == "NCHW" else grad
+    images = np.zeros((math.prod(shape[:-3]), *shape[-3:]), dtype)
+    grad = _split(grad.reshape(len(images), *grad.shape[-3:]), groups)
+    sources = [
+        np.pad(np.arange(n), pads, **({"constant_values": -1} if padding_mode == "constant" else {}),
+               mode=NUMPY_PAD_MODE.get(padding_mode, padding_mode))
+        for n, pads in zip(shape[-3:-1], plan.pads, strict=True)
+    ]  # fmt: skip
+    with np.errstate(all="ignore"):
+        for a, b, i, j in np.ndindex(*filters.shape[:2], *plan.output):
+            row = sources[0][i * plan.strides[0] + a * plan.dilations[0]]
+            column = sources[1][j * plan.strides[1] + b * plan.dilations[1]]
+            if row >= 0 and column >= 0:
+                taps = _split(filters[a, b], groups)
+                images[:, row, column] += np.einsum("ngk,cgk->ngc", grad[:, i, j], taps).reshape(len(images), -1)
+    images = images.reshape(shape)
+    return np.moveaxis(images, -1, -3) if data_format == "NCHW" else images
+
+
+def conv2d_filter_grad(
+    input, filter_shape, grad_output, strides=1, padding="VALID", *, dilations=1, groups=1,
+    data_format="NHWC", padding_mode="constant", cval=0.0, flip_filters=False, dtype=np.float64,
+):  # fmt: skip
+    """Return fastconv.conv2d_filter_grad of the same arguments, computed in `dtype`, one tap after another."""
+    input, grad = np.asarray(input).astype(dtype), np.asarray(grad_output).astype(dtype)
+    plan, shape = _convolution(input.shape, filter_shape, strides, padding, dilations, data_format)
+    if data_format == "NCHW":
+        input, grad = np.moveaxis(input, -3, -1), np.moveaxis(grad, -3, -1)
+    images = pad_image(input.reshape(math.prod(shape[:-3]), *shape[-3:]), plan.pads, padding_mode, cval)
+    grad = _split(grad.reshape(len(images), *grad.shape[-3:]), groups)
+    (sh, sw), (dh, dw), (ho, wo) = plan.strides, plan.dilations, plan.output
+    filters = np.zeros(filter_shape, dtype)
+    with np.errstate(all="ignore"):
+        for a, b in np.ndindex(*filter_shape[:2]):
+            part = images[:, a * dh : a * dh + ho * sh : sh, b * dw : b * dw + wo * sw : sw][:, :ho, :wo]
+            filters[a, b] = np.einsum("nijgc,nijgk->cgk", _split(part, groups), grad).reshape(filter_shape[2:])
+    return filters[::-1, ::-1] if flip_filters else filters
+
+
 def _count_pairs(u, v, w):
     """Return the weights of true-true, true-false, false-true and all."""
     u, v = u != 0, v != 0

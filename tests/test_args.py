@@ -298,6 +298,17 @@ def numbers(*shape):
 CALLS = {
     "conv2d": (fastconv.conv2d, {"input": numbers(1, 8, 9, 4), "filters": numbers(3, 3, 4, 6), "bias": numbers(6)}),
     "prepare_filters": (fastconv.prepare_filters, {"filters": numbers(3, 3, 4, 6)}),
+    "conv2d_input_grad": (
+        fastconv.conv2d_input_grad,
+        {"input_shape": (1, 8, 9, 4), "filters": numbers(3, 3, 4, 6), "grad_output": numbers(1, 6, 7, 6)},
+    ),
+    "conv2d_filter_grad": (
+        fastconv.conv2d_filter_grad,
+        {"input": numbers(1, 8, 9, 4), "filter_shape": (3, 3, 4, 6), "grad_output": numbers(1, 6, 7, 6)},
+    ),
+    "conv2d_transpose": (
+        fastconv.conv2d_transpose, {"input": numbers(1, 8, 9, 4), "filters": numbers(3, 3, 6, 4), "bias": numbers(6)},
+    ),
     "neighborhood_reduce": (fastconv.neighborhood_reduce, {"input": numbers(8, 9), "reduction": "max", "size": 3}),
     "footprint": (
         fastconv.neighborhood_reduce,

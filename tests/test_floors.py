@@ -7,6 +7,7 @@ import pytest
 
 SOURCES = Path(__file__).parent.parent / "fastconv"
 STEMS = ("conv", "contraction", "distance", "neighborhood")
+FACES = {stem: stem for stem in STEMS} | {"gradients": "conv"}  # and the stems whose drivers they call
 OTHERS = ("ndimage", "patch.py")  # other people's names
 SHARED = {"runtime", "common", "base", "table"}  # modules of _drivers that all stems may use
 pytestmark = pytest.mark.skipif(not (SOURCES / "kernels").exists(), reason="needs the sources, which are not beside the tests")
@@ -36,8 +37,8 @@ def wrong_import(file, name):
         return parts[0] not in ("_face", "_drivers", "_version")
     if floor == "runtime":
         return parts[0] not in ("_face", "_version", "runtime") and parts[:2] != ["_drivers", "runtime"]
-    if file.stem in STEMS:  # faces
-        return parts[0] not in ("_face", "runtime") and not (parts[0] == "_drivers" and parts[1] in {file.stem, "runtime"})
+    if file.stem in FACES:
+        return parts[0] not in ("_face", "runtime") and not (parts[0] == "_drivers" and parts[1] in {FACES[file.stem], "runtime"})
     if floor in OTHERS:  # which stand on the faces
         return parts[0] in {"_drivers", "dask", "patch", "torch"} - {file.stem} and parts[:2] != ["_drivers", "runtime"]
     return False
@@ -52,7 +53,7 @@ def wrong_lines(file, text):
         wrong = []
     wrong += [name for name in included if name in ("Python.h", "stdlib.h", "omp.h", "pthread.h", "numpy/arrayobject.h")]
     wrong += re.findall(r"\b(?:malloc|calloc|realloc|free|printf|Py[A-Z]\w+)\s*\(", text)
-    if str(file) != "base/simd.h":
+    if str(file) not in ("base/simd.h", "base/products.h"):
         wrong += re.findall(r"\b_mm\w+\(|\b__builtin_ia32\w+|\bv(?:ld|st)1\w+\(|\b__(?:AVX|SSE|ARM)\w*", text)
     return wrong
 

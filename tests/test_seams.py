@@ -32,7 +32,6 @@ CROSSED = {
 # Constants that change no way, by the reason.
 REASONS = {
     "a label or a bit of one": """
-        neighborhood/weights.pyx:ACROSS neighborhood/weights.pyx:ALONG
         base/elements.h:OWN isa.h:FC_ELEMENT base/table.h:FC_KINDS neighborhood/table.h:FC_LINE_MASKED
         neighborhood/table.h:FC_LINE_MINUS neighborhood/table.h:FC_LINE_NAN neighborhood/engine.pxd:IN_PLACE
         base/table.h:FC_NEAREST_WHOLE neighborhood/table.h:FC_OP_MAX neighborhood/table.h:FC_OP_MIN
@@ -52,13 +51,16 @@ REASONS = {
         contraction/vectors.h:M conv/planes.h:R base/table.h:FC_MAX_VECTORS base/limits.h:CHAINS
         conv/split_tile.h:SPLIT neighborhood/box_sums_wide.h:MOST""",
     "terms of a polynomial": "distance/powers.h:TERMS",
+    "a number of a formula, see test_conv_fft": """
+        conv/fourier.h:FC_FOURIER_STEP conv/fourier.h:FC_FOURIER_DEVIATION conv/fourier.h:FC_SQRT_HALF conv/run.pyx:WIDE_UNITS""",
     "a number of a formula, see test_conv_winograd": """
         conv/winograd.h:FC_A conv/winograd.h:FC_B conv/winograd.h:FC_WINOGRAD_DEVIATION
         conv/winograd.h:FC_WINOGRAD_ALIKE""",
-    "when memory is asked for in advance, which changes no result": "distance/distance.h:FC_PREFETCHES",
+    "when memory is asked for in advance, which changes no result": """
+        distance/distance.h:FC_PREFETCHES conv/turn.h:TURN_AHEAD""",
     "the dimension of an array": """
         contraction/table.h:FC_MAX_RUNS base/table.h:FC_MAX_LANES conv/table.h:FC_MOST_SUMS conv/table.h:FC_PLANAR_VECTORS
-        conv/table.h:FC_WINOGRAD_POINTS
+        conv/table.h:FC_WINOGRAD_POINTS conv/table.h:FC_FOURIER_LEAST conv/table.h:FC_FOURIER_MOST
         conv/plan.pxd:MAX_LEAD conv/plan.pxd:MAX_LEVELS
         distance/plan.pxd:MAX_LEAD neighborhood/engine.pxd:AXES neighborhood/box_plan.pxd:ONE neighborhood/box_plan.pxd:SPARE
         distance/table.h:FC_MEASURES neighborhood/table.h:FC_SELECT_ROOM neighborhood/table.h:FC_SUM_AREAS
@@ -70,7 +72,7 @@ REASONS = {
         compile.py:_MOST_STEPS program.py:_MOST_STEPS trace.py:_MOST_CELLS
         neighborhood/table.h:FC_MOST_WIRES""",
     "time between two looks at signals, see the tests of Ctrl-C": """
-        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS""",
+        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS conv/fourier.pyx:TRANSFORM_WORK""",
     "the size of a cache line": "args.py:LINE_BYTES",
 }
 NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}

@@ -6,7 +6,8 @@ cdef extern from "base/table.h" nogil:
     enum:
         FC_F16, FC_F32, FC_F64, FC_SWAPPED, FC_CHAIN, FC_GROUP, FC_MAX_LANES, FC_U8, FC_TRUTH, FC_NEAREST_WHOLE,
         FC_KINDS, FC_DOT_VECTORS, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64, FC_CONSTANT, FC_NEAREST, FC_REFLECT,
-        FC_MIRROR, FC_WRAP, FC_IGNORE
+        FC_MIRROR, FC_WRAP, FC_IGNORE, FC_SUMS_16, FC_SUMS_16_DOT, FC_SUMS_32, FC_SUMS_64, FC_SINGLES, FC_COUPLES, FC_TWINS, FC_REALS,
+        FC_COLUMNS, FC_BLOCKS
 
     ptrdiff_t fc_boundary(ptrdiff_t i, ptrdiff_t n, int mode)
 
@@ -36,7 +37,8 @@ cdef extern from "base/table.h" nogil:
         const char *src
         ptrdiff_t fh_step, fw_step, c_step, k_step
         ptrdiff_t fw, c, first, count, columns, width
-        int kind, split
+        int kind, split, form, odd, words
+        ptrdiff_t half, halves
 
     ctypedef struct fc_store:
         const void *c

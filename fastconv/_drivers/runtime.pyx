@@ -363,6 +363,11 @@ def selected():
     return _table.name.decode()
 
 
+def dot():
+    """Whether integers are multiplied and added in pairs by one instruction, which an instruction set may have or not."""
+    return bool(_table.conv.dot)
+
+
 def set_limit(function):
     global _limit
     _limit = function

@@ -15,6 +15,8 @@ ALIGNED_BYTES = 64 << 10
 MOST_THREADS = 1 << 15
 MOST_PIXELS = 1 << 48  # of a padded axis: index arithmetic on them stays within 64 bits
 NATIVE = {np.dtype(t) for t in (np.float16, np.float32, np.float64)}
+SHORT = {np.dtype(t) for t in (np.int8, np.uint8, np.int16, np.uint16)}  # integers whose products are summed in 32 bits
+NUMBERS = NATIVE | SHORT | {np.dtype(t) for t in ("?", "i4", "u4", "i8", "u8", "c8", "c16")}
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 PADDINGS = ("VALID", "SAME", "SAME_LOWER", "FULL")
 _runtime.face_seams("runtime", globals(), "ALIGNED_BYTES")
@@ -73,6 +75,35 @@ def real_dtype(first, first_name, second, second_name):
         if a.dtype.newbyteorder("=") not in NATIVE:
             raise TypeError(f"{name} has dtype {a.dtype}; it may be float16, float32 or float64")
     return np.result_type(first.dtype.newbyteorder("="), second.dtype.newbyteorder("="))
+
+
+def sum_dtype(first, first_name, second, second_name):
+    """The dtype of sums of products of two arrays: the one that NumPy gives them together, but int32 or int64 for integers."""
+    if first.dtype is second.dtype and first.dtype in NATIVE:
+        return first.dtype
+    types = []
+    for name, a in ((first_name, first), (second_name, second)):
+        types.append(a.dtype.newbyteorder("="))
+        if types[-1] not in NUMBERS:
+            raise TypeError(
+                f"{name} has dtype {a.dtype}; it may be boolean, an integer, float16, float32, float64, complex64 or complex128"
+            )
+    if all(one.kind in "biu" for one in types):
+        return np.dtype(np.int32 if SHORT.issuperset(types) else np.int64)
+    return np.result_type(*types)
+
+
+def element(name, value, dtype):
+    """`value` as a Python number like those of an input of `dtype`: an int that it holds, a float, a complex number."""
+    if dtype.kind not in "biu":
+        if dtype.kind == "c" and isinstance(value, (complex, np.complexfloating)):
+            return complex(value)
+        return real(name, value)
+    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    number = value if isinstance(value, (int, np.integer)) else real(name, value)
+    if not least <= number <= most or number != int(number):
+        raise ValueError(f"{name} must be an integer from {least} to {most} for an input of {dtype}, got {value!r}")
+    return int(number)
 
 
 def integer(name, value, least, what, most=sys.maxsize):

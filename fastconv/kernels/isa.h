@@ -1,5 +1,5 @@
-/* Fills one part of one table: the kernels of FC_HEADER for the real types, or for the integers with FC_INTEGER_TYPE, on
- * the instruction set FC_ISA whose flags the including isa_*.c is compiled with. setup.py compiles that file once for each
+/* Fills one part of one table: the kernels of FC_HEADER for the real types, or for the integers with FC_INTEGER_TYPE, or for sums
+ * of integers with FC_SUM_TYPES (base/products.h), on the instruction set FC_ISA whose flags the including isa_*.c is compiled with. setup.py compiles that file once for each
  * part of parts.def, defines these names, and dispatch.c calls what results: `fc_<part>_<isa>`. */
 #define FC_PASTE_(a, b, c, d) a##_##b##_##c##_##d
 #define FC_PASTE(a, b, c, d) FC_PASTE_(a, b, c, d)
@@ -17,6 +17,37 @@
 #define FC_T double
 #define FC_SUFFIX f64
 #define FC_ELEMENT 9
+#include FC_HEADER
+
+#elif defined(FC_SUM_TYPES)
+
+#define FC_T uint32_t
+#define FC_SUFFIX s16
+#define FC_SUM_KIND FC_SUMS_16
+#include FC_HEADER
+#undef FC_T
+#undef FC_SUFFIX
+#undef FC_SUM_KIND
+
+#define FC_T uint32_t
+#define FC_SUFFIX s16_dot
+#define FC_SUM_KIND FC_SUMS_16_DOT
+#include FC_HEADER
+#undef FC_T
+#undef FC_SUFFIX
+#undef FC_SUM_KIND
+
+#define FC_T uint64_t
+#define FC_SUFFIX s32
+#define FC_SUM_KIND FC_SUMS_32
+#include FC_HEADER
+#undef FC_T
+#undef FC_SUFFIX
+#undef FC_SUM_KIND
+
+#define FC_T uint64_t
+#define FC_SUFFIX s64
+#define FC_SUM_KIND FC_SUMS_64
 #include FC_HEADER
 
 #else
@@ -96,6 +127,11 @@ void FC_FILL(FC_PART, FC_ISA)(FC_OF(FC_STEM) *table)
 #ifndef FC_INTEGER_TYPE
     FC_FILLER(f32)(table);
     FC_FILLER(f64)(table);
+#elif defined(FC_SUM_TYPES)
+    FC_FILLER(s16)(table);
+    FC_FILLER(s16_dot)(table);
+    FC_FILLER(s32)(table);
+    FC_FILLER(s64)(table);
 #else
     FC_FILLER(u8)(table);
     FC_FILLER(i8)(table);

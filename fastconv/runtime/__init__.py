@@ -255,7 +255,7 @@ def _config() -> dict[str, str]:
     date = _runtime.openmp_version()
     return {
         "fastconv": __version__,
-        "isa": f"{isa()} (available: {', '.join(available_isas())})",
+        "isa": f"{isa()}{' with VNNI' if _runtime.dot() else ''} (available: {', '.join(available_isas())})",
         "threads": str(get_num_threads()),
         "openmp": f"yes ({date})" if date else "no: built without OpenMP, every call runs on one thread",
         "compiler": _runtime.compiler(),

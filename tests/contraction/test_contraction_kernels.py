@@ -171,13 +171,21 @@ def test_rows_times_a_row_of_factors_are_added(isa, dtype, at_end, rng):
 @ENDS
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_axpy_of_any_rows(isa, dtype, at_end, rng):
+    """Lengths around vectors, around those that registers hold, and more; rows close to each other and apart, in any order."""
     k, lanes = kernels.real("contraction", dtype), kernels.real("base", dtype).lanes
-    for n, rows, gap in itertools.product(around(lanes), (1, 7, 8, 9, 17), (0, 3)):
-        source = flush(rng, rows, n, n + gap, dtype, at_end)
-        w, c = (place(small(rng, size, dtype=dtype), at_end) for size in (rows, n))
-        expected = c + w @ source
-        k.axpy(kernels.at(c), kernels.at(source), n + gap, kernels.at(w), rows, n)
-        assert np.array_equal(c, expected), (n, rows, gap)
+    lengths = [*around(lanes), *(v * lanes + e for v in range(7, 18) for e in (0, 1)), 33 * lanes - 1]
+    for n, rows, step in itertools.product(lengths, (1, 17), (1, 1.2, 3, -1)):
+        step = int(n * step)
+        flat = flush(rng, 1, (rows - 1) * abs(step) + n, (rows - 1) * abs(step) + n, dtype, at_end)[0]
+        start = (rows - 1) * -step if step < 0 else 0
+        source = np.lib.stride_tricks.as_strided(flat[start:], (rows, n), (step * flat.itemsize, flat.itemsize))
+        w, c, spare = (place(small(rng, size, dtype=dtype), at_end) for size in (rows, n, n))
+        chain, before = w @ source, c.copy()
+        arguments = kernels.at(c), kernels.at(flat[start:]), step, kernels.at(w), rows, n
+        k.axpy(*arguments, True, kernels.at(spare))
+        assert np.array_equal(c, before + chain), (n, rows, step)
+        k.axpy(*arguments, False, kernels.at(spare))
+        assert np.array_equal(c, chain), (n, rows, step)
 
 
 @ENDS

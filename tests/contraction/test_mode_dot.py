@@ -112,9 +112,13 @@ def test_mode_dot_takes_each_end_of_a_row_once(isa, n, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 33])
 def test_mode_dot_around_rows_and_vectors_of_an_axpy(isa, rng, n, dtype):
-    for length in sorted({4 * lanes + k for lanes in (2, 4, 8, 16) for k in (-1, 0, 1)} | {4096, 4097}):
+    lengths = {v * lanes + k for v in (4, 8, 16) for lanes in (2, 4, 8, 16) for k in (-1, 0, 1)} | {4096, 4097}
+    for length in sorted(lengths):
         tensor, vector = small(rng, (n, length), dtype), small(rng, n, dtype)
-        np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector), summed(tensor.astype(float), vector, 0))
+        expected = summed(tensor.astype(float), vector, 0)
+        np.testing.assert_array_equal(fastconv.mode_dot(tensor, vector), expected)
+        apart = np.hstack([tensor, np.full((n, 2 * length), np.nan, dtype)])[:, :length]
+        np.testing.assert_array_equal(fastconv.mode_dot(apart, vector), expected)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

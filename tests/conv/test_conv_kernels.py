@@ -1,6 +1,7 @@
 """The kernels of conv2d alone, against their contracts in kernels/conv/table.h, flush against pages that must not be touched."""
 
 import ctypes
+import itertools
 
 import numpy as np
 import pytest
@@ -79,6 +80,69 @@ def test_depthwise_taps(isa, dtype, rng):
                 sum(w[t] * src[taps[t] + p * step : taps[t] + p * step + lanes] for t in range(count)) for p in range(pixels)
             ]
             assert np.array_equal(out, expected), (pixels, count, chain)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("channelwise", [0, 1])
+def test_products_of_pixels(isa, dtype, channelwise, rng):
+    """Every shape of the tile; runs of pixels, several of them to a chain, some empty; sums that come in two calls."""
+    base, k = kernels.real("base", dtype), kernels.real("conv", dtype)
+    for vectors in range(1, base.vectors + 1):
+        for rows in range(1, (12 // vectors if channelwise else base.rows[vectors]) + 1):
+            width, lengths, ends = vectors * base.lanes, (3, 0, 2, 7, 1, 4), (0, 1, 1, 0, 1, 1)
+            a_row = width + 3
+            a_size = (rows - 1) * a_row + width if channelwise else rows
+            pixels = sum(lengths) + 5
+            a_step, b_step = a_size + 1, width + 2
+            a = place(small(rng, (pixels - 1) * a_step + a_size, dtype=dtype), at_end=True)
+            b = place(small(rng, (pixels - 1) * b_step + width, dtype=dtype), at_end=True)
+            runs, expected, start = (kernels.TYPES["fc_pixels"] * len(lengths))(), np.zeros((rows, width)), 0
+            for run, length, end in zip(runs, lengths, ends, strict=True):
+                at = pixels - length if start == 0 else start  # the first run lies last
+                run.a, run.b, run.length, run.ends = at * a_step, at * b_step, length, end
+                for p in range(at, at + length):
+                    shape, step = ((rows, width), a_row) if channelwise else ((rows, 1), 1)
+                    x = np.lib.stride_tricks.as_strided(a[p * a_step :], shape, (a.itemsize * step, a.itemsize))
+                    expected += x * b[p * b_step : p * b_step + width]
+                start += length if start else 1
+            sums = [aligned(rows * width, dtype) for _ in range(LEVELS)]
+            places = (ctypes.c_void_p * LEVELS)(*(kernels.at(s) for s in sums))
+            out = place(np.full((rows, width + 1), np.nan, dtype), at_end=True)
+            for first, count, chain in ((0, 3, 0), (3, 3, 2)):
+                k.products(kernels.arguments(
+                    "fc_products", a=a, b=b, runs=ctypes.addressof(runs[first]), count=count, a_step=a_step, b_step=b_step,
+                    a_row=a_row, chain=chain, out_step=width + 1, rows=rows, vectors=vectors, channelwise=channelwise,
+                    last=first > 0, c=ctypes.addressof(places), out=out,
+                ))
+            assert np.array_equal(out[:, :width], expected), (vectors, rows)
+            assert np.isnan(out[:, width]).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_turning_touches_nothing_else(isa, dtype, rng):
+    k, lanes = kernels.real("conv", dtype), kernels.real("base", dtype).lanes
+    for rows, columns in itertools.product({0, 1, lanes - 1, lanes, 2 * lanes + 3}, {1, lanes, lanes + 1, 3 * lanes}):
+        source = place(rng.standard_normal((rows, columns)).astype(dtype), at_end=True)
+        result = place(np.full((columns, rows + 2), np.nan, dtype), at_end=True)
+        k.turn(kernels.at(result), rows + 2, kernels.at(source), columns, rows, columns)
+        assert np.array_equal(result[:, :rows], source.T)
+        assert np.isnan(result[:, rows:]).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_depthwise_rows(isa, dtype, rng):
+    k, lanes = kernels.real("conv", dtype), kernels.real("base", dtype).lanes
+    rows, least = kernels.constant("FC_CHANNEL_ROWS"), kernels.constant("FC_CHANNEL_PIXELS")
+    for pixels in (least, least + 1, 2 * least - 1, 2 * least, 3 * least + 2):
+        src = place(small(rng, rows + 2, pixels + 2, lanes, dtype=dtype), at_end=True)
+        w = place(small(rng, 3, 3, lanes, dtype=dtype), at_end=True)
+        out = place(np.zeros((rows, pixels, lanes), dtype), at_end=True)
+        k.channel_rows(kernels.arguments(
+            "fc_channel_rows", src=src, w=w, pixels=pixels, row_step=(pixels + 2) * lanes, step=lanes, w_step=lanes, out=out,
+            out_row=pixels * lanes, out_step=lanes,
+        ))  # fmt: skip
+        expected = sum(w[i, j] * src[i : i + rows, j : j + pixels] for i in range(3) for j in range(3))
+        assert np.array_equal(out, expected), pixels
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -127,6 +127,21 @@ def test_bad_arguments(shape, options, error, message):
         fastconv.prepare_filters(np.ones(shape), **options)
 
 
-def test_integers_are_refused():
-    with pytest.raises(TypeError, match="filters has dtype int64"):
-        fastconv.prepare_filters(np.ones((3, 3, 4, 4), np.int64))
+def test_integers_and_complex_numbers():
+    """They keep their dtype: what they are computed in depends on the images."""
+    prepared = fastconv.prepare_filters(np.ones((3, 3, 4, 4), ">i2"))
+    assert prepared.filters.dtype == np.int16
+    for dtype, result in ((np.uint8, np.int32), (np.int64, np.int64), (np.float32, np.float32), (np.float64, np.float64)):
+        assert fastconv.conv2d(np.ones((9, 9, 4), dtype), prepared).dtype == result
+    prepared = fastconv.prepare_filters(np.ones((3, 3, 4, 4), np.complex64))
+    for dtype in (np.float32, np.complex64, np.int16):
+        assert fastconv.conv2d(np.ones((9, 9, 4), dtype), prepared).dtype == np.complex64
+    with pytest.raises(TypeError, match="prepared as complex64, but with this input they are computed in complex128"):
+        fastconv.conv2d(np.ones((9, 9, 4)), prepared)
+    with pytest.raises(ValueError, match="method='winograd' rounds, which sums of integers must not"):
+        fastconv.prepare_filters(np.ones((3, 3, 4, 4), np.int16), method="winograd")
+
+
+def test_other_dtypes_are_refused():
+    with pytest.raises(TypeError, match="filters has dtype object; it may be boolean, an integer, float16"):
+        fastconv.prepare_filters(np.ones((3, 3, 4, 4), object))

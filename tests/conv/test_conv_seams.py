@@ -18,6 +18,7 @@ from support import FLOATS, LAYOUTS, Problem, assert_same_bits, run_script
 
 ALONE, WIDTHS = "test_each_constant_alone", "test_every_width_and_height_with_the_smallest_blocks"
 CHOICE = "test_what_auto_chooses"
+FFT_CHOICE = "test_when_auto_takes_fft"
 
 # Which test crosses each constant at which conv2d changes its way.
 CROSSED = {
@@ -37,6 +38,9 @@ CROSSED = {
     "conv.RIM_COLUMNS": ALONE,
     "conv.CHANNEL_BLOCK": "test_every_number_of_channels_around_small_blocks",
     "conv.CHANNEL_BYTES": "test_every_number_of_channels_around_small_blocks",
+    "conv.CHANNEL_PIXELS": WIDTHS,
+    "conv/table.h:FC_CHANNEL_PIXELS": WIDTHS,
+    "conv/table.h:FC_CHANNEL_ROWS": WIDTHS,
     "conv.PIECE": ALONE,
     "conv.STREAM_PANELS": ALONE,
     "conv.PLANES_BYTES": WIDTHS,
@@ -57,12 +61,33 @@ CROSSED = {
     "conv.WINOGRAD_BANK": CHOICE,
     "conv.WINOGRAD_BYTES": "test_blocks_of_tiles_do_not_touch_the_bits",
     "conv.WINOGRAD_PIXELS": "test_blocks_of_tiles_do_not_touch_the_bits",
+    "conv.DOT": "test_integers_of_all_sizes",
+    "conv.FOURIER_BLOCK": "test_fft_agrees_with_the_formula",
+    "conv.FOURIER_BANK": "test_seams_of_blocks",
+    "conv.FOURIER_BYTES": "test_seams_of_blocks",
+    "conv.FOURIER_TILE": "test_seams_of_blocks",
+    "conv.FOURIER_CELLS": "test_seams_of_blocks",
+    "conv.FOURIER_TAPS": FFT_CHOICE,
+    "conv.FOURIER_WORK": FFT_CHOICE,
+    "conv.STEP_COST": FFT_CHOICE,
+    "conv.PRODUCT_COST": FFT_CHOICE,
+    "conv.INPUT_COST": FFT_CHOICE,
+    "conv.OUTPUT_COST": FFT_CHOICE,
+    "conv.AXIS_COST": "test_when_filters_are_separated",
+    "conv._SEPARABLE_TAPS": "test_when_filters_are_separated",
+    "conv._SEPARABLE_WORK": "test_when_filters_are_separated",
+    "conv.SEPARATED_BYTES": "test_filters_that_are_products",
+    "conv/fourier.pyx:CHAIN": "test_fft_agrees_with_the_formula",
+    "conv/fourier_blocks.pxd:FILTERS": "test_fft_agrees_with_the_formula",
+    "conv/fourier.pyx:SLICES": "test_fft_agrees_with_the_formula",
+    "conv/fourier_blocks.pxd:MOST_PAIRS": "test_fft_agrees_with_the_formula",
     "conv.REPAIR_PART": "test_images_with_many_tiles_that_are_not_benign",
     "conv/table.h:FC_WINOGRAD_CHAIN": "test_winograd_agrees_with_the_formula",
     "conv/winograd.h:CHUNK": "test_winograd_agrees_with_the_formula",
 }
-# The constants of the direct ways; those of Winograd's method are crossed in test_conv_winograd.py.
-NAMES = [name for name in runtime.seams() if re.match("conv.(?!WINOGRAD|REPAIR)", name)]
+# The constants of the direct ways; those of Winograd's method are crossed in test_conv_winograd.py, those of gradients in
+# test_conv_gradients_seams.py.
+NAMES = [name for name in runtime.seams() if re.match("conv.(?!WINOGRAD|REPAIR|PRODUCTS|REGROUP|FOLD)", name)]
 # Nothing fits into LEAST_BYTES of 1: all would be tiles.
 SMALL = dict.fromkeys(NAMES, 1) | {"conv.LEAST_BYTES": 1 << 40}
 # What each constant is set to: the least, some that end within an array, and more than any array here has.
@@ -167,7 +192,7 @@ SIZED = {
     "dense": lambda n: Problem(f"dense {n}", (3, n, 6), (2, 2, 6, 20), {"padding": "SAME"}),
     "rows": lambda n: Problem(f"dense rows {n}", (n, 5, 6), (2, 2, 6, 20)),
     "split": lambda n: Problem(f"split {n}", (3, n, 16), (1, 2, 16, 4), {"padding": "SAME"}),
-    "depthwise": lambda n: Problem(f"depthwise {n}", (3, n, 17), (3, 2, 1, 17), {"groups": 17, "padding": "SAME"}),
+    "depthwise": lambda n: Problem(f"depthwise {n}", (3, n, 17), (3, 2 + n % 2, 1, 17), {"groups": 17, "padding": "SAME"}),
     "channels": lambda n: Problem(f"channels {n}", (4, 5, n), (2, 3, 1, n), {"groups": n}),
     "multiplied": lambda n: Problem(f"multiplied {n}", (4, 5, n), (2, 3, 1, 3 * n), {"groups": n, "padding": 1}),
 }

@@ -14,6 +14,7 @@ scipy_ndimage = pytest.importorskip("scipy.ndimage")
 CROSSED = {
     "ndimage._SLAB_BYTES": "test_three_axes_in_slabs",
     "ndimage._SEPARABLE_CELLS": "test_weights_that_are_products",
+    "neighborhood/weights.pyx:CROSSED_GROUP": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/weights.pyx:GROUP": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/weights.pyx:LEAST_ROWS": "test_groups_of_lines_and_blocks_of_rows",
     "neighborhood/engine.pxd:PAGE": "test_lines_whole_pages_apart",
@@ -76,6 +77,8 @@ def test_groups_of_lines_and_blocks_of_rows(dtype, isa):
         assert_array_equal(ndi.correlate1d(x, weights, 0), scipy_ndimage.correlate1d(x, weights, 0))
         assert_array_equal(ndi.correlate(x, cells), scipy_ndimage.correlate(x, cells))
         assert_array_equal(ndi.correlate(x, cells[1:4]), scipy_ndimage.correlate(x, cells[1:4]))
+        for output in (dtype, "f4"):
+            assert_array_equal(ndi.laplace(x, output, "wrap"), scipy_ndimage.laplace(x, output, "wrap"))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])

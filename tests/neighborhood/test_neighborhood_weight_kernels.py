@@ -125,10 +125,28 @@ def test_sums_of_cells(dtype, planes, height, width, isa, rng):
                               "wide": wide}  # fmt: skip
                     elements(dtype).correlate(kernels.arguments("fc_correlated", **fields))
                     assert_same_bits(np.array(out), expected.astype(np.float64 if wide else dtype))
-                    if dtype == "f4":
-                        elements(dtype).correlate(kernels.arguments("fc_correlated", fused=True, **fields))
-                        bound = 1e-14 * np.abs(weights).sum()
-                        np.testing.assert_allclose(np.array(out), expected, rtol=2.0**-23, atol=bound)
+
+
+@pytest.mark.parametrize("dtype, singles", [("f4", False), ("f4", True), ("f8", False)])
+def test_both_sums_of_a_cross(dtype, singles, isa, rng):
+    lanes = vector_bytes() // (4 if singles else 8)
+    down, along = (np.array([outer, middle, outer]) for outer, middle in ((1.0, -2.0), (3.0, 0.5 if not singles else 5.0)))
+    weights = np.concatenate([down, along])
+    for n in (1, lanes - 1 or 1, lanes, lanes + 1, 4 * lanes + 3):
+        for count in (1, 2, 9):
+            x = rng.standard_normal((count + 2, n + 2))
+            x = (np.round(x * 50) if singles else x).astype(dtype)
+            cells = x.astype(float)
+            first = in_order([cells[t : t + count, 1 : n + 1] for t in range(3)], down, 1).astype(dtype)
+            second = in_order([cells[1 : count + 1, t : t + n] for t in range(3)], along, 1).astype(dtype)
+            rows = [filled(line, SLACK // x.itemsize, np.nan) for line in x]
+            out = [place(np.zeros(n, dtype), at_end=True) for _ in range(count)]
+            at, to = pointers(rows), pointers(out)
+            elements(dtype).weigh(kernels.arguments(
+                "fc_weighted", rows=ctypes.addressof(at), out=ctypes.addressof(to), weights=weights,
+                singles=weights.astype(np.float32) if singles else None, n=n, count=count, along=kernels.constant("FC_CROSS"),
+            ))  # fmt: skip
+            assert_same_bits(np.array(out), first + second)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

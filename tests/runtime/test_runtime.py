@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -489,6 +490,14 @@ def test_show_config_tells_what_holds_now():
         text = config_text()
     assert re.search(rf"isa\W+{last}\b", text, re.IGNORECASE)
     assert re.search(r"threads\W+1\b", text, re.IGNORECASE)
+
+
+def test_show_config_tells_whether_integers_have_an_instruction_of_their_own():
+    for name in fastconv.available_isas():
+        with fastconv.use_isa(name):
+            assert ("with VNNI" in config_text()) <= (name == "x86-64-v4")
+    if fastconv.available_isas()[0] == "x86-64-v4" and Path("/proc/cpuinfo").exists():
+        assert ("with VNNI" in config_text()) == ("avx512_vnni" in Path("/proc/cpuinfo").read_text())
 
 
 def test_runtime_module_prints_the_same(tmp_path):

@@ -6,7 +6,7 @@ from cpython.mem cimport PyMem_RawMalloc
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport fc_base_kernels, fc_panel, fc_piece, fc_store, fc_tile
+from fastconv._drivers.base cimport FC_REALS, fc_base_kernels, fc_panel, fc_piece, fc_store, fc_tile
 from fastconv._drivers.common cimport ceil_div, idx, round_up
 
 cdef enum:
@@ -37,7 +37,7 @@ cdef inline void copy_rows(const fc_base_kernels *base, void *dst, idx dst_row, 
     p.dst, p.src, p.kind = dst, src, kind
     p.fh_step = p.fw_step = p.first = 0
     p.c_step, p.k_step = row, step
-    p.fw, p.c, p.split = 1, rows, 1
+    p.fw, p.c, p.split, p.form = 1, rows, 1, FC_REALS
     p.count, p.columns, p.width = rows, count, dst_row
     base.panel(&p)
 

@@ -127,14 +127,10 @@ cdef void vector_task(const Dot *p, Thread *w, idx task) noexcept nogil:
     cdef const char *t
     cdef char *out
     cdef idx length = locate(p, task, &t, &out), n = 0, count
-    cdef char *c
     while n < p.n:
         count = min(p.chain, p.n - n)
-        c = w.chain_sums if n % p.span else w.sums
-        memset(c, 0, length * p.item)
-        p.k.axpy(c, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length)
-        if c == w.chain_sums:
-            p.base.add(w.sums, c, length)
+        p.k.axpy(w.sums, t + n * p.n_step, p.n_step // p.item, p.matrix + n * p.item, count, length, n % p.span > 0,
+                 w.chain_sums)
         n += count
         end_span(p, w, n, 0, length)
         if tick(&w.worker.clock, <double>length * count):

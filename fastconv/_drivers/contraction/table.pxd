@@ -46,7 +46,8 @@ cdef extern from "contraction/table.h" nogil:
         void (*narrow)(void *into, const double *from_, ptrdiff_t count, double scale) noexcept nogil
         void (*add_scaled)(void *into, ptrdiff_t step, const void *from_, const void *weights, ptrdiff_t rows,
                            ptrdiff_t width) noexcept nogil
-        void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n) noexcept nogil
+        void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate,
+                     void *spare) noexcept nogil
         void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n,
                     int accumulate) noexcept nogil
 

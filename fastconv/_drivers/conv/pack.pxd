@@ -5,6 +5,7 @@ Next hops: pack.pyx, kernels/conv/windows.h and kernels/base/pack.h.
 from fastconv._drivers.base cimport fc_ahead, fc_store
 from fastconv._drivers.common cimport ceil_div, idx
 from fastconv._drivers.conv.plan cimport Plan
+from fastconv._drivers.conv.table cimport fc_window
 from fastconv._drivers.runtime cimport Worker
 
 
@@ -49,6 +50,16 @@ cdef inline const char *image(const Plan *p, const char *base, const idx *steps,
     return base
 
 
+cdef inline idx channel_at(const Plan *p, idx channel) noexcept nogil:
+    """Bytes to a channel of x, counted over all groups: the first of a group."""
+    return (channel // 2 if p.x_pairs else channel) * p.x_channel
+
+
+cdef inline idx filter_at(const Plan *p, idx k) noexcept nogil:
+    """Bytes to what filter k leaves in `out`."""
+    return k // 2 * p.out_k + k % 2 * p.item if p.out_pairs else k * p.out_k
+
+
 cdef inline void store(const Plan *p, const void *c, idx c_row, idx c_col, idx rows, idx columns, char *out,
                        idx k) noexcept nogil:
     cdef fc_store a
@@ -56,7 +67,11 @@ cdef inline void store(const Plan *p, const void *c, idx c_row, idx c_col, idx r
     a.out, a.out_row, a.out_col = out, p.out_col, p.out_k
     a.bias = p.bias + k * p.item if p.bias != NULL else NULL
     a.activation, a.kind = p.activation, p.out_kind
-    p.k.store(&a)
+    if p.out_pairs:
+        a.out -= k % 2 * p.item
+        p.k.store_parts(&a, p.item, <int>(k % 2))
+    else:
+        p.k.store(&a)
 
 
 cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx bytes, idx calls) noexcept nogil:
@@ -67,6 +82,9 @@ cdef inline void start_ahead(fc_ahead *a, const char *at, idx row, idx rows, idx
 
 
 cdef void pack_filters(const Plan *p, void *dst, idx group, idx k0, idx columns, idx width, idx first, idx count) noexcept nogil
+cdef idx fill_index(idx *index, idx start, idx count, idx stride, idx taps, idx dilation, bint dense, idx pad, idx n,
+                    int mode) noexcept nogil
+cdef void fill_run(fc_window *a, idx *index, idx from_, idx step, idx n, int mode) noexcept nogil
 cdef void pack_window(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx channels,
                       idx repeat) noexcept nogil
 cdef void gather_terms(const Plan *p, Thread *t, const char *x, idx y0, idx rows, idx x0, idx cols, idx first,

@@ -1,4 +1,6 @@
 """The plan of one conv2d call: what plan.pyx decides and the ways (tiles.pyx, planes.pyx, depthwise.pyx) carry out."""
+from libc.stdint cimport uint64_t
+
 cimport numpy as cnp
 
 from fastconv._drivers.base cimport fc_base_kernels, fc_piece
@@ -18,7 +20,9 @@ cdef struct Plan:
     const fc_base_kernels *base
     const fc_conv_kernels *k
     Way way
-    idx item
+    idx item                     # bytes of a number that kernels compute with,
+    idx x_item                   # and of one of x
+    int integers                 # FC_I32 or FC_I64, the kind that kernels compute with; 0: real numbers
     # Arrays: shapes, byte strides, kinds of elements.
     int lead
     idx lead_shape[MAX_LEAD]
@@ -30,13 +34,21 @@ cdef struct Plan:
     char *out
     idx x_row, x_col, x_channel, w_fh, w_fw, w_c, w_k, out_row, out_col, out_k
     int x_kind, w_kind, out_kind
+    # Complex numbers are computed as twice as many channels and filters, real and imaginary parts.
+    int form                     # of filters: FC_REALS, or how complex ones become real
+    bint x_pairs, out_pairs      # x_channel and out_k are from one complex number to the next, whose parts are two channels
+    # FC_SUMS_16: cg counts words, which hold so many halves for a group; x_channel and w_c are from one word to the next.
+    int words
+    idx halves                   # 0: elements are no words
+    idx x_half, w_half           # from the first half of a word to the second
     const char *bias
     int activation
     # Geometry of a window.
     idx fh, fw, sh, sw, dh, dw
     idx top, left                # inputs before the first of the array, or minus those that are skipped
     int mode                     # what lies outside an image: FC_CONSTANT, ..
-    double cval
+    double cval, imaginary_cval
+    uint64_t whole_cval          # that of integers
     bint in_place
     bint plane                   # PLANES with one filter on one plane at stride 1,
     bint ranged                  # so large that its rows come in ranges: per_range rows each
@@ -67,7 +79,9 @@ cdef struct Plan:
     idx block_scratch            # sums of a level of one block
 
 
+cdef int own_kind(const Plan *p) noexcept nogil
 cdef void choose(Plan *p) noexcept
+cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept nogil
 cdef void plan_writing(Plan *p) noexcept
 cdef int plan(Plan *p, cnp.ndarray x, int threads) except -1
 cdef void release(Plan *p) noexcept

@@ -7,9 +7,9 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_F32, FC_F64, FC_GROUP, fc_piece
+from fastconv._drivers.base cimport FC_BLOCKS, FC_F32, FC_F64, FC_GROUP, FC_REALS, fc_piece
 from fastconv._drivers.common cimport ceil_div, idx, round_up
-from fastconv._drivers.conv.table cimport FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
+from fastconv._drivers.conv.table cimport FC_CHANNEL_PIXELS, FC_CHANNEL_ROWS, FC_PLANAR_VECTORS, fc_chain_rows, fc_plane_chains
 from fastconv._drivers.runtime cimport seam
 
 cnp.import_array()
@@ -29,6 +29,7 @@ cdef idx RANGE_PIXELS = 1024            # pixels kept open while a long sum goes
 cdef idx STREAM_PIXELS = 256            # images so small that each filter is used little more often than it is read
 cdef idx CHANNEL_BLOCK = 256            # channels of a depthwise task, at most
 cdef idx CHANNEL_BYTES = 1 << 20        # its filters, unless those of one vector of channels are more
+cdef idx CHANNEL_PIXELS = 16            # of each of its rows, whose results wait to be stored
 cdef idx PIECE = 16                     # terms of a piece while filters stream, between which what comes next is prefetched
 cdef idx STREAM_PANELS = 8              # panels whose filters stream together
 cdef idx PLANES_BYTES = 2 << 20         # a window beyond which blocks are narrower than planes like
@@ -52,6 +53,7 @@ seam("conv.RANGE_PIXELS", &RANGE_PIXELS)
 seam("conv.STREAM_PIXELS", &STREAM_PIXELS)
 seam("conv.CHANNEL_BLOCK", &CHANNEL_BLOCK)
 seam("conv.CHANNEL_BYTES", &CHANNEL_BYTES)
+seam("conv.CHANNEL_PIXELS", &CHANNEL_PIXELS)
 seam("conv.PIECE", &PIECE)
 seam("conv.STREAM_PANELS", &STREAM_PANELS)
 seam("conv.PLANES_BYTES", &PLANES_BYTES)
@@ -191,15 +193,15 @@ cdef int plan_inputs(Plan *p) except -1:
     return 0
 
 
-cdef inline int own_kind(const Plan *p) noexcept nogil:
+cdef int own_kind(const Plan *p) noexcept nogil:
     """The kind of the elements that kernels compute with."""
-    return FC_F32 if p.item == 4 else FC_F64
+    return p.integers if p.integers else FC_F32 if p.item == 4 else FC_F64
 
 
 cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
     """Whether a kernel can read x where it is."""
     cdef int i
-    if p.x_kind != own_kind(p) or not cnp.PyArray_ISALIGNED(x):
+    if p.x_kind != own_kind(p) or p.x_pairs or not cnp.PyArray_ISALIGNED(x):
         return False
     for i in range(x.ndim):
         if cnp.PyArray_STRIDE(x, i) % p.item and cnp.PyArray_DIM(x, i) > 1:
@@ -209,7 +211,7 @@ cdef bint readable(const Plan *p, cnp.ndarray x) noexcept:
             and (p.wo - 1) * p.sw + (p.fw - 1) * p.dw - p.left < p.width)
 
 
-cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept:
+cdef void plan_window(Plan *p, idx rows, idx cols, idx channels) noexcept nogil:
     """Steps of a window of rows x cols outputs, `channels` elements a pixel."""
     cdef idx window_cols = window_steps(cols, p.sw, p.fw, p.dw, &p.pixel_col, &p.tap_col)
     cdef idx window_rows = window_steps(rows, p.sh, p.fh, p.dh, &p.pixel_row, &p.tap_row)
@@ -301,7 +303,7 @@ cdef void plan_tiles(Plan *p, int threads) noexcept:
 
 cdef void plan_rows(Plan *p, int threads) noexcept:
     """Blocks of PLANES and DEPTHWISE: rows whose window stays in the second-level cache, enough of them for the team."""
-    cdef idx channels = p.cg if p.way == PLANES else min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
+    cdef idx channels = p.cg if p.way == PLANES else parts(p) * min(p.panel_width, round_up(p.groups * p.kg, p.base.lanes))
     cdef idx group = p.k.row_group if p.way == PLANES else 1
     p.block_cols = p.wo
     p.task_rows = min(p.ho, max(round_up(ceil_div(p.ho, 4 * threads), group), group))
@@ -366,6 +368,11 @@ cdef idx block_of_vectors(idx columns, idx block, idx lanes) noexcept:
     return min(block, columns)
 
 
+cdef inline idx parts(const Plan *p) noexcept nogil:
+    """Of what an input of a depthwise convolution consists: parts of complex ones lie in two blocks of channels."""
+    return 2 if p.form == FC_BLOCKS else 1
+
+
 cdef idx channel_width(const Plan *p) noexcept:
     """Filters of a depthwise task: whole vectors, or all the filters of each channel."""
     cdef idx lanes = p.base.lanes
@@ -382,7 +389,7 @@ cdef bint fits(Plan *p) noexcept:
         filters = p.fh * p.fw
         p.fh = fh
     elif p.way == DEPTHWISE:
-        plan_window(p, 1, cols, channel_width(p))
+        plan_window(p, 1, cols, parts(p) * channel_width(p))
         filters = p.terms * round_up(channel_width(p), p.base.lanes)
     else:
         plan_window(p, p.k.row_group if p.plane else 1, cols, p.cg)
@@ -396,7 +403,7 @@ cdef void choose(Plan *p) noexcept:
     p.way, p.split = TILE, 1
     if p.terms == 0:
         return
-    if p.cg == 1 and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
+    if p.cg == parts(p) and p.groups > 1 and p.groups * p.kg >= lanes and p.kg <= CHANNEL_BLOCK:
         p.way = DEPTHWISE
         if fits(p):
             return
@@ -453,7 +460,7 @@ cdef void plan_writing(Plan *p) noexcept:
     cdef int i
     for i in range(p.lead):
         aligned = aligned and p.lead_out[i] % p.item == 0
-    p.direct = aligned and p.out_kind == own_kind(p) and p.activation == 0
+    p.direct = aligned and p.out_kind == own_kind(p) and not p.out_pairs and p.activation == 0
     if p.way == TILE:
         p.direct = p.direct and p.out_k == p.item and (p.split == 1 or p.bias == NULL)
     elif p.way == PLANES:
@@ -474,7 +481,7 @@ cdef void plan_blocks(Plan *p, int threads) noexcept:
         if p.ranges == 1:
             p.per_range = p.chunks
         p.ranges = ceil_div(p.chunks, p.per_range)
-        p.regular = p.w_k == p.item and p.w_fw == p.cg * p.w_c and p.w_fh == p.fw * p.w_fw
+        p.regular = p.form == FC_REALS and p.w_k == p.item and p.w_fw == p.cg * p.w_c and p.w_fh == p.fw * p.w_fw
         p.fresh = (p.regular and p.ranges > 1 and p.split == 1 and p.w_kind == own_kind(p) and <size_t>p.w % p.item == 0
                    and p.w_c % p.item == 0)
     elif p.ranged:
@@ -482,8 +489,10 @@ cdef void plan_blocks(Plan *p, int threads) noexcept:
     else:
         p.ranges, p.per_range = 1, p.fh
         plan_rows(p, threads)
-    if p.way == TILE and p.in_place or p.way == DEPTHWISE:
+    if p.way == TILE and p.in_place:
         p.plane_step = 1
+    elif p.way == DEPTHWISE:
+        p.plane_step = p.col_step // parts(p)
 
 
 cdef void plan_room(Plan *p) noexcept:
@@ -506,7 +515,8 @@ cdef void plan_room(Plan *p) noexcept:
     else:
         p.slab = p.ranges = 1
         p.panel_size = round_up(p.terms * round_up(p.panel_width, lanes) * p.item, 64)
-        p.scratch = p.k.pixels * round_up(p.panel_width, lanes)
+        p.scratch = max(p.k.pixels, FC_CHANNEL_ROWS * max(min(CHANNEL_PIXELS, p.block_cols), FC_CHANNEL_PIXELS))
+        p.scratch *= round_up(p.panel_width, lanes)
     p.row_tasks = ceil_div(p.ho, p.task_rows)
     p.col_tasks = ceil_div(p.wo, p.block_cols)
     p.tasks = p.images * p.row_tasks * p.col_tasks

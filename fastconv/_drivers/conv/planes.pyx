@@ -4,7 +4,18 @@ A task is a block of rows. One filter on one plane takes several rows at a time 
 ranges of its rows, while the sums of the task stay open. Next hops: pack.pyx and kernels/conv/planes.h.
 """
 from fastconv._drivers.common cimport ceil_div, idx
-from fastconv._drivers.conv.pack cimport Spot, Thread, image, pack_filters, pack_window, spot_of, start_ahead, store
+from fastconv._drivers.conv.pack cimport (
+    Spot,
+    Thread,
+    channel_at,
+    filter_at,
+    image,
+    pack_filters,
+    pack_window,
+    spot_of,
+    start_ahead,
+    store,
+)
 from fastconv._drivers.conv.plan cimport Plan
 from fastconv._drivers.conv.table cimport FC_MOST_SUMS, fc_plane_chains, fc_plane_rows, fc_planar_taps
 from fastconv._drivers.runtime cimport seam, tick
@@ -67,7 +78,7 @@ cdef void planar_rows(const Plan *p, Thread *t, const char *in_, char *out, idx 
                       idx outputs) noexcept nogil:
     """`rows` rows of results for filters k0..k0+outputs-1, whose inputs begin at in_."""
     cdef idx step = p.pixel_row * p.row_step * p.item, y = 0, together, i
-    out += k0 * p.out_k
+    out += filter_at(p, k0)
     while y < rows and not t.worker.clock.watch.stop:
         together = min(p.k.row_group, rows - y) if p.plane else 1
         if p.direct and p.plane:
@@ -104,7 +115,7 @@ cdef void plane_ranges(const Plan *p, Thread *t, const char *x, char *out, idx g
 cdef void planes_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef Spot s = spot_of(p, task)
     cdef idx group = s.part
-    cdef const char *x = image(p, p.x, p.lead_x, s.n) + group * p.cg * p.x_channel
+    cdef const char *x = image(p, p.x, p.lead_x, s.n) + channel_at(p, group * p.cg)
     cdef char *out = <char *>image(p, p.out, p.lead_out, s.n) + s.x * p.out_col
     cdef const char *in_ = t.window
     cdef idx parts = ceil_div(p.kg, p.k.outputs), i, k0, outputs

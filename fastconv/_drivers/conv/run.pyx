@@ -1,7 +1,8 @@
 """Driver of conv2d: plans a call (plan.pyx), cuts it into an inside and a rim where that pays, and runs its tasks on a team.
 
-Large images of many channels go through Winograd's method (winograd.pyx), but for tiles where it might not be accurate. There are
-three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
+Large images of many channels go through Winograd's method (winograd.pyx), and large filters through Fourier transforms
+(fourier.pyx), but for tiles where those might not be accurate; filters of a plane that are products are summed along its axes.
+There are three ways of computing directly, chosen in plan.pyx from the shapes of one image alone, each in a file of its own:
 
 - TILE: lanes along output channels, tiles.pyx;
 - PLANES: few output channels otherwise, lanes along x, planes.pyx;
@@ -10,13 +11,39 @@ three ways of computing directly, chosen in plan.pyx from the shapes of one imag
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
 (kernels/base/table.h). Thread t always computes the same range of tasks.
 """
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 cimport numpy as cnp
 
-from fastconv._drivers.base cimport FC_CHAIN, FC_CONSTANT, FC_F64, FC_MIRROR, FC_NEAREST, FC_REFLECT, FC_WRAP
+from fastconv._drivers.base cimport (
+    FC_BLOCKS,
+    FC_CHAIN,
+    FC_COLUMNS,
+    FC_CONSTANT,
+    FC_F32,
+    FC_F64,
+    FC_I32,
+    FC_MIRROR,
+    FC_NEAREST,
+    FC_COUPLES,
+    FC_REALS,
+    FC_REFLECT,
+    FC_SINGLES,
+    FC_SUMS_16,
+    FC_SUMS_16_DOT,
+    FC_SUMS_32,
+    FC_SUMS_64,
+    FC_SWAPPED,
+    FC_TWINS,
+    FC_U16,
+    FC_U32,
+    FC_WRAP,
+    fc_panel,
+)
 from fastconv._drivers.common cimport ceil_div, idx, kind_of, round_up
 from fastconv._drivers.conv.depthwise cimport depthwise_task
+from fastconv._drivers.conv.fourier cimport Spectra, compute_blocks, pairs_with_many, transform_spectra
+from fastconv._drivers.conv.fourier_blocks cimport Blocks, Counts, count, cut
 from fastconv._drivers.conv.pack cimport Thread, image
 from fastconv._drivers.conv.plan cimport (
     DEPTHWISE,
@@ -42,24 +69,38 @@ from fastconv._drivers.runtime cimport crew, run_team, seam, table, team
 
 import numpy as np
 
+from fastconv._drivers.runtime import selected
+
 cnp.import_array()
 
 cdef idx RIM_OUTPUTS = 1 << 14          # outputs from which a depthwise call is cut into the inside and the rim
 cdef idx RIM_COLUMNS = 512              # likewise columns (times filters) of a plane
 
+cdef idx DOT = 1                         # 1: pairs of products are added by one instruction, where the machine has it
 cdef idx REPAIR_PART = 4                # an image is computed directly where more than one tile of so many is not benign
+seam("conv.DOT", &DOT)
+cdef idx FOURIER_TAPS = 64              # least taps of a filter for which "auto" asks what Fourier transforms cost
+cdef idx FOURIER_WORK = 4 << 20         # and least multiply-adds of an image, as computed directly
 seam("conv.REPAIR_PART", &REPAIR_PART)
+seam("conv.FOURIER_TAPS", &FOURIER_TAPS)
+seam("conv.FOURIER_WORK", &FOURIER_WORK)
+cdef idx AXIS_COST = 14                 # multiply-adds that take as long as what sums along an axis cost beside their own
+cdef idx SLAB_BYTES = 512 << 10         # sums along columns that are kept in the cache for those along rows
+seam("conv.AXIS_COST", &AXIS_COST)
+seam("conv.SEPARATED_BYTES", &SLAB_BYTES)
 seam("conv.RIM_OUTPUTS", &RIM_OUTPUTS)
 seam("conv.RIM_COLUMNS", &RIM_COLUMNS)
 
+cdef double WIDE_UNITS = 2.0**28        # roundings of double that those of float may be, less those of the last one
+
 cdef enum Method:
-    DIRECT, WINOGRAD, AUTO
+    DIRECT, WINOGRAD, FOURIER, AUTO
 
 # What the arguments of the face are called here and in kernels.
 PADDING_MODES = {
     "constant": FC_CONSTANT, "edge": FC_NEAREST, "symmetric": FC_REFLECT, "mirror": FC_MIRROR, "wrap": FC_WRAP,
 }
-METHODS = {"auto": AUTO, "direct": DIRECT, "winograd": WINOGRAD}
+METHODS = {"auto": AUTO, "direct": DIRECT, "winograd": WINOGRAD, "fft": FOURIER}
 ACTIVATIONS = {
     None: FC_LINEAR, "relu": FC_RELU, "relu6": FC_RELU6, "silu": FC_SILU, "sigmoid": FC_SIGMOID, "tanh": FC_TANH,
 }
@@ -190,26 +231,89 @@ cdef int compute_parts(const Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
-cdef int set_filters(Plan *p, cnp.ndarray w, idx groups) except -1:
-    p.w, p.w_kind = <const char *>cnp.PyArray_DATA(w), kind_of(w)
+cdef int set_filters(Plan *p, cnp.ndarray w, idx groups, bint complex_x) except -1:
+    """The filters of a call, of which complex ones become twice as many real filters, of twice the channels if x is complex."""
+    cdef idx item = cnp.PyArray_ITEMSIZE(w) // 2
     p.fh, p.fw, p.cg = cnp.PyArray_DIM(w, 0), cnp.PyArray_DIM(w, 1), cnp.PyArray_DIM(w, 2)
     p.w_fh, p.w_fw, p.w_c, p.w_k = (cnp.PyArray_STRIDE(w, 0), cnp.PyArray_STRIDE(w, 1), cnp.PyArray_STRIDE(w, 2),
                                     cnp.PyArray_STRIDE(w, 3))
     p.groups, p.kg = groups, cnp.PyArray_DIM(w, 3) // groups
+    p.form = FC_REALS
+    if cnp.PyArray_ISCOMPLEX(w):
+        p.form = FC_BLOCKS if complex_x else FC_COLUMNS
+        p.cg *= 2 if complex_x else 1
+        p.kg *= 2
+        if not complex_x and p.w_k == 2 * item:   # both parts lie as real filters do
+            p.form, p.w_k = FC_REALS, item
+        w = w.real
+    p.w, p.w_kind = <const char *>cnp.PyArray_DATA(w), kind_of(w)
     p.terms = p.fh * p.fw * p.cg
     return 0
 
 
-cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_) except -1:
-    memset(p, 0, sizeof(p[0]))
+cdef void set_numbers(Plan *p, bint double_) noexcept:
+    """Computes with float or double."""
     p.item = 8 if double_ else 4
     p.base, p.k = &table().base.real[double_], &table().conv.real[double_]
+
+
+cdef int plan_filters(Plan *p, cnp.ndarray w, idx groups, bint double_, bint complex_x) except -1:
+    memset(p, 0, sizeof(p[0]))
+    set_numbers(p, double_)
     p.sh = p.sw = p.dh = p.dw = 1
-    return set_filters(p, w, groups)
+    return set_filters(p, w, groups, complex_x)
+
+
+cdef void set_words(Plan *p) noexcept:
+    """Makes words of integers of 16 bits or fewer: what the terms are from here on."""
+    p.words, p.halves = FC_SINGLES, p.cg
+    if (p.w_kind & ~FC_SWAPPED) == FC_U16:
+        p.words = FC_TWINS
+    elif p.cg % 2 == 0 or p.groups == 1 and p.cg > 1:
+        p.words, p.x_half, p.w_half = FC_COUPLES, p.x_channel, p.w_c
+        p.x_channel *= 2
+        p.w_c *= 2
+        p.cg = ceil_div(p.cg, 2)
+    p.terms = p.fh * p.fw * p.cg
+
+
+cdef object set_integers(Plan *p, object bias, object cval):
+    """Computes with integers; returns the array of a number for each filter that p.bias points to, or None."""
+    cdef int x_kind = p.x_kind & ~FC_SWAPPED, w_kind = p.w_kind & ~FC_SWAPPED
+    cdef int which = FC_SUMS_64
+    cdef idx cg = p.cg, w_c = p.w_c
+    cdef fc_panel a
+    p.integers, p.item = p.out_kind, 4 if p.out_kind == FC_I32 else 8
+    if p.item == 4:
+        which = FC_SUMS_16_DOT if table().conv.dot and DOT == 1 else FC_SUMS_16
+    elif max(x_kind, w_kind) <= FC_I32 and x_kind != FC_U32 and w_kind != FC_U32:
+        which = FC_SUMS_32
+    p.base, p.k = &table().conv.integer[which].base, &table().conv.integer[which].conv
+    p.whole_cval = cval & 0xFFFFFFFFFFFFFFFF
+    if p.item == 4:
+        set_words(p)
+        p.whole_cval = (p.whole_cval ^ (1 << 15 if x_kind == FC_U16 else 0)) & 0xFFFF
+        p.whole_cval |= (~p.whole_cval if p.words == FC_TWINS else p.whole_cval) << 16
+        if bias is None and (x_kind == FC_U16 or w_kind == FC_U16):
+            bias = np.zeros(p.groups * p.kg, np.int32)
+    if bias is None:
+        return None
+    b = np.array(bias, np.int32 if p.item == 4 else np.int64, order="C")
+    p.bias = <const char *>cnp.PyArray_DATA(<cnp.ndarray>b)
+    if p.item == 4 and (x_kind == FC_U16 or w_kind == FC_U16):
+        a.dst, a.src, a.columns, a.kind, a.form, a.words = <void *>p.bias, p.w, p.groups * p.kg, p.w_kind, FC_REALS, p.words
+        a.fh_step, a.fw_step, a.c_step, a.k_step = p.w_fh, p.w_fw, w_c, p.w_k
+        a.fw, a.c, a.first, a.count = max(p.fw, 1), max(cg, 1), 0, p.fh * p.fw * cg
+        p.k.offsets(&a, x_kind == FC_U16)
+    return b
 
 
 cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
     choose(p)
+    return compute_chosen(p, x, workers)
+
+
+cdef int compute_chosen(Plan *p, cnp.ndarray x, workers) except -1:
     if has_rim(p):
         compute_parts(p, x, workers)
     else:
@@ -217,22 +321,23 @@ cdef int compute_directly(Plan *p, cnp.ndarray x, workers) except -1:
     return 0
 
 
-cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -1:
-    """Computes directly the tiles that `bad` (images, tile rows, tile columns) names, and all of an image where they are many."""
+cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, idx height, idx width, idx share, workers) except -1:
+    """Computes directly the tiles of height x width outputs that `bad` (images, tile rows, tile columns) names, and all of
+    an image where they are more than one of `share`."""
     cdef idx rows = cnp.PyArray_DIM(bad, 1), cols = cnp.PyArray_DIM(bad, 2), n, y, x0, x1, y1, i, whole = 0
     cdef unsigned char *flags = <unsigned char *>cnp.PyArray_DATA(bad)
     cdef Plan one, q
     one = p[0]
     choose(&one)
     for n in range(p.images):
-        whole += many_set(flags + n * rows * cols, rows * cols)
+        whole += many_set(flags + n * rows * cols, rows * cols, share)
     if whole == p.images:
         compute_directly(&one, x, workers)
         return 0
     one.lead, one.images = 0, 1
     for n in range(p.images):
         one.x, one.out = image(p, p.x, p.lead_x, n), <char *>image(p, p.out, p.lead_out, n)
-        if many_set(flags, rows * cols):
+        if many_set(flags, rows * cols, share):
             q = one
             compute_directly(&q, x, workers)
             memset(flags, 0, rows * cols)
@@ -246,17 +351,17 @@ cdef int repair(const Plan *p, cnp.ndarray x, cnp.ndarray bad, workers) except -
             while y1 < rows and all_set(flags + y1 * cols, x0, x1):
                 memset(flags + y1 * cols + x0, 0, x1 - x0)
                 y1 += 1
-            q = part(&one, 4 * y, min(4 * y1, p.ho) - 4 * y, 4 * x0, min(4 * x1, p.wo) - 4 * x0)
+            q = part(&one, height * y, min(height * y1, p.ho) - height * y, width * x0, min(width * x1, p.wo) - width * x0)
             compute(&q, x, workers)
         flags += rows * cols
     return 0
 
 
-cdef inline bint many_set(const unsigned char *flags, idx count) noexcept:
+cdef inline bint many_set(const unsigned char *flags, idx count, idx share) noexcept:
     cdef idx i, set_ = 0
     for i in range(count):
         set_ += flags[i]
-    return REPAIR_PART * set_ > count
+    return share * set_ > count
 
 
 cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexcept:
@@ -267,25 +372,101 @@ cdef inline bint all_set(const unsigned char *flags, idx first, idx last) noexce
     return True
 
 
-def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
-           int mode, double cval, idx groups, int activation, int method, Bank bank, workers):
-    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
-    filters; conv.py has checked everything."""
-    cdef Plan p
-    cdef int i, n = x.ndim
+cdef Spectra kept_spectra(const Plan *p, const Blocks *blocks, dict kept, workers):
+    """Those of `kept`, if they were made for the same blocks, else new ones, which are kept."""
+    cdef Spectra spectra
+    cdef object key = (selected(), p.item)
+    if kept is not None:
+        spectra = kept.get(key)
+        if spectra is not None and memcmp(&spectra.blocks, blocks, sizeof(Blocks)) == 0:
+            return spectra
+    spectra = transform_spectra(p, blocks, workers)
+    if kept is not None:   # of two threads that make the same, one's stays
+        kept[key] = spectra
+    return spectra
+
+
+cdef int compute_by_fourier(const Plan *p, const Blocks *blocks, cnp.ndarray x, object bias, dict kept, workers) except -1:
+    """Pairs of blocks that are not benign in single precision are computed in double, if they are in that, or directly."""
+    cdef Plan wide = p[0]
     cdef cnp.ndarray b
-    memset(&p, 0, sizeof(p))
-    p.out_kind = kind_of(out)
-    p.item = 8 if p.out_kind == FC_F64 else 4
-    p.base, p.k = &table().base.real[p.item == 8], &table().conv.real[p.item == 8]
-    if bias is not None:
-        if bias.dtype != (np.float64 if p.item == 8 else np.float32):
-            with np.errstate(all="ignore"):   # beyond float32 lies infinity
-                bias = bias.astype(np.float64 if p.item == 8 else np.float32)
-        b = np.ascontiguousarray(bias)
-        p.bias = <const char *>cnp.PyArray_DATA(b)
+    cdef object bad = compute_blocks(p, kept_spectra(p, blocks, kept, workers), None, 1, workers), todo
+    if p.item == 4 and bad.any():
+        todo = pairs_with_many(p, blocks, bad)
+        if todo.any():
+            wide.item, wide.base, wide.k = 8, &table().base.real[1], &table().conv.real[1]
+            if bias is not None:
+                b = np.ascontiguousarray(bias, np.float64)
+                wide.bias = <const char *>cnp.PyArray_DATA(b)
+            bad |= compute_blocks(&wide, kept_spectra(&wide, blocks, kept, workers), todo, WIDE_UNITS, workers)
+    repair(p, x, bad, blocks.tile_h, blocks.tile_w, 1, workers)
+    return 0
+
+
+cdef double separated_cost(const Plan *p) noexcept:
+    """Multiply-adds that take as long as sums along one axis and then along the other."""
+    cdef double between = <double>p.ho * ((p.wo - 1) * p.sw + (p.fw - 1) * p.dw + 1)
+    return between * (p.fh + AXIS_COST) + <double>p.ho * p.wo * (p.fw + AXIS_COST)
+
+
+cdef int compute_separated(const Plan *p, cnp.ndarray x, object factors, workers) except -1:
+    """Sums along columns, a slab of rows at a time, which stays in the cache, and then along rows."""
+    cdef cnp.ndarray column = factors[0], row = factors[1], slab
+    cdef Plan down = p[0], across = p[0], part_
+    cdef idx width = p.width, rows, y, n
+    down.lead = across.lead = 0
+    down.images = across.images = 1
+    # Of the columns outside of the image the sums are those outside of the sums.
+    down.wo, down.left, down.sw, down.fw, down.dw = width, 0, 1, 1, 1
+    down.bias, down.activation, down.out_kind = NULL, FC_LINEAR, FC_F64 if p.item == 8 else FC_F32
+    down.w, down.w_kind, down.w_fh = <const char *>cnp.PyArray_DATA(column), down.out_kind, p.item
+    down.out_row, down.out_col, down.out_k = width * p.item, p.item, p.item
+    down.terms = p.fh
+    across.x_kind, across.x_row, across.x_col, across.x_channel = down.out_kind, width * p.item, p.item, p.item
+    across.top, across.sh, across.fh, across.dh, across.terms = 0, 1, 1, 1, p.fw
+    across.w, across.w_kind, across.w_fw = <const char *>cnp.PyArray_DATA(row), down.out_kind, p.item
+    rows = min(max(SLAB_BYTES // (width * p.item), 1), p.ho)
+    slab = np.empty((rows, width, 1), np.float64 if p.item == 8 else np.float32)
+    choose(&down)
+    choose(&across)
+    for n in range(p.images):
+        for y in range(0, p.ho, rows):
+            part_ = part(&down, y, min(rows, p.ho - y), 0, width)
+            part_.x, part_.out = image(p, p.x, p.lead_x, n), <char *>cnp.PyArray_DATA(slab)
+            compute_chosen(&part_, x, workers)
+            part_ = across
+            part_.ho = part_.height = min(rows, p.ho - y)
+            part_.x = <const char *>cnp.PyArray_DATA(slab)
+            part_.out = <char *>image(p, p.out, p.lead_out, n) + y * p.out_row
+            compute_chosen(&part_, slab, workers)
+    return 0
+
+
+cdef bint large(const Plan *p) noexcept:
+    """Whether it is worth a thought what Fourier transforms would cost."""
+    return p.fh * p.fw >= FOURIER_TAPS and <double>p.ho * p.wo * p.groups * p.kg * p.terms >= FOURIER_WORK
+
+
+cdef cnp.ndarray set_arrays(Plan *p, cnp.ndarray x, cnp.ndarray out, bint padded):
+    """The images and results of a call; returns the array of real numbers or integers that x is."""
+    cdef int i, n = x.ndim
+    cdef bint complex_ = cnp.PyArray_ISCOMPLEX(x)
+    p.x_row, p.x_col, p.x_channel = cnp.PyArray_STRIDE(x, n - 3), cnp.PyArray_STRIDE(x, n - 2), cnp.PyArray_STRIDE(x, n - 1)
+    p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
+                                     cnp.PyArray_STRIDE(out, n - 1))
+    if complex_:
+        x = x.real
+        p.x_item = cnp.PyArray_ITEMSIZE(x)
+        p.x_pairs = p.x_channel != 2 * p.x_item or padded and p.cval != p.imaginary_cval
+        if not p.x_pairs:
+            p.x_channel = p.x_item
+    if cnp.PyArray_ISCOMPLEX(out):
+        out = out.real
+        p.out_pairs = p.out_k != 2 * cnp.PyArray_ITEMSIZE(out)
+        if not p.out_pairs:
+            p.out_k = cnp.PyArray_ITEMSIZE(out)
     p.x, p.out = <const char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(out)
-    p.x_kind = kind_of(x)
+    p.x_kind, p.out_kind = kind_of(x), kind_of(out)
     p.images = 1
     p.lead = n - 3
     for i in range(n - 3):
@@ -294,30 +475,110 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, 
         p.lead_out[i] = cnp.PyArray_STRIDE(out, i)
         p.images *= p.lead_shape[i]
     p.height, p.width = cnp.PyArray_DIM(x, n - 3), cnp.PyArray_DIM(x, n - 2)
-    p.x_row, p.x_col, p.x_channel = cnp.PyArray_STRIDE(x, n - 3), cnp.PyArray_STRIDE(x, n - 2), cnp.PyArray_STRIDE(x, n - 1)
-    p.out_row, p.out_col, p.out_k = (cnp.PyArray_STRIDE(out, n - 3), cnp.PyArray_STRIDE(out, n - 2),
-                                     cnp.PyArray_STRIDE(out, n - 1))
     p.ho, p.wo = cnp.PyArray_DIM(out, n - 3), cnp.PyArray_DIM(out, n - 2)
-    set_filters(&p, w, groups)
-    p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
-    p.mode, p.cval, p.activation = mode, cval, activation
-    if serves(&p) if method == WINOGRAD else method == AUTO and pays(&p):
+    return x
+
+
+cdef cnp.ndarray as_signed(cnp.ndarray a):
+    """An array of uint64 as one of int64: sums are modulo 2^64."""
+    return a.view(a.dtype.str.replace("u", "i")) if a.dtype.kind == "u" and a.dtype.itemsize == 8 else a
+
+
+cdef int by_the_cheapest(Plan *p, cnp.ndarray x, int method, bias, dict kept, factors, workers) except -1:
+    """Real numbers directly, by sums along one axis and then the other, or by Fourier transforms."""
+    cdef Blocks blocks
+    cdef double cost, least = <double>p.ho * p.wo * p.groups * p.kg * p.terms
+    cdef bint separated = factors is not None and (p.mode != FC_CONSTANT or p.cval == 0) and separated_cost(p) < least
+    if separated:
+        least = separated_cost(p)
+    if method == FOURIER or method == AUTO and large(p):
+        blocks = cut(p, &cost)
+        if method == FOURIER or cost < least:
+            return compute_by_fourier(p, &blocks, x, bias, kept, workers)
+    if separated:
+        return compute_separated(p, x, factors, workers)
+    return compute_directly(p, x, workers)
+
+
+cdef int dispatch(Plan *p, cnp.ndarray x, int method, bint real, bias, Bank bank, dict kept, factors, workers) except -1:
+    """Computes by the method that is asked for, or likely to be the fastest."""
+    if p.integers:
+        compute_directly(p, x, workers)
+    elif serves(p) if method == WINOGRAD else method == AUTO and pays(p):
         if bank is None:
-            bank = transform_filters(&p, workers)
-        repair(&p, x, compute_tiles(&p, bank, workers), workers)
+            bank = transform_filters(p, workers)
+        repair(p, x, compute_tiles(p, bank, workers), 4, 4, REPAIR_PART, workers)
+    elif p.terms and real:
+        by_the_cheapest(p, x, method, bias, kept, factors, workers)
     else:
-        compute_directly(&p, x, workers)
+        compute_directly(p, x, workers)
+    return 0
 
 
-def transforms(cnp.ndarray w, idx groups, bint double_, bint pay):
+def conv2d(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, bias, idx sh, idx sw, idx dh, idx dw, idx top, idx left,
+           int mode, cval, idx groups, int activation, int method, Bank bank, dict kept, factors, workers):
+    """Fills out (..., Ho, Wo, K) from x (..., H, W, C) and w (Fh, Fw, C // groups, K), of which `bank` may be the transformed
+    filters, and `kept` holds their spectra between calls; `factors` are a column and a row whose products filters are, or None.
+    conv.py has checked everything."""
+    cdef Plan p
+    cdef cnp.ndarray b
+    cdef bint real_filters = not cnp.PyArray_ISCOMPLEX(w)
+    if cnp.PyArray_ISCOMPLEX(x) and real_filters:   # the parts do not mix
+        for part in ("real", "imag"):
+            conv2d(getattr(x, part), w, getattr(out, part), None if bias is None else getattr(bias, part), sh, sw, dh, dw, top,
+                   left, mode, getattr(cval, part), groups, activation, method, bank, kept, factors, workers)
+        return
+    memset(&p, 0, sizeof(p))
+    if cnp.PyArray_ISINTEGER(out):
+        x, w = as_signed(x), as_signed(w)
+    else:
+        p.cval, p.imaginary_cval = cval.real, cval.imag
+    set_filters(&p, w, groups, cnp.PyArray_ISCOMPLEX(x))
+    x = set_arrays(&p, x, out, mode == FC_CONSTANT)
+    p.sh, p.sw, p.dh, p.dw, p.top, p.left = sh, sw, dh, dw, top, left
+    p.mode, p.activation = mode, activation
+    if cnp.PyArray_ISINTEGER(out):
+        owner = set_integers(&p, bias, cval)
+    else:
+        set_numbers(&p, p.out_kind == FC_F64)
+        if bias is not None:
+            real = np.dtype(np.float64 if p.item == 8 else np.float32)
+            with np.errstate(all="ignore"):   # beyond float32 lies infinity
+                b = np.ascontiguousarray(bias, np.result_type(real, np.complex64) if out.dtype.kind == "c" else real)
+            p.bias = <const char *>cnp.PyArray_DATA(b)
+    dispatch(&p, x, method, real_filters, bias, bank, kept, factors, workers)
+
+
+def transforms(cnp.ndarray w, idx groups, bint double_, bint complex_x, bint pay):
     """Whether Winograd's method can compute with the filters `w` at strides and dilations of 1, and may pay."""
     cdef Plan p
-    plan_filters(&p, w, groups, double_)
+    plan_filters(&p, w, groups, double_, complex_x)
     return serves(&p) and (not pay or many_channels(&p))
 
 
-def bank_of(cnp.ndarray w, idx groups, bint double_):
+def pays_for(cnp.ndarray w, idx groups, bint double_, idx ho, idx wo):
+    """Whether "auto" takes Winograd's method for images of ho x wo outputs."""
+    cdef Plan p
+    plan_filters(&p, w, groups, double_, False)
+    p.ho, p.wo = ho, wo
+    return pays(&p)
+
+
+def bank_of(cnp.ndarray w, idx groups, bint double_, bint complex_x):
     """The transformed filters of `w`, for conv2d on the current instruction set."""
     cdef Plan p
-    plan_filters(&p, w, groups, double_)
+    plan_filters(&p, w, groups, double_, complex_x)
     return transform_filters(&p, None)
+
+
+def fourier_counts(cnp.ndarray w, idx ho, idx wo):
+    """For the bench: steps, products, inputs and outputs of Fourier transforms for ho x wo outputs of the filters `w`."""
+    cdef Plan p
+    cdef Blocks blocks
+    cdef Counts counts
+    cdef double cost
+    plan_filters(&p, w, 1, w.dtype == np.float64, False)
+    p.ho, p.wo, p.images = ho, wo, 1
+    blocks = cut(&p, &cost)
+    counts = count(&p, &blocks)
+    return counts.steps, counts.products, counts.inputs, counts.outputs

@@ -9,6 +9,8 @@ from fastconv._drivers.common cimport ceil_div, idx, round_up
 from fastconv._drivers.conv.pack cimport (
     Spot,
     Thread,
+    channel_at,
+    filter_at,
     gather_terms,
     image,
     pack_filters,
@@ -56,7 +58,7 @@ cdef void tile_block(const Plan *p, Thread *t, char *out, idx group, idx panel, 
     cdef fc_tile a
     cdef bint split = p.split > 1
     cdef bint direct = p.direct and (split or columns == width)
-    cdef char *out0 = out + (group * p.kg + k0) * p.out_k
+    cdef char *out0 = out + filter_at(p, group * p.kg + k0)
     a.step = p.pixel_col * p.col_step
     a.vectors, a.split, a.columns, a.c = vectors, p.split, <int>columns, sums
     a.out_step = p.out_col // p.item if direct else width
@@ -110,7 +112,7 @@ cdef void tile_task(const Plan *p, Thread *t, idx task) noexcept nogil:
     cdef Spot s = spot_of(p, task)
     cdef idx group = s.part // p.slabs, panel0 = s.part % p.slabs * p.slab
     cdef idx panels = min(p.slab, p.panels - panel0)
-    cdef const char *x = image(p, p.x, p.lead_x, s.n) + group * p.cg * p.x_channel
+    cdef const char *x = image(p, p.x, p.lead_x, s.n) + channel_at(p, group * p.cg)
     cdef char *out = <char *>image(p, p.out, p.lead_out, s.n)
     cdef const char *window
     cdef idx range_, first, last, panel, y, rows, k0, columns, block, first_term

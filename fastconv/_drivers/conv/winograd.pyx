@@ -10,7 +10,7 @@ cimport numpy as cnp
 
 from fastconv._drivers.base cimport FC_GROUP, fc_piece, fc_tile
 from fastconv._drivers.common cimport ceil_div, idx, round_up
-from fastconv._drivers.conv.pack cimport Thread, image, pack_filters, pack_window, store
+from fastconv._drivers.conv.pack cimport Thread, channel_at, filter_at, image, pack_filters, pack_window, store
 from fastconv._drivers.conv.plan cimport MAX_LEVELS, TILE, Plan, plan_writing
 from fastconv._drivers.conv.table cimport (
     FC_MOST_SUMS,
@@ -386,7 +386,7 @@ cdef void write_tiles(const Tiling *g, Tiler *w, char *out, idx group, idx k0, i
         p.k.winograd_output(&a)
         for i in range(a.rows):
             store(p, w.stage + i * 4 * cols * width * p.item, width, 1, a.cols, columns,
-                  out + (4 * (y + row) + i) * p.out_row + 4 * x * p.out_col + k * p.out_k, k)
+                  out + (4 * (y + row) + i) * p.out_row + 4 * x * p.out_col + filter_at(p, k), k)
 
 
 cdef void tiles_task(const Tiling *g, Tiler *w, idx task) noexcept nogil:
@@ -405,7 +405,7 @@ cdef void tiles_task(const Tiling *g, Tiler *w, idx task) noexcept nogil:
     out = <char *>image(p, p.out, p.lead_out, n)
     bad = g.bad + ((slab * p.images + n) * g.tile_rows + y) * g.tile_cols + x
     for group in range(p.groups):
-        pack_window(p, t, image(p, p.x, p.lead_x, n) + group * p.cg * p.x_channel, 4 * y, 4 * rows, 4 * x, 4 * cols, p.cg, 1)
+        pack_window(p, t, image(p, p.x, p.lead_x, n) + channel_at(p, group * p.cg), 4 * y, 4 * rows, 4 * x, 4 * cols, p.cg, 1)
         if not find_benign(g, w, group, rows, cols, y, x, bad):
             continue
         for panel in range(panels * slab // g.slabs, panels * (slab + 1) // g.slabs):

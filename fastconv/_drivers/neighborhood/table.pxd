@@ -209,6 +209,7 @@ cdef extern from "neighborhood/table.h" nogil:
         ptrdiff_t count, n
 
     enum: FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC
+    enum: FC_ACROSS, FC_ALONG, FC_CROSS
     enum: FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND
     ptrdiff_t FC_WEIGHTS_SPACE(ptrdiff_t taps)
     ctypedef struct fc_weighted:
@@ -228,7 +229,7 @@ cdef extern from "neighborhood/table.h" nogil:
         const float *singles
         const uint8_t *present
         ptrdiff_t planes, height, width, n, count
-        int fused, wide
+        int wide
 
     ctypedef struct fc_flood_word:
         uint64_t open, set, fresh

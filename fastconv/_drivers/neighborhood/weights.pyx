@@ -32,7 +32,10 @@ from fastconv._drivers.neighborhood.engine cimport (
 )
 from fastconv._drivers.neighborhood.plain cimport kind_bytes, region_line, region_lines, span
 from fastconv._drivers.neighborhood.table cimport (
+    FC_ACROSS,
+    FC_ALONG,
     FC_ANTISYMMETRIC,
+    FC_CROSS,
     FC_JOIN_ROOT,
     FC_JOIN_ROUND,
     FC_JOIN_SQUARE,
@@ -53,13 +56,13 @@ cnp.import_array()
 cdef enum:
     MOST_PARTS = 2
     GROUP = 32                   # output lines that are computed together
+    CROSSED_GROUP = 4            # likewise of crosses: those that are pages apart drive each other out of the cache
     LEAST_ROWS = 64              # outputs of a block, where few of them would share little
-    ACROSS = 0, ALONG = 1        # the axes of a part: one of those between lines, and that along them
 
 ORDERS = {0: FC_UNORDERED, 1: FC_SYMMETRIC, -1: FC_ANTISYMMETRIC}
 
 cdef struct Part:
-    idx taps[2]                  # 0: none along this axis
+    idx taps[2]                  # FC_ACROSS and FC_ALONG lines; 0: none
     const double *weights[2]
     const float *singles[2]
     float doubt[2]
@@ -75,10 +78,11 @@ cdef struct Weighing:
     bint rounds                  # doubles are rounded to floats between the axes
     int whole                    # kind of results that are integers, 0: they are real
     bint keeps                   # they may wrap around, or have a fraction
-    bint wraps_last              # parts are integers, so that their sum alone need wrap around
+    bint wraps_last              # parts, or their squares, are integers, so that their sum alone need wrap around
     int join                     # of several parts: their sum, or FC_JOIN_ROOT of that of their squares
     int count
     bint along_first             # of the only part
+    bint crossed                 # two parts that a kernel sums at once
     idx most_taps
     Part part[MOST_PARTS]
     # correlation of cells
@@ -134,6 +138,24 @@ cdef void weigh(const Lines *p, const Weighing *own, const Part *part, int side,
     reals(p, kind).weigh(&q)
     if between or own.count > 1 and not own.wraps_last:
         finish_lines(p, own, out, count, n, own.sums)
+
+
+cdef void cross(const Lines *p, const Weighing *own, const void *const *rows, void *const *out, idx count,
+                idx n) noexcept nogil:
+    """The sums of both parts, whose weights follow each other."""
+    cdef fc_weighted q
+    q.rows, q.out, q.weights, q.singles = rows, out, own.part[0].weights[FC_ACROSS], own.part[0].singles[FC_ACROSS]
+    q.n, q.count, q.along = n, count, FC_CROSS
+    reals(p, own.lines).weigh(&q)
+
+
+cdef inline bint can_cross(const Weighing *own) noexcept:
+    """Whether two sums of three taps need nothing more before, between or after them than to be stored."""
+    cdef const Part *down = &own.part[0]
+    cdef const Part *along = &own.part[1]
+    return (own.count == 2 and own.join == FC_JOIN_SUM
+            and (own.wraps_last or not own.whole and not own.rounds and own.sums == own.lines)
+            and down.taps[FC_ACROSS] == along.taps[FC_ALONG] == 3 and not (down.taps[FC_ALONG] or along.taps[FC_ACROSS]) and down.order[FC_ACROSS] == along.order[FC_ALONG] == FC_SYMMETRIC)
 
 
 cdef inline idx there(const Lines *p, const Block *b, idx *first) noexcept nogil:
@@ -195,13 +217,13 @@ cdef void sum_part(const Lines *p, const Block *b, const Weighing *own, const Pa
     cdef idx n = b.count[last], k, first, all_n = there(p, b, &first)
     cdef double zero = 0         # which is what lies outside, if a constant does
     cdef void *to[GROUP]
-    if part.taps[ALONG] and not own.along_first:
-        if part.taps[ACROSS]:
+    if part.taps[FC_ALONG] and not own.along_first:
+        if part.taps[FC_ACROSS]:
             for k in range(count):
                 to[k] = <char *>between[k] + first * kind_bytes(own.sums)
-            for k in range(count + part.taps[ACROSS] - 1):
+            for k in range(count + part.taps[FC_ACROSS] - 1):
                 rows[k] = <const char *>rows[k] + first * kind_bytes(kind)
-            weigh(p, own, part, ACROSS, kind, rows, to, count, all_n, space, True)
+            weigh(p, own, part, FC_ACROSS, kind, rows, to, count, all_n, space, True)
             rows, kind = <const void **>between, own.sums
         else:
             rows += p.before[a]
@@ -211,11 +233,11 @@ cdef void sum_part(const Lines *p, const Block *b, const Weighing *own, const Pa
                 rows[k] = between[k]
         if p.in_place:
             fill_ends_of(p, b, <void *const *>rows, count, kind, &zero)
-        weigh(p, own, part, ALONG, kind, rows, out, count, n, space, False)
+        weigh(p, own, part, FC_ALONG, kind, rows, out, count, n, space, False)
         return
-    for k in range(count + part.taps[ACROSS] - 1 if not own.along_first else 0):
+    for k in range(count + part.taps[FC_ACROSS] - 1 if not own.along_first else 0):
         rows[k] = <const char *>rows[k] + p.before[last] * kind_bytes(kind)
-    weigh(p, own, part, ACROSS, kind, rows, out, count, n, space, False)
+    weigh(p, own, part, FC_ACROSS, kind, rows, out, count, n, space, False)
 
 
 cdef void join_part(const Lines *p, const Weighing *own, int i, void *const *out, void *const *more, idx count,
@@ -227,14 +249,16 @@ cdef void join_part(const Lines *p, const Weighing *own, int i, void *const *out
     for k in range(count if own.count > 1 else 0):
         if own.join == FC_JOIN_ROOT:
             e.join(part[k], NULL, n, FC_JOIN_SQUARE)
-            finish_lines(p, own, part + k, 1, n, own.sums)
+            if not own.wraps_last:
+                finish_lines(p, own, part + k, 1, n, own.sums)
         if i:
             e.join(out[k], more[k], n, FC_JOIN_SUM)
-            if not own.wraps_last:
+            if not own.wraps_last or own.join == FC_JOIN_ROOT:
                 finish_lines(p, own, out + k, 1, n, own.sums)
         if own.join == FC_JOIN_ROOT and i == own.count - 1:
             e.join(out[k], NULL, n, FC_JOIN_ROOT)
-            finish_lines(p, own, out + k, 1, n, own.sums)
+            if not own.wraps_last:
+                finish_lines(p, own, out + k, 1, n, own.sums)
 
 
 cdef void sum_along_first(const Lines *p, const Block *b, const Weighing *own, const void **lines, char *region,
@@ -248,7 +272,7 @@ cdef void sum_along_first(const Lines *p, const Block *b, const Weighing *own, c
         for k in range(some):
             source[k] = lines[region_line(p, b, i + k)]
             out[k] = region + (i + k) * pitch_of(p)
-        weigh(p, own, own.part, ALONG, own.lines, source, out, some, b.count[p.ndim - 1], space, True)
+        weigh(p, own, own.part, FC_ALONG, own.lines, source, out, some, b.count[p.ndim - 1], space, True)
         for k in range(some):
             lines[region_line(p, b, i + k)] = out[k]
         i += GROUP
@@ -271,7 +295,7 @@ cdef void reduce_weighted(const Lines *p, Block *b, const Reducer *r, char *scra
     cdef char *to
     cdef bint direct = not own.whole and r.out_kind == own.sums and r.out_step[last] == item
     for i in range(own.count):   # results of columns, a vector of each line at once, would drive each other out of the cache
-        direct = direct and (r.out_step[a] % PAGE or item == 8 or own.part[i].taps[ALONG] and not own.along_first)
+        direct = direct and (r.out_step[a] % PAGE or item == 8 or own.crossed or own.part[i].taps[FC_ALONG] and not own.along_first)
     real_lines(p, b, own, lines, region)
     if own.along_first:
         sum_along_first(p, b, own, lines, region + (p.slots * pitch if own.integers else 0), space)
@@ -284,18 +308,21 @@ cdef void reduce_weighted(const Lines *p, Block *b, const Reducer *r, char *scra
         while o < b.count[a]:
             if must_end(b):
                 return
-            count = min(<idx>GROUP, b.count[a] - o)
+            count = min(<idx>(CROSSED_GROUP if own.crossed else GROUP), b.count[a] - o)
             for k in range(count):
                 to = at + (o + k) * r.out_step[a]
                 out[k] = to if direct and <size_t>to % item == 0 else memory + k * pitch
-            for i in range(own.count):
+            for i in range(1 if own.crossed else own.count):
                 for k in range(count + reach):
                     rows[k] = lines[first + (o + k) * p.stride[a]]
+                if own.crossed:
+                    cross(p, own, rows, out, count, b.count[last])
+                    continue
                 sum_part(p, b, own, &own.part[i], rows, between, more if i else out, count, space)
                 join_part(p, own, i, out, more, count, b.count[last])
             for k in range(count):
                 deliver(p, b, own, r, at + (o + k) * r.out_step[a], out[k], memory + 3 * GROUP * pitch)
-            o += GROUP
+            o += count
 
 
 cdef inline idx correlated_lines(const Lines *p, idx count) noexcept nogil:
@@ -324,7 +351,7 @@ cdef void reduce_correlated(const Lines *p, Block *b, const Reducer *r, char *sc
     cdef fc_correlated q
     q.weights, q.singles, q.present = own.part[0].weights[0], own.part[0].singles[0], own.present
     q.rows, q.out, q.planes, q.height, q.width, q.n = rows, out, own.planes, p.window[a], p.window[last], b.count[last]
-    q.fused, q.wide = False, own.sums == FC_F64
+    q.wide = own.sums == FC_F64
     real_lines(p, b, own, lines, memory + (GROUP + 1) * pitch_of(p))
     for j in range(out_lines(p, b) // b.count[a]):
         first, o = first_line(p, b, r, a, j, &at), 0
@@ -394,21 +421,23 @@ cdef int choose(const Lines *p, Weighing *own, parts, out) except -1:
     cdef int native = p.native, kind = kind_of(out) & FC_KINDS, i, side
     cdef bint floats = native in _LIMITS and kind in _LIMITS
     cdef bint keeps = False, integers = True
+    cdef double largest = 0
     cdef float doubt
     own.whole = kind if kind >= FC_U8 else 0
     own.integers = native >= FC_U8
     for i in range(own.count):
         for j, (axis, weights) in enumerate(parts[i]):
-            side = ALONG if axis == p.ndim - 1 else ACROSS
+            side = FC_ALONG if axis == p.ndim - 1 else FC_ACROSS
             if floats and in_floats(kind if j else native, kind, weights, &doubt, &keeps):
                 own.part[i].doubt[side] = doubt
                 integers = integers and doubt < 0
+                largest = max(largest, np.abs(weights).sum() * 255)   # of a sum of bytes, after which comes a root
             else:
                 floats = False
     own.lines = FC_F32 if native == FC_F32 or native in _LIMITS else FC_F64
     own.sums = FC_F32 if own.lines == FC_F32 and (floats if own.whole else kind == FC_F32) else FC_F64
     own.rounds = kind == FC_F32 and own.sums == FC_F64
-    own.wraps_last = floats and integers and own.join == FC_JOIN_SUM
+    own.wraps_last = floats and (integers if own.join == FC_JOIN_SUM else largest * largest < 1 << 23)
     own.keeps = own.whole and (not floats or keeps or own.count > 1)
     return floats
 
@@ -473,7 +502,7 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
     for i, part in enumerate(parts):
         q = &own.part[i]
         for a, weights in part:
-            side = ALONG if a == p.ndim - 1 else ACROSS
+            side = FC_ALONG if a == p.ndim - 1 else FC_ACROSS
             each = weights
             q.taps[side], q.order[side], q.weights[side] = len(weights), ORDERS[order_of(weights)], doubles
             q.singles[side] = singles if floats else NULL
@@ -482,8 +511,10 @@ def weighted(geometry, parts, bint root, bint fused, bint stored, cnp.ndarray ou
             doubles, singles, own.most_taps = doubles + t + 1, singles + t + 1, max(own.most_taps, len(weights))
             taps += len(weights)
     pass_.add(reduce_weighted, own, weighted_scratch(p, own), out, taps)
+    own.crossed = can_cross(own)
     # Vectors of doubles are cache lines, none of which is asked for twice.
-    pass_.reducers[pass_.count - 1].in_place = 0 if along_first else IN_PLACE_APART if p.item < 8 else IN_PLACE_BUT_CVAL
+    if not (along_first or own.crossed):
+        pass_.reducers[pass_.count - 1].in_place = IN_PLACE_APART if p.item < 8 else IN_PLACE_BUT_CVAL
     read_as_words(pass_)
     return pass_
 

@@ -29,16 +29,7 @@ static void FC_N(prefetch)(const char *src, ptrdiff_t rows, ptrdiff_t step, ptrd
 static void FC_N(fill)(fc_base *table)
 {
     fc_base_kernels *k = &table->real[FC_ELEMENT - 8];
-    k->lanes = FC_LANES;
-#if FC_REGISTERS == 32
-    static const int rows[] = {0, 12, 12, 8, 6};
-    k->vectors = 4;
-#else
-    static const int rows[] = {0, 12, 6, 4, 0};
-    k->vectors = 3;
-#endif
-    memcpy(k->rows, rows, sizeof rows);
-    k->tile = FC_N(tile);
+    FC_N(fill_tile)(k);
     k->panel = FC_N(panel);
     k->store = FC_N(store);
     k->add = FC_N(add);

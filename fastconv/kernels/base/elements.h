@@ -74,8 +74,13 @@ FC_INLINE uint64_t fc_integer(const char *p, const int kind)
 
 #endif
 
+#ifdef FC_SUM_TYPES
+FC_INLINE FC_T FC_N(element)(const char *p, const int kind) { return (FC_T)fc_integer(p, kind); }
+#else
 FC_INLINE FC_T FC_N(element)(const char *p, const int kind)
 {
+    if (kind & FC_U8)
+        return kind & 1 ? (FC_T)(int64_t)fc_integer(p, kind) : (FC_T)fc_integer(p, kind);
     uint64_t u64;
     uint32_t u32;
     uint16_t u16;
@@ -97,14 +102,27 @@ FC_INLINE FC_T FC_N(element)(const char *p, const int kind)
         return (FC_T)d;
     }
 }
+#endif
 
-FC_INLINE void FC_N(copy_kind)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, const int kind)
+FC_INLINE void FC_N(copy_kind)(FC_T *restrict dst, ptrdiff_t dst_step, const char *restrict src, ptrdiff_t src_step, ptrdiff_t n,
+                               const int kind, const int bytes)
 {
-    for (ptrdiff_t i = 0; i < n; i++)
-        dst[i * dst_step] = FC_N(element)(src + i * src_step, kind);
+    if (dst_step == 1 && src_step == bytes)
+        for (ptrdiff_t i = 0; i < n; i++)
+            dst[i] = FC_N(element)(src + i * bytes, kind);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            dst[i * dst_step] = FC_N(element)(src + i * src_step, kind);
 }
 
+#ifdef FC_SUM_TYPES
+enum { FC_N(OWN) = sizeof(FC_T) == 4 ? FC_I32 : FC_I64 };
+#else
 enum { FC_N(OWN) = sizeof(FC_T) == 4 ? FC_F32 : FC_F64 };
+#endif
+
+#define FC_COPY(kind, bytes) \
+    case kind: FC_N(copy_kind)(dst, dst_step, src, src_step, n, kind, bytes); return;
 
 /* Copies n elements of any kind; src_step in bytes, dst_step in elements. */
 FC_SHARED void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdiff_t src_step, ptrdiff_t n, int kind)
@@ -114,12 +132,15 @@ FC_SHARED void FC_N(copy)(FC_T *dst, ptrdiff_t dst_step, const char *src, ptrdif
         return;
     }
     switch (kind) {
-    case FC_F16: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F16); return;
-    case FC_F32: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F32); return;
-    case FC_F64: FC_N(copy_kind)(dst, dst_step, src, src_step, n, FC_F64); return;
-    default: FC_N(copy_kind)(dst, dst_step, src, src_step, n, kind); return;
+#ifndef FC_SUM_TYPES
+        FC_COPY(FC_F16, 2) FC_COPY(FC_F32, 4) FC_COPY(FC_F64, 8)
+#endif
+        FC_COPY(FC_U8, 1) FC_COPY(FC_I8, 1) FC_COPY(FC_U16, 2) FC_COPY(FC_I16, 2) FC_COPY(FC_I32, 4) FC_COPY(FC_I64, 8)
+    default: FC_N(copy_kind)(dst, dst_step, src, src_step, n, kind, 0);
     }
 }
+
+#undef FC_COPY
 
 FC_INLINE double FC_N(number)(const char *p, const int kind)
 {
@@ -128,6 +149,13 @@ FC_INLINE double FC_N(number)(const char *p, const int kind)
     return kind & 1 ? (double)(int64_t)fc_integer(p, kind) : (double)fc_integer(p, kind);
 }
 
+#ifdef FC_SUM_TYPES
+FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
+{
+    (void)kind; /* results are of no other */
+    memcpy(out, &x, sizeof x);
+}
+#else
 FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
 {
     uint16_t h;
@@ -152,6 +180,7 @@ FC_INLINE void FC_N(put_number)(char *out, FC_T x, int kind)
         memcpy(out, &u64, 8);
     }
 }
+#endif
 
 /* Copies a line, whose length is hidden: compilers copy what they know to be short by a loop in microcode, slow to start. */
 FC_INLINE void FC_N(copy_line)(void *to, const FC_T *from, ptrdiff_t n)
@@ -184,7 +213,11 @@ FC_SHARED void FC_N(write)(char *dst, ptrdiff_t dst_step, const FC_T *src, ptrdi
         return;
     }
     switch (kind) {
+#ifdef FC_SUM_TYPES
+        FC_WRITE(FC_N(OWN), sizeof(FC_T))
+#else
         FC_WRITE(FC_F16, 2) FC_WRITE(FC_F32, 4) FC_WRITE(FC_F64, 8)
+#endif
     }
 }
 

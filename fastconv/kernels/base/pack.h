@@ -44,12 +44,35 @@ FC_SHARED void FC_N(interleave)(int channels, FC_T strip[8][FC_N(STRIP)], FC_T *
     }
 }
 
-/* `run` pixels of one row, src_col bytes apart. */
-
 FC_INLINE const char *FC_N(term)(const fc_panel *p, ptrdiff_t k)
 {
     const ptrdiff_t c = k % p->c, tap = k / p->c;
-    return p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + c * p->c_step;
+    return p->src + tap / p->fw * p->fh_step + tap % p->fw * p->fw_step + (p->form == FC_BLOCKS ? c / 2 : c) * p->c_step;
+}
+
+/* One term of complex filters for all columns, dst_step apart. */
+static void FC_N(complex_term)(const fc_panel *p, ptrdiff_t k, FC_T *dst, ptrdiff_t dst_step)
+{
+    const int blocks = p->form == FC_BLOCKS, imaginary = blocks && k & 1;
+    const ptrdiff_t item = p->kind & FC_F64 ? 8 : 4;
+    const char *src = FC_N(term)(p, k);
+    for (int part = 0; part < 2; part++) { /* the columns from `part` on: real or imaginary parts of results */
+        const int of_result = (part + p->odd) & 1;
+        const char *from = src + (part + p->odd) / 2 * p->k_step + (of_result ^ imaginary ? item : 0);
+        const ptrdiff_t n = (p->columns - part + 1) / 2;
+        FC_N(copy)(dst + part * dst_step, 2 * dst_step, from, p->k_step, n, p->kind);
+        if (imaginary && !of_result)
+            for (ptrdiff_t j = 0; j < n; j++)
+                dst[(part + 2 * j) * dst_step] = -dst[(part + 2 * j) * dst_step];
+    }
+}
+
+FC_INLINE void FC_N(panel_term)(const fc_panel *p, ptrdiff_t k, FC_T *dst, ptrdiff_t dst_step)
+{
+    if (p->form != FC_REALS)
+        FC_N(complex_term)(p, k, dst, dst_step);
+    else
+        FC_N(copy)(dst, dst_step, FC_N(term)(p, k), p->k_step, p->columns, p->kind);
 }
 
 FC_SHARED void FC_N(panel)(const fc_panel *p)
@@ -58,12 +81,11 @@ FC_SHARED void FC_N(panel)(const fc_panel *p)
     if (p->split > 1) {
         memset(dst, 0, (size_t)((p->count + p->split - 1) / p->split * p->width) * sizeof(FC_T));
         for (ptrdiff_t i = 0; i < p->count; i++)
-            FC_N(copy)(dst + i / p->split * p->width + i % p->split, p->split, FC_N(term)(p, p->first + i), p->k_step,
-                       p->columns, p->kind);
+            FC_N(panel_term)(p, p->first + i, dst + i / p->split * p->width + i % p->split, p->split);
         return;
     }
     for (ptrdiff_t k = p->first; k < p->first + p->count; k++, dst += p->width) {
-        FC_N(copy)(dst, 1, FC_N(term)(p, k), p->k_step, p->columns, p->kind);
+        FC_N(panel_term)(p, k, dst, 1);
         for (ptrdiff_t j = p->columns; j < p->width; j++)
             dst[j] = 0;
     }

@@ -18,6 +18,15 @@ enum { FC_U8 = 16, FC_I8, FC_U16, FC_I16, FC_U32, FC_I32, FC_U64, FC_I64 };
  * that of the other sign: the nearest there is, not modulo 2^64. */
 enum { FC_TRUTH = 64, FC_NEAREST_WHOLE = 128, FC_KINDS = 23 }; /* FC_KINDS: the bits of the kind itself */
 
+/* Sums of products of integers, in lanes of 32 or 64 bits, modulo 2^32 or 2^64 (products.h): of factors of 16 bits, two to
+ * a lane of 32 bits, and the same where the machine has an instruction for a pair with its sum; of signed factors of 32 bits;
+ * of any. */
+enum { FC_SUMS_16, FC_SUMS_16_DOT, FC_SUMS_32, FC_SUMS_64 };
+
+/* How integers of 16 bits or fewer make up the lanes of FC_SUMS_16, low and high half: x and 0; two that follow each other; x and
+ * ~x, which filters meet as w and -2^15. Those of uint16 are less 2^15. A product of twins is x (w + 2^15) + 2^15. */
+enum { FC_SINGLES, FC_COUPLES, FC_TWINS };
+
 /* What lies outside an array: a number, or one of its own elements, or nothing. */
 enum { FC_CONSTANT, FC_NEAREST, FC_REFLECT, FC_MIRROR, FC_WRAP, FC_IGNORE };
 
@@ -91,13 +100,19 @@ typedef struct fc_tile {
     const void *bias;
 } fc_tile;
 
-/* dst[k][width], k = (fh, fw, c) flattened from `first`, columns beyond `columns` zero; with split > 1 as fc_tile wants it. */
+/* dst[k][width], k = (fh, fw, c) flattened from `first`, columns beyond `columns` zero; with split > 1 as fc_tile wants it.
+ * `form`: FC_REALS, or src are complex numbers w[k][j], and dst what multiplies neighbours that are a real and an imaginary part:
+ * both parts of w in neighbouring columns, FC_COLUMNS, or FC_BLOCKS of 2 terms and 2 columns, ((re, im), (-im, re)); terms and
+ * columns are those of dst, `odd` says that the first of these is an imaginary part.
+ * Panels of FC_SUMS_16: c counts `words`, c_step apart, whose halves are `half` bytes apart; there are `halves` of them. */
+enum { FC_REALS, FC_COLUMNS, FC_BLOCKS };
 typedef struct fc_panel {
     void *dst;
     const char *src;
     ptrdiff_t fh_step, fw_step, c_step, k_step;
     ptrdiff_t fw, c, first, count, columns, width;
-    int kind, split;
+    int kind, split, form, odd, words;
+    ptrdiff_t half, halves;
 } fc_panel;
 
 /* out[p][j] = activation(c[p][j] + bias[j]); bias may be NULL. One of c_row, c_col is 1; at most 8

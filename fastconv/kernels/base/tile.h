@@ -15,6 +15,8 @@
  * rounding error of long sums and costs one addition, one load and one store a chain for each register of the tile.
  */
 
+#include "base/products.h"
+
 /* Where a tile finds its pixels: six rows from each of two bases, at opaque multiples of the step, so that a row is a base
  * register plus an index. */
 typedef struct FC_N(pixels) {
@@ -85,7 +87,7 @@ FC_INLINE void FC_N(tile_body)(const int m, const int v, const int keeps, const 
                 const FC_VEC av = FC_N(splat)(*FC_N(pixel)(&a, i));
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++)
-                    acc[i][j] += av * bv[j];
+                    acc[i][j] = FC_N(add_products)(acc[i][j], av, bv[j]);
             }
             a.a0++;
             a.a1++;
@@ -167,3 +169,18 @@ FC_SHARED void FC_N(tile)(const fc_tile *t)
 #undef FC_KEEPS
 #undef FC_TILES_6
 #undef FC_TILES_12
+
+/* Its shapes. */
+FC_SHARED void FC_N(fill_tile)(fc_base_kernels *k)
+{
+    k->lanes = FC_LANES;
+#if FC_REGISTERS == 32
+    static const int rows[] = {0, 12, 12, 8, 6};
+    k->vectors = 4;
+#else
+    static const int rows[] = {0, 12, 6, 4, 0};
+    k->vectors = 3;
+#endif
+    memcpy(k->rows, rows, sizeof rows);
+    k->tile = FC_N(tile);
+}

@@ -57,8 +57,8 @@ typedef struct fc_contraction_kernels {
     void (*narrow)(void *into, const double *from, ptrdiff_t count, double scale);  /* into = from * scale */
     /* into[r][j] += from[r][j] * weights[j], j < width, a multiple of lanes; rows of into are `step` apart, of from `width` */
     void (*add_scaled)(void *into, ptrdiff_t step, const void *from, const void *weights, ptrdiff_t rows, ptrdiff_t width);
-    /* c[i] += sum_r w[r] * src[r * step + i], i < n, in the order of r */
-    void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n);
+    /* c[i] (+)= sum_r w[r] * src[r * step + i], i < n, a chain in the order of r; `spare` has room for n sums */
+    void (*axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate, void *spare);
     /* c[r] (+)= sum_i src[r * step + i] * w[i], lanes along i, in pieces of FC_DOT_VECTORS vectors that are added in order */
     void (*dot)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n, int accumulate);
 } fc_contraction_kernels;

@@ -1,48 +1,103 @@
-/* One vector along an axis: `axpy` adds AXPY_ROWS rows for one load and one store of the sums, `dot` has its lanes along the
- * sum. */
+/* One vector along an axis: `axpy` has its lanes across the sum, `dot` along it. */
 
-enum { FC_N(AXPY_ROWS) = 8 };
+enum { FC_N(AXPY_VECTORS) = FC_REGISTERS / 2, FC_N(AXPY_BLOCK) = 8 };
 
-FC_INLINE void FC_N(axpy_rows)(FC_T *restrict c, const FC_T *restrict src, const ptrdiff_t step, const FC_T *w, const int rows,
-                               ptrdiff_t n)
+/* (+)= the rows' sum, `vectors` of it in registers: a load for each multiply-add. */
+FC_INLINE void FC_N(axpy_block)(FC_T *c, const FC_T *src, ptrdiff_t step, const FC_T *w, ptrdiff_t rows, const int vectors,
+                                const int accumulate)
 {
-    ptrdiff_t i = 0;
-    FC_VEC wv[FC_N(AXPY_ROWS)];
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-        wv[r] = FC_N(splat)(w[r]);
-    for (; i + 4 * FC_LANES <= n; i += 4 * FC_LANES) {
-        FC_VEC acc[4];
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            acc[j] = FC_N(load)(c + i + j * FC_LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; j++)
-                acc[j] += wv[r] * FC_N(load)(src + r * step + i + j * FC_LANES);
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            FC_N(put)(c + i + j * FC_LANES, acc[j]);
+    FC_VEC acc[FC_N(AXPY_VECTORS)];
+#pragma GCC unroll 16
+    for (int j = 0; j < vectors; j++)
+        acc[j] = (FC_VEC){0};
+    for (ptrdiff_t r = 0; r < rows; r++, src += step) {
+        const FC_VEC wv = FC_N(splat)(w[r]);
+#pragma GCC unroll 16
+        for (int j = 0; j < vectors; j++)
+            acc[j] += wv * FC_N(load)(src + j * FC_LANES);
     }
-    for (; i < n; i++) {
-        FC_T acc = c[i];
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++)
-            acc += w[r] * src[r * step + i];
-        c[i] = acc;
+#pragma GCC unroll 16
+    for (int j = 0; j < vectors; j++) {
+        if (accumulate)
+            acc[j] += FC_N(load)(c + j * FC_LANES);
+        FC_N(put)(c + j * FC_LANES, acc[j]);
     }
 }
 
-/* c[i] += sum_r w[r] * src[r][i], in the order of r. */
-static void FC_N(axpy)(void *c, const void *src, ptrdiff_t step, const void *w, ptrdiff_t rows, ptrdiff_t n)
+static void FC_N(axpy_vectors)(FC_T *c, const FC_T *src, ptrdiff_t step, const FC_T *w, ptrdiff_t rows, int vectors, int accumulate)
 {
-    const FC_T *at = src, *weight = w;
-    ptrdiff_t r = 0;
-    for (; r + FC_N(AXPY_ROWS) <= rows; r += FC_N(AXPY_ROWS))
-        FC_N(axpy_rows)(c, at + r * step, step, weight + r, FC_N(AXPY_ROWS), n);
-    for (; r < rows; r++)
-        FC_N(axpy_rows)(c, at + r * step, step, weight + r, 1, n);
+#define FC_CASE(n) \
+    case n: FC_N(axpy_block)(c, src, step, w, rows, n, accumulate); return
+    switch (vectors) {
+        FC_CASE(1);
+        FC_CASE(2);
+        FC_CASE(3);
+        FC_CASE(4);
+        FC_CASE(5);
+        FC_CASE(6);
+        FC_CASE(7);
+        FC_CASE(8);
+#if FC_REGISTERS == 32
+        FC_CASE(9);
+        FC_CASE(10);
+        FC_CASE(11);
+        FC_CASE(12);
+        FC_CASE(13);
+        FC_CASE(14);
+        FC_CASE(15);
+        FC_CASE(16);
+#endif
+    }
+#undef FC_CASE
+}
+
+/* The same in the order of memory, row by row: its sums are in `to`. */
+static void FC_N(axpy_rows)(FC_T *restrict to, const FC_T *restrict src, ptrdiff_t step, const FC_T *w, ptrdiff_t rows, ptrdiff_t n)
+{
+    memset(to, 0, (size_t)n * sizeof(FC_T));
+    for (ptrdiff_t r = 0; r < rows; r++, src += step) {
+        const FC_VEC wv = FC_N(splat)(w[r]);
+        for (ptrdiff_t i = 0; i < n; i += FC_LANES)
+            FC_N(put)(to + i, FC_N(load)(to + i) + wv * FC_N(load)(src + i));
+    }
+}
+
+/* Rows that lie close to each other are read in the order of memory, which is twice as fast where they come from there; others
+ * some vectors at a time. What is left beyond whole vectors is the end of the last vector within the rows. */
+static void FC_N(axpy)(void *to, const void *from, ptrdiff_t step, const void *weights, ptrdiff_t rows, ptrdiff_t n, int accumulate,
+                       void *spare)
+{
+    FC_T *c = to;
+    const FC_T *src = from, *w = weights;
+    const ptrdiff_t whole = n / FC_LANES * FC_LANES;
+    const int close = step >= n && step < 2 * n;
+    FC_VEC last = {0};
+    if (n < FC_LANES) {
+        for (ptrdiff_t r = 0; r < rows; r++)
+            last += FC_N(splat)(w[r]) * FC_N(load_first)(src + r * step, n);
+        if (accumulate)
+            last += FC_N(load_first)(c, n);
+        FC_N(put_first)(c, last, n);
+        return;
+    }
+    if (whole < n) {
+        FC_T end[FC_LANES];
+        memcpy(end, c + n - FC_LANES, sizeof end);
+        FC_N(axpy_block)(end, src + n - FC_LANES, step, w, rows, 1, accumulate);
+        last = FC_N(load)(end);
+    }
+    if (close && whole > FC_N(AXPY_VECTORS) * FC_LANES) {
+        FC_T *sums = accumulate ? spare : to;
+        FC_N(axpy_rows)(sums, src, step, w, rows, whole);
+        for (ptrdiff_t i = 0; accumulate && i < whole; i += FC_LANES)
+            FC_N(put)(c + i, FC_N(load)(c + i) + FC_N(load)(sums + i));
+    } else {
+        const ptrdiff_t each = (close ? FC_N(AXPY_VECTORS) : FC_N(AXPY_BLOCK)) * FC_LANES;
+        for (ptrdiff_t i = 0; i < whole; i += each)
+            FC_N(axpy_vectors)(c + i, src + i, step, w, rows, (int)((whole - i < each ? whole - i : each) / FC_LANES), accumulate);
+    }
+    if (whole < n)
+        FC_N(put)(c + n - FC_LANES, last);
 }
 
 /* c[r] (+)= sum_i x[r * step + i] * w[i] for m rows, which share the loads of w. What is left beyond whole vectors is the end of

@@ -58,3 +58,13 @@ static void FC_N(activate)(FC_T *restrict y, ptrdiff_t n, int activation)
 }
 
 static void FC_N(store)(const fc_store *s) { FC_N(store_with)(FC_N(activate), s); }
+
+static void FC_N(store_parts)(const fc_store *s, ptrdiff_t part, int odd)
+{
+    for (ptrdiff_t j = 0; j < s->columns; j++) {
+        const FC_T bias = s->bias != NULL ? ((const FC_T *)s->bias)[j] : 0;
+        char *out = s->out + (j + odd) / 2 * s->out_col + (j + odd) % 2 * part;
+        for (ptrdiff_t i = 0; i < s->rows; i++)
+            FC_N(put_number)(out + i * s->out_row, ((const FC_T *)s->c)[i * s->c_row + j * s->c_col] + bias, s->kind);
+    }
+}

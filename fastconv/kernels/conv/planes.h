@@ -30,7 +30,7 @@ FC_INLINE void FC_N(planar_body)(const int outputs, const int v, const fc_planar
                 FC_KEEP(wo);
 #pragma GCC unroll 8
                 for (int j = 0; j < v; j++)
-                    acc[o][j] += x[j] * wo;
+                    acc[o][j] = FC_N(add_products)(acc[o][j], x[j], wo);
             }
         }
         FC_VEC *sums = p->sums;
@@ -100,7 +100,7 @@ FC_INLINE void FC_N(rows_taps)(const unsigned feeds, const int v, const fc_plane
                 const FC_VEC tap = FC_N(splat)(wr[r][j]);
 #pragma GCC unroll 4
                 for (int i = 0; i < v; i++)
-                    chain[r][i] += x[i] * tap;
+                    chain[r][i] = FC_N(add_products)(chain[r][i], x[i], tap);
             }
     }
 }

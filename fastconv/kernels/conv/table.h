@@ -4,9 +4,14 @@
 
 #include "base/table.h"
 
+/* Bytes of an element of any kind. */
+static inline ptrdiff_t fc_bytes(int kind) { return kind & FC_U8 ? 1 << (kind & 6) / 2 : 2 << (kind & 3); }
+
 /* Copies an image window, boundaries resolved, into dst[r * dst_row + x * dst_col + ch * dst_channel].
  * row_index and col_index name the source row and column of each window row and column, -1 for `fill`; columns from
- * `inside` to `inside_end` are inside_gap apart, and only the first of them is named. */
+ * `inside` to `inside_end` are inside_gap apart, and only the first of them is named.
+ * Integers have `whole` for fill. Windows of FC_SUMS_16 are of words: channels counts those, src_channel apart, whose halves are
+ * `half` bytes apart; a pixel has `halves` of them. */
 typedef struct fc_window {
     void *dst;
     ptrdiff_t dst_row, dst_col, dst_channel;
@@ -15,8 +20,10 @@ typedef struct fc_window {
     const ptrdiff_t *row_index, *col_index;
     ptrdiff_t inside, inside_end, inside_gap;
     ptrdiff_t rows, cols, channels, repeat;
-    int kind;
+    int kind, words;
     double fill;
+    uint64_t whole;
+    ptrdiff_t half, halves;
 } fc_window;
 
 /* Vectors of sums of one call of a kernel, at most. */
@@ -70,6 +77,36 @@ typedef struct fc_channel_taps {
     void *sums, *out;
     ptrdiff_t out_step;
 } fc_channel_taps;
+
+/* The same of 3x3 taps, in one chain, for FC_CHANNEL_ROWS rows of at least FC_CHANNEL_PIXELS outputs, as far apart as taps are:
+ * out[r * out_row + p * out_step + ch] = sum_{i,j} src[(r + i) * row_step + (p + j) * step + ch] * w[(3 * i + j) * w_step + ch]. */
+#define FC_CHANNEL_ROWS 2
+#define FC_CHANNEL_PIXELS 4
+typedef struct fc_channel_rows {
+    const void *src, *w;
+    ptrdiff_t pixels, row_step, step, w_step;
+    void *out;
+    ptrdiff_t out_row, out_step;
+} fc_channel_rows;
+
+/* Pixels side by side: where their elements begin in both operands, and whether a chain ends with them. */
+typedef struct fc_pixels {
+    ptrdiff_t a, b, length, ends;
+} fc_pixels;
+
+/* sum a[i] b[j] over the pixels of so many runs, a_step and b_step elements apart, for `rows` elements i of a and `vectors`
+ * vectors of elements j of b; or with `channelwise` sum a[i * a_row + j] b[j], rows * vectors <= 12. The runs make whole chains,
+ * the first of them the one of number `chain`; c[level] is where a level's sums are, rows x vectors x lanes, aligned to a
+ * vector. The call of the last chain leaves the sums in `out`, out_step elements from row to row, which may be where one of the
+ * levels is. */
+typedef struct fc_products {
+    const void *a, *b;
+    const fc_pixels *runs;
+    ptrdiff_t count, a_step, b_step, a_row, chain, out_step;
+    int rows, vectors, channelwise, last;
+    void *const *c;
+    void *out;
+} fc_products;
 
 /* Winograd's F(4x4, 3x3), see winograd.h: 36 points, sums over channels in chains of so many. */
 #define FC_WINOGRAD_POINTS 36
@@ -158,7 +195,77 @@ typedef struct fc_winograd_output {
     double alike;
 } fc_winograd_output;
 
-/* The kernels of one real type, with the block sizes that the drivers must use. */
+/* Fourier transforms of blocks, see fourier.h: of 16, 32, .. points along an axis. */
+#define FC_FOURIER_LEAST 16
+#define FC_FOURIER_MOST 256
+
+/* In place, of each column of re + i im: n rows, `step` apart. All is aligned to vectors, `columns` are whole ones. `roots` are the
+ * FC_FOURIER_MOST roots e^(-2 pi i k / FC_FOURIER_MOST) as pairs. Frequencies come in an order of their own, which is that from
+ * which they go `back`, where results are n times too large. */
+typedef struct fc_fourier {
+    void *re, *im;
+    const void *roots;
+    ptrdiff_t step, n, columns;
+    int back;
+} fc_fourier;
+
+/* y[k] = scale * sum_c x[c] conj(w[k][c]), or += with `add`, for 1 to 4 filters k, all pairs of blocks and rows x columns
+ * frequencies. The imaginary parts are so many elements behind the real ones. All is aligned, columns are whole vectors. */
+typedef struct fc_fourier_products {
+    const void *x, *w;
+    void *y;
+    ptrdiff_t x_step, x_im, x_channel, x_pair, w_step, w_im, w_channel, w_filter, y_step, y_im, y_filter, y_pair;
+    ptrdiff_t rows, columns, channels, pairs;
+    int filters, add;
+    double scale;
+} fc_fourier_products;
+
+/* Adds least |src| and most |src| of each `cell` rows to a row of `low` and of `high`; *squares is the sum of src^2. Rows are
+ * `step` apart in src and `columns`, whole vectors, in the others. */
+typedef struct fc_fourier_sizes {
+    const void *src;
+    void *low, *high;
+    double *squares;
+    double least, most;
+    ptrdiff_t step, rows, columns, cell;
+} fc_fourier_sizes;
+
+/* Sums of taps_down x taps_across elements of rows x columns, all that wrap around if there are no `sums`, of which the largest is
+ * returned, or those that begin in the first count_down x count_across, which are added to rows of `sums`, as long as src's. Rows of
+ * src are `columns` long; `line` has room for 4 * columns. */
+typedef struct fc_fourier_windows {
+    const void *src;
+    void *line, *sums;
+    ptrdiff_t rows, columns, count_down, count_across, taps_down, taps_across, step_down, step_across;
+} fc_fourier_windows;
+
+/* What the guard must know of a filter, from the largest tap `sizes` of each channel and the sum of the sizes of taps `norms` of
+ * each term (channel c has the terms c, c + channels, ..): least, most and peak become smaller and larger. */
+typedef struct fc_fourier_bounds {
+    const double *sizes, *norms;
+    double *least, *most, *peak;
+    ptrdiff_t channels, terms;
+} fc_fourier_bounds;
+
+/* The least |x|*W that outputs must have, from the sums of squares of both blocks and the peak of each term, and the largest |x|*W;
+ * infinity or NaN where none does. Results need be as exact as for numbers whose roundoff is `units` times ours. */
+typedef struct fc_fourier_least {
+    const double *squares, *peak;
+    ptrdiff_t terms, points, additions;
+    double most, units;
+} fc_fourier_least;
+
+/* Sets bad[y / tile_rows * tile_cols + x / tile_width] of outputs y, x of a block whose |x|*W is not at least `least`. Outputs are
+ * row_stride and col_stride windows apart; a row of sums, `columns` long, has the least for `cell` rows of windows. */
+typedef struct fc_fourier_mark {
+    const void *sums;
+    uint8_t *bad;
+    double least;
+    ptrdiff_t columns, cell, rows, cols, row_stride, col_stride, tile_height, tile_width, tile_cols;
+} fc_fourier_mark;
+
+/* The kernels of one type of elements, with the block sizes that the drivers must use. `split_tile`, `store_parts`, Winograd's
+ * and Fourier's are those of reals alone, `offsets` that of FC_SUMS_16. */
 typedef struct fc_conv_kernels {
     int split;                  /* most terms that the lanes of a vector may share: 1, 2 or 4 */
     int outputs;                /* most outputs of `planar_taps` */
@@ -168,10 +275,20 @@ typedef struct fc_conv_kernels {
     void (*split_tile)(const fc_tile *);
     void (*window)(const fc_window *);
     void (*store)(const fc_store *);
+    /* neighbouring columns of c as parts of complex numbers, `part` bytes apart, out_col from pair to pair, of the kind that the
+       kernel computes with; `odd` says that the first column is an imaginary part */
+    void (*store_parts)(const fc_store *, ptrdiff_t part, int odd);
+    /* what sums of FC_SUMS_16 lack: dst[j] += 2^15 sum_k w[k][j] if `inputs` are less 2^15, and -2^15 for each term of twins;
+       c and c_step are those of elements */
+    void (*offsets)(const fc_panel *, int inputs);
     void (*planar_taps)(const fc_planar_taps *);
     void (*plane_rows)(const fc_plane_rows *);
     void (*channel_taps)(const fc_channel_taps *);
+    void (*products)(const fc_products *);
+    void (*channel_rows)(const fc_channel_rows *);
     void (*prefetch_ahead)(fc_ahead *);
+    /* into[m][r] = from[r][m] */
+    void (*turn)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns);
     void (*winograd_filters)(const fc_winograd_filters *);
     void (*winograd_bounds)(const fc_winograd_bounds *);
     void (*winograd_weights)(const fc_winograd_weights *);
@@ -181,10 +298,27 @@ typedef struct fc_conv_kernels {
     void (*winograd_windows)(const fc_winograd_windows *);
     int (*winograd_least)(const fc_winograd_least *);
     void (*winograd_output)(const fc_winograd_output *);
+    void (*fourier)(const fc_fourier *);
+    void (*fourier_transpose)(void *into, ptrdiff_t into_step, const void *from, ptrdiff_t from_step, ptrdiff_t rows,
+                              ptrdiff_t columns);
+    void (*fourier_products)(const fc_fourier_products *);
+    void (*fourier_sizes)(const fc_fourier_sizes *);
+    double (*fourier_windows)(const fc_fourier_windows *);
+    void (*fourier_norms)(const void *src, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t columns, double *norm, double *size);
+    void (*fourier_bounds)(const fc_fourier_bounds *);
+    double (*fourier_least)(const fc_fourier_least *);
+    ptrdiff_t (*fourier_mark)(const fc_fourier_mark *); /* returns how many tiles are bad */
 } fc_conv_kernels;
 
+typedef struct fc_integer_kernels {
+    fc_base_kernels base; /* lanes, vectors, rows, tile and panel */
+    fc_conv_kernels conv;
+} fc_integer_kernels;
+
 typedef struct fc_conv {
-    fc_conv_kernels real[2]; /* float, double */
+    fc_conv_kernels real[2];       /* float, double */
+    fc_integer_kernels integer[4]; /* FC_SUMS_16, .. */
+    int dot;                       /* whether FC_SUMS_16_DOT runs on this machine */
 } fc_conv;
 
 #endif

@@ -1,9 +1,26 @@
 /* Windows of an image, boundaries resolved, packed in runs: columns equally far apart in the source, or columns of `fill`. */
 
-static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
+#ifdef FC_SUM_TYPES
+#define FC_OUTSIDE (FC_T)w->whole
+#else
+#define FC_OUTSIDE (FC_T)w->fill
+#endif
+
+/* Every second element, twice. */
+FC_INLINE void FC_N(copy_twice)(FC_T *restrict dst, const FC_T *restrict src, ptrdiff_t n)
 {
-    const ptrdiff_t item = sizeof(FC_T), n = w->channels;
-    if (w->repeat > 1) {
+    for (ptrdiff_t c = 0; c < n; c++)
+        dst[2 * c] = dst[2 * c + 1] = src[2 * c];
+}
+
+static void FC_N(copy_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
+{
+    const ptrdiff_t item = fc_bytes(w->kind), n = w->channels;
+    if (w->repeat == 2 && w->kind == FC_N(OWN) && w->src_channel == 2 * item
+        && ((uintptr_t)src | (size_t)src_col) % sizeof(FC_T) == 0) {
+        for (ptrdiff_t i = 0; i < run; i++) /* parts of complex numbers */
+            FC_N(copy_twice)(dst + i * w->dst_col, (const FC_T *)(src + i * src_col), n);
+    } else if (w->repeat > 1) {
         for (ptrdiff_t i = 0; i < run; i++)
             for (ptrdiff_t c = 0; c < w->repeat; c++)
                 FC_N(copy)(dst + i * w->dst_col + c, w->repeat, src + i * src_col, w->src_channel, n, w->kind);
@@ -27,6 +44,17 @@ static void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptr
     }
 }
 
+FC_INLINE void FC_N(window_run)(const fc_window *w, FC_T *dst, const char *src, ptrdiff_t src_col, ptrdiff_t run)
+{
+#ifdef FC_SUM_TYPES
+    if (FC_SUM_KIND <= FC_SUMS_16_DOT) {
+        FC_N(words_run)(w, (uint32_t *)dst, src, src_col, run);
+        return;
+    }
+#endif
+    FC_N(copy_run)(w, dst, src, src_col, run);
+}
+
 static void FC_N(window)(const fc_window *w)
 {
     ptrdiff_t run;
@@ -44,7 +72,9 @@ static void FC_N(window)(const fc_window *w)
             else
                 for (ptrdiff_t i = 0; i < run; i++)
                     for (ptrdiff_t c = 0; c < w->channels * w->repeat; c++)
-                        dst[i * w->dst_col + c * w->dst_channel] = (FC_T)w->fill;
+                        dst[i * w->dst_col + c * w->dst_channel] = FC_OUTSIDE;
         }
     }
 }
+
+#undef FC_OUTSIDE

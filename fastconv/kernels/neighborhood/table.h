@@ -334,10 +334,12 @@ typedef struct fc_operation {
  *
  * Of lines of floats or doubles; sums are doubles, or, with `singles`, the same weights, floats. Results are as sums are if
  * `wide`, else of the lines' type. Where products are `fused` they are not rounded before they are added; of lines of doubles
- * none is, of sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines (not `along`, of n of a vector and more,
+ * none is, of sums in floats all are. Reads up to FC_LINE_SLACK bytes beyond lines (FC_ACROSS, of n of a vector and more,
  * nothing), and writes nothing beyond n.
  *
- * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, with `along` of weights[t] rows[o][x + t].
+ * weigh: out[o][x] = sum of weights[t] rows[o + t][x], o < count, x < n, t < taps, FC_ALONG of weights[t] rows[o][x + t]. FC_CROSS:
+ * of weights[t] rows[o + t][x + 1], t < 3, and of weights[3 + t] rows[o + 1][x + t], both FC_SYMMETRIC, not fused, not `wide` and
+ * as the lines' type before they are added.
  * The order of the terms is SciPy's: the middle one and then pairs around it, of which cells are added (FC_SYMMETRIC) or
  * subtracted first, or, FC_UNORDERED, the last one and then from the first on. Sums in floats are cut off to integers, and those
  * closer than `doubt` to one are formed in doubles before; with a negative `doubt` they are integers. Needs
@@ -350,6 +352,7 @@ typedef struct fc_operation {
  * join: a += b, a *= a, a = sqrt(a), or a = a as a float, of lines of n elements. to_reals and from_reals make floats, or
  * doubles, of integers, and cut off what is behind the point; keep_whole does both. */
 enum { FC_UNORDERED, FC_SYMMETRIC, FC_ANTISYMMETRIC };
+enum { FC_ACROSS, FC_ALONG, FC_CROSS };
 enum { FC_JOIN_SUM, FC_JOIN_SQUARE, FC_JOIN_ROOT, FC_JOIN_ROUND };
 enum { FC_WEIGHED = 256 };
 #define FC_WEIGHTS_SPACE(taps) (((taps) + FC_WEIGHED + 32) * 64)
@@ -371,7 +374,7 @@ typedef struct fc_correlated {
     const float *singles;
     const uint8_t *present;
     ptrdiff_t planes, height, width, n, count;
-    int fused, wide;
+    int wide;
 } fc_correlated;
 
 /* ---- booleans as bits (bits.h) ---- */

@@ -49,23 +49,35 @@ static void FC_N(correlate)(const fc_correlated *q)
 }
 
 /* Each product and sum is rounded, as NumPy does it one operation after the other. */
+FC_INLINE FC_VEC FC_N(joined)(FC_VEC v, const FC_T *b, ptrdiff_t n, const int how)
+{
+    if (how == FC_JOIN_SUM)
+        return v + FC_N(load_first)(b, n);
+    if (how == FC_JOIN_SQUARE)
+        return v * v;
+    return FC_N(sqrt)(v);
+}
+
+FC_INLINE void FC_N(join_line)(FC_T *a, const FC_T *b, ptrdiff_t n, const int how)
+{
+    ptrdiff_t x = 0;
+    for (; x + FC_LANES <= n; x += FC_LANES)
+        FC_N(put)(a + x, FC_N(joined)(FC_N(load)(a + x), b + x, FC_LANES, how));
+    if (x < n)
+        FC_N(put_first)(a + x, FC_N(joined)(FC_N(load_first)(a + x, n - x), b + x, n - x, how), n - x);
+}
+
 static void FC_N(join)(void *to, const void *from, ptrdiff_t n, int how)
 {
     FC_T *a = (FC_T *)to;
     const FC_T *b = (const FC_T *)from;
-    if (how == FC_JOIN_ROUND) { /* not lane by lane: GCC 12 loses both conversions of a lane */
+    switch (how) {
+    case FC_JOIN_SUM: FC_N(join_line)(a, b, n, FC_JOIN_SUM); return;
+    case FC_JOIN_SQUARE: FC_N(join_line)(a, b, n, FC_JOIN_SQUARE); return;
+    case FC_JOIN_ROOT: FC_N(join_line)(a, b, n, FC_JOIN_ROOT); return;
+    default: /* not vector by vector: GCC 12 loses both conversions of a lane */
         for (ptrdiff_t x = 0; x < n; x++)
             a[x] = (FC_T)(float)a[x];
-        return;
-    }
-    for (ptrdiff_t x = 0; x < n; x += FC_LANES) {
-        FC_VEC v = FC_N(load_first)(a + x, n - x);
-        switch (how) {
-        case FC_JOIN_SUM: v += FC_N(load_first)(b + x, n - x); break;
-        case FC_JOIN_SQUARE: v *= v; break;
-        default: v = FC_N(sqrt)(v);
-        }
-        FC_N(put_first)(a + x, v, n - x);
     }
 }
 

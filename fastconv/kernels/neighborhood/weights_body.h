@@ -12,6 +12,7 @@
 #undef FC_UCVEC
 #undef FC_NUMBERS
 #undef FC_CLANES
+#undef FC_NARROW
 #define FC_W(name) FC_PASTE(name, FC_SUFFIX, FC_C_SUFFIX, FC_ISA)
 #define FC_CVEC FC_W(sum_vec)
 #define FC_UCVEC FC_W(loose_sum_vec)
@@ -95,22 +96,29 @@ FC_INLINE void FC_W(direct)(FC_CVEC *sum, const char *line, const FC_C *weights,
         }
 }
 
+#define FC_NARROW FC_W(narrow)
+typedef FC_T FC_NARROW __attribute__((vector_size(FC_CLANES * sizeof(FC_T)), may_alias, aligned(sizeof(FC_T))));
+
+/* The first n lanes. Not inline: vectors whose address is taken would live in memory wherever they are stored. */
+static __attribute__((noinline)) void FC_W(put_some)(char *p, FC_CVEC v, ptrdiff_t n, int wide)
+{
+    if (wide || sizeof(FC_T) == sizeof(FC_C)) {
+        memcpy(p, &v, (size_t)n * sizeof(FC_C));
+    } else {
+        const FC_NARROW narrow = __builtin_convertvector(v, FC_NARROW);
+        memcpy(p, &narrow, (size_t)n * sizeof(FC_T));
+    }
+}
+
 /* The first n lanes of a vector of sums, as FC_T or as they are. */
 FC_INLINE void FC_W(put)(char *p, FC_CVEC v, ptrdiff_t n, const int wide)
 {
-    if (wide || sizeof(FC_T) == sizeof(FC_C)) {
-        if (n >= FC_CLANES)
-            *(FC_UCVEC *)p = v;
-        else
-            memcpy(p, &v, (size_t)n * sizeof(FC_C));
-        return;
-    }
-    typedef FC_T part __attribute__((vector_size(FC_CLANES * sizeof(FC_T)), may_alias, aligned(sizeof(FC_T))));
-    const part narrow = __builtin_convertvector(v, part);
-    if (n >= FC_CLANES)
-        *(part *)p = narrow;
+    if (__builtin_expect(n < FC_CLANES, 0))
+        FC_W(put_some)(p, v, n, wide);
+    else if (wide || sizeof(FC_T) == sizeof(FC_C))
+        *(FC_UCVEC *)p = v;
     else
-        memcpy(p, &narrow, (size_t)n * sizeof(FC_T));
+        *(FC_NARROW *)p = __builtin_convertvector(v, FC_NARROW);
 }
 
 #if FC_C_WHOLE
@@ -369,7 +377,7 @@ FC_INLINE void FC_W(rows)(const fc_weighted *q, const FC_C *weights, const int o
 }
 
 /* Sums of 4 rows of outputs; with `some`, of those cells that have a weight. */
-FC_INLINE void FC_W(cells)(const fc_correlated *q, const FC_C *weights, ptrdiff_t o, const int fused, const int some)
+FC_INLINE void FC_W(cells)(const fc_correlated *q, const FC_C *weights, ptrdiff_t o, const int some)
 {
     const ptrdiff_t n = q->n, height = q->height, width = q->width, planes = q->planes;
     const ptrdiff_t item = q->wide ? sizeof(FC_C) : sizeof(FC_T), lines = (q->count + 3) / 4 * 4 + height - 1;
@@ -385,7 +393,7 @@ FC_INLINE void FC_W(cells)(const fc_correlated *q, const FC_C *weights, ptrdiff_
                         const FC_CVEC v = FC_W(read)(line + s * (ptrdiff_t)sizeof(FC_T));
 #pragma GCC unroll 4
                         for (int i = 0; i < 4; i++)
-                            sum[i] = FC_W(plus)(sum[i], weights[first - i * width + s], v, fused);
+                            sum[i] = FC_W(plus)(sum[i], weights[first - i * width + s], v, FC_C_WHOLE);
                     }
                     continue;
                 }
@@ -394,7 +402,7 @@ FC_INLINE void FC_W(cells)(const fc_correlated *q, const FC_C *weights, ptrdiff_
 #pragma GCC unroll 4
                     for (int i = 0; i < 4; i++)
                         if (r - i >= 0 && r - i < height && (!some || q->present[first - i * width + s]))
-                            sum[i] = FC_W(plus)(sum[i], weights[first - i * width + s], v, fused);
+                            sum[i] = FC_W(plus)(sum[i], weights[first - i * width + s], v, FC_C_WHOLE);
                 }
             }
         }
@@ -406,11 +414,11 @@ FC_INLINE void FC_W(cells)(const fc_correlated *q, const FC_C *weights, ptrdiff_
 }
 
 /* A row of three cells added to a sum. */
-FC_INLINE FC_CVEC FC_W(plus_three)(FC_CVEC sum, const FC_CVEC *v, const FC_C *weights, const int fused)
+FC_INLINE FC_CVEC FC_W(plus_three)(FC_CVEC sum, const FC_CVEC *v, const FC_C *weights)
 {
 #pragma GCC unroll 3
     for (int s = 0; s < 3; s++)
-        sum = FC_W(plus)(sum, weights[s], v[s], fused);
+        sum = FC_W(plus)(sum, weights[s], v[s], FC_C_WHOLE);
     return sum;
 }
 
@@ -423,7 +431,7 @@ FC_INLINE void FC_W(read_three)(FC_CVEC *v, const char *line)
 }
 
 /* 3x3 cells: each row is read once, and stays in registers for three outputs. */
-FC_INLINE void FC_W(nine_cells)(const fc_correlated *q, const FC_C *weights, const int fused)
+FC_INLINE void FC_W(nine_cells)(const fc_correlated *q, const FC_C *weights)
 {
     const ptrdiff_t n = q->n, count = q->count, item = q->wide ? sizeof(FC_C) : sizeof(FC_T);
     const int wide = q->wide;
@@ -435,9 +443,9 @@ FC_INLINE void FC_W(nine_cells)(const fc_correlated *q, const FC_C *weights, con
         FC_W(read_three)(b, rows[1] + from);
         for (ptrdiff_t o = 0; o < count; o++) {
             FC_W(read_three)(c, rows[o + 2] + from);
-            FC_CVEC sum = FC_W(plus_three)((FC_CVEC){0}, a, weights, fused);
-            sum = FC_W(plus_three)(sum, b, weights + 3, fused);
-            sum = FC_W(plus_three)(sum, c, weights + 6, fused);
+            FC_CVEC sum = FC_W(plus_three)((FC_CVEC){0}, a, weights);
+            sum = FC_W(plus_three)(sum, b, weights + 3);
+            sum = FC_W(plus_three)(sum, c, weights + 6);
             FC_W(put)((char *)q->out[o] + x * item, sum, n - x, wide);
 #pragma GCC unroll 3
             for (int s = 0; s < 3; s++) {
@@ -448,24 +456,55 @@ FC_INLINE void FC_W(nine_cells)(const fc_correlated *q, const FC_C *weights, con
     }
 }
 
-FC_INLINE void FC_W(all_cells)(const fc_correlated *q, const FC_C *weights, const int fused)
+static void FC_W(correlate)(const fc_correlated *q, const FC_C *weights)
 {
     if (q->planes == 1 && q->height == 3 && q->width == 3 && !q->present) {
-        FC_W(nine_cells)(q, weights, fused);
+        FC_W(nine_cells)(q, weights);
         return;
     }
     for (ptrdiff_t o = 0; o < q->count; o += 4) {
         if (q->present)
-            FC_W(cells)(q, weights, o, fused, 1);
+            FC_W(cells)(q, weights, o, 1);
         else
-            FC_W(cells)(q, weights, o, fused, 0);
+            FC_W(cells)(q, weights, o, 0);
+    }
+}
+
+/* A vector costs 3 loads, 4 additions and 4 multiplications, or, where products are fused, 2 of each and 2 multiply-adds, and 2
+ * conversions, if elements are narrower than sums. */
+FC_INLINE void FC_W(cross)(const fc_weighted *q, const FC_C *weights)
+{
+    const ptrdiff_t n = q->n, count = q->count;
+    const char *const *rows = (const char *const *)q->rows;
+    for (ptrdiff_t x = 0; x < n; x += FC_CLANES) {
+        const ptrdiff_t left = x * (ptrdiff_t)sizeof(FC_T), middle = left + (ptrdiff_t)sizeof(FC_T);
+        FC_CVEC a = FC_W(read)(rows[0] + middle), b = FC_W(read)(rows[1] + middle);
+        for (ptrdiff_t o = 0; o < count; o++) {
+            const char *row = rows[o + 1] + middle;
+            const FC_CVEC c = FC_W(read)(rows[o + 2] + middle);
+            const FC_CVEC before = FC_W(read)(row - sizeof(FC_T)), after = FC_W(read)(row + sizeof(FC_T));
+            const FC_CVEC down = FC_W(three)(a, b, c, weights, FC_SYMMETRIC, FC_C_WHOLE);
+            const FC_CVEC along = FC_W(three)(before, b, after, weights + 3, FC_SYMMETRIC, FC_C_WHOLE);
+            const FC_NARROW sum = __builtin_convertvector(down, FC_NARROW) + __builtin_convertvector(along, FC_NARROW);
+            char *to = (char *)q->out[o] + left;
+            if (__builtin_expect(n - x < FC_CLANES, 0))
+                FC_W(put_some)(to, __builtin_convertvector(sum, FC_CVEC), n - x, 0);
+            else
+                *(FC_NARROW *)to = sum;
+            a = b;
+            b = c;
+        }
     }
 }
 
 /* What is constant in each loop. Sums in floats are those of integers, where what is fused is nothing but faster. */
 static void FC_W(weigh)(const fc_weighted *q, const FC_C *weights)
 {
-    const int way = 2 * q->order + (q->along != 0);
+    const int way = 2 * q->order + q->along;
+    if (q->along == FC_CROSS) {
+        FC_W(cross)(q, weights);
+        return;
+    }
     if (FC_C_WHOLE || (sizeof(FC_T) < sizeof(FC_C) && q->fused))
         switch (way) {
         case 2 * FC_UNORDERED: FC_W(columns)(q, weights, FC_UNORDERED, 1); return;
@@ -483,12 +522,4 @@ static void FC_W(weigh)(const fc_weighted *q, const FC_C *weights)
     case 2 * FC_SYMMETRIC + 1: FC_W(rows)(q, weights, FC_SYMMETRIC, 0); return;
     default: FC_W(rows)(q, weights, FC_ANTISYMMETRIC, 0); return;
     }
-}
-
-static void FC_W(correlate)(const fc_correlated *q, const FC_C *weights)
-{
-    if (FC_C_WHOLE || (sizeof(FC_T) < sizeof(FC_C) && q->fused))
-        FC_W(all_cells)(q, weights, 1);
-    else
-        FC_W(all_cells)(q, weights, 0);
 }
