@@ -72,7 +72,8 @@ REASONS = {
         compile.py:_MOST_STEPS program.py:_MOST_STEPS trace.py:_MOST_CELLS
         neighborhood/table.h:FC_MOST_WIRES""",
     "time between two looks at signals, see the tests of Ctrl-C": """
-        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS conv/fourier.pyx:TRANSFORM_WORK""",
+        neighborhood/calls.pyx:ROUND_SECONDS runtime.pyx:LOOK_SECONDS conv/fourier.pyx:TRANSFORM_WORK
+        conv/fourier.pyx:STORE_WORK""",
     "the size of a cache line": "args.py:LINE_BYTES",
 }
 NOT_SEAMS = {name for names in REASONS.values() for name in names.split()}

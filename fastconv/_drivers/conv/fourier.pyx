@@ -54,6 +54,7 @@ cdef enum:
     CHAIN = 32                   # terms whose products are added one after another
     SLICES = 32                  # parts of the filters of a group whose bounds are found one after another
     TRANSFORM_WORK = 64          # multiply-adds that take as long as one transform of a point
+    STORE_WORK = 2000            # and as storing a result does at worst
 
 
 cdef inline idx last_taps(idx taps, idx part) noexcept nogil:
@@ -433,6 +434,8 @@ cdef void write_pair(const Call *c, Caller *w, idx n, idx pair, char *y, idx k) 
             for x in range(1, s.cols if p.sw > 1 else 0):
                 memcpy(line + x * p.item, line + x * p.sw * p.item, p.item)
             store(p, line, 1, 0, s.cols, 1, out + (s.y + row) * p.out_row + s.x * p.out_col, k)
+            if tick(&w.thread.worker.clock, STORE_WORK * s.cols):   # results apart may each be on a page of their own
+                return
 
 
 cdef bint mark(const Call *c, Caller *w, idx group, idx pair, const double *most, unsigned char *bad) noexcept nogil:

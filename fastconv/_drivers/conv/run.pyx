@@ -11,6 +11,7 @@ There are three ways of computing directly, chosen in plan.pyx from the shapes o
 In each, a sum over n = Fh*Fw*C terms is cut into chains, formed in registers, whose sums are added level by level
 (kernels/base/table.h). Thread t always computes the same range of tasks.
 """
+from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcmp, memset
 
 cimport numpy as cnp
@@ -431,6 +432,7 @@ cdef int compute_separated(const Plan *p, cnp.ndarray x, object factors, workers
     choose(&across)
     for n in range(p.images):
         for y in range(0, p.ho, rows):
+            PyErr_CheckSignals()   # a team looks for signals only where it works for long
             part_ = part(&down, y, min(rows, p.ho - y), 0, width)
             part_.x, part_.out = image(p, p.x, p.lead_x, n), <char *>cnp.PyArray_DATA(slab)
             compute_chosen(&part_, x, workers)
