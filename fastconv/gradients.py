@@ -103,7 +103,7 @@ def conv2d_input_grad(
         Of float16, float32 or float64, any strides and byte order.
     strides, padding, dilations, groups, data_format, padding_mode, flip_filters : as of `conv2d`
         A pixel that the border repeats gets what its copies get; the value of constant padding has no part in this gradient.
-    method : {"auto", "direct", "winograd"}, default "auto"
+    method : {"auto", "direct", "winograd", "fft"}, default "auto"
         As of `conv2d`: the gradient is a convolution of grad_output, or with strides as many as those have phases.
         "winograd" needs 3x3 filters with strides and dilations of 1.
     out : ndarray, optional

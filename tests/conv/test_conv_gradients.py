@@ -435,3 +435,13 @@ def test_repeating_borders_need_pixels():
     for mode in MODES[1:]:
         with pytest.raises(ValueError, match=f"padding_mode='{mode}' needs pixels"):
             fastconv.conv2d_input_grad((2, 0, 5, 3), np.ones((3, 3, 3, 4)), np.ones((2, 0, 5, 4)), padding=1, padding_mode=mode)
+
+
+@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"padding": "SAME", "padding_mode": "wrap"}], ids=str)
+def test_gradients_of_images_by_fourier_transforms(rng, options):
+    x, w = rng.standard_normal((2, 60, 41, 3)), rng.standard_normal((13, 12, 3, 4))
+    grad = rng.standard_normal(fastconv.conv2d(x, w, **options).shape)
+    expected = fastconv.conv2d_input_grad(x.shape, w, grad, method="direct", **options)
+    found = fastconv.conv2d_input_grad(x.shape, w, grad, method="fft", **options)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+    assert not np.array_equal(found, expected)  # it was by another method
