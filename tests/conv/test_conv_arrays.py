@@ -360,7 +360,9 @@ def guarded_sweep(isa, tmp_path, *arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
-@pytest.mark.parametrize("name", ISAS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("portable", "x86-64-v2") else ()) for name in ISAS]
+)
 def test_no_access_outside_the_arrays(name, tmp_path):
     """Each array ends, then begins, at a page that must not be touched; a touch kills the subprocess."""
     guarded_sweep(name, tmp_path)

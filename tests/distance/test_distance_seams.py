@@ -196,6 +196,7 @@ def test_nearest_cross_every_seam(m, n, k, result, values, seed, workers, isa, d
 
 
 @given(m=st.integers(1, 20), n=st.integers(1, 60), signs=st.booleans(), **RUNNING)
+@pytest.mark.slow
 def test_points_far_from_the_origin_cross_every_seam(m, n, signs, values, seed, workers, isa, dtype, d):
     """Mapped points cancel where they share a huge number, and are compared as they are given."""
     rng = np.random.default_rng(seed)

@@ -160,6 +160,7 @@ def test_errors_of_windows_with_fewer_cells_come_out():
                 neighborhood_reduce(x, function, 3, mode="ignore", engine=engine)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded():
     rng = np.random.default_rng(9)
     x, out = rng.random((300, 4000)), np.empty((300, 4000))

@@ -170,6 +170,7 @@ def strips(rng):
     return {f"neighborhood.{name}": int(rng.choice([1, 700, 3000])) for name in ("STRIP_BYTES", "WIDE_BYTES", "REGION_BYTES")}
 
 
+@pytest.mark.slow
 def test_rows_in_blocks_of_units(rng):
     """Exact sums of small integers, whatever the strips."""
     for i in range(24):
